@@ -155,8 +155,8 @@ class ZipReader:
             self._read_at(self.size - _END.size, _END.size)
         )
         if mark != b"PK\5\6":
-            begun = self._read_at(0, 4) == b"PK\3\4"
-            what = "is cut short, or has something after its end" if begun else "is not a Headcode bundle"
+            is_zip = self._read_at(0, 4) == b"PK\3\4"
+            what = "is cut short, or has something after its end" if is_zip else "is not a Headcode bundle"
             raise BadBundle(f"{self.path} {what}.", hint=_ASK_AGAIN)
         if disk or first_disk or comment or here != count or start + length != self.size - _END.size:
             raise self._invalid("its end is not that of a plain zip file")

@@ -126,13 +126,13 @@ class CheckedBundle:
         there = [member.name for member in zipped.members[1:]]
         named = [member.name for member in manifest.members]
         if there != named:
-            odd = next((name for name in there if name not in named), None)
-            lacking = next((name for name in named if name not in there), None)
+            unlisted = next((name for name in there if name not in named), None)
+            missing = next((name for name in named if name not in there), None)
             words = (
-                f"{odd!r} is in the file, but not in its manifest"
-                if odd is not None
-                else f"{lacking} is in the manifest, but not in the file"
-                if lacking is not None
+                f"{unlisted!r} is in the file, but not in its manifest"
+                if unlisted is not None
+                else f"{missing} is in the manifest, but not in the file"
+                if missing is not None
                 else "its members are not in the order of its manifest"
             )
             raise BadBundle(f"{zipped.path} is damaged: {words}.", hint=_ASK_AGAIN)
@@ -172,12 +172,12 @@ class CheckedBundle:
         if member.name == EVENTS and goal is not None:
             self._read_log(goal)
 
-    def _read_log(self, told: Path) -> None:
+    def _read_log(self, raw_log: Path) -> None:
         """Check every entry, apply the log to a scratch database, and write it in this version's form."""
         session_id, n_read = self.manifest_id, 0
         batch: list[tuple[LogEntry, bytes]] = []
         with (
-            told.open("rb") as file,
+            raw_log.open("rb") as file,
             (self._folder / EVENTS).open("xb") as out,
             ScratchDatabase(self._folder, writes=False) as scratch,
         ):
@@ -203,7 +203,7 @@ class CheckedBundle:
                 raise BadBundle(
                     f"{EVENTS}: run {run_id} is {state} at its end; bundles hold finished runs only.", hint=_ASK_AGAIN
                 )
-        told.unlink()
+        raw_log.unlink()
 
     @property
     def manifest_id(self) -> str:
@@ -227,14 +227,14 @@ class CheckedBundle:
     def _compare(self) -> None:
         """Compare the members with each other."""
         counts = self.manifest.counts
-        for what, said, found in (
+        for what, stated, found in (
             ("events", counts.events, self.check.n_lines),
             ("runs", counts.runs, len(self.check.runs)),
             ("runs with codes", counts.codes, len(self.codes)),
             ("files of SAE weights", counts.sae, len(self.sae)),
         ):
-            if said != found:
-                raise BadBundle(f"{MANIFEST} says {said} {what}; there are {found}.", hint=_ASK_AGAIN)
+            if stated != found:
+                raise BadBundle(f"{MANIFEST} says {stated} {what}; there are {found}.", hint=_ASK_AGAIN)
         for run_id in self.codes:
             if run_id not in self.check.runs:
                 raise BadBundle(f"codes/{run_id}.safetensors belongs to no run of the log.", hint=_ASK_AGAIN)
@@ -292,13 +292,13 @@ def import_into_store(
 def _find_arrival(store: Store, bundle: CheckedBundle) -> Arrival:
     """Return how the bundle relates to a session here with the same id. Raises BadBundle if they diverged."""
     session_id, own = bundle.manifest_id, last_own_seq(store, bundle.manifest_id)
-    theirs = bundle.lines()
+    bundled = bundle.lines()
     after = 0
     while after < min(own, bundle.check.n_lines):
         rows = read_log_rows(store, session_id, after_seq=after, up_to=min(own, bundle.check.n_lines))
         for row in rows:
             line = make_line(row.seq, row.at_us, row.run_id, portable_event(row.payload)[1])
-            if next(theirs) != line:
+            if next(bundled) != line:
                 raise _diverged(store, session_id, f"They differ from entry {row.seq} on")
         after = rows[-1].seq
     if bundle.check.n_lines > own:

@@ -131,8 +131,8 @@ class LogCheck:
             case SessionImported():
                 if event.name is not None:
                     _check_text("name", event.name, MAX_NAME)
-                for told in (event.bundle_sha256, event.from_session, event.headcode):
-                    _check_int("length of an origin", len(told), 0, MAX_NAME)
+                for text in (event.bundle_sha256, event.from_session, event.headcode):
+                    _check_int("length of an origin", len(text), 0, MAX_NAME)
             case ExamplesSet():
                 _check_examples(event.examples, event.content_hash)
                 self._sets.append(event.content_hash)

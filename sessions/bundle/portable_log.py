@@ -59,10 +59,10 @@ def make_portable(event: AnyEvent) -> AnyEvent:
         case Notice():
             return Notice(message=strip_paths(event.message), hint=strip_paths(event.hint))
         case RunEnded(failure=Failure() as failure):
-            told = msgspec.structs.replace(
+            portable = msgspec.structs.replace(
                 failure, message=strip_paths(failure.message), hint=strip_paths(failure.hint)
             )
-            return msgspec.structs.replace(event, failure=told)
+            return msgspec.structs.replace(event, failure=portable)
         case RunVerified():
             return msgspec.structs.replace(event, words=strip_paths(event.words))
         case _:

@@ -60,7 +60,7 @@ class HostClient:
         self._next = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._feeds: dict[int, _EntryFeed] = {}
-        self._gone: HostError | None = None
+        self._error: HostError | None = None
         self._listening: asyncio.Task[None] | None = None
 
     @classmethod
@@ -129,7 +129,7 @@ class HostClient:
                 yield await feed.take()
         finally:
             self._feeds.pop(number, None)
-            if self._gone is None:
+            if self._error is None:
                 with suppress(HostError):
                     self._send(Unsubscribe(subscription=number))
 
@@ -180,8 +180,8 @@ class HostClient:
         return client
 
     def _send(self, request: AnyRequest, feed: "_EntryFeed | None" = None) -> tuple[int, "asyncio.Future[Any]"]:
-        if self._gone is not None:
-            raise self._gone
+        if self._error is not None:
+            raise self._error
         self._next += 1
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[self._next] = answer
@@ -223,15 +223,15 @@ class HostClient:
             self._feeds.pop(word.id).end(Refusal(word.answer.failure))
 
     def _end(self, error: HostError) -> None:
-        if self._gone is None:
-            self._gone = error
+        if self._error is None:
+            self._error = error
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(self._gone)
+                answer.set_exception(self._error)
                 answer.exception()  # marks it as retrieved: the caller may be gone, too
         self._answers.clear()
         for feed in self._feeds.values():
-            feed.end(self._gone)
+            feed.end(self._error)
         self._feeds.clear()
 
 

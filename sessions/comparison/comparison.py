@@ -146,9 +146,9 @@ def compare(
     if "examples" not in (a.kind, b.kind):
         grid = compare_grids(a, b, measure=measure, cut=cut)
     elif a.examples is None or b.examples is None:
-        poor = a if a.examples is None else b
+        without = a if a.examples is None else b
         raise CannotCompare(
-            f"{poor.title} has no examples to compare.", hint="Compare it with a run, or two runs with each other."
+            f"{without.title} has no examples to compare.", hint="Compare it with a run, or two runs with each other."
         )
     return Comparison(
         grid=grid,
@@ -263,14 +263,14 @@ def union(*circuits: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
 
 def intersection(first: Collection[tuple[int, int]], *others: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
     """Return the heads in all of them, in the order of the first."""
-    kept = [set(map(tuple, other)) for other in others]
-    return tuple(head for head in union(first) if all(tuple(head) in other for other in kept))
+    others_sets = [set(map(tuple, other)) for other in others]
+    return tuple(head for head in union(first) if all(tuple(head) in other for other in others_sets))
 
 
 def subtract(first: Collection[tuple[int, int]], *others: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
     """Return the heads of the first that are in none of the others, in order."""
-    gone = set(union(*others))
-    return tuple(head for head in union(first) if head not in gone)
+    removed = set(union(*others))
+    return tuple(head for head in union(first) if head not in removed)
 
 
 def jaccard(one: Collection[tuple[int, int]], other: Collection[tuple[int, int]]) -> float | None:

@@ -69,17 +69,17 @@ def _take_equal(only_a: list[Example], only_b: list[Example]) -> tuple[list[_Con
     """Remove equal examples from both lists; return their contents in the order of each side."""
     shared = Counter(map(_content, only_a)) & Counter(map(_content, only_b))
     taken: tuple[list[_Content], list[_Content]] = ([], [])
-    for side, said in zip((only_a, only_b), taken, strict=True):
+    for side, contents in zip((only_a, only_b), taken, strict=True):
         left = Counter(shared)
-        kept = []
+        remaining = []
         for example in side:
             content = _content(example)
             if left[content] > 0:
                 left[content] -= 1
-                said.append(content)
+                contents.append(content)
             else:
-                kept.append(example)
-        side[:] = kept
+                remaining.append(example)
+        side[:] = remaining
     return taken
 
 
@@ -88,14 +88,14 @@ def _take_same_prompt(only_a: list[Example], only_b: list[Example]) -> list[tupl
     waiting: dict[tuple[str, str], list[Example]] = {}
     for other in only_b:
         waiting.setdefault((other.polarity, other.prompt), []).append(other)
-    pairs, kept = [], []
+    pairs, remaining = [], []
     for one in only_a:
         found = waiting.get((one.polarity, one.prompt))
         if found:
             pairs.append((one, found.pop(0)))
         else:
-            kept.append(one)
-    only_a[:] = kept
+            remaining.append(one)
+    only_a[:] = remaining
     left = {id(other) for others in waiting.values() for other in others}
     only_b[:] = [other for other in only_b if id(other) in left]
     return pairs

@@ -65,18 +65,18 @@ def _measures(codes: NDArray[np.int64], positive: NDArray[np.bool_]) -> dict[str
     symbols, which = np.unique(codes, return_inverse=True)
     on_positive = np.bincount(which[positive], minlength=len(symbols)).astype(float)
     on_negative = np.bincount(which[~positive], minlength=len(symbols)).astype(float)
-    speaks = symbols != NO_CODE
+    active = symbols != NO_CODE
     n_positive, n_negative, n = positive.sum(), (~positive).sum(), len(codes)
-    unique = speaks & (on_positive > 0) & (on_negative == 0)
-    unique_negative = speaks & (on_negative > 0) & (on_positive == 0)
-    either = float(speaks.sum())
-    both = float((speaks & (on_positive > 0) & (on_negative > 0)).sum())
+    unique = active & (on_positive > 0) & (on_negative == 0)
+    unique_negative = active & (on_negative > 0) & (on_positive == 0)
+    either = float(active.sum())
+    both = float((active & (on_positive > 0) & (on_negative > 0)).sum())
     frequencies = np.abs(on_positive / n_positive - on_negative / n_negative)
     information = 0.0
-    said = on_positive + on_negative
+    occurrences = on_positive + on_negative
     for counts, total in ((on_positive, n_positive), (on_negative, n_negative)):
         there = counts > 0
-        information += float((counts[there] / n * np.log2(counts[there] * n / (said[there] * total))).sum())
+        information += float((counts[there] / n * np.log2(counts[there] * n / (occurrences[there] * total))).sum())
     return {
         "unique_positive": float(unique.sum()),
         "unique_negative": float(unique_negative.sum()),
@@ -85,7 +85,7 @@ def _measures(codes: NDArray[np.int64], positive: NDArray[np.bool_]) -> dict[str
         "mutual_information": information - (len(symbols) - 1) / (2 * n * float(np.log(2))),
         "total_variation": 0.5 * float(frequencies.sum()),
         "unique_share": float(on_positive[unique].sum() / n_positive),
-        "silent": float(said[~speaks].sum() / n),
+        "silent": float(occurrences[~active].sum() / n),
     }
 
 
@@ -103,14 +103,14 @@ def _from_edges(
     """Compute engine.scoring.edge_scores for one seed: the number of top-half edges that contain each head."""
     n_nodes = codes.shape[1]
     counts = np.zeros(n_nodes)
-    masks, speaks = _masks(codes, positive)
+    masks, active = _masks(codes, positive)
     sources, targets, scores = [], [], []
     for source in range(n_nodes):
         later = (source // n_heads + 1) * n_heads
         if later >= n_nodes:
             break
-        heard = (masks[source] & masks[later:]).any(axis=-1)
-        new = ~heard & speaks[source] & speaks[later:]
+        shared = (masks[source] & masks[later:]).any(axis=-1)
+        new = ~shared & active[source] & active[later:]
         scores.append(new.sum(axis=-1))
         targets.append(np.arange(later, n_nodes))
         sources.append(np.full(n_nodes - later, source))
@@ -135,11 +135,11 @@ def _masks(codes: Codes, positive: NDArray[np.bool_]) -> tuple[NDArray[np.int64]
     order = np.concatenate([np.flatnonzero(~positive), np.flatnonzero(positive)])
     n_negative, n = int((~positive).sum()), len(positive)
     ordered = codes[order].T
-    mine = ordered[:, n_negative:]
+    positives = ordered[:, n_negative:]
     before = np.arange(n)[None, :] < np.arange(n_negative, n)[:, None]
     words = []
     for start in range(0, n, _WORD):
         stop = min(n, start + _WORD)
-        same = (mine[:, :, None] == ordered[:, None, start:stop]) & before[None, :, start:stop]
+        same = (positives[:, :, None] == ordered[:, None, start:stop]) & before[None, :, start:stop]
         words.append((same.astype(np.int64) << np.arange(stop - start)).sum(axis=-1))
-    return np.stack(words, axis=-1), mine != NO_CODE
+    return np.stack(words, axis=-1), positives != NO_CODE

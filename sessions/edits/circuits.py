@@ -70,7 +70,7 @@ def _keep(
     heads: Sequence[tuple[int, int]],
     source: str,
 ) -> tuple[CircuitRow, list[RecordedEntry]]:
-    kept = clean_name(name)
+    clean = clean_name(name)
     if len(heads) > MAX_HEADS or any(layer < 0 or head < 0 for layer, head in heads):
         raise BadName(
             f"{len(heads)} heads cannot form a circuit.", hint="Heads are written layer.head, for example 9.6."
@@ -83,9 +83,9 @@ def _keep(
                 f"The run's model has no head {HeadId(*outside[0])}: it has {shape[0]} layers of {shape[1]} heads.",
                 hint="Layers and heads are counted from 0.",
             )
-    event = CircuitSaved(name=kept, heads=tuple(union(heads)), source=clean_name(source)[:_MAX_SOURCE])
+    event = CircuitSaved(name=clean, heads=tuple(union(heads)), source=clean_name(source)[:_MAX_SOURCE])
     recorded = recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=event)])
-    return find_circuit(recorder.store, kept, session_id=session_id), recorded
+    return find_circuit(recorder.store, clean, session_id=session_id), recorded
 
 
 def _shape(store: Store, row: CircuitRow) -> tuple[int, int] | None:

@@ -21,12 +21,12 @@ _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\
 
 def clean_name(text: str) -> str:
     """Return the name without control characters. Raises BadName if nothing is left, or it is too long."""
-    kept = "".join(
+    clean = "".join(
         " " if character in "\t\n" else character
         for character in text
         if character in "\t\n" or (unicodedata.category(character) not in _DROPPED and character not in _BIDI)
     )
-    name = " ".join(kept.split())
+    name = " ".join(clean.split())
     if not name:
         raise BadName(f"{text[:40]!r} is not a valid session name.", hint="Give it at least one letter.")
     if len(name) > MAX_NAME:

@@ -66,12 +66,12 @@ def clean_note(text: str) -> str:
 
     Raises BadName if nothing is left, or it is too long.
     """
-    kept = "".join(
+    clean = "".join(
         each
         for each in text.replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
         if each == "\n" or unicodedata.category(each) not in ("Cc", "Cs", "Co", "Cn")
     )
-    note = "\n".join(line.rstrip() for line in kept.strip("\n").split("\n")).strip()
+    note = "\n".join(line.rstrip() for line in clean.strip("\n").split("\n")).strip()
     if not note:
         raise BadName("The note is empty.", hint="Write some text; --remove removes a note.")
     if len(note) > MAX_NOTE:

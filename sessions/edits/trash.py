@@ -83,9 +83,9 @@ def remove_for_good(
     """
     store = recorder.store
     ids: dict[str, object] = {"ids": list(session_ids)}
-    gone = session_rows(store, session_ids)
+    removed = session_rows(store, session_ids)
     saes = {row[1] for row in store.rows(_RUNS_OF, ids)}
-    if gone:
+    if removed:
         with store.transaction() as con:
             by_session, by_run = tables_of(store)
             for table in by_run:
@@ -99,7 +99,7 @@ def remove_for_good(
             )
         recorder.forget()
     lost = [path for path in find_orphans(store, weights, settled_s=0) if path.stem in saes]
-    return RemovedSessions([gone[session_id] for session_id in session_ids if session_id in gone], lost), []
+    return RemovedSessions([removed[session_id] for session_id in session_ids if session_id in removed], lost), []
 
 
 def tables_of(store: Store) -> tuple[list[str], list[str]]:

@@ -94,10 +94,10 @@ def marked_partials(marks: Path) -> list[tuple[Path, Path]]:
         for mark in sorted(marks.iterdir()):
             with suppress(OSError):
                 part = Path(os.fsdecode(read_plain(mark)))
-                ours = part.is_absolute() and part.name.startswith(".") and part.name.endswith(f".{mark.name}.part")
-                if ours and part.is_file() and not part.is_symlink():
+                valid = part.is_absolute() and part.name.startswith(".") and part.name.endswith(f".{mark.name}.part")
+                if valid and part.is_file() and not part.is_symlink():
                     found.append((part, mark))
-                elif not ours or part.parent.is_dir():
+                elif not valid or part.parent.is_dir():
                     mark.unlink()
     return found
 

@@ -110,11 +110,11 @@ def restore_journals(path: Path) -> None:
 
     Earlier versions left them so after a kill.
     """
-    lonely = journals_of(path)
-    if path.exists() or not lonely:
+    orphaned = journals_of(path)
+    if path.exists() or not orphaned:
         return
     for aside in reversed(damaged_stores(path)):
-        own, known = identifiers(aside, lonely[0])
+        own, known = identifiers(aside, orphaned[0])
         if not journals_of(aside) and own and known in (own, b""):
             _move_journals(path, aside)
             return
@@ -122,16 +122,16 @@ def restore_journals(path: Path) -> None:
 
 def check_no_remains(path: Path) -> None:
     """Raise StoreDamaged if there is no store at `path` but remains of one beside it; no new one is created then."""
-    lonely, repaired, damaged = journals_of(path), repaired_stores(path), damaged_stores(path)
-    kept = kept_stores(path)
-    if not (lonely or repaired or damaged or kept):
+    orphaned, repaired, damaged = journals_of(path), repaired_stores(path), damaged_stores(path)
+    rescued = kept_stores(path)
+    if not (orphaned or repaired or damaged or rescued):
         return
-    names = " and ".join(each.name for each in (*lonely, *repaired, *damaged, *kept))
-    if kept and not lonely:
+    names = " and ".join(each.name for each in (*orphaned, *repaired, *damaged, *rescued))
+    if rescued and not orphaned:
         raise StoreDamaged(
             f"{path} is not there, but {names} {'are' if ' and ' in names else 'is'}.",
             hint="To start with an empty store, move these files elsewhere; to continue with the saved one: "
-            + move_command(kept[-1], path),
+            + move_command(rescued[-1], path),
         )
     if repaired or damaged:
         does = f"puts {repaired[-1].name} in its place" if repaired else f"saves what {damaged[-1].name} holds"
@@ -140,20 +140,20 @@ def check_no_remains(path: Path) -> None:
             hint=f"{_PLACE} {does}. To start with an empty store, move these files to another folder.",
         )
     raise StoreDamaged(
-        f"{lonely[0]} exists, but its store {path.name} does not.",
-        hint=f"Put {path.name} back beside it, or move {lonely[0].name} away to start with an empty store.",
+        f"{orphaned[0]} exists, but its store {path.name} does not.",
+        hint=f"Put {path.name} back beside it, or move {orphaned[0].name} away to start with an empty store.",
     )
 
 
 def _move_journals(path: Path, goal: Path) -> None:
     for journal in journals_of(path):
-        beside = goal.with_name(goal.name + journal.name.removeprefix(path.name))
+        moved = goal.with_name(goal.name + journal.name.removeprefix(path.name))
         try:
-            move(journal, beside)
+            move(journal, moved)
         except FileExistsError:
             raise StoreDamaged(
-                f"{journal} cannot be renamed to {beside.name}, which exists already.",
-                hint=f"Move {beside.name} to another folder, then: {_PLACE}",
+                f"{journal} cannot be renamed to {moved.name}, which exists already.",
+                hint=f"Move {moved.name} to another folder, then: {_PLACE}",
             ) from None
 
 

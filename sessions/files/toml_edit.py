@@ -32,8 +32,8 @@ def set_value(text: str, table: str, key: str, value: str | None) -> str:
     lines = text.splitlines()
     at = line_of(text, table, key)
     if at is not None:
-        kept = _comment(lines[at - 1])
-        lines[at - 1 : at] = [] if value is None else [f"{key} = {value}{kept}"]
+        comment = _comment(lines[at - 1])
+        lines[at - 1 : at] = [] if value is None else [f"{key} = {value}{comment}"]
     elif value is not None:
         head = line_of(text, table)
         if head is None:

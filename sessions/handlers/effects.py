@@ -122,14 +122,14 @@ def repeat_orders(store: Store, run_id: str, *, models: str, job: str) -> list[M
     )
     asked: EffectsRequested | None = None
     number, requests = 0, dict[int, MeasureRunEffects]()
-    stands, whole = dict[tuple[EffectSetting, int, int], int](), set[EffectSetting]()
+    latest, whole = dict[tuple[EffectSetting, int, int], int](), set[EffectSetting]()
     for (payload,) in rows:
         event = event_decoder.decode(payload)
         if isinstance(event, EffectsRequested):
             asked, number = event, number + 1
         elif isinstance(event, EffectsMeasured):
             setting = setting_of(event)
-            stands |= {(setting, one.layer, one.head): number for one in event.effects}
+            latest |= {(setting, one.layer, one.head): number for one in event.effects}
             whole |= {setting} if event.final else set()
             if asked is not None:
                 requests[number] = MeasureRunEffects(
@@ -141,9 +141,9 @@ def repeat_orders(store: Store, run_id: str, *, models: str, job: str) -> list[M
                     after_name=asked.after_name,
                 )
     # Settings that were only ever measured partially are not verified.
-    numbers = {number for (setting, _, _), number in stands.items() if setting in whole}
-    again = [requests[each] for each in sorted(numbers) if each]
-    return [_order(store, request, models=models, job=f"{job}-{place}")[1] for place, request in enumerate(again)]
+    numbers = {number for (setting, _, _), number in latest.items() if setting in whole}
+    repeated = [requests[each] for each in sorted(numbers) if each]
+    return [_order(store, request, models=models, job=f"{job}-{place}")[1] for place, request in enumerate(repeated)]
 
 
 def metric_in_run(store: Store, run_id: str) -> PatchingMetric | None:
@@ -167,7 +167,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
             f"Run {run.number} is {run.state}: effects can only be measured on a finished run.",
             hint="Finish the run first.",
         )
-    info, again = run.model_info, find_rerun(store, run.run_id)
+    info, rerun = run.model_info, find_rerun(store, run.run_id)
     # Raises ConfigError for an unknown position policy.
     position = msgspec.structs.replace(run.config, position=request.position or run.config.position).position
     for layer, head in (*request.heads, *request.after):
@@ -187,10 +187,10 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
     circuit = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
     order = MeasureEffects(
         job=job,
-        model=again.asked.model,
+        model=rerun.asked.model,
         identity=info.identity,
         config=request.config,
-        examples=tuple(example for example in again.work.examples if example.enabled),
+        examples=tuple(example for example in rerun.work.examples if example.enabled),
         position=position,
         task=run.task,
         seed=run.config.seeds[0],
@@ -202,8 +202,8 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
         if request.after_name == OWN_CIRCUIT
         else request.after_name or _name_heads(after),
         models=models,
-        device=again.asked.device,
-        trust_remote_code=again.asked.trust_remote_code,
+        device=rerun.asked.device,
+        trust_remote_code=rerun.asked.trust_remote_code,
     )
     return run.session_id, order
 
@@ -216,8 +216,8 @@ def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[
     if request.after or not request.after_name:
         return request.after
     if request.after_name == OWN_CIRCUIT:
-        told = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
-        heads = msgspec.json.decode(told, type=tuple[tuple[int, int], ...]) if told else ()
+        stored = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
+        heads = msgspec.json.decode(stored, type=tuple[tuple[int, int], ...]) if stored else ()
         if not heads:
             raise NoSuchRecord(f"Run {run.number} has no circuit.", hint="Name heads: --after 2.3,4.1")
         return heads
@@ -230,8 +230,8 @@ def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[
 
 
 def _name_heads(heads: tuple[tuple[int, int], ...]) -> str:
-    told = [f"{layer}.{head}" for layer, head in heads[:_MAX_NAMED]]
-    return " ".join(told) + (f" and {len(heads) - _MAX_NAMED} more" if len(heads) > _MAX_NAMED else "")
+    names = [f"{layer}.{head}" for layer, head in heads[:_MAX_NAMED]]
+    return " ".join(names) + (f" and {len(heads) - _MAX_NAMED} more" if len(heads) > _MAX_NAMED else "")
 
 
 # ---- handlers

@@ -71,8 +71,8 @@ def _first_codes(codes: HeadCodes | None, own: int | None) -> tuple[int, ...]:
     if codes is None:
         return ()
     ranked = [code for code, _ in Counter(codes.codes).most_common() if code not in (NO_CODE, own)]
-    mine = [own] if own is not None and own != NO_CODE else []
-    return tuple([*mine, *ranked][:_MOST_CODES])
+    first = [own] if own is not None and own != NO_CODE else []
+    return tuple([*first, *ranked][:_MOST_CODES])
 
 
 ANSWERS: dict[type, Answer] = {GetHeadInspection: look_at_head}

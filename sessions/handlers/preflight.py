@@ -76,25 +76,25 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
     peak = found.peak
     free: int | None
     if gpu is not None:
-        free, where, held = gpu, " on the GPU", 0
+        free, where, held_bytes = gpu, " on the GPU", 0
         peak -= found.parts[0].n_bytes
     else:
         there = memory()
         free = None if there is None else there.available
         where = " in this container" if there is not None and there.limit is not None else ""
-        held = (weight(supervisor.pid) or 0) if supervisor.pid is not None and started else 0
-    held = min(held, peak)
-    enough = fits(peak, held, free)
+        held_bytes = (weight(supervisor.pid) or 0) if supervisor.pid is not None and started else 0
+    held_bytes = min(held_bytes, peak)
+    enough = fits(peak, held_bytes, free)
     lower: tuple[str, ...] = ()
     if enough is False and free is not None:
-        lower = what_to_lower(shape, amount, options.config, held=held, free=free)
+        lower = what_to_lower(shape, amount, options.config, held=held_bytes, free=free)
     pasts = [msgspec.structs.replace(past, same_model=model == name) for model, past, _ in facts.pasts]
     return Preflight(
         model=options.model,
         n_examples=facts.n_examples,
         parts=found.parts,
         peak_bytes=peak,
-        held_bytes=held,
+        held_bytes=held_bytes,
         free_bytes=free,
         where=where,
         fits=enough,
@@ -210,11 +210,11 @@ async def _gpu(device: str) -> int | None:
     except OSError:
         return None
     try:
-        told, _ = await asyncio.wait_for(process.communicate(), _GPU_S)
+        output, _ = await asyncio.wait_for(process.communicate(), _GPU_S)
     except TimeoutError:
         process.kill()
         return None
-    lines = told.decode("ascii", "replace").split()
+    lines = output.decode("ascii", "replace").split()
     place = int(device[5:]) if device[5:].isdecimal() else 0
     number = lines[place] if process.returncode == 0 and place < len(lines) else ""
     return int(number) << 20 if number.isdecimal() else None

@@ -88,8 +88,8 @@ async def set_look(host: HandlerContext, request: SetView) -> Done:
         )[0]
         if (before, cut) == (measure.id, request.look.cut):
             return None, []
-        look = ViewChanged(measure=measure.id, cut=request.look.cut)
-        return None, recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=look)])
+        view = ViewChanged(measure=measure.id, cut=request.look.cut)
+        return None, recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=view)])
 
     await host.writer.change(change)
     return Done()

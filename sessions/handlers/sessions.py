@@ -173,9 +173,9 @@ async def empty_old_trash(host: HandlerContext) -> None:
     days = host.settings.trash_days
     while True:
         try:
-            gone = await remove_trashed(host, lambda store: old_trash(store, days=days))
-            if gone.sessions:
-                log.info("%d sessions were in the trash for %g days and are removed", len(gone.sessions), days)
+            removed = await remove_trashed(host, lambda store: old_trash(store, days=days))
+            if removed.sessions:
+                log.info("%d sessions were in the trash for %g days and are removed", len(removed.sessions), days)
         except HeadcodeError as error:  # a full disk: retried the next day
             log.error("the trash cannot be emptied: %s", error)
         await asyncio.sleep(_DAY_S)

@@ -139,7 +139,7 @@ async def _run_verification(host: HandlerContext, found: Verification) -> None:
 
 
 async def _verify(host: HandlerContext, found: Verification) -> VerificationReport:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     run_id = found.run_id
     models = str(host.places.models)
     (stored, asked), tables, work, causes, metric = await host.writer.read(
@@ -211,7 +211,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
             raise error_from(failure)
         now = only_methods_of(stored, gathering.evidence())
         return await asyncio.to_thread(
-            judge, run_id, found.title, stored, tables, now, seconds=time.perf_counter() - begun
+            judge, run_id, found.title, stored, tables, now, seconds=time.perf_counter() - started
         )
     finally:
         await asyncio.to_thread(remove_spool, spool)

@@ -92,7 +92,7 @@ class HeadcodeHost:
         self._folder = inode(places.data)
         self.reserve = SpaceReserve(places.data / "sessions.reserve")
         self._trouble = ""
-        self._kept: dict[Callable[[], object], object] = {}
+        self._states: dict[Callable[[], object], object] = {}
         self.subscriptions = Subscriptions()
         self.writer = StoreWriter(store, self._thread, self.subscriptions.publish)
         self.supervisor = WorkerSupervisor(
@@ -173,9 +173,9 @@ class HeadcodeHost:
         return await found(self, request)
 
     def get_state(self, kind: Callable[[], State]) -> State:
-        if kind not in self._kept:
-            self._kept[kind] = kind()
-        return cast("State", self._kept[kind])
+        if kind not in self._states:
+            self._states[kind] = kind()
+        return cast("State", self._states[kind])
 
     def status(self) -> HostStatus:
         left = None

@@ -86,24 +86,24 @@ def repair(path: Path) -> StoreReport:
             source.close()
         keep_mode(old, made)
         events = count_events(made) or 0
-        fuller = [each for each, rows in earlier.items() if rows > events]
-        if fuller and not events:
-            return _of_earlier(path, max(fuller, key=lambda each: earlier[each]), f"{old.name} holds no events.")
+        larger = [each for each, rows in earlier.items() if rows > events]
+        if larger and not events:
+            return _of_earlier(path, max(larger, key=lambda each: earlier[each]), f"{old.name} holds no events.")
         new = next((each for each in earlier if _same(each, made)), None)
         if new is None:
             new = free_name(repaired_path(path))
             sync(made)
             move(made, new)
     lost = any(table.rows is None or table.kept < table.rows for table in tables if not table.words)
-    beside = [f"{each.name} of an earlier repair holds more: {earlier[each]:,} events." for each in fuller]
-    beside += [
+    remarks = [f"{each.name} of an earlier repair holds more: {earlier[each]:,} events." for each in larger]
+    remarks += [
         f"{each.name} holds more: {rows:,} events, this store {events:,}."
         for each in damaged_stores(path)
         if each != old and (rows := count_events(each) or 0) > events
     ]
-    told = " ".join(source.harmless + source.words + words + beside)
-    sound = not (lost or source.words or beside)
-    return StoreReport(store=str(path), sound=sound, tables=tables, words=told, repaired=str(new))
+    message = " ".join(source.harmless + source.words + words + remarks)
+    sound = not (lost or source.words or remarks)
+    return StoreReport(store=str(path), sound=sound, tables=tables, words=message, repaired=str(new))
 
 
 def place(path: Path, name: str | None = None) -> StoreReport:
@@ -117,11 +117,11 @@ def place(path: Path, name: str | None = None) -> StoreReport:
     if not wanted:
         raise StoreError(f"There is no {repaired_path(path)}.", hint="headcode doctor --repair makes it.")
     new, events = wanted[-1], {each: count_events(each) or 0 for each in found}
-    fuller = max(found, key=lambda each: events[each])
-    if events[fuller] > events[new]:
+    largest = max(found, key=lambda each: events[each])
+    if events[largest] > events[new]:
         raise StoreError(
-            f"{new.name} was not put in place: it holds {events[new]:,} events, {fuller.name} of an earlier repair "
-            f"{events[fuller]:,}.",
+            f"{new.name} was not put in place: it holds {events[new]:,} events, {largest.name} of an earlier repair "
+            f"{events[largest]:,}.",
             hint="Move the one that you do not want to another folder, then: headcode doctor --repair --in-place",
         )
     there = path.exists()
@@ -144,8 +144,8 @@ def _of_earlier(path: Path, new: Path, words: str) -> StoreReport:
         )
     finally:
         source.close()
-    told = f"{words} {new.name} of an earlier repair was not changed; that repair reported what was lost.".strip()
-    return StoreReport(store=str(path), sound=False, tables=tables, words=told, repaired=str(new))
+    message = f"{words} {new.name} of an earlier repair was not changed; that repair reported what was lost.".strip()
+    return StoreReport(store=str(path), sound=False, tables=tables, words=message, repaired=str(new))
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -176,23 +176,23 @@ def save_rows(source: SalvageSource, old: Path, path: Path) -> tuple[Path, tuple
     words: list[str] = []
     try:
         there = source.tables()
-        kept = {name: _copied(source, store, name) for name in store.tables() if name in there and name != "meta"}
+        saved = {name: _copied(source, store, name) for name in store.tables() if name in there and name != "meta"}
         store.migrate(schema)
-        log = kept.get("event")
+        log = saved.get("event")
         whole = log is not None and log.rows is not None and log.kept >= log.rows and not source.words
-        short = [name for name in PROJECTIONS if name in kept and not _complete(kept[name])]
+        short = [name for name in PROJECTIONS if name in saved and not _complete(saved[name])]
         if whole and short:
             with contextlib.suppress(HeadcodeError, msgspec.MsgspecError, LookupError):
                 rebuild(store)
                 for name in short:
                     rows = store.rows(f"SELECT count(*) FROM {name}")[0][0]  # noqa: S608  # ours
-                    kept[name] = msgspec.structs.replace(kept[name], kept=rows, words="rebuilt from the log")
+                    saved[name] = msgspec.structs.replace(saved[name], kept=rows, words="rebuilt from the log")
     finally:
         store.close()
     Store.open(path).close()  # every store that is handed over can be opened
     if holds_commits(path):
         raise StoreError(f"{path.name} could not be written completely.", hint="Free some space and try again.")
-    return path, tuple(kept.values()), words
+    return path, tuple(saved.values()), words
 
 
 def _schema_of(source: SalvageSource, path: Path) -> int:
@@ -217,9 +217,9 @@ def _schema_of(source: SalvageSource, path: Path) -> int:
 
 def _copied(source: SalvageSource, store: Store, name: str) -> TableHealth:
     rows = source.count(name)
-    theirs = source.columns(name)
+    old_columns = source.columns(name)
     columns = store.columns(name)
-    shared = [column for column in columns if column in theirs]
+    shared = [column for column in columns if column in old_columns]
     places = [shared.index(column) if column in shared else None for column in columns]
     came = 0
 

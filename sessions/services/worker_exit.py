@@ -8,11 +8,11 @@ from engine.protocol import RunProbe
 
 
 def describe_exit(
-    code: int, *, order: RunProbe | None = None, held: int | None = None, by_kernel: bool = False
+    code: int, *, order: RunProbe | None = None, memory_bytes: int | None = None, by_kernel: bool = False
 ) -> Failure:
-    """Describe the end of a worker during a run. `held`: its last known memory in bytes."""
+    """Describe the end of a worker during a run. `memory_bytes`: its last known memory in bytes."""
     if code == -signal.SIGKILL:
-        weight = f"; it last used {size(held)}" if held else ""
+        weight = f"; it last used {size(memory_bytes)}" if memory_bytes else ""
         there = memory_words(memory())
         if by_kernel:
             message = f"Memory ran out and the kernel ended the engine{weight}; {there}."

@@ -69,7 +69,7 @@ class Job:
         self.order = order
         self.report = report
         self.sent = False
-        self.heard = False
+        self.has_reported = False
         self.last = JobActivity()
         self.cancels = 0
         self.asked_at = self.last.at

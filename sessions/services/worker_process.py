@@ -27,11 +27,11 @@ class WorkerProcess:
         self.process = process
         self.ready = asyncio.Event()
         self.model: str | None = None
-        self.distrusted: Failure | None = None
+        self.host_failure: Failure | None = None
         """Why the host ended it, if it did."""
         self.kills = kills()
         """OOM-kill count when this worker started."""
-        self.held: int | None = None
+        self.memory_bytes: int | None = None
         """Last known memory use in bytes."""
 
 

@@ -48,14 +48,14 @@ class WorkerSupervisor:
         self._idle_s = idle_s
         self._worker: WorkerProcess | None = None
         self._job: Job | None = None
-        self._gradings: dict[str, PendingSideRequest] = {}
-        self._left: dict[str, PendingSideRequest] = {}
+        self._side_requests: dict[str, PendingSideRequest] = {}
+        self._abandoned: dict[str, PendingSideRequest] = {}
         """Side requests that the worker has but nobody waits for any more."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()
         self._closed = False
-        self._turned = asyncio.Event()
+        self._state_changed = asyncio.Event()
         """Set, and replaced, whenever the state may have changed."""
         self._news = 0
 
@@ -79,8 +79,8 @@ class WorkerSupervisor:
     @property
     def at_work(self) -> Job | PendingSideRequest | None:
         """Return the worker's current job. A job without reports yet is queued behind earlier requests."""
-        aside = [each for each in (*self._left.values(), *self._gradings.values()) if each.sent]
-        if self._job is None or (self._job.sent and not self._job.heard and aside):
+        aside = [each for each in (*self._abandoned.values(), *self._side_requests.values()) if each.sent]
+        if self._job is None or (self._job.sent and not self._job.has_reported and aside):
             return aside[0] if aside else None
         return self._job
 
@@ -92,15 +92,15 @@ class WorkerSupervisor:
 
     async def other_state(self, seen: tuple[str, str, bool], *, within_s: float) -> None:
         """Wait until the state differs from `seen`, there is other news, or the time is over."""
-        told = self._news
+        news = self._news
         clock = asyncio.get_running_loop().time
         deadline = clock() + within_s
-        while self.seen == seen and self._news == told and (left := deadline - clock()) > 0:
+        while self.seen == seen and self._news == news and (left := deadline - clock()) > 0:
             found = self.at_work
             until_silent = found.last.until_silent if found is not None else 0.0
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, until_silent) if until_silent > 0 else left):
-                    await self._turned.wait()
+                    await self._state_changed.wait()
 
     def notify(self) -> None:
         """Wake everyone who waits for a change, since something else about the host has changed."""
@@ -109,8 +109,8 @@ class WorkerSupervisor:
 
     def _wake_waiters(self) -> None:
         """Wake everyone who waits for a change of the state."""
-        self._turned.set()
-        self._turned = asyncio.Event()
+        self._state_changed.set()
+        self._state_changed = asyncio.Event()
 
     async def warm_up(self) -> None:
         """Start the worker if there is none, so that torch is loaded before it is needed."""
@@ -126,7 +126,7 @@ class WorkerSupervisor:
         job = self._job = Job(order, report)
         self._wake_waiters()
         failure = await self._attempt(job)
-        if reused and failure is not None and failure.name == "WorkerDied" and not (job.heard or job.killed):
+        if reused and failure is not None and failure.name == "WorkerDied" and not (job.has_reported or job.killed):
             # It had died unnoticed while idle, which is not an error of this run.
             log.info("run %s again on a new worker", order.job)
             self._job = Job(order, report)
@@ -137,7 +137,7 @@ class WorkerSupervisor:
     async def answer_side_request(self, order: SideRequest) -> SideAnswer | Failure:
         """Return the answer, or the failure. Cancelling it tells the worker that nobody waits for the answer."""
         self._stop_idle_timer()
-        request = self._gradings[order.job] = PendingSideRequest(order)
+        request = self._side_requests[order.job] = PendingSideRequest(order)
         try:
             worker = await self._ensure()
             if worker is None:
@@ -146,9 +146,9 @@ class WorkerSupervisor:
                 self._send_side_request(worker, request)
             return await request.ended
         finally:
-            del self._gradings[order.job]
+            del self._side_requests[order.job]
             if request.sent and not request.ended.done() and self._worker is not None:
-                self._left[order.job] = request
+                self._abandoned[order.job] = request
                 send(self._worker, CancelJob(job=order.job))
             self._wake_waiters()
             if self._job is None:
@@ -197,7 +197,7 @@ class WorkerSupervisor:
         if isinstance(found, Job):
             self._end_worker_of(found)
         elif self._worker is not None:
-            self._worker.distrusted = describe_kill()
+            self._worker.host_failure = describe_kill()
             kill(self._worker.process)
         return True
 
@@ -255,13 +255,13 @@ class WorkerSupervisor:
     async def _watch(self, worker: WorkerProcess) -> None:
         """Read messages until the worker has ended, then report how its job ended."""
         errors = asyncio.create_task(self._copy_stderr(worker.process.stderr))
-        scales = asyncio.create_task(self._sample_memory(worker))
+        sampling = asyncio.create_task(self._sample_memory(worker))
         try:
             await self._listen(worker)
         except Exception:
             log.exception("listening to worker %d", worker.process.pid)
         finally:
-            scales.cancel()
+            sampling.cancel()
         kill(worker.process)  # its output is closed, so it is no longer a worker
         code = await worker.process.wait()
         await asyncio.gather(errors, return_exceptions=True)
@@ -269,24 +269,24 @@ class WorkerSupervisor:
         if self._worker is not worker:
             return  # quit before
         self._worker = None
-        self._left.clear()
+        self._abandoned.clear()
         self._wake_waiters()
-        for request in tuple(self._gradings.values()):
+        for request in tuple(self._side_requests.values()):
             if request.sent or not worker.ready.is_set():
-                request.end(worker.distrusted or describe_exit(code))
+                request.end(worker.host_failure or describe_exit(code))
         if self._job is not None and self._job.killed:
             self._job.end(Cancelled().as_failure())
         elif self._job is not None:
             by_kernel = worker.kills is not None and (kills() or 0) > worker.kills
             probe = self._job.order if isinstance(self._job.order, RunProbe) else None
-            ended = describe_exit(code, order=probe, held=worker.held, by_kernel=by_kernel)
-            self._job.end(worker.distrusted or ended)
+            ended = describe_exit(code, order=probe, memory_bytes=worker.memory_bytes, by_kernel=by_kernel)
+            self._job.end(worker.host_failure or ended)
 
     async def _sample_memory(self, worker: WorkerProcess) -> None:
         """Record the memory of a busy worker from time to time: after a kill it can no longer be read."""
         while True:
             if self._job is not None:
-                worker.held = weight(worker.process.pid) or worker.held
+                worker.memory_bytes = weight(worker.process.pid) or worker.memory_bytes
             await asyncio.sleep(_MEMORY_SAMPLE_S)
 
     async def _listen(self, worker: WorkerProcess) -> None:
@@ -297,7 +297,7 @@ class WorkerSupervisor:
             try:
                 line = await reader.line(MAX_LINE_BYTES)
             except LineTooLong as error:
-                worker.distrusted = describe_garbled(error.message)
+                worker.host_failure = describe_garbled(error.message)
                 return
             if line is None:
                 return
@@ -306,7 +306,7 @@ class WorkerSupervisor:
             except NONSENSE as error:
                 if line.lstrip().startswith(b'{"word"'):
                     log.error("worker %d: %s in %r", worker.process.pid, error, line[:400])
-                    worker.distrusted = describe_garbled(str(error))
+                    worker.host_failure = describe_garbled(str(error))
                     return
                 log.warning("worker %d printed %r", worker.process.pid, line[:400])
                 continue
@@ -318,21 +318,21 @@ class WorkerSupervisor:
             return  # it was quit while it sent this
         before = self.seen
         if not isinstance(word, WorkerReady):
-            self._left.pop(word.job, None)
+            self._abandoned.pop(word.job, None)
         if isinstance(word, WorkerReady):
             worker.ready.set()
             self._wake_waiters()
             if job is not None and not job.sent and not job.ended.done():
                 self._send_order(worker, job)
-            for request in self._gradings.values():
+            for request in self._side_requests.values():
                 self._send_side_request(worker, request)
             return
-        if word.job in self._gradings and isinstance(word, SideAnswer | JobFailed):
-            self._gradings[word.job].end(word.failure if isinstance(word, JobFailed) else word)
+        if word.job in self._side_requests and isinstance(word, SideAnswer | JobFailed):
+            self._side_requests[word.job].end(word.failure if isinstance(word, JobFailed) else word)
             return
         if job is None or job.order.job != word.job or job.ended.done():
             return  # a late message about a finished job
-        job.heard = True
+        job.has_reported = True
         match word:
             case JobEvent():
                 job.last.event(word.event)
@@ -374,7 +374,7 @@ class WorkerSupervisor:
 
     def _quit_idle(self) -> None:
         worker = self._worker
-        if worker is not None and self._job is None and not self._gradings:
+        if worker is not None and self._job is None and not self._side_requests:
             log.info("worker %d idle for %.0f s", worker.process.pid, self._idle_s)
             self._worker = None
             self._wake_waiters()

@@ -161,8 +161,8 @@ class StoreWriter:
         changes = [item.change for item in group]
 
         def work() -> tuple[dict[int, ChangeResult], float]:
-            begun = time.monotonic()
-            return commit_together(self._recorder, changes, within_s=_GROUP_S), time.monotonic() - begun
+            started = time.monotonic()
+            return commit_together(self._recorder, changes, within_s=_GROUP_S), time.monotonic() - started
 
         outcomes, seconds = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         for place, item in reversed([*enumerate(group)]):

@@ -51,20 +51,20 @@ def find_sides(store: Store, a: str, b: str, models: Path) -> tuple[ComparisonSi
     """
     if _needs_other_side(a) and not _needs_other_side(b):
         second = find_side(store, b, models)
-        return find_side(store, a, models, beside=second), second
+        return find_side(store, a, models, other=second), second
     first = find_side(store, a, models)
-    return first, find_side(store, b, models, beside=first)
+    return first, find_side(store, b, models, other=first)
 
 
-def find_side(store: Store, name: str, models: Path, *, beside: ComparisonSide | None = None) -> ComparisonSide:
+def find_side(store: Store, name: str, models: Path, *, other: ComparisonSide | None = None) -> ComparisonSide:
     """Resolve a name to a side. Raises NoSuchRecord, which lists the accepted forms."""
     kind, colon, rest = name.partition(":")
     if name == "known" or (kind == "known" and colon):
-        return _known(store, rest, beside)
+        return _known(store, rest, other)
     if kind == "circuit" and colon:
-        return _kept(store, rest, beside)
+        return _saved_circuit(store, rest, other)
     if kind == "task" and colon:
-        return _of_task(rest, models, beside)
+        return _of_task(rest, models, other)
     version = _VERSION.fullmatch(name)
     if version is not None and not _is_run(store, name):
         return _examples(store, version["session"], int(version["version"]))
@@ -182,57 +182,57 @@ def _examples(store: Store, session: str, version: int) -> ComparisonSide:
     )
 
 
-def _known(store: Store, run: str, beside: ComparisonSide | None) -> ComparisonSide:
+def _known(store: Store, run: str, other: ComparisonSide | None) -> ComparisonSide:
     if run:
-        other = run_side(store, _run_of(store, run))
-    elif beside is not None and beside.run_id is not None:
-        other = beside
+        side = run_side(store, _run_of(store, run))
+    elif other is not None and other.run_id is not None:
+        side = other
     else:
         raise NoSuchRecord("Which run's known circuit?", hint="Compare a run with known, or write known:RUN.")
-    if other.known is None:
+    if side.known is None:
         raise NoSuchRecord(
-            f"No circuit is known for {other.title}.",
+            f"No circuit is known for {side.title}.",
             hint="Known circuits exist for built-in tasks on measured models; circuit:NAME is one that you saved.",
         )
-    return _reference_side(other.known, f"known:{other.run_id}", other)
+    return _reference_side(side.known, f"known:{side.run_id}", side)
 
 
-def _of_task(task: str, models: Path, beside: ComparisonSide | None) -> ComparisonSide:
-    if beside is None or beside.model is None:
+def _of_task(task: str, models: Path, other: ComparisonSide | None) -> ComparisonSide:
+    if other is None or other.model is None:
         raise NoSuchRecord(
             f"The known circuit of {task!r} depends on the model.",
             hint="Compare it with a run, whose model is then used.",
         )
     name = find_task(task).name
     try:
-        folder = find_model(beside.asked.get("model") or beside.model.name, models).folder
+        folder = find_model(other.asked.get("model") or other.model.name, models).folder
     except HeadcodeError:
         folder = None  # the model is gone, but published circuits are still known
-    found = known_circuit(beside.model, folder or Path("/nonexistent"), name)
+    found = known_circuit(other.model, folder or Path("/nonexistent"), name)
     if found is None:
         raise NoSuchRecord(
-            f"No circuit is known for {name} on {beside.model.name}.",
+            f"No circuit is known for {name} on {other.model.name}.",
             hint="Circuits are published for GPT-2 small and attn-only-4l, measured for the bundled model, and known "
             "by construction for the planted ones.",
         )
-    return _reference_side(found, f"task:{name}", beside)
+    return _reference_side(found, f"task:{name}", other)
 
 
-def _reference_side(found: Reference, reference: str, beside: ComparisonSide) -> ComparisonSide:
+def _reference_side(found: Reference, reference: str, other: ComparisonSide) -> ComparisonSide:
     return ComparisonSide(
         reference=reference,
         title=found.name if found.kind == "effects" else f"known circuit ({found.name})",
         kind="circuit",
-        session_id=beside.session_id,
-        n_layers=beside.n_layers,
-        n_heads=beside.n_heads,
+        session_id=other.session_id,
+        n_layers=other.n_layers,
+        n_heads=other.n_heads,
         heads=found.heads,
         source=found.source,
     )
 
 
-def _kept(store: Store, name: str, beside: ComparisonSide | None) -> ComparisonSide:
-    row = find_circuit(store, name, session_id=beside.session_id if beside is not None else None)
+def _saved_circuit(store: Store, name: str, other: ComparisonSide | None) -> ComparisonSide:
+    row = find_circuit(store, name, session_id=other.session_id if other is not None else None)
     shape = None
     if row.run_id is not None:
         shape = store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": row.run_id})

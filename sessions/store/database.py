@@ -180,7 +180,7 @@ class Store:
         """Reopen the database to free memory (see memory_growth), unless cursors are in use. Raises StoreError."""
         self.memory_growth.postpone()
         self.checkpoint()
-        if not self.memory_growth.lent:
+        if not self.memory_growth.cursors:
             self._reopen()
             give_back_memory()
 

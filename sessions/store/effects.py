@@ -91,8 +91,8 @@ def find_truths(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
     row = con.execute("SELECT made, offered, n_layers, n_heads FROM run WHERE run_id = $run", {"run": run}).fetchall()
     if not row:
         return None
-    made, told, n_layers, n_heads = row[0]
-    offered = None if told is None else msgspec.json.decode(told, type=Reference)
+    made, offered_json, n_layers, n_heads = row[0]
+    offered = None if offered_json is None else msgspec.json.decode(offered_json, type=Reference)
     counts = offered is not None and (made or offered.kind == "chosen")
     return reference_for(stored_effects(con, run), (n_layers or 0) * (n_heads or 0), offered if counts else None)
 

@@ -183,8 +183,8 @@ def _describe_examples(payload: str, version: int) -> str:
 def _describe(kind: str, payload: str, number: int | None) -> str:
     """Describe an event; user-written texts are included unchanged."""
     if kind in ("run_queued", "run_started", "session_imported"):
-        told = {"run_queued": f"run {number} asked for", "run_started": f"run {number} begins"}
-        return told.get(kind, "imported from a bundle")
+        descriptions = {"run_queued": f"run {number} asked for", "run_started": f"run {number} begins"}
+        return descriptions.get(kind, "imported from a bundle")
     match event_decoder.decode(payload):
         case ExamplesStepped() as event:
             return f"{'undo' if event.by < 0 else 'redo'}: examples of version {event.version}"

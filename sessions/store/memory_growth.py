@@ -23,7 +23,7 @@ class MemoryGrowth:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.lent: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+        self.cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
 
     @property
     def ratio(self) -> float:
@@ -35,7 +35,7 @@ class MemoryGrowth:
         self.asked //= 8
 
     def track_cursor(self, cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-        self.lent.add(cursor)
+        self.cursors.add(cursor)
         return cursor
 
 

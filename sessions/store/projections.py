@@ -66,14 +66,14 @@ def settled_text(value: ProbeConfig | Timings) -> str:
 
     Rows written by earlier versions then stay the same when they are made again from the log.
     """
-    told = msgspec.to_builtins(value)
+    fields = msgspec.to_builtins(value)
     if value.cause == type(value)().cause:
-        del told["cause"]
+        del fields["cause"]
     if isinstance(value, ProbeConfig) and value.sae.recipe == SAEConfig().recipe:
-        del told["sae"]["recipe"]
+        del fields["sae"]["recipe"]
     if isinstance(value, ProbeConfig) and value.bootstraps == type(value)().bootstraps:
-        del told["bootstraps"]
-    return text_of(told)
+        del fields["bootstraps"]
+    return text_of(fields)
 
 
 class Projector:
@@ -314,8 +314,8 @@ class Projector:
     def _update_truths(self, con: duckdb.DuckDBPyConnection, run: str) -> None:
         """Store what the run's rankings are now compared with."""
         self._flush(con)
-        held = find_truths(con, run)
-        self._update(con, run, reference=None if held is None else text_of(held))
+        reference = find_truths(con, run)
+        self._update(con, run, reference=None if reference is None else text_of(reference))
 
     def _seeds_of(self, con: duckdb.DuckDBPyConnection, run: str) -> tuple[int, ...]:
         if run not in self._seeds:

@@ -141,15 +141,15 @@ def find_session(store: Store, reference: str) -> str:
         if newest is None:
             raise NoSuchRecord("There is no session yet.", hint="headcode probe ioi makes one.")
         return str(newest[0])
-    begun = store.rows(
+    matches = store.rows(
         "SELECT session_id, name FROM session WHERE starts_with(session_id, $it) AND $it <> '' "
         "AND trashed_us IS NULL ORDER BY session_id DESC LIMIT $limit",
         {"it": reference, "limit": _CANDIDATES},
     )
-    if len(begun) == 1:
-        return str(begun[0][0])
-    if begun:
-        listed = ", ".join(f"{session_id} ({name})" for session_id, name in begun)
+    if len(matches) == 1:
+        return str(matches[0][0])
+    if matches:
+        listed = ", ".join(f"{session_id} ({name})" for session_id, name in matches)
         raise NoSuchRecord(f"{reference!r} begins several session ids: {listed}.", hint="Give more of the id.")
     raise _unknown_session(store, reference)
 
@@ -162,14 +162,14 @@ def _unknown_session(store: Store, reference: str) -> NoSuchRecord:
             f"{message[:-1]}; one of that name is in the trash.",
             hint=f"headcode sessions restore {shlex.quote(reference)}",
         )
-    near = store.rows(
+    similar = store.rows(
         "SELECT name FROM session, (SELECT lower($it) AS it) WHERE trashed_us IS NULL "
         "AND jaro_winkler_similarity(lower(name), it) > .8 "
         "ORDER BY jaro_winkler_similarity(lower(name), it) DESC, updated_us DESC, session_id LIMIT 3",
         {"it": reference[:200]},
     )
-    if near:
-        meant = " or ".join(repr(name) for (name,) in near)
+    if similar:
+        meant = " or ".join(repr(name) for (name,) in similar)
         return NoSuchRecord(message, hint=f"Did you mean {meant}? headcode sessions list shows all.")
     recent = store.rows(
         "SELECT name FROM session WHERE trashed_us IS NULL ORDER BY updated_us DESC, session_id DESC LIMIT 3"
@@ -234,14 +234,14 @@ def find_run(store: Store, reference: str) -> str:
         if newest is None:
             raise NoSuchRecord("There is no run yet.", hint="headcode probe ioi makes one.")
         return str(newest[0])
-    begun = store.rows(
+    matches = store.rows(
         "SELECT run_id FROM run WHERE starts_with(run_id, $it) AND $it <> '' ORDER BY run_id DESC LIMIT $limit",
         {"it": reference, "limit": _CANDIDATES},
     )
-    if len(begun) == 1:
-        return str(begun[0][0])
-    if begun:
-        listed = ", ".join(str(run_id) for (run_id,) in begun)
+    if len(matches) == 1:
+        return str(matches[0][0])
+    if matches:
+        listed = ", ".join(str(run_id) for (run_id,) in matches)
         raise NoSuchRecord(f"{reference!r} begins several run ids: {listed}.", hint="Give more of the id.")
     raise NoSuchRecord(
         f"There is no run {reference!r}.",
@@ -281,12 +281,12 @@ def without_foreign_task(store: Store, work: RunPlan) -> RunPlan:
 
 def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:
     """Return the session's current example set, complete; empty if it has none yet."""
-    held = store.rows(
+    rows = store.rows(
         "SELECT content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
         "AND s.examples_version = e.version WHERE s.session_id = $session",
         {"session": session_id},
     )
-    return example_rows(store, str(held[0][0])) if held else ()
+    return example_rows(store, str(rows[0][0])) if rows else ()
 
 
 def example_rows(store: Store, content_hash: str) -> tuple[Example, ...]:

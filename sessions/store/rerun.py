@@ -34,9 +34,9 @@ def _examples(store: Store, session_id: str, queued_seq: int, used: str | None) 
     """Return the examples that the run reported, or else those its session had when it was queued."""
     if used is not None:
         return example_rows(store, used)
-    held = store.rows(
+    rows = store.rows(
         "SELECT payload->>'$.content_hash' FROM event WHERE session_id = $session AND seq < $seq "
         "AND kind IN ('examples_set', 'examples_stepped') ORDER BY seq DESC LIMIT 1",
         {"session": session_id, "seq": queued_seq},
     )
-    return example_rows(store, str(held[0][0])) if held else ()
+    return example_rows(store, str(rows[0][0])) if rows else ()

@@ -126,13 +126,13 @@ def only_methods_of(stored: RunArtifacts, now: RunArtifacts) -> RunArtifacts:
     The stored measurements of those were stopped early.
     """
     heads = {setting_of(cause): {(one.layer, one.head) for one in cause.effects} for cause in stored.causes}
-    kept = []
+    remaining = []
     for cause in now.causes:
         known = heads.get(setting_of(cause))
         if known is not None:
             effects = tuple(one for one in cause.effects if (one.layer, one.head) in known)
-            kept.append(msgspec.structs.replace(cause, effects=effects))
-    return msgspec.structs.replace(now, causes=tuple(kept))
+            remaining.append(msgspec.structs.replace(cause, effects=effects))
+    return msgspec.structs.replace(now, causes=tuple(remaining))
 
 
 def _whole(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, ...]:

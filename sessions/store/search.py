@@ -63,8 +63,8 @@ def search_sessions(store: Store, text: str, *, limit: int) -> list[SearchHit]:
     order = sorted(
         common, key=lambda one: (-_score(rows[one], text, [p[one] for p in found]), -rows[one].updated_us, one)
     )
-    kept = order[: max(0, min(limit, 10_000))]
-    return [SearchHit(session=rows[one], matches=_matches(words, [places[one] for places in found])) for one in kept]
+    best = order[: max(0, min(limit, 10_000))]
+    return [SearchHit(session=rows[one], matches=_matches(words, [places[one] for places in found])) for one in best]
 
 
 def _score(row: SessionRow, text: str, places: list[dict[str, tuple[str, int]]]) -> float:

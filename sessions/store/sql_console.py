@@ -80,7 +80,7 @@ def ask(cursor: duckdb.DuckDBPyConnection, sql: str, *, limit: int = 1_000, seco
 
     The cursor belongs to the caller; another thread may use the store meanwhile. Raises BadQuery.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     statement = check(cursor, sql)
     late = threading.Timer(seconds, cursor.interrupt)
     late.daemon = True
@@ -103,7 +103,7 @@ def ask(cursor: duckdb.DuckDBPyConnection, sql: str, *, limit: int = 1_000, seco
             cursor.rollback()
     names = _unique([str(column[0]) for column in about])
     types = tuple(str(column[1]) for column in about)
-    return SqlTable(columns=names, types=types, rows=tuple(rows), cut=cut, seconds=time.monotonic() - begun)
+    return SqlTable(columns=names, types=types, rows=tuple(rows), cut=cut, seconds=time.monotonic() - started)
 
 
 def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
@@ -202,8 +202,8 @@ def _catalog(cursor: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def _no_view(name: str) -> BadQuery:
-    near = difflib.get_close_matches(name.rpartition(".")[2], VIEWS, n=1, cutoff=0.5)
-    guess = f"Did you mean {near[0]}? " if near else ""
+    similar = difflib.get_close_matches(name.rpartition(".")[2], VIEWS, n=1, cutoff=0.5)
+    guess = f"Did you mean {similar[0]}? " if similar else ""
     return BadQuery(f"There is no view {name[:80]!r}.", hint=f"{guess}There are: {', '.join(VIEWS)}.")
 
 
@@ -274,9 +274,9 @@ def _format_error(error: duckdb.Error) -> BadQuery:
     if "expression depth" in message:
         return BadQuery("The query is nested too deeply.", hint="The limit is about 500 levels.")
     hints: list[str] = []
-    near = re.search(r"Candidate bindings: (.+)", rest) or re.search(r"Did you mean (.+)", rest)
-    if near:
-        hints.append(f"Nearest: {near[1].rstrip('?').strip()}.")
+    nearest = re.search(r"Candidate bindings: (.+)", rest) or re.search(r"Did you mean (.+)", rest)
+    if nearest:
+        hints.append(f"Nearest: {nearest[1].rstrip('?').strip()}.")
     place = re.search(r"LINE (\d+): (.*)\n( *\^)", rest)
     if place and "syntax error" in message:
         hints.append(f"In line {place[1]}, where it says: {place[2][max(0, len(place[3]) - len(place[1]) - 8) :][:40]}")

@@ -76,23 +76,23 @@ def run_checks(then: RunArtifacts, now: RunArtifacts) -> list[CheckResult]:
         # Runs of versions before contrast lengths were stored have none to compare.
         without = tuple(msgspec.structs.replace(node, contrast_length=None) for node in now.nodes)
         now = msgspec.structs.replace(now, nodes=without)
-    held = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES}
-    found = [*held.values(), _codes(then, now)]
+    results = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES}
+    found = [*results.values(), _codes(then, now)]
     return sorted(found, key=lambda each: STAGES.index(each.stage))
 
 
 def _names(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
     then, now = witness.read(a), witness.read(b)
     n, shared = max(len(then), len(now)), min(len(then), len(now))
-    off = [place for place in range(n) if place >= shared or then[place] != now[place]]
+    differing = [place for place in range(n) if place >= shared or then[place] != now[place]]
     return CheckResult(
         stage=witness.stage,
         witness=witness.name,
         compared=n,
-        differing=len(off),
-        largest=float(len(off)),
-        size=len(off) / max(1, n),
-        where=witness.where(a, off[0]) if off and witness.where is not None else "",
+        differing=len(differing),
+        largest=float(len(differing)),
+        size=len(differing) / max(1, n),
+        where=witness.where(a, differing[0]) if differing and witness.where is not None else "",
     )
 
 
@@ -100,12 +100,12 @@ def _numbers(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResu
     """Compare numbers, which are equal to the last bit or not. A missing one differs by infinity."""
     then, now = witness.read(a), witness.read(b)
     shared = min(len(then), len(now))
-    off, first, largest, size = 0, -1, 0.0, 0.0
+    n_differing, first, largest, size = 0, -1, 0.0, 0.0
     for place in range(max(len(then), len(now))):
         one, other = (side[place] if place < len(side) else None for side in (then, now))
         if one == other and place < shared:
             continue
-        off, first = off + 1, place if first < 0 else first
+        n_differing, first = n_differing + 1, place if first < 0 else first
         known = isinstance(one, float | int) and isinstance(other, float | int)
         gap = abs(one - other) if known else float("inf")  # type: ignore[operator]
         largest = max(largest, gap)
@@ -117,7 +117,7 @@ def _numbers(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResu
         stage=witness.stage,
         witness=witness.name,
         compared=max(len(then), len(now)),
-        differing=off,
+        differing=n_differing,
         largest=largest,
         size=size,
         where=witness.where(a, first) if first >= 0 and witness.where is not None else "",
@@ -125,23 +125,23 @@ def _numbers(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResu
 
 
 def _codes(then: RunArtifacts, now: RunArtifacts) -> CheckResult:
-    compared, off, where = 0, 0, ""
+    compared, n_differing, where = 0, 0, ""
     for seed, example, a, b in _rows(then.codes, now.codes):
         n = max(len(a), len(b))
         compared += n
         if a == b:
             continue
         places = [place for place in range(n) if place >= min(len(a), len(b)) or a[place] != b[place]]
-        off += len(places)
+        n_differing += len(places)
         if not where:
             where = f"seed {seed + 1}, example {example + 1}, {_format_place(then, places[0])}"
     return CheckResult(
         stage="codes",
         witness="codes",
         compared=compared,
-        differing=off,
-        largest=float(off),
-        size=off / max(1, compared),
+        differing=n_differing,
+        largest=float(n_differing),
+        size=n_differing / max(1, compared),
         where=where,
     )
 
@@ -207,8 +207,8 @@ def _measured(side: RunArtifacts) -> Sequence[object]:
 
 
 def _format_measured(side: RunArtifacts, place: int) -> str:
-    told = [f"{effect.layer}.{effect.head} by {cause.method}" for cause in side.causes for effect in cause.effects]
-    return f"head {told[place]}" if place < len(told) else "one more"
+    names = [f"{effect.layer}.{effect.head} by {cause.method}" for cause in side.causes for effect in cause.effects]
+    return f"head {names[place]}" if place < len(names) else "one more"
 
 
 def _effects(side: RunArtifacts) -> Sequence[object]:

@@ -50,7 +50,7 @@ def judge(
     logged, tabled = run_checks(stored, now), run_checks(tables, now)
     checks = tuple(_worse(one, other) for one, other in zip(logged, tabled, strict=True))
     environment = struct_difference(stored.versions, now.versions) or ()
-    off = [each for each in checks if each.differing]
+    differing = [each for each in checks if each.differing]
     about: dict[str, object] = {
         "run_id": run_id,
         "title": title,
@@ -61,17 +61,17 @@ def judge(
         "seconds": round(seconds, 3),
     }
     changed = format_environment(environment)
-    if not off:
+    if not differing:
         words = f"the same, bit for bit: {_format_counts(checks)}"
         return VerificationReport(verdict="same", words=words + (f"; though {changed}" if changed else ""), **about)  # type: ignore[arg-type]
-    first = min(off, key=lambda each: STAGES.index(each.stage))
-    told = f"{first.stage}: {format_check(first)}"
+    first = min(differing, key=lambda each: STAGES.index(each.stage))
+    summary = f"{first.stage}: {format_check(first)}"
     about |= {"stage": first.stage, "largest": first.largest}
-    if environment and all(_is_rounding(each, off) for each in off):
-        later = "; ".join(f"{each.stage}: {format_check(each)}" for each in _first_of_later(off, first.stage))
-        words = f"the same to rounding: {changed}; first in {told}" + (f"; then {later}" if later else "")
+    if environment and all(_is_rounding(each, differing) for each in differing):
+        later = "; ".join(f"{each.stage}: {format_check(each)}" for each in _first_of_later(differing, first.stage))
+        words = f"the same to rounding: {changed}; first in {summary}" + (f"; then {later}" if later else "")
         return VerificationReport(verdict="rounding", words=words, **about)  # type: ignore[arg-type]
-    words = f"differs first in {told}" + (f"; {changed}" if changed else "")
+    words = f"differs first in {summary}" + (f"; {changed}" if changed else "")
     if tabled != logged:
         words += "; the store's tables differ from its log"
     return VerificationReport(
@@ -118,7 +118,7 @@ def _device_parts(device: str) -> tuple[str, str]:
     return (machine, threads) if comma and threads.endswith(("threads", "thread")) else (device, "")
 
 
-def _is_rounding(each: CheckResult, off: Sequence[CheckResult]) -> bool:
+def _is_rounding(each: CheckResult, differing: Sequence[CheckResult]) -> bool:
     """Return whether a difference is no larger than summation in another order explains."""
     if each.stage in ("load", "examples") or each.witness == "measured heads":
         return False
@@ -132,14 +132,14 @@ def _is_rounding(each: CheckResult, off: Sequence[CheckResult]) -> bool:
         return each.size <= CAUSES
     if each.stage == "scores":
         # Scores are counts of codes: if no code differs, only the rounding of a division may.
-        return any(other.stage == "codes" for other in off) or each.size <= 1e-5
+        return any(other.stage == "codes" for other in differing) or each.size <= 1e-5
     return each.size <= ROUNDING[each.stage]
 
 
-def _first_of_later(off: Sequence[CheckResult], stage: str) -> list[CheckResult]:
+def _first_of_later(differing: Sequence[CheckResult], stage: str) -> list[CheckResult]:
     """Return the first check of every later stage that differs, too."""
     found: dict[str, CheckResult] = {}
-    for each in off:
+    for each in differing:
         if each.stage != stage:
             found.setdefault(each.stage, each)
     return list(found.values())

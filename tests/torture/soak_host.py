@@ -45,7 +45,7 @@ def held(host: HeadcodeHost) -> dict[str, int]:
         "supervisor": host.supervisor,
         "server": host.server,
     }
-    parts |= {f"own.{type(each).__name__}": each for each in host._kept.values()}
+    parts |= {f"own.{type(each).__name__}": each for each in host._states.values()}
     for name, part in parts.items():
         for key, value in getattr(part, "__dict__", {}).items():
             if hasattr(value, "__len__") and not isinstance(value, str | bytes):
