@@ -1,4 +1,4 @@
-"""A host of one's own per test: real process, real store, a scripted worker."""
+"""Provide a separate host per test: real process, real store, scripted worker."""
 
 import asyncio
 import importlib.util
@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 
 
 class Lab:
-    """One store, its host when somebody connects, and the questions that tests ask again and again."""
+    """One store, its host once somebody connects, and the requests that many tests make."""
 
     def __init__(self, home: Path) -> None:
         self.places: AppFolders = find_folders({"HEADCODE_HOME": str(home)})
@@ -57,7 +57,7 @@ class Lab:
         return (await client.ask(request, SessionAnswer)).session
 
     async def queue(self, client: HostClient, model: str = "toy", *, seeds: tuple[int, ...] = (0, 1, 2)) -> RunRow:
-        """A run of that model, in a session of its own."""
+        """Queue a run of that model in a new session."""
         session = await self.session(client, model)
         return await self.again(client, session.session_id, seeds=seeds)
 
@@ -76,7 +76,7 @@ class Lab:
         after_seq: int = 0,
         run: str | None = None,
     ) -> list[LogEntry]:
-        """A session's entries, until there are enough."""
+        """Return a session's entries once there are enough."""
         found: list[LogEntry] = []
         async with asyncio.timeout(600), aclosing(client.follow(session, after_seq=after_seq, run=run)) as batches:
             async for batch in batches:
@@ -86,7 +86,7 @@ class Lab:
         raise AssertionError
 
     async def finish(self, client: HostClient, run: RunRow) -> tuple[list[LogEntry], RunEnded]:
-        """All entries of a run's session up to its end, and that end."""
+        """Return all entries of a run's session up to the run's end, and that end."""
         found = await self.entries(client, run.session_id, lambda have: ending(have, run) is not None)
         end = ending(found, run)
         assert end is not None
@@ -125,7 +125,7 @@ def alive(pid: int) -> bool:
 
 
 async def until(true: Callable[[], bool], *, within_s: float = 600) -> None:
-    """Returns as soon as the condition holds."""
+    """Return as soon as the condition holds."""
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline, "it never became true"
@@ -134,7 +134,7 @@ async def until(true: Callable[[], bool], *, within_s: float = 600) -> None:
 
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
-    # tmp_path is too long for a socket under xdist, and Headcode would fall back to a folder all tests share.
+    # tmp_path is too long for a socket under xdist, and Headcode would fall back to a folder shared by all tests.
     home = Path(tempfile.mkdtemp(prefix="hc-"))
     lab = Lab(home)
     yield lab
@@ -144,7 +144,7 @@ async def lab() -> AsyncIterator[Lab]:
 
 @pytest.fixture(scope="session")
 def script() -> ModuleType:
-    """The scripted worker as a module: its events, without its process."""
+    """Return the scripted worker as a module: its events, without its process."""
     spec = importlib.util.spec_from_file_location("scripted_worker", HERE / "scripted_worker.py")
     assert spec is not None
     assert spec.loader is not None

@@ -1,6 +1,6 @@
-"""`python on_a_full_disk.py FOLDER REPORT`: a home on a file system of its own, mounted here, without a byte free.
+"""`python on_a_full_disk.py FOLDER REPORT`: test a home on a full file system that is mounted here.
 
-Run in a mount namespace of its own (unshare -rm). Writes what was seen into REPORT, as JSON.
+Run in a separate mount namespace (unshare -rm). Writes the observations into REPORT as JSON.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ async def scene(disk: Path, elsewhere: Path) -> dict[str, object]:
             await client.ask(CreateSession(name=name, model="toy", task="ioi"), SessionAnswer)
         await client.ask(TrashSession(session="old"), SessionAnswer)
     await stop_host(places)
-    # Nothing of a host is left, and no room to make anything.
+    # Nothing of a host is left, and there is no space to create anything.
     shutil.rmtree(places.runtime)
     shutil.rmtree(places.state)
     with (disk / "filling").open("wb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""A worker that speaks the protocol and computes nothing. What it does is the name of the model it is asked for."""
+"""Speak the worker's protocol without computing anything; the model's name selects the behaviour."""
 
 import os
 import queue
@@ -70,7 +70,7 @@ def say(word: WorkerMessage) -> None:
 def examples_of(task: str, pairs: int) -> tuple[Example, ...]:
     return tuple(
         Example(prompt=f"{task} {polarity} {pair}", polarity=polarity, expected=("a", "b"), foils=("c",), pair=pair)
-        for pair in range(pairs or 10)  # 0: as many as it takes
+        for pair in range(pairs or 10)  # 0: as many as needed
         for polarity in ("positive", "negative")
     )
 
@@ -117,19 +117,19 @@ def steps(config: ProbeConfig, n: int) -> list[Event]:
 
 
 def write_tensor(path: Path, name: str, shape: tuple[int, ...], numbers: list[int]) -> None:
-    """A safetensors file by hand: length, header, numbers."""
+    """Write a safetensors file by hand: length, header, numbers."""
     entry = {name: {"dtype": "I32", "shape": list(shape), "data_offsets": [0, 4 * len(numbers)]}}
     header = msgspec.json.encode(entry)
     path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack(f"<{len(numbers)}i", *numbers))
 
 
 def code(seed: int, example: int, place: int) -> int:
-    """What the scripted model's heads say."""
+    """Return the code that the scripted model's heads give."""
     return -1 if place == 0 else 100 * seed + 10 * example + place
 
 
 def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_heads: int = N_HEADS) -> list[Event]:
-    """The events of a run that goes through; its arrays are in the spool folder."""
+    """Return the events of a successful run; its arrays are in the spool folder."""
     examples = order.examples or examples_of(order.task or "none", order.pairs)
     enabled = tuple(example for example in examples if example.enabled)
     made = order.made or not order.examples
@@ -166,7 +166,7 @@ def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_hea
 
 
 def grades_for(order: GradePrompts) -> GradesMade:
-    """Words as tokens; a positive is known by heart, a negative not at all."""
+    """Use words as tokens; a positive is answered with certainty, a negative never."""
     split = [tuple(each.prompt.split()) for each in order.examples]
     return GradesMade(
         job=order.job,
@@ -188,7 +188,7 @@ def grades_for(order: GradePrompts) -> GradesMade:
 
 
 def look_for(order: InspectHead) -> HeadInspected:
-    """Words as tokens; what was asked comes back, so that a test can see it."""
+    """Use words as tokens; the request is returned, so that a test can check it."""
     words = tuple(order.prompt.split())
     kept = order.sae if Path(order.sae).is_file() else "no file"
     return HeadInspected(
@@ -244,7 +244,7 @@ class Worker:
         os._exit(0)
 
     def grade(self, order: GradePrompts) -> None:
-        """As the prompts ask: `die` ends the worker, `wait` leaves them ungraded, any other is graded at once."""
+        """Grade as the prompts ask: `die` ends the worker, `wait` leaves them ungraded, others are graded at once."""
         prompts = {each.prompt for each in order.examples}
         if "die" in prompts:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -252,7 +252,7 @@ class Worker:
             say(grades_for(order))
 
     def measure(self, order: MeasureEffects) -> None:
-        """Effects of all heads, or of the heads asked for; by `kl` it waits after the first until it is stopped."""
+        """Measure effects of all or of the requested heads; with `kl`, wait after the first until stopped."""
 
         def tell(event: Event) -> None:
             say(JobEvent(job=order.job, event=event))

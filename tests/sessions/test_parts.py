@@ -1,4 +1,4 @@
-"""Settings, ids, lines, logs: the small parts."""
+"""Test small parts: settings, ids, lines, logs."""
 
 import asyncio
 import subprocess
@@ -121,12 +121,12 @@ def test_neither_client_nor_host_needs_the_engines_libraries(module: str) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the end of its input ends a worker")
-async def test_a_leashed_process_ends_with_its_parent_whatever_it_does(alive, until) -> None:
+async def test_a_tied_process_ends_with_its_parent_whatever_it_does(alive, until) -> None:
     parent = (
-        "import os, subprocess, sys, sessions.services.worker_supervisor as s\n"
+        "import os, subprocess, sys, sessions.services.worker_process as s\n"
         "deaf = [sys.executable, '-c', 'while True: pass']\n"
-        "leash = [sys.executable, '-I', '-S', str(s._LEASH), str(os.getpid()), *deaf]\n"
-        "child = subprocess.Popen(leash, start_new_session=True)\n"
+        "tied = [sys.executable, '-I', '-S', str(s._DIE_WITH_PARENT), str(os.getpid()), *deaf]\n"
+        "child = subprocess.Popen(tied, start_new_session=True)\n"
         "print(child.pid, flush=True)\n"
         "sys.stdin.read()"
     )

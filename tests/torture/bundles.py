@@ -1,10 +1,10 @@
-"""Hostile files against the real import: bundles and example files, mutated and made by hand.
+"""Import hostile files: bundles and example files, mutated or made by hand.
 
-    python -m tests.torture.bundles --count 5000 --seed 0
+python -m tests.torture.bundles --count 5000 --seed 0
 
-Every file goes through the same code the host and the command line use, in a home of its own with a watched folder
-around it. Nothing may end in anything but a plain refusal or a whole session; nothing may be written outside the home;
-nothing may stay behind. A process that dies counts as a crash of the file it was at.
+Every file is processed by the code of the host and the command line, in a separate home with a watched folder around
+it. The result must be a plain refusal or a complete session; nothing may be written outside the home or left behind. A
+process that dies counts as a crash caused by its file.
 """
 
 import argparse
@@ -33,11 +33,11 @@ from .sealing import open_up, seal
 from .spoiling import as_json, example_file, made_by_hand, spoil_array, spoil_bytes, spoil_json, spoil_log
 
 CHUNK = 250
-"""Files one process looks at: a process that dies loses the rest of them, and is counted."""
+"""Files per process: a process that dies loses the rest of them, and is counted."""
 
 
 class Watch:
-    """A folder around the home, with files somebody might want to reach; says what changed in it."""
+    """A folder around the home, with files worth attacking; reports changes in it."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.inside, self.files = root, root / "home", root / "files"
@@ -64,7 +64,7 @@ class Watch:
 
 
 class Torture:
-    """One home, and every file thrown at it."""
+    """One home, and every file tried in it."""
 
     def __init__(self, root: Path) -> None:
         self.watch = Watch(root)
@@ -92,7 +92,7 @@ class Torture:
         self.home.close()
 
     def throw(self, number: int, seed: int) -> None:
-        """Makes file `number` of this seed and lets the real code look at it."""
+        """Make file `number` of this seed and process it with the real code."""
         rng = random.Random(f"{seed}/{number}")
         base = rng.choice(self.bases)
         share = number % 50
@@ -136,7 +136,7 @@ class Torture:
         self.watched(kind, number)
 
     def whole(self, kind: str, number: int, imported: Any) -> None:
-        """What was taken in must be all there, showable, and good enough to be handed on again."""
+        """Check that an imported session is complete, can be shown and can be exported again."""
         session_id = imported.session.session_id
         try:
             detail = session_detail(self.home.store, session_id, last_seq=imported.n_events + 1)
@@ -179,7 +179,7 @@ class Torture:
 
 
 def torture(root: Path, numbers: Iterator[int] | range, seed: int) -> dict[str, Any]:
-    """The tally of these files; `troubles` is empty when all is well."""
+    """Return counts for these files; `troubles` is empty if all is well."""
     at = Torture(root)
     try:
         for number in numbers:

@@ -1,4 +1,4 @@
-"""A client that writes, and journals what it was answered."""
+"""A client that writes, and records the answers it got."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ PACE_S = 0.02
 
 
 class Client:
-    """Lives until it is killed; born again it remembers from its journal."""
+    """A client that runs until it is killed; restarted, it continues from its journal."""
 
     def __init__(self, home: Path, number: int, seed: int, real_worker: bool) -> None:
         self.places, self.number = places_of(home), number
@@ -44,7 +44,7 @@ class Client:
         self.runs: list[str] = []
         self.sessions = [line[2] for line in before if line[0] == "made"]
         self.told: Counter[str] = Counter()
-        if self.chance.random() < 0.5:  # else it wants to hear everything once more
+        if self.chance.random() < 0.5:  # otherwise it reads everything again
             for line in before:
                 if line[0] == "told":
                     self.told[line[1]] = max(self.told[line[1]], line[2])
@@ -65,7 +65,7 @@ class Client:
                 if refusal.failure.family == "store":
                     self.journal.note("store", refusal.message)
             except HostError:
-                pass  # killed under us, or somebody else is starting one: what this is all about
+                pass  # killed, or another client is starting a host: what this test is about
             except HeadcodeError as error:
                 self.journal.note("store", f"{type(error).__name__}: {error.message}")
             await asyncio.sleep(PACE_S)
@@ -76,7 +76,7 @@ class Client:
             made = await client.ask(CreateSession(name=token, model="toy", task="ioi", pairs=2), SessionAnswer)
             self.journal.note("made", token, made.session.session_id)
             self.sessions.append(made.session.session_id)
-        # Its own, and the first one's: several follow the same session.
+        # Its own session, and the first one's: several clients follow the same session.
         followed = {self.chance.choice(self.sessions), self.sessions[0]}
         listening = [asyncio.create_task(self._listen(client, session)) for session in followed]
         try:

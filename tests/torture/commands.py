@@ -1,4 +1,4 @@
-"""Where everybody of the torture lives, and how its hosts are started."""
+"""Where the torture tests live, and how their hosts are started."""
 
 from pathlib import Path
 

@@ -44,11 +44,11 @@ class Case(NamedTuple):
     prepare: Callable[[Path], object]
     work: Callable[[Path], object]
     judge: Callable[[Path, Any], str]
-    """The state that was found, in a word or two. Raises AssertionError where anything is lost."""
+    """Describes the resulting state. Raises AssertionError if anything is lost."""
 
 
 def rows_of(store: Store) -> Rows:
-    """Every row of every table, as text, sorted."""
+    """Return every row of every table, as text, sorted."""
     return {
         name: sorted(repr(row) for row in store.rows(f"SELECT * FROM {name}"))  # noqa: S608
         for name in store.tables()
@@ -74,7 +74,7 @@ def lay_old(path: Path, schema: int = 1) -> None:
 
 
 def lay_journal(path: Path, tags: int = 30) -> None:
-    """A store of today's schema with a journal that a killed host left."""
+    """Make a store of the current schema with a journal that a killed host left."""
     lay_old(path)
     pid = os.fork()
     if pid == 0:
@@ -93,7 +93,7 @@ def lay_journal(path: Path, tags: int = 30) -> None:
 
 
 def lay_damaged(path: Path) -> Path:
-    """The same, with a damaged byte in the middle of the journal."""
+    """Make the same store with a damaged byte in the middle of the journal."""
     lay_journal(path)
     (wal,) = journals_of(path)
     content = bytearray(wal.read_bytes())
@@ -109,7 +109,7 @@ def check_private(path: Path) -> None:
 
 
 def as_it_comes(path: Path) -> tuple[str, Rows]:
-    """What the next command finds; where it is refused, what its hint says is done."""
+    """Return what the next command finds; if it is refused, follow its hint first."""
     try:
         return "opens", all_rows(path)
     except StoreDamaged as error:
@@ -171,7 +171,8 @@ def _judge_exchange(folder: Path, told: Any) -> str:
     assert rows == told["rows"], "rows differ"
     assert not exchange_record(path).exists()
     gone = set(told["sums"][0]) - sums(folder)
-    assert len(gone) <= 1, "a file of the damaged store is gone"  # the repaired one was opened, and is another now
+    # the repaired store was opened, so its file has changed
+    assert len(gone) <= 1, "a file of the damaged store is gone"
     check_private(path)
     return f"{before}, {state}"
 
@@ -297,7 +298,7 @@ def _judge_import(folder: Path, told: Any) -> str:
 
 
 def _check_weights(folder: Path) -> None:
-    """Whatever weights a run names are there, whole; what lies there has the content of its name."""
+    """Check that all weights that a run names exist and match the hash in their name."""
     store = Store.open(folder / "sessions.duckdb")
     named = {sha for (sha,) in store.rows("SELECT DISTINCT sae_sha256 FROM run WHERE sae_sha256 IS NOT NULL")}
     store.close()
@@ -357,7 +358,7 @@ CASES = {
 
 
 def torture(name: str, root: Path, most: int) -> dict[str, Any]:
-    """Kills the case at every call, or at `most` of each kind, evenly spread."""
+    """Kill the case at every call, or at `most` of each kind, evenly spread."""
     case, begun = CASES[name], time.monotonic()
     laid, folder = root / "laid", root / "data"
     laid.mkdir(parents=True)
@@ -411,7 +412,7 @@ def main() -> int:
     parser.add_argument("--case", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--most", type=int, default=10_000, help="kills for each kind of call")
     options = parser.parse_args()
-    os.umask(0o022)  # as a person's shell has it
+    os.umask(0o022)  # a user's shell has this
     root = Path(tempfile.mkdtemp(prefix="hc-exchange-"))
     report: dict[str, Any] = {}
     for name in options.case:

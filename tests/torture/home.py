@@ -1,4 +1,4 @@
-"""A store with everything around it, and honest bundles out of it."""
+"""Provide a store with all its files, and valid bundles exported from it."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ METRIC, REPLACEMENT = get_args(PatchingMetric)[0], get_args(Replacement)[0]
 
 
 class Home:
-    """A store with everything around it, driven without a host."""
+    """A store with all its files, used without a host."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class Home:
         self.store.close()
 
     def session(self, *, runs: int = 2, model: str = "toy") -> str:
-        """A session as a person leaves it: runs, one of them failed, examples undone, notes, tags, a circuit."""
+        """Make a realistic session: runs, one of them failed, undone examples, notes, tags, a circuit."""
         session_id = new_id("s")
         examples = script.examples_of("ioi", 2)
         fewer = examples[:2]
@@ -170,7 +170,7 @@ class Home:
         return self.store.rows(sql)
 
     def drop(self, session_id: str) -> None:
-        """Takes an imported session out again, so that the next file meets the same store."""
+        """Delete an imported session, so that the next file meets the same store."""
         runs = [
             run_id for (run_id,) in self.store.rows("SELECT run_id FROM run WHERE session_id = $s", {"s": session_id})
         ]

@@ -28,13 +28,13 @@ from typing import Any
 from engine.errors import InputError
 
 CHUNK = 100
-"""Folders one process tries: what libraries keep of them goes with it."""
+"""Folders per process: memory that libraries keep of them is freed with it."""
 MEMORY_BYTES = 8 << 30
-"""Of address space; torch and transformers alone take 3 GB of it, and little of that is memory."""
+"""Limit of the address space; torch and transformers alone take 3 GB of it, little of which is memory."""
 CPU_S = 60.0
-"""Seconds of a processor that one folder may take; the slowest took 3."""
+"""CPU seconds that one folder may take; the slowest took 3."""
 WALL_S = 900.0
-"""Seconds until one that takes none counts as hanging, on a machine however busy."""
+"""Seconds after which a folder counts as hanging, even on a very busy machine."""
 FAMILIES = ("gpt2", "llama", "gpt_neox", "qwen2", "gemma2", "opt", "falcon", "phi3", "gptj", "mixtral", "bloom")
 VALUES: tuple[Any, ...] = (
     *(0, -1, 1, 2, 3, 7, 10**9, 10**12, 2**31, 2**63, 10**400, -(10**9)),
@@ -42,14 +42,14 @@ VALUES: tuple[Any, ...] = (
     *(None, True, False, "", "12", "NaN", "\ud800", "\u202e", "x" * 100_000),
     *([], {}, [0], [1, 2, 3], [None], {"": None}, {"rope_type": "linear"}, {"rope_type": "yarn", "factor": -1}),
 )
-"""What a setting is replaced by."""
+"""Values that replace a setting's."""
 INVENTED = ("num_hidden_layers", "n_layer", "layer_types", "quantization_config", "auto_map", "text_config", "dtype")
 INVENTED += ("num_experts", "rope_scaling", "sliding_window", "tie_word_embeddings", "torch_dtype", "pruned_heads")
 """Settings that a folder gets though its family may not have them."""
 
 
 def make_family(family: str, folder: Path) -> Path:
-    """A tiny random model of a family with a tokenizer of five words, as Hugging Face saves it."""
+    """Make a tiny random model of a family with a tokenizer of five words, as Hugging Face saves it."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
@@ -76,7 +76,7 @@ def make_family(family: str, folder: Path) -> Path:
 
 
 def spoil(folder: Path, rng: random.Random) -> str:
-    """Changes one thing of the folder, or a few; says which."""
+    """Change one or a few things of the folder; return which."""
     ways: list[Callable[[Path, random.Random], str]] = [_setting] * 6 + [_other_json, _header, _raw, _nested, _huge]
     return "; ".join(rng.choice(ways)(folder, rng) for _ in range(rng.choice((1, 1, 1, 2))))
 
@@ -91,7 +91,7 @@ def _other_json(folder: Path, rng: random.Random) -> str:
 
 
 def _change(path: Path, rng: random.Random) -> str:
-    """One value of a JSON file, at any depth, is another one, or gone."""
+    """Replace or remove one value of a JSON file, at any depth."""
     with suppress(ValueError, RecursionError):
         whole = json.loads(path.read_text())
         if isinstance(whole, dict):
@@ -119,7 +119,7 @@ def _places(holder: Any) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _header(folder: Path, rng: random.Random) -> str:
-    """One thing in the header of the weights: a shape, a kind, an offset, a name, its length."""
+    """Change one thing in the header of the weights: a shape, a type, an offset, a name, its length."""
     path = folder / "model.safetensors"
     raw = path.read_bytes()
     length = int.from_bytes(raw[:8], "little")
@@ -149,7 +149,7 @@ def _header(folder: Path, rng: random.Random) -> str:
 
 
 def _raw(folder: Path, rng: random.Random) -> str:
-    """Bytes of any file exchanged, or its end cut off."""
+    """Replace bytes of any file, or cut off its end."""
     path = rng.choice(sorted(path for path in folder.iterdir() if path.stat().st_size < 1 << 20))
     raw = bytearray(path.read_bytes())
     if rng.random() < 0.3:
@@ -169,7 +169,7 @@ def _nested(folder: Path, rng: random.Random) -> str:
 
 
 def _huge(folder: Path, rng: random.Random) -> str:
-    """A gigabyte that takes no room on the disk."""
+    """Add a sparse gigabyte."""
     path = folder / rng.choice(("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"))
     with path.open("ab") as file:
         file.truncate(1 << 30)
@@ -177,7 +177,7 @@ def _huge(folder: Path, rng: random.Random) -> str:
 
 
 def attempt(folder: Path, models: Path) -> str:
-    """What comes of the folder: refused at import, refused at loading, or loaded. Raises what must not happen."""
+    """Return how the folder ends: refused at import, refused at loading, or loaded. Raises what must not happen."""
     from engine.catalog.local_models import ModelSource, read_summary
     from engine.catalog.safetensors_headers import read_headers
     from engine.install.progress import ProgressWriter
@@ -209,7 +209,7 @@ def attempt(folder: Path, models: Path) -> str:
 
 
 def _layer_places(name: str) -> list[int]:
-    """Before the number of the layer: the first number in the name."""
+    """Return the layer numbers in a name: the first number in it."""
     parts = name.split(".")
     first = next((place for place, part in enumerate(parts) if part.isdigit()), None)
     return [] if first is None else [first - 1]
@@ -224,7 +224,7 @@ def _shape(folder: Path) -> object:
 def _check_words(error: InputError) -> None:
     assert error.message, "no message"
     assert len(error.message) < 3000, f"a message of {len(error.message)} characters"
-    error.message.encode()  # can be written anywhere
+    error.message.encode()  # it can be printed anywhere
 
 
 def _quiet() -> Any:
@@ -235,7 +235,7 @@ def _quiet() -> Any:
 
 
 def _try_chunk(root: Path, seeds: list[int], line: Connection) -> None:
-    """In a process of its own: tells what comes of each, one message before it begins and one after."""
+    """Try the folders in a separate process, with a message before and after each."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     for seed in seeds:
         rng = random.Random(seed)
@@ -257,7 +257,7 @@ def _try_chunk(root: Path, seeds: list[int], line: Connection) -> None:
 
 
 def main() -> int:
-    """Tries them all; 0 where nothing escaped."""
+    """Try all folders; return 0 if nothing forbidden happened."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""What a client knows for certain, kept where no kill can take it away."""
+"""Record what a client knows for certain where no kill can remove it."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def sum_of(entry: LogEntry) -> int:
 
 
 class Journal:
-    """One line for each thing a client knows for certain; a line is in the kernel's hands when `note` returns."""
+    """One line per fact that a client knows for certain; the kernel has a line when `note` returns."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -45,7 +45,7 @@ class Laid(NamedTuple):
 
 
 def lay(folder: Path) -> Laid:
-    """To be called in a process that opens no store itself."""
+    """Make them. To be called in a process that opens no store itself."""
     path = folder / "sessions.duckdb"
     in_child(lambda: lay_journal(path))
     (wal,) = journals_of(path)
@@ -59,7 +59,7 @@ def lay(folder: Path) -> Laid:
 
 
 def classes(laid: Laid) -> dict[str, list[int]]:
-    """Places in the journal by what lies there."""
+    """Return positions in the journal by what is there."""
     header = read_header(laid)
     last = laid.commits[-1]
     frames = list(_frames(laid.journal, header))
@@ -85,7 +85,7 @@ def _frames(journal: bytes, at: int) -> Iterator[int]:
 
 
 def damage(journal: bytes, kind: str, at: int, chance: random.Random) -> bytes:
-    """The journal with that kind of damage at that place; never the same bytes."""
+    """Return the journal with that kind of damage at that position; never the same bytes."""
     data = bytearray(journal)
     length = chance.choice((1, 2, 8, 16, 64, 512, 4096, len(data)))
     part = slice(at, min(at + length, len(data)))
@@ -116,7 +116,7 @@ def damage(journal: bytes, kind: str, at: int, chance: random.Random) -> bytes:
 
 
 def outcome(folder: Path, laid: Laid, journal: bytes, *, mend: bool = True) -> str:
-    """What comes of a damaged journal. Raises AssertionError where that is silently less than there was."""
+    """Return how a damaged journal ends. Raises AssertionError if rows are silently missing."""
     folder.mkdir(exist_ok=True)
     path = folder / "sessions.duckdb"
     wal = path.with_name(path.name + ".wal")
@@ -138,7 +138,7 @@ def _opened(store: Store, laid: Laid, journal: bytes) -> str:
     found = _tags(store)
     store.close()
     if laid.journal.startswith(journal[:-7]):
-        # Cut short; of fewer than 8 bytes at the end nobody can tell whether they are the length of an entry.
+        # Cut short; of fewer than 8 bytes at the end it is unknown whether they are the length of an entry.
         whole = sum(end <= len(journal) for end in laid.commits)
         assert len(found) >= whole - (len(laid.commits) - len(laid.tags)), (len(found), whole)
         assert found == laid.tags[: len(found)]
@@ -156,7 +156,7 @@ def _repaired(path: Path, laid: Laid, journal: bytes) -> str:
     store.close()
     same = next((at for at, (a, b) in enumerate(zip(journal, laid.journal, strict=False)) if a != b), len(laid.journal))
     before = sum(end <= same for end in laid.commits) - (len(laid.commits) - len(laid.tags))
-    # A damaged header is made anew, and what is before the first damaged entry is whole.
+    # A damaged header is rebuilt, and what is before the first damaged entry is complete.
     assert len(found) >= before, f"repaired with {len(found)}, {before} lie before the damage"
     assert found == laid.tags[: len(found)]
     if len(found) < len(laid.tags):

@@ -1,4 +1,4 @@
-"""A piece of work done in a child that is killed: at a system call (by strace), or at a call of `os` (without it)."""
+"""Run work in a child that is killed: at a system call (by strace), or at a call of `os` (without it)."""
 
 import json
 import os
@@ -48,7 +48,7 @@ CALLS = [
     "fchownat",
     "utimensat",
 ]
-"""What changes a name or a file."""
+"""System calls that change a name or a file."""
 POINTS = (
     "open",
     "rename",
@@ -67,7 +67,7 @@ POINTS = (
 
 
 def in_child(work: Work) -> Any:
-    """What the work returned, done in a process of its own: DuckDB's threads would not outlive a fork."""
+    """Return the result of the work, done in a separate process: DuckDB's threads would not survive a fork."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -92,7 +92,7 @@ def in_child(work: Work) -> Any:
 
 
 def _begin(work: Work) -> tuple[int, int]:
-    """A child that waits for a byte before it works; its number, and where the byte goes."""
+    """Start a child that waits for a byte before it works; return its pid, and where the byte goes."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -112,7 +112,7 @@ def _begin(work: Work) -> tuple[int, int]:
 
 
 def _strace(work: Work, *words: str) -> int:
-    """The exit status of the work, done under strace."""
+    """Return the exit status of the work, done under strace."""
     pid, go = _begin(work)
     command = ["strace", "-f", *words, "-p", str(pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as tracer:
@@ -130,7 +130,7 @@ def _strace(work: Work, *words: str) -> int:
 
 
 def counted(work: Work) -> Counter[str]:
-    """How often the work makes each of these system calls, at most in one thread: strace counts them by thread."""
+    """Count the work's system calls of each kind, at most those of one thread: strace counts by thread."""
     with tempfile.NamedTemporaryFile() as told:
         status = _strace(work, "-e", f"trace={','.join(CALLS)}", "-o", told.name)
         if status:
@@ -148,7 +148,7 @@ def counted(work: Work) -> Counter[str]:
 
 
 def killed_at(work: Work, call: str, number: int) -> bool:
-    """Whether the work was killed as it was about to make that system call for the nth time (else it was done)."""
+    """Return whether the work was killed before the nth call of that kind (otherwise it was completed)."""
     status = _strace(work, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}", "-o", os.devnull)
     code = os.waitstatus_to_exitcode(status)
     if code not in (0, -signal.SIGKILL):
@@ -157,9 +157,9 @@ def killed_at(work: Work, call: str, number: int) -> bool:
 
 
 def stopped_at(work: Work, number: int) -> str | None:
-    """The function of `os` at whose nth call the work ended at once, before it did anything; None: it was done.
+    """Return the function of `os` before whose nth call the work ended; None: it was completed.
 
-    What a kill leaves, without strace; what DuckDB does by itself is not reached so.
+    This is what a kill leaves, without strace; it does not reach what DuckDB does by itself.
     """
     read, write = os.pipe()
 

@@ -39,11 +39,11 @@ from .terminals import Screen, show_screen
 from .verdict import compare, sound
 
 MEAN_PAUSE_S = 0.5
-"""Between kills: a host needs about as long to start as this, so some die while they do."""
+"""Seconds between kills: a host needs about as long to start, so some die while they do."""
 
 
 class Torture:
-    """Kills somebody again and again, and replaces whoever was killed."""
+    """Kills one of the processes again and again, and replaces it."""
 
     def __init__(self, home: Path, *, kills: int, seed: int, clients: int, screens: int, real_worker: bool) -> None:
         self.home, self.places, self.kills = home, places_of(home), kills
@@ -124,7 +124,7 @@ class Torture:
             self.screens[number] = self._screen()
 
     def _look_after(self) -> None:
-        """Nobody may have left by himself."""
+        """Check that no process has exited by itself."""
         for number, client in enumerate(self.clients):
             if client.poll() is not None:
                 self.faults.append(f"client {number} left with {client.returncode}")
@@ -155,7 +155,7 @@ class Torture:
             time.sleep(0.005)
 
     def _silence(self) -> None:
-        """Ends the last host, and the one that a client may just have been starting."""
+        """End the last host, and one that a client may be starting."""
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < 3:
             last = find_holder(self.places)
@@ -165,7 +165,7 @@ class Torture:
             time.sleep(0.05)
 
     def _time_comeback(self) -> None:
-        """How long until a host answers again: connecting, and starting it where nobody else did."""
+        """Measure the time until a host answers again: connecting, and starting it if nobody else did."""
 
         async def come() -> None:
             command = host_command(self.real_worker)

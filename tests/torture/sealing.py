@@ -1,4 +1,4 @@
-"""Takes bundles apart and seals them again, with a manifest that agrees."""
+"""Unpack bundles and pack them again with a matching manifest."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ def open_up(raw: bytes) -> Parts:
 
 
 def seal(parts: Parts, *, honest: bool = True) -> bytes:
-    """A zip of the parts; `honest` makes the manifest say what they are."""
+    """Return a zip of the parts; `honest` makes the manifest match them."""
     if honest:
         manifest = json.loads(parts[MANIFEST])
         manifest["members"] = [

@@ -29,16 +29,16 @@ from .commands import places_of
 from .soak_people import PEOPLE, Soak
 
 MEMORY_GROWS = 0.05
-"""What the memory of a process may grow by, from the second quarter of the soak to the last."""
+"""Allowed growth of a process's memory, from the second quarter of the soak to the last."""
 LATENCY_GROWS = 0.5
-"""The same for a wait, less what an answer without the store got slower by: other programs work, too."""
+"""The same for latencies, minus the slowdown of an answer without the store, which other programs cause."""
 DRIFT = 1.5
-"""Descriptors or threads; they come and go with what is done just now, so medians are compared."""
+"""Descriptors or threads; their numbers vary with the current work, so medians are compared."""
 ROWS = "SELECT (SELECT count(*) FROM sessions) AS sessions, (SELECT count(*) FROM runs) AS runs"
 
 
 def memory(pid: int) -> dict[str, float]:
-    """Megabytes of a process: resident, its share of what is shared, and what belongs to no file."""
+    """Return megabytes of a process: resident, proportional, and anonymous memory."""
     found = {}
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -59,7 +59,7 @@ def process(pid: int) -> dict[str, Any]:
 
 
 async def inside(soak: Soak, report: Path) -> dict[str, Any]:
-    """What the host says about its own objects; nothing where it says nothing within some seconds."""
+    """Return what the host reports about its objects; {} if it does not within some seconds."""
     report.unlink(missing_ok=True)  # noqa: ASYNC240  # nothing else here waits for anything
     try:
         os.kill(soak.host_pid, signal.SIGUSR1)
@@ -108,7 +108,7 @@ def _values(lines: Sequence[dict[str, Any]], *path: str) -> list[float]:
 
 
 def judge(lines: Sequence[dict[str, Any]], faults: Sequence[str]) -> dict[str, Any]:
-    """What grew from the second quarter to the last, and everything that is wrong with it in words."""
+    """Return what grew from the second quarter to the last, and a description of all faults."""
     n = len(lines)
     early, late = lines[n // 4 : n // 2], lines[n - n // 4 :]
     wrong = [*faults[:20]]

@@ -32,7 +32,7 @@ class WatchedHost(HeadcodeHost):
 
 
 def held(host: HeadcodeHost) -> dict[str, int]:
-    """The length of every collection that the host's long-lived parts hold: what only grows is here."""
+    """Return the length of every collection in the host's long-lived parts, where growth would show."""
     found: dict[str, int] = {}
     recorder = host.writer._recorder
     parts = {
@@ -54,7 +54,7 @@ def held(host: HeadcodeHost) -> dict[str, int]:
 
 
 def duckdb_memory(host: HeadcodeHost) -> dict[str, int]:
-    """Bytes that DuckDB says it uses, by what for; empty where its connection is busy just now."""
+    """Return DuckDB's memory use by purpose; {} while its connection is busy."""
     try:
         cursor = host._store.cursor()
     except duckdb.Error:
@@ -74,8 +74,10 @@ class _Mallinfo(ctypes.Structure):
 
 
 def allocators() -> dict[str, int]:
-    """Bytes that the allocators of C and of DuckDB hold for somebody, and what they keep of freed memory; where the
-    libraries say so."""
+    """Return the bytes that the allocators of C and DuckDB have in use and keep free.
+
+    Only where the libraries report them.
+    """
     found: dict[str, int] = {}
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Who uses the host of a soak: people who come, work and go, one who listens and lags, one who runs probes, a clock."""
+"""Simulate the users of a soak: people at work, a slow listener, one who runs probes, a clock."""
 
 import asyncio
 import random
@@ -54,7 +54,7 @@ from sessions.protocol import (
 )
 
 EXPECTED = ("NoSuchRecord", "SessionBusy", "NothingToStep", "StaleExamples", "BadBundle")
-"""Refusals that follow from several people working on the same sessions."""
+"""Refusals that result from several people working on the same sessions."""
 QUESTIONS = (
     "SELECT count(*) FROM runs",
     "SELECT session, max(number) FROM runs GROUP BY ALL ORDER BY ALL LIMIT 20",
@@ -63,11 +63,11 @@ QUESTIONS = (
 )
 CONFIG = ProbeConfig(seeds=(0, 1), sae=SAEConfig(steps=40), shuffles=20, bootstraps=10, grade=False)
 KEEP_ALIVE = 150
-"""Sessions outside the trash from which people delete more than they make: a store as somebody has it."""
+"""Number of sessions outside the trash beyond which people delete more than they create."""
 
 
 class Soak:
-    """What everybody shares: the sessions there are, what was acknowledged, how long it took, what went wrong."""
+    """Shared state: the sessions, what was acknowledged, latencies, faults."""
 
     def __init__(self, places: AppFolders, command: list[str], folder: Path, *, seed: int, pace: float) -> None:
         self.places, self.command, self.folder, self.pace = places, command, folder, pace
@@ -77,7 +77,7 @@ class Soak:
         self.refused: Counter[str] = Counter()
         self.faults: list[str] = []
         self.notes: Counter[str] = Counter()
-        """Acknowledged notes of the clock's session and of nobody else's."""
+        """Acknowledged notes of the clock's own session."""
         self.took: dict[str, deque[float]] = {name: deque() for name in ("note", "list", "status")}
         self.host_pid = self.worker_pid = self.clients = 0
         self.store_bytes = 0
@@ -92,7 +92,7 @@ class Soak:
         self.faults.append(text)
 
     async def forever(self, name: str, life) -> None:  # type: ignore[no-untyped-def]
-        """One of them, again and again; what it did not expect is a fault of the host."""
+        """Run one user again and again; an unexpected error is a fault of the host."""
         while True:
             try:
                 await life(self)
@@ -108,7 +108,7 @@ class Soak:
 
 
 async def clock(soak: Soak) -> None:
-    """Times a note, a list of sessions and a question that needs no store, over and over."""
+    """Time a note, a list of sessions and a request that needs no store, over and over."""
     async with await soak.connect() as client:
         made = await client.ask(CreateSession(name="clock", model="toy", task="ioi", pairs=2), SessionAnswer)
         session = made.session.session_id
@@ -134,7 +134,7 @@ async def clock(soak: Soak) -> None:
 
 
 async def person(soak: Soak) -> None:
-    """Comes, does this and that for a while, and goes; every fourth time without a word."""
+    """Connect, work for a while and leave; every fourth time without closing."""
     client = await soak.connect()
     try:
         for _ in range(soak.chance.randrange(5, 40)):
@@ -156,7 +156,7 @@ async def person(soak: Soak) -> None:
 
 
 async def runner(soak: Soak) -> None:
-    """Has a probe done about every 20 seconds, and follows it to its end."""
+    """Run a probe about every 20 seconds, and follow it to its end."""
     async with await soak.connect() as client:
         for _ in range(20):
             made = await client.ask(CreateSession(name="run", model="toy", task="ioi", pairs=4), SessionAnswer)
@@ -171,7 +171,7 @@ async def runner(soak: Soak) -> None:
 
 
 async def laggard(soak: Soak) -> None:
-    """Subscribes to several sessions from their beginnings and takes nothing for a while."""
+    """Subscribe to several sessions from their beginnings and read nothing for a while."""
     client = await soak.connect()
     try:
         client._writer.transport.pause_reading()
@@ -189,7 +189,7 @@ async def laggard(soak: Soak) -> None:
 
 
 async def follower(soak: Soak) -> None:
-    """Follows a session from its beginning as a screen does, then another."""
+    """Follow a session from its beginning as a screen does, then another."""
     async with await soak.connect() as client:
         for _ in range(10):
             for session in _some(soak, 1):

@@ -1,4 +1,4 @@
-"""What strangers may have done to a file: mutations, and files made by hand."""
+"""Make hostile files: mutations of valid ones, and files made by hand."""
 
 import json
 import random
@@ -74,7 +74,7 @@ def spoil_bytes(rng: random.Random, raw: bytes, other: bytes) -> bytes:
             a, b = sorted((rng.randrange(len(data)), rng.randrange(len(other))))
             data = bytearray(raw[:a] + other[b:])
         case 7:
-            # The directory and its end: where tricks are played.
+            # The directory and its end, which attacks use most.
             start = max(0, len(data) - 1500)
             for _ in range(rng.choice((1, 2, 4))):
                 data[rng.randrange(start, len(data))] = rng.choice((0, 1, 8, 0x7F, 0xFF, rng.randrange(256)))
@@ -85,7 +85,7 @@ def spoil_bytes(rng: random.Random, raw: bytes, other: bytes) -> bytes:
 
 
 def spoil_json(rng: random.Random, value: Any) -> Any:
-    """The value with one thing in it changed, somewhere."""
+    """Return the value with one thing in it changed."""
     places: list[tuple[Any, Any]] = []
 
     def walk(node: Any) -> None:
@@ -144,7 +144,7 @@ def spoil_log(rng: random.Random, parts: Parts) -> Parts:
             raw[rng.randrange(len(raw))] = rng.randrange(256)
             lines[at] = bytes(raw)
         case 5:
-            # Numbers set right again after something was taken out: only the meaning is wrong.
+            # Numbers corrected after a removal: only the meaning is wrong.
             del lines[at : at + rng.choice((1, 3, 10))]
             lines = renumbered(lines)
         case 6:
@@ -167,7 +167,7 @@ def renumbered(lines: list[bytes]) -> list[bytes]:
 
 
 def spoil_array(rng: random.Random, parts: Parts) -> Parts:
-    """An array or a table changed, and the manifest made to agree."""
+    """Change an array or a table, and make the manifest match."""
     name = rng.choice([name for name in parts if "/" in name])
     data = bytearray(parts[name])
     told = dict(parts)
@@ -201,7 +201,7 @@ def spoil_array(rng: random.Random, parts: Parts) -> Parts:
 
 
 def raw_zip(entries: list[dict[str, Any]], *, tail: bytes = b"", count: int | None = None) -> bytes:
-    """A zip file byte by byte: every field may lie."""
+    """Make a zip file byte by byte: every field can be false."""
     body, directory = bytearray(), bytearray()
     for entry in entries:
         data, name = entry.get("data", b""), entry["name"]

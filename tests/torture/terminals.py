@@ -1,4 +1,4 @@
-"""A screen, as a person has it: on a terminal of its own."""
+"""Run a screen on a separate terminal, as a user has it."""
 
 import os
 import pty
@@ -13,7 +13,7 @@ from .commands import SCRIPTED_HOST
 
 
 def show_screen(home: Path, real_worker: bool) -> int:
-    """The workbench on this terminal; where no host runs it starts the same one as the clients do."""
+    """Show the workbench on this terminal; it starts the clients' kind of host if none runs."""
     os.environ["HEADCODE_HOME"] = str(home)
     if not real_worker:
         from sessions.client import launch
@@ -25,7 +25,7 @@ def show_screen(home: Path, real_worker: bool) -> int:
 
 
 class Screen:
-    """A process on a pseudo-terminal that somebody reads."""
+    """A process on a pseudo-terminal that is read."""
 
     def __init__(self, words: list[str]) -> None:
         self.pid, self._fd = pty.fork()

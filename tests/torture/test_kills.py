@@ -1,4 +1,4 @@
-"""A few seconds of the torture; by hand: python -m tests.torture.kills --kills 300."""
+"""Run a few seconds of the torture; by hand: python -m tests.torture.kills --kills 300."""
 
 import json
 import subprocess

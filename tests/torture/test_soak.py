@@ -1,4 +1,4 @@
-"""The soak's verdict: flat curves pass, each kind of growth is named."""
+"""Test the soak's verdict: flat curves pass, each kind of growth is reported."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from .soak import judge
 
 
 def lines(n: int = 40, **grows: float) -> list[dict[str, Any]]:
-    """Samples of a quiet soak; what is named grows by that factor over its whole length."""
+    """Return samples of an idle soak; named values grow by that factor over its length."""
 
     def at(name: str, value: float, k: int) -> float:
         return value * (1 + (grows.get(name, 1.0) - 1) * k / (n - 1))
@@ -33,7 +33,7 @@ def test_flat_curves_pass() -> None:
 
 
 def test_memory_that_grows_before_it_is_flat_passes() -> None:
-    """A store's cache fills in the first quarter; that is no leak."""
+    """A store's cache fills in the first quarter, which is not a leak."""
     flat = lines()
     for k in range(9):
         flat[k]["host"]["rss"] = 100 + 10 * k

@@ -1,4 +1,4 @@
-"""What the store has to say, held against what the clients were told."""
+"""Compare the store with what the clients were told."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from .journal import read_journal, sum_of
 
 
 def compare(home: Path, n_clients: int) -> dict[str, Any]:
-    """The store held against the journals of all clients; opens it, and leaves it closed."""
+    """Compare the store with the journals of all clients; open it and close it again."""
     from sessions.services.run_records import interrupt_open_runs
     from sessions.store.database import Store
     from sessions.store.migrations import PROJECTIONS
@@ -91,6 +91,6 @@ def compare(home: Path, n_clients: int) -> dict[str, Any]:
 
 
 def sound(report: dict[str, Any]) -> bool:
-    """Whether nothing was lost, doubled or changed, and nobody broke down."""
+    """Return whether nothing was lost, repeated or changed, and no process failed."""
     bad = ("lost", "doubled", "told_otherwise", "runs_without_end", "tables_unlike_the_log", "faults")
     return not any(report[name] for name in bad)

@@ -1,4 +1,4 @@
-"""Two machines, a file from one of them, and a home that strangers try."""
+"""Provide two machines, a bundle from one of them, and a home for untrusted files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ def home(tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def away(tmp_path: Path) -> Iterator[Any]:
-    """Another machine."""
+    """Provide another machine."""
     home = Home(tmp_path / "two")
     yield home
     home.close()
@@ -33,7 +33,7 @@ def file(home: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of somebody who is gone."""
+    """Return a valid bundle whose author no longer exists."""
     folder = tmp_path_factory.mktemp("honest")
     made = Home(folder / "maker")
     made.export(made.session(), folder / "mine.headcode", sae=True)
@@ -50,7 +50,7 @@ def _wary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def wary(_wary: Any) -> Iterator[Any]:
-    """A home that strangers try, one after another; none of them may leave anything in it."""
+    """Provide a home that several untrusted files try to enter; none may leave anything in it."""
     before = _wary.counts()
     yield _wary
     assert _wary.counts() == before

@@ -1,4 +1,4 @@
-"""Files of strangers: what is not as it says is refused by name and leaves nothing."""
+"""Test untrusted files: an invalid one is refused with its reason and leaves nothing."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from ...torture.sealing import open_up, seal
 
 
 def sealed(change: Callable[[list[Any]], object], honest: Path, goal: Path) -> Path:
-    """The bundle with its log changed and a manifest that agrees."""
+    """Return the bundle with a changed log and a manifest that agrees with it."""
     parts = open_up(honest.read_bytes())
     lines = [json.loads(line) for line in parts["events.jsonl"].splitlines()]
     change(lines)
@@ -129,7 +129,7 @@ def test_arrays_that_lie_are_named(wary: Any, honest: Path, tmp_path: Path) -> N
 
 
 def test_consent_to_run_code_does_not_travel(away: Any, honest: Path, tmp_path: Path) -> None:
-    """Doing the run again would execute what a stranger put on the hub."""
+    """Repeating the run would execute code from the hub that somebody else trusted."""
     path = sealed(
         put("run_queued", trust_remote_code=True, model="/tmp/evil/model"), honest, tmp_path / "evil.headcode"
     )
@@ -140,7 +140,7 @@ def test_consent_to_run_code_does_not_travel(away: Any, honest: Path, tmp_path: 
 
 
 def test_tables_are_never_read(away: Any, honest: Path, tmp_path: Path) -> None:
-    """They are for others: whatever is in them, the log alone is believed."""
+    """Tables are for other tools: whatever they contain, only the log is read."""
     parts = open_up(honest.read_bytes())
     told = {name: b"PAR1 nonsense" if name.startswith("tables/") else data for name, data in parts.items()}
     path, again = tmp_path / "odd.headcode", tmp_path / "again.headcode"
@@ -187,7 +187,7 @@ def test_a_pipe_or_a_folder_is_no_bundle(wary: Any, tmp_path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(away: Any, honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last statement of the transaction fails: none of it is there, and the weights are gone again."""
+    """The last statement of the transaction fails: nothing is stored, and the weights are removed again."""
     from sessions.store import recorder
 
     real, seen = recorder.append_rows, []
@@ -209,7 +209,7 @@ def test_a_write_that_fails_leaves_nothing(away: Any, honest: Path, monkeypatch:
 
 
 def test_hostile_files_do_no_harm(tmp_path: Path) -> None:
-    """Fifty of the five thousand; all of them: tests/torture/bundles.py."""
+    """Tries fifty of the five thousand; all of them: tests/torture/bundles.py."""
     found = torture(tmp_path / "watched", range(50), seed=7)
     assert found["troubles"] == []
     assert sum(found["refused"].values()) > 30

@@ -1,4 +1,4 @@
-"""A session that goes from one host to another."""
+"""Test a session that moves from one host to another."""
 
 import shutil
 import tempfile
@@ -37,7 +37,7 @@ async def test_a_session_goes_from_host_to_host(lab: Any) -> None:
         assert (imported.arrival, imported.n_runs, imported.n_sae) == ("new", 1, 1)
         await there.ask(ExportSession(session=run.session_id, path=str(two), sae=True), BundleExported)
         assert one.read_bytes() == two.read_bytes()
-        # It replays: the log there is the log here, and after it the word of where it came from.
+        # It can be replayed: the log is the same, followed by the entry about its origin.
         detail = await other.detail(there, run.session_id)
         here = await lab.entries(client, run.session_id, lambda have: len(have) == detail.last_seq - 1)
         told = await other.entries(there, run.session_id, lambda have: len(have) == detail.last_seq)
@@ -46,7 +46,7 @@ async def test_a_session_goes_from_host_to_host(lab: Any) -> None:
         assert any(isinstance(entry.event, Scored) for entry in told)
         codes = (await there.ask(GetCodes(run=run.run_id, layer=1, head=2), CodesAnswer)).codes
         assert codes == (await client.ask(GetCodes(run=run.run_id, layer=1, head=2), CodesAnswer)).codes
-        # And it goes on: a run of its own, in the same session.
+        # It continues: the same session gets a run here.
         again = await other.again(there, run.session_id)
         assert again.number == 2
         _, end = await other.finish(there, again)

@@ -1,4 +1,4 @@
-"""Sessions that travel: the same bytes everywhere, all of it, and nothing of this machine."""
+"""Test exported sessions: the same bytes everywhere, complete, and nothing of this machine."""
 
 import contextlib
 import datetime
@@ -107,7 +107,7 @@ def test_a_session_with_other_content_is_refused_and_goes_beside(
     assert len(runs) == 3
     assert home.store.rows("SELECT count(DISTINCT run_id), count(*) FROM run") == [(6, 6)]
     assert row.name.endswith(" 2")
-    # A copy is a session of its own: exported, it imports beside the first without a word.
+    # A copy is an independent session: exported, it can be imported beside the first.
     path = tmp_path / "copy.headcode"
     home.export(row.session_id, path)
     assert away.take(file).arrival == away.take(path).arrival == "new"
@@ -148,7 +148,7 @@ def test_nothing_of_this_machine_travels(home: Any, tmp_path: Path) -> None:
     whole = b"\n".join(parts.values())
     secrets = (str(tmp_path), str(Path.home()) + "/", f"PID {os.getpid()}", platform.node(), getpass.getuser())
     for secret in secrets:
-        if len(secret) > 4:  # a shorter one stands in any zip by chance
+        if len(secret) > 4:  # a shorter one occurs in any zip by chance
             assert secret.encode() not in whole, secret
     assert b'"model":"my-gpt"' in parts["events.jsonl"]
     assert "…/config.json is odd.".encode() in parts["events.jsonl"]
@@ -175,7 +175,7 @@ def test_paths_lose_what_is_private(text: str, told: str) -> None:
 
 def test_other_tools_can_read_the_tables(file: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(file) as zipped:
-        zipped.extractall(tmp_path / "x")  # our own file
+        zipped.extractall(tmp_path / "x")  # a file of our own
     con = connect(":memory:")
     folder = tmp_path / "x" / "tables"
     found = con.execute(f"SELECT count(*), max(head) FROM '{folder}/nodes.parquet'").fetchall()  # noqa: S608
@@ -221,7 +221,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
 def test_whatever_a_clock_says_what_was_recorded_travels(
     year: int, home: Any, away: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine whose battery is empty believes in 1970; one that was set wrong, in any year there is."""
+    """A machine with an empty battery reports 1970; one set wrong can report any year."""
     then = int(datetime.datetime(year, 6, 1, tzinfo=datetime.UTC).timestamp()) * 1_000_000_000
     monkeypatch.setattr(time, "time_ns", lambda: then)
     session, path = home.session(), tmp_path / "old.headcode"

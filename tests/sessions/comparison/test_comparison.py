@@ -1,4 +1,4 @@
-"""The algebra of comparisons: laws that hold for any two sides."""
+"""Test comparisons: laws that hold for any two sides."""
 
 import math
 import random
@@ -68,7 +68,7 @@ def test_a_grid_less_itself_is_nothing(a: ComparisonSide, measure: Any) -> None:
     assert [cell.difference for cell in grid.cells] == [0.0] * 20
     assert grid.largest == 0
     assert grid.only_a == grid.only_b == ()
-    # Of a grid where no head says anything both circuits are empty, and there is nothing to agree about.
+    # Without scored heads both circuits are empty, and there is nothing to agree about.
     agreed = 1 if grid.circuit_a else None
     assert (grid.jaccard, grid.precision, grid.recall) == (agreed, agreed, agreed)
     assert grid.spearman in (None, pytest.approx(1))
@@ -166,10 +166,10 @@ def test_each_side_is_cut_as_it_was_looked_at() -> None:
     looked = side(values, measure="total_variation", cut=2)
     assert len(select_circuit(looked)) == 2
     by_flips = find_measure("paired_flips")
-    assert len(select_circuit(looked, by_flips)) == 4  # looked at by another measure: as it was run
+    assert len(select_circuit(looked, by_flips)) == 4  # viewed by another measure: as it was run
     assert len(select_circuit(looked, cut=7)) == 7
     assert len(select_circuit(side(values, config=ProbeConfig()))) == 3
-    assert len(select_circuit(looked, cut=99)) == 19  # the head of score 0 says nothing
+    assert len(select_circuit(looked, cut=99)) == 19  # a head of score 0 is not in a circuit
 
 
 def test_a_run_against_a_circuit_compares_membership() -> None:

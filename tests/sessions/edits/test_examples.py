@@ -1,4 +1,4 @@
-"""Sessions made, named, found again, refused."""
+"""Test how sessions are created, named, found and refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What no session needs is found, counted and removed; what one needs stays."""
+"""Test that files no session needs are found, counted and deleted, and that the others stay."""
 
 import os
 import time
@@ -19,7 +19,7 @@ def places(tmp_path: Path) -> AppFolders:
 
 
 def lay(path: Path, n_bytes: int, *, days: float = 0) -> Path:
-    """A file of that size, last touched so many days ago."""
+    """Write a file of that size, last touched so many days ago."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x" * n_bytes)
     then = time.time() - days * DAY
@@ -35,7 +35,7 @@ def old_folder(path: Path, n_bytes: int, *, days: float) -> Path:
 
 
 def fill(places: AppFolders) -> tuple[set[Path], set[Path]]:
-    """Everything that may lie there: what stays, what goes."""
+    """Create every kind of file; return those that stay and those that go."""
     stays = {
         lay(places.activations / "new.safetensors", 10, days=29),
         lay(places.activations / ".being-written.17", 10),
@@ -77,7 +77,7 @@ def test_each_kind_is_counted_and_only_what_is_old_goes(places: AppFolders, monk
     assert (piles["activations"].n, piles["activations"].goes, piles["activations"].goes_bytes) == (4, 2, 200)
     assert (piles["weights"].n_bytes, piles["weights"].goes_bytes) == (1010, 1000)
     assert piles["spool"].goes_bytes >= 100
-    # Weights that have just come may be named in a moment: they stay even when nobody names them now.
+    # New weights may be named in a moment: they stay even if no run names them yet.
     assert garbage.remove(found) == sum(pile.goes_bytes for pile in piles.values()) - 1000
     assert unowned[0].exists()
     monkeypatch.setattr(garbage, "SETTLED_S", 0)
@@ -123,7 +123,7 @@ async def test_the_host_shows_first_and_removes_when_told(lab) -> None:
     found = await client.ask(CollectGarbage(), GarbageReport)
     piles = {pile.kind: pile for pile in found.piles}
     assert (found.removed, found.removed_bytes) == (False, 0)
-    assert (piles["trash"].n, piles["trash"].goes) == (1, 0)  # it is not there for 30 days
+    assert (piles["trash"].n, piles["trash"].goes) == (1, 0)  # it has not been there for 30 days
     assert piles["trash"].n_bytes > 0
     assert (piles["weights"].n, piles["weights"].goes) == (1, 0)
     assert piles["activations"].goes == 1
@@ -135,7 +135,7 @@ async def test_the_host_shows_first_and_removes_when_told(lab) -> None:
 
 
 def test_stores_that_were_set_aside_are_listed_and_never_removed(places: AppFolders) -> None:
-    """They may be the only place that holds what was recorded."""
+    """They may be the only copy of what was recorded."""
     store = places.store
     aside = [
         lay(store.with_name(name), 100, days=1000)

@@ -1,4 +1,4 @@
-"""Names, tags, notes, search, the trash: what a person keeps, finds, throws away and gets back."""
+"""Test names, tags, notes, search and the trash."""
 
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def make(recorder: Recorder, name: str, *prompts: str, model: str = "toy", task:
 
 
 def run_in(recorder: Recorder, script: Any, folder: Path, session: SessionRow, run_id: str, *, sae: str = "") -> str:
-    """A finished run of the scripted worker in the session."""
+    """Add a finished run of the scripted worker to the session."""
     config, spool = ProbeConfig(seeds=(0, 1)), folder / "spool" / run_id
     order = RunProbe(
         job=run_id, model="toy", task="ioi", pairs=2, config=config, spool=str(spool), models="", activations=""
@@ -195,7 +195,7 @@ def test_notes_that_make_no_sense_are_refused(recorder: Recorder, script, tmp_pa
     assert len(clean_note("y" * MAX_NOTE)) == MAX_NOTE
 
 
-# ---- search and look-up
+# ---- search
 
 
 def test_search_looks_everywhere_and_puts_names_first(recorder: Recorder) -> None:
@@ -268,7 +268,7 @@ def test_what_is_in_the_trash_is_out_of_sight_until_it_is_restored(recorder: Rec
         with pytest.raises(NoSuchRecord, match="is in the trash"):
             change()
     other = make(recorder, "one")
-    assert other.name == "one"  # a name in the trash is free
+    assert other.name == "one"  # a name in the trash can be used again
     back, recorded = restore_session(recorder, RestoreSession(session="one"))
     assert (back.name, back.session_id, back.trashed_us, len(recorded)) == ("one 2", row.session_id, None, 2)
     with pytest.raises(NoSuchRecord, match="is not in the trash"):
@@ -297,8 +297,8 @@ def test_the_trash_is_emptied_of_what_is_old_and_of_nothing_else(recorder: Recor
     assert old == [rows[0].session_id, rows[2].session_id] == whole_trash(store)
     removed, _ = remove_for_good(recorder, old, weights)
     assert [row.name for row in removed.sessions] == ["one", "three"]
-    assert [path.name for path in removed.files] == ["bb.safetensors"]  # "aa" belongs to "two" as well
-    assert remove_files(removed.files, settled_s=600) == 0  # it has just come
+    assert [path.name for path in removed.files] == ["bb.safetensors"]  # "aa" belongs to "two", too
+    assert remove_files(removed.files, settled_s=600) == 0  # it is new
     assert remove_files(removed.files, settled_s=0) == 4
     assert [path.name for path in find_orphans(store, weights, settled_s=0)] == ["cc.safetensors"]
     left = tables(store)
@@ -321,7 +321,7 @@ def test_removing_for_good_is_one_transaction(recorder: Recorder, tmp_path: Path
     make(recorder, "one")
     trash_session(recorder, TrashSession(session="one"))
     before = tables(recorder.store)
-    # Whatever stops it half-way, even a statement that fails late, leaves everything as it was.
+    # If it is stopped half-way, even by a statement that fails late, nothing changes.
     by_session, by_run = tables_of(recorder.store)
     monkeypatch.setattr("sessions.edits.trash.tables_of", lambda _: ([*by_session, "no_such_table"], by_run))
     with pytest.raises(Exception, match="no_such_table"):
@@ -330,7 +330,7 @@ def test_removing_for_good_is_one_transaction(recorder: Recorder, tmp_path: Path
 
 
 def test_every_table_is_known_to_belong_to_a_session_or_a_run(recorder: Recorder) -> None:
-    """A table that comes later is emptied with its session, or this test asks what is to be done with it."""
+    """A new table has to be added to the deletion of sessions, or this test fails."""
     tables = {str(name) for (name,) in recorder.store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     by_session, by_run = tables_of(recorder.store)
     assert {"session", "event", "run", "note", "example_set"} <= set(by_session)

@@ -1,4 +1,4 @@
-"""Undo and redo of examples: events like any other, so that they survive and are seen everywhere."""
+"""Test undo and redo of examples: ordinary events, so that they are stored and seen everywhere."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A disk that fills up under the host."""
+"""Test a disk that fills up while the host runs."""
 
 import asyncio
 import errno
@@ -26,14 +26,14 @@ async def test_a_disk_that_fills_up_fails_the_run(lab) -> None:
     run = await lab.queue(client, "large:200")
     try:
         entries, end = await lab.finish(client, run)
-    except Refusal:  # so full that not even that the run failed could be written: with a little room it is
+    except Refusal:  # the disk is too full to record even the failure, which works again with a little space
         limit_files(client.welcome.pid, 8 << 20)
         entries, end = await lab.finish(client, run)
     assert end.state == "failed"
     assert "disk that holds" in end.failure.message
     assert 8 < len(entries) < 200
     limit_files(client.welcome.pid, 12 << 20)
-    _, end = await lab.finish(client, await lab.queue(client))  # with room for it a small one is recorded
+    _, end = await lab.finish(client, await lab.queue(client))  # with space again, a small run is recorded
     assert end.state == "done"
 
 
@@ -48,7 +48,7 @@ async def test_on_a_full_disk_the_host_reads_on_and_catches_up(lab, script, monk
         async with asyncio.timeout(600), aclosing(client.follow(run.session_id)) as batches:
             async for batch in batches:
                 heard += batch
-                if heard[-1].event == last:  # the run now waits; a word that is still to be written would fail it
+                if heard[-1].event == last:  # the run is waiting; a pending message would fail it
                     limit_files(client.welcome.pid, 4096)
                     await client.ask(CancelRun(run=run.run_id), Done)
     assert found.value.family == "store"
@@ -64,12 +64,12 @@ async def test_on_a_full_disk_the_host_reads_on_and_catches_up(lab, script, monk
 
 
 def limit_files(pid: int, n_bytes: int) -> None:
-    """To every file of that process, this is where the disk ends."""
+    """Limit the size of every file of that process, as a full disk would."""
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (n_bytes, resource.RLIM_INFINITY))
 
 
 def mounts() -> bool:
-    """Whether a file system of one's own can be mounted here, out of everybody's sight."""
+    """Return whether a private file system can be mounted here."""
     unshare = shutil.which("unshare")
     command = [unshare or "unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return unshare is not None and subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -77,7 +77,7 @@ def mounts() -> bool:
 
 @pytest.mark.skipif(not mounts(), reason="no file system can be mounted here")
 def test_without_a_byte_free_it_reads_exports_and_frees_room(tmp_path: Path) -> None:
-    """And no host runs at the beginning, so that nothing of one is there."""
+    """No host runs at the beginning, so no file of one exists."""
     folder, report = Path(tempfile.mkdtemp(prefix="hc-")), tmp_path / "report.json"
     script = Path(__file__).parents[1] / "on_a_full_disk.py"
     try:

@@ -1,4 +1,4 @@
-"""Damaged journals: a store opens with everything that was acknowledged, or is refused in words."""
+"""Test damaged journals: a store opens with everything acknowledged, or is refused with an explanation."""
 
 import os
 import random
@@ -84,7 +84,7 @@ def test_damage_at_any_place_is_refused_and_what_is_before_it_is_saved(tmp_path:
 
 
 def test_no_flipped_byte_of_the_frame_is_overlooked(tmp_path: Path, laid: Laid) -> None:
-    """DuckDB alone opens with less for one in seven of all bytes."""
+    """DuckDB alone opens with fewer rows for one in seven of all bytes."""
     places = classes(laid)
     alone = 0
     for at in (*places["header"], *places["length of an entry"][-32:], *places["the end"]):
@@ -93,7 +93,7 @@ def test_no_flipped_byte_of_the_frame_is_overlooked(tmp_path: Path, laid: Laid) 
         assert came == "refused", (at, came)
         if alone < 5:
             alone += _opens_with_less(tmp_path / "alone.duckdb", laid, journal)
-    assert alone == 5  # or the checks before it opens are of no use any more
+    assert alone == 5  # otherwise the checks before opening are no longer needed
 
 
 def _opens_with_less(path: Path, laid: Laid, journal: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""A store on somebody else's disk is warned about."""
+"""Test the warning about a store on a network disk."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Only files are read as files; half a file that a kill left is found again."""
+"""Test that only plain files are read, and that partial files of a killed process are found again."""
 
 import contextlib
 import os
@@ -122,7 +122,7 @@ def test_what_a_killed_export_left_goes_wherever_it_is(tmp_path: Path) -> None:
     elsewhere.mkdir()
     part = killed(elsewhere / "heads.csv", places)
     (pile,) = [found.pile for found in garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)]
-    assert (pile.kind, pile.n, pile.n_bytes, pile.goes) == ("parts", 1, 4, 0)  # it may be under way
+    assert (pile.kind, pile.n, pile.n_bytes, pile.goes) == ("parts", 1, 4, 0)  # it may be in progress
     os.utime(part, (0, 0))
     found = garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)
     assert found[0].goes == (part,)
@@ -139,7 +139,7 @@ def test_an_export_that_ends_leaves_no_mark(tmp_path: Path) -> None:
         write_atomically(tmp_path / "other", lambda part: part.parent.unlink(), force=False, marks=marks)
     assert list(marks.iterdir()) == []
     assert {path.name for path in tmp_path.iterdir()} == {"parts", "goal"}
-    (tmp_path / "file").touch()  # where no mark can be made, the file is written all the same
+    (tmp_path / "file").touch()  # without a mark the file is written all the same
     write_atomically(tmp_path / "third", lambda part: part.touch(), force=False, marks=tmp_path / "file" / "marks")
     assert (tmp_path / "third").exists()
 
@@ -160,7 +160,7 @@ def test_a_mark_leads_to_half_files_only(tmp_path: Path) -> None:
     away = tmp_path / "unplugged" / f".goal.{token}.part"
     (marks / token).write_text(str(away))
     assert marked_partials(marks) == []
-    assert (marks / token).exists()  # its disk may come back
+    assert (marks / token).exists()  # its disk may be mounted again
 
 
 @pytest.mark.parametrize("name", ["a?b.parquet", "a\\b.parquet", "caf\udce9.parquet", "it's.parquet", "a*[b].parquet"])

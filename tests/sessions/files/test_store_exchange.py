@@ -1,4 +1,4 @@
-"""A repaired store takes the place of a damaged one, whoever is killed meanwhile: nothing is lost or begun anew."""
+"""Test that a repaired store replaces a damaged one without loss, even across kills."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ from ...torture.killing import in_child, stopped_at
 
 @pytest.fixture(autouse=True)
 def as_in_a_shell() -> Iterator[None]:
-    """The umask of a person's shell: doctor runs with it."""
+    """Set the umask of a user's shell, with which doctor runs."""
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -30,7 +30,7 @@ def as_in_a_shell() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def laid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
-    """A folder with a damaged store and its repaired one, and the rows of that."""
+    """Return a folder with a damaged store and its repaired one, and the rows of the latter."""
     folder = tmp_path_factory.mktemp("laid")
     path = folder / "sessions.duckdb"
     in_child(lambda: str(lay_damaged(path)))
@@ -110,7 +110,7 @@ def test_finishing_may_be_killed_too(path: Path, laid: tuple[Path, Rows]) -> Non
 
 
 def exchange_until(path: Path, renames: int) -> None:
-    """Ends as if killed after that many renames of the exchange."""
+    """End the process as if killed after that many renames of the exchange."""
 
     def work() -> None:
         left, real = renames + 1, Path.rename
@@ -161,7 +161,7 @@ def test_a_record_that_says_nothing_is_refused(path: Path) -> None:
 
 
 def old_exchange(path: Path, renames: int) -> None:
-    """The renames of an earlier version, which wrote nothing down, up to a kill."""
+    """Do the renames of an earlier version, which kept no plan, up to a kill."""
     aside = path.with_name("sessions.damaged-20261101-101010.duckdb")
     (wal,) = journals_of(path)
     steps = ((path, aside), (wal, aside.with_name(f"{aside.name}.wal")), (repaired_path(path), path))
@@ -247,7 +247,7 @@ def test_a_repair_once_more_keeps_what_the_first_one_saved(path: Path) -> None:
 
 
 def test_an_empty_store_is_not_said_to_be_whole_beside_a_fuller_one(path: Path, laid: tuple[Path, Rows]) -> None:
-    """An earlier version, killed between its renames, began a new store at the next command."""
+    """An earlier version, killed between its renames, created a new store at the next command."""
     old_exchange(path, 2)
     fuller = repaired_path(path).rename(path.with_name("away"))
     for each in path.parent.glob("sessions.damaged*"):

@@ -1,4 +1,4 @@
-"""Causes asked for after a run: in the run's log, in the tables, stopped, and closed after a host that died."""
+"""Test effects measured after a run: recorded, stored in tables, stopped, and closed after a crash."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Grades while examples are written: beside runs, replaced by newer ones, recorded nowhere."""
+"""Test grades of examples being written: concurrent with runs, replaced by newer requests, not recorded."""
 
 import asyncio
 

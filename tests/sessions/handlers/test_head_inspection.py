@@ -1,4 +1,4 @@
-"""A close look at a head: the run's own prompt, codes and weights go to the worker, and nothing is recorded."""
+"""Test the inspection of a head: the worker gets the run's prompt, codes and weights; nothing is recorded."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a run would take, asked of a real host: a session's examples, a task's, earlier runs, models there are not."""
+"""Test estimates on a real host: a session's examples, a task's, earlier runs, missing models."""
 
 from typing import Any
 

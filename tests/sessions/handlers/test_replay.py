@@ -1,4 +1,4 @@
-"""The log read back by pieces, condensed, and as a time line; looks recorded."""
+"""Test the log read in pieces, condensed, and as a timeline, and recorded views."""
 
 import itertools
 from typing import Any
@@ -20,7 +20,7 @@ EXAMPLES = tuple(
 
 
 async def recorded(lab: Any) -> tuple[Any, str, list[LogEntry]]:
-    """A session with an edit, two runs and a cut, as its follower saw it."""
+    """Return a session with an edit, two runs and a view, as its follower saw it."""
     client = await lab.connect()
     session = await lab.session(client)
     first = await lab.again(client, session.session_id)
@@ -58,7 +58,7 @@ async def test_a_condensed_piece_is_the_log_without_what_was_replaced(lab) -> No
         assert found == condensed(entries[:up_to])
         assert found[-1] == entries[up_to - 1]
     assert len(condensed(entries)) < len(entries)
-    # In small pieces it is the same: what is left out depends on where the reading ends, not on where a piece does.
+    # Small pieces give the same: what is left out depends on the end of the reading, not of a piece.
     assert await pieces(client, session, condensed=True, most_bytes=1) == condensed(entries)
 
 

@@ -1,4 +1,4 @@
-"""Options chosen for a session's next run: recorded, told to everybody, without trust, and part of a bundle's log."""
+"""Test options of the next run: recorded, sent to every client, without trust, and part of a bundle."""
 
 import asyncio
 from typing import Any
@@ -60,7 +60,7 @@ async def test_another_state_of_the_engine_is_told_at_once(lab: Any) -> None:
         asked = FollowEngine(seen=status.worker_state, job=job)
         status = (await asyncio.wait_for(client.ask(asked, StatusAnswer), 600)).status
         seen.append(status)
-    # The job is told as soon as it is begun, before the worker that it gets has started.
+    # The job is reported as soon as it begins, before its worker has started.
     assert (seen[0].worker_state, seen[0].at_work is not None) in [
         (each, True) for each in ("none", "starting", "busy")
     ]

@@ -1,4 +1,4 @@
-"""The host process: found, started, lost, refused, left alone."""
+"""Test the host process: found, started, lost, refused, left idle."""
 
 # ruff: noqa: ASYNC220  (processes that are killed on purpose are simplest started the plain way)
 

@@ -1,4 +1,4 @@
-"""What clients say to a host: other protocols, nonsense, silence; none of it disturbs anybody else."""
+"""Test clients with other protocols, invalid data or silence; none of them disturbs another."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +28,7 @@ from sessions.transport.socket_folder import make_private
 
 
 class Raw:
-    """A client that says what it likes."""
+    """A client that can send anything."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer

@@ -1,4 +1,4 @@
-"""Strangers at the socket: whatever they say, in whatever pieces, the host lives and answers those who speak well."""
+"""Send invalid data to the socket: the host survives and answers valid clients."""
 
 import asyncio
 import random
@@ -57,7 +57,7 @@ NASTY = (
 
 
 def mutated(chance: random.Random, line: bytes) -> bytes:
-    """The line with some bytes changed, cut out, doubled or put in."""
+    """Return the line with some bytes changed, removed, doubled or inserted."""
     data = bytearray(line)
     for _ in range(chance.randint(1, 8)):
         at = chance.randrange(len(data) + 1)
@@ -74,7 +74,7 @@ def mutated(chance: random.Random, line: bytes) -> bytes:
 
 
 async def conversation(chance: random.Random, socket: str) -> None:
-    """One stranger, from the first byte to a hang-up at any moment."""
+    """Act as one hostile client, from the first byte to a hang-up at any moment."""
     with suppress(OSError):
         reader, writer = await asyncio.open_unix_connection(socket)
         listening = asyncio.create_task(reader.read(1 << 16))
@@ -120,7 +120,7 @@ async def test_those_who_come_and_say_nothing_keep_nobody_waiting(lab, monkeypat
     client = await lab.connect()
     silent = [await asyncio.open_unix_connection(str(lab.places.socket)) for _ in range(60)]
     for _, writer in silent[::2]:
-        writer.write(b'{"id":1,"requ')  # slower than anybody's patience
+        writer.write(b'{"id":1,"requ')  # slower than any time limit
     async with asyncio.timeout(600):
         assert (await lab.status(client)).clients == 1
         await lab.connect(start=False)

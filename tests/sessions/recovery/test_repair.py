@@ -1,4 +1,4 @@
-"""Damaged stores: what can be read is saved into a new one, and the old one is not touched."""
+"""Test damaged stores: what can be read is saved into a new one, and the old one is not changed."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ Tables = dict[str, list[tuple[Any, ...]]]
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory, script: Any) -> tuple[bytes, Tables]:
-    """A store of some megabytes, as bytes, and what is in it."""
+    """Return a store of some megabytes as bytes, and its content."""
     path = tmp_path_factory.mktemp("whole") / "sessions.duckdb"
     store = Store.open(path)
     recorder, chance = Recorder(store), random.Random(3)
@@ -76,7 +76,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def saved(path: Path) -> tuple[Any, Tables]:
-    """The report of a repair and the tables of the new store; the old files must be as they were."""
+    """Return the report of a repair and the new store's tables; checks that the old files are unchanged."""
     before = digest(path.parent)
     report = repair(path)
     assert digest(path.parent) == before
@@ -114,7 +114,7 @@ def test_wherever_a_byte_is_flipped_all_that_can_be_read_is_saved(path: Path, ke
             (log,) = (table for table in report.tables if table.name == "event")
             assert log.kept == len(found["event"])
             assert "lost" in report.words or log.kept < (log.rows or 0)
-    assert losses  # some did hit the log, or nothing was tried
+    assert losses  # some damage hit the log; otherwise nothing was tested
 
 
 def test_a_table_that_is_only_a_reading_of_the_log_is_made_anew(path: Path, kept: tuple[bytes, Tables]) -> None:
@@ -153,7 +153,7 @@ os._exit(0)
 
 @pytest.fixture
 def journal(path: Path) -> Path:
-    """The journal a host that was killed left beside the store."""
+    """Return the journal that a killed host left beside the store."""
     subprocess.run([sys.executable, "-c", JOURNAL, str(path)], check=True, timeout=600)
     wal = path.with_name(path.name + ".wal")
     assert wal.stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""Many clients at once: everything acknowledged is kept, in each one's order, also when the host is killed."""
+"""Test many clients at once: everything acknowledged is stored in order, even if the host is killed."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ N_CLIENTS, N_NOTES = 200, 5
 
 
 async def crowd(lab, n: int) -> tuple[list[HostClient], list[str]]:
-    """That many clients, all of whom connect at the same moment, each with a session of its own."""
+    """Connect that many clients at the same moment, each with a session."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 3 * n:
         resource.setrlimit(resource.RLIMIT_NOFILE, (3 * n, hard))
@@ -48,7 +48,7 @@ async def crowd(lab, n: int) -> tuple[list[HostClient], list[str]]:
 
 
 async def test_everything_of_two_hundred_clients_is_kept(lab) -> None:
-    """The note in the middle is bad for every tenth client: it alone is refused."""
+    """The note in the middle is invalid for every tenth client: only that one is refused."""
     clients, sessions = await crowd(lab, N_CLIENTS)
     refused: list[tuple[int, int, str]] = []
 
@@ -90,7 +90,7 @@ async def test_what_was_acknowledged_survives_a_kill(lab) -> None:
         await asyncio.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     await asyncio.gather(*tasks)
-    again = await lab.connect()  # a new host has taken the journal in
+    again = await lab.connect()  # a new host has read the journal
     assert (await lab.status(again)).pid != pid
     for k, session in enumerate(sessions):
         kept = [note.text for note in (await lab.detail(again, session)).notes]
@@ -103,7 +103,7 @@ async def test_what_was_acknowledged_survives_a_kill(lab) -> None:
 
 
 async def test_a_caller_who_is_turned_away_knocks_again() -> None:
-    """Where too many wait to be accepted, Linux turns callers away, and asyncio takes that for a connection."""
+    """If the backlog is full, Linux refuses clients, which asyncio takes for a connection."""
     home = tempfile.mkdtemp(prefix="hc-")  # a socket's path must be short
     places = find_folders({"HEADCODE_HOME": home})
     make_private(places.runtime)
@@ -136,7 +136,7 @@ async def test_a_caller_who_is_turned_away_knocks_again() -> None:
     shutil.rmtree(home)
 
 
-# ---- whose turn it is
+# ---- fairness
 
 
 def took(seconds: float) -> QueueClient:
@@ -171,7 +171,7 @@ def test_what_somebody_took_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Desk:
-    """A ledger of one's own whose commits wait for a word."""
+    """A store writer whose commits wait for permission."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store.open(folder / "sessions.duckdb")
@@ -183,7 +183,7 @@ class Desk:
 
     def publish(self, recorded: Any) -> None:
         self.told += recorded
-        # A connection of its own sees what is committed, and nothing else.
+        # A separate connection sees committed data only.
         self.seen.append(self.reader.execute("SELECT count(*) FROM event").fetchall()[0][0])
 
     async def close(self) -> None:
@@ -202,8 +202,8 @@ async def desk(tmp_path: Path):
 
 
 async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted in changes, not in seconds: of 200 that waited before it, hardly one more is done."""
-    monkeypatch.setattr("sessions.services.writer._GROUP_S", -1.0)  # one change a transaction
+    """Counts changes, not seconds: of 200 that waited before it, hardly one more is done."""
+    monkeypatch.setattr("sessions.services.writer._GROUP_S", -1.0)  # one change per transaction
     order: list[str] = []
 
     def work(name: str):
@@ -224,14 +224,14 @@ async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monk
         return order.index("quiet") - before
 
     writers = [QueueClient() for _ in range(50)]
-    await asyncio.gather(*(busy(k, 1) for k in range(50)))  # they took something of late
+    await asyncio.gather(*(busy(k, 1) for k in range(50)))  # they used the store recently
     waiting = [asyncio.create_task(busy(k, 4)) for k in range(50)]
     while len(order) < 55:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert await quiet() <= 2
     assert len(order) < 150
     await asyncio.gather(*waiting)
-    # Nobody starved, and nobody was done out of turn.
+    # Nobody starved, and nobody was served out of turn.
     assert {name: order.count(name) for name in set(order)} == {f"busy {k}": 5 for k in range(50)} | {"quiet": 1}
     assert [each.entry.seq for each in desk.told] == list(range(1, len(desk.told) + 1))
 
@@ -261,7 +261,7 @@ async def test_closing_waits_for_everything_handed_in(desk: Desk) -> None:
 
 
 class Ear:
-    """A listener that keeps what it is sent."""
+    """A listener that stores what it receives."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -280,8 +280,10 @@ class Ear:
 
 
 async def test_nothing_is_missed_between_asking_and_listening(desk: Desk) -> None:
-    """What is committed after the subscriber was told the last number, and before it listens, comes too; and the hub
-    remembers nothing of sessions that nobody listens to."""
+    """Entries committed between the answer and the subscription are sent, too.
+
+    Nothing is remembered of sessions without subscribers.
+    """
     hub, ear = Subscriptions(), Ear()
     usual, desk.publish = desk.publish, lambda recorded: (usual(recorded), hub.publish(recorded))  # type: ignore[method-assign]
     desk.writer._publish = desk.publish

@@ -1,4 +1,4 @@
-"""Runs through the real host, with a scripted worker: recorded, told, cancelled, ended by misfortune."""
+"""Test runs on the real host with a scripted worker: recorded, reported, cancelled, failed."""
 
 import asyncio
 import os
@@ -305,13 +305,13 @@ async def test_a_run_on_examples_of_its_own_leaves_the_sessions_examples_alone(l
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs count as silent at once, and have next to no time to stop."""
+    """Make jobs count as silent at once, with next to no time to stop."""
     monkeypatch.setenv("TEST_SILENT_S", "0.05")
     monkeypatch.setenv("TEST_GRACE_S", "0.05")
 
 
 async def seen(client, true) -> HostStatus:
-    """The first status of which that is true, as one who follows the engine is told."""
+    """Return the first status that satisfies the condition, as a follower receives it."""
     asked = FollowEngine()
     async with asyncio.timeout(600):
         while True:
@@ -336,7 +336,7 @@ async def test_a_silent_run_is_told_and_what_waits_for_it_goes_on_once_it_is_end
         assert (work.job, work.run_id, work.title) == (run.run_id, run.run_id, f"run {name}/1")
     assert (silent.at_work.stage, silent.at_work.total, silent.at_work.unit) == ("train", 5, "steps")
     assert silent.queued == 1
-    await client.ask(CancelRun(run=run.run_id), Done)  # once: nobody waits for one that says nothing
+    await client.ask(CancelRun(run=run.run_id), Done)  # one request is enough for a job that reports nothing
     _, end = await lab.finish(client, run)
     assert (end.state, end.failure.family) == ("stopped", "cancelled")
     _, end = await lab.finish(client, behind)

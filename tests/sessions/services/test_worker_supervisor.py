@@ -1,4 +1,4 @@
-"""What the supervisor does in the moments when it has no worker."""
+"""Test the supervisor while it has no worker."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The journal is written into the file in quiet moments, so that a killed host's successor opens at once."""
+"""Test that the journal is written into the file while idle, so that the next host opens it at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -75,11 +75,11 @@ async def test_a_worn_database_is_opened_anew_in_a_quiet_moment(
 def test_a_database_is_not_opened_anew_while_somebody_has_a_cursor(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "sessions.duckdb")
     cursor, before = store.cursor(), store.connection()
-    store.memory_growth.asked = 12_000  # more than is ever waited for
+    store.memory_growth.asked = 12_000  # far beyond every limit
     store.renew()
-    assert store.memory_growth.ratio < 2  # not tried again at every change
+    assert store.memory_growth.ratio < 2  # not retried at every change
     store.renew()
-    assert store.memory_growth.ratio < 1  # nor in every quiet moment
+    assert store.memory_growth.ratio < 1  # nor at every idle moment
     assert cursor.execute("SELECT count(*) FROM event").fetchall() == [(0,)]
     assert store.connection() is before
     cursor.close()

@@ -1,4 +1,4 @@
-"""What can be compared, found in a real store by the names people give it; seeds scored anew from their codes."""
+"""Test the names of comparison sides in a real store, and seeds scored from their codes."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ def test_one_seed_from_its_codes_is_what_the_engine_makes_of_it(made: Any) -> No
         expected["paired_flips"] = flips[0]
     for name, values in expected.items():
         assert [getattr(node, name) for node in found] == pytest.approx(values.tolist(), abs=3e-6), name
-    # Heads that say the same on both sides, or nothing, are in no circuit.
+    # Heads with equal codes on both polarities, or none, are in no circuit.
     assert sum(node.stability for node in found) == min(2, sum(has_signal(node) for node in found))
     assert {node.baseline_linear_probe for node in found} == {0.5}
     assert {node.p_value for node in found} == {None}
@@ -109,7 +109,7 @@ async def test_every_kind_of_side_is_found_by_its_name(lab: Any) -> None:
 
     seeds = await sides(client, "one/1@5", f"{both.a.run_id}@0")
     assert (seeds.a.title, seeds.a.seed, seeds.b.seed) == ("one/1 seed 5", 5, 0)
-    # The scripted model says 100 * seed + 10 * example + place: every code is unique, place 0 is silent.
+    # The scripted model's code is 100 * seed + 10 * example + place: every code is unique, place 0 is silent.
     assert [node.unique_positive for node in seeds.a.nodes] == [0.0, 2.0, 2.0, 2.0, 2.0, 2.0]
     assert [node.silent for node in seeds.a.nodes] == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 

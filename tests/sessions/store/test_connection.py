@@ -1,4 +1,4 @@
-"""Connections to DuckDB draw nothing, whoever opens them."""
+"""Test that connections to DuckDB never draw a progress bar."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Stores as they are found: whole, broken, foreign, locked, read-only, too new, on a full disk."""
+"""Test stores in every state: intact, damaged, foreign, locked, read-only, too new, on a full disk."""
 
 import os
 import sqlite3
@@ -23,7 +23,7 @@ HERE = Path(__file__).parents[1]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Of a whole store, closed."""
+    """Return the path of an intact, closed store."""
     path = tmp_path / "sessions.duckdb"
     Store.open(path).close()
     return path
@@ -199,7 +199,7 @@ os._exit(0)
 
 
 def unfinished(path: Path) -> Path:
-    """The journal of a store whose process died before it was written into the file."""
+    """Return the journal of a store whose process died before a checkpoint."""
     subprocess.run([sys.executable, "-c", UNFINISHED, str(path)], check=True)
     wal = path.with_name(path.name + ".wal")
     assert wal.exists()
@@ -259,7 +259,7 @@ def test_a_read_only_store(path: Path) -> None:
         "try: Store.open(Path(sys.argv[1]))\n"
         "except StoreError as error: os.write(int(sys.argv[2]), error.message.encode())\n"
     )
-    reading, writing = os.pipe()  # of its own: a library may write on stdout
+    reading, writing = os.pipe()  # a separate pipe: a library may write on stdout
     with os.fdopen(reading, "rb") as said:
         command = [sys.executable, "-c", code, str(path), str(writing)]
         subprocess.run(command, check=True, pass_fds=(writing,))
@@ -274,7 +274,7 @@ def test_a_failed_transaction_keeps_nothing(path: Path) -> None:
         con.execute("INSERT INTO nowhere VALUES (1)")
     with pytest.raises(StoreError, match="aborted"), store.transaction() as con:  # noqa: PT012
         con.execute("INSERT INTO step VALUES ('b', 0, 0, 0, 0, 0)")
-        with pytest.raises(duckdb.Error):  # swallowed on purpose: COMMIT would say "fine" and keep nothing
+        with pytest.raises(duckdb.Error):  # on purpose: COMMIT would report success and store nothing
             con.execute("INSERT INTO nowhere VALUES (1)")
     assert store.one("SELECT count(*) FROM step") == (0,)
     with store.transaction() as con:
@@ -319,7 +319,7 @@ def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
     store = Store.open(path)
     columns = [row[0] for row in store.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = 'node_score'")]
     assert tuple(columns) == ("run_id", "final", "layer", "head", *MEASURES)
-    # Effects are not scores: they come by methods of their own, into `cause`.
+    # Effects are not scores: their methods write into `cause`.
     assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}
     tables = {row[0] for row in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     assert tables == {*PROJECTIONS, "event", "code", "meta"}

@@ -1,4 +1,4 @@
-"""The store's file removed, replaced, overwritten or moved while it is open: no write is acknowledged into nowhere."""
+"""Test an open store's file being removed, replaced, overwritten or moved: no lost write is acknowledged."""
 
 import hashlib
 import os
@@ -35,7 +35,7 @@ def names(path: Path) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Half of it in the file, half in the journal."""
+    """Return a store with half of its content in the file, half in the journal."""
     store = Store.open(tmp_path / "data" / "sessions.duckdb")
     add(store, "in the file")
     store.checkpoint()
@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def stranger(tmp_path: Path) -> Path:
-    """Another store of this schema, with one session."""
+    """Return another store of this schema, with one session."""
     path = tmp_path / "other" / "other.duckdb"
     other = Store.open(path)
     add(other, "a stranger's")
@@ -116,7 +116,7 @@ def test_what_it_holds_is_kept_beside_and_no_more_is_written(store: Store, tmp_p
     typed = found.value.hint.split("kept: ")[1]
     assert names(kept) == ["in the file", "in the journal"]
     assert kept.stat().st_mode & 0o077 == 0
-    # It is read on, refuses every further write in the same words, and is kept once only.
+    # It can be read, refuses every further write with the same message, and is saved only once.
     assert len(store.rows("SELECT * FROM session")) == 2
     for write in (lambda: add(store, "again"), store.checkpoint):
         with pytest.raises(StoreLost) as again:
@@ -127,7 +127,7 @@ def test_what_it_holds_is_kept_beside_and_no_more_is_written(store: Store, tmp_p
     new = {each for each in after if rescue.KEPT not in each.name}
     assert {each: after[each] for each in new} == {each: before[each] for each in new}, "a stranger's file was touched"
     if way in (replace, replace_all):
-        assert names(path) == ["a stranger's"]  # our journal does not stand in its way
+        assert names(path) == ["a stranger's"]  # our journal does not prevent it from being opened
     subprocess.run(["sh", "-c", typed], check=True)
     assert names(path) == ["in the file", "in the journal"]
     if way in (replace, replace_all):
@@ -135,7 +135,7 @@ def test_what_it_holds_is_kept_beside_and_no_more_is_written(store: Store, tmp_p
 
 
 def test_a_file_overwritten_in_its_place_is_noticed(store: Store, tmp_path: Path) -> None:
-    """As `cp copy.duckdb sessions.duckdb` does: the same inode, other bytes."""
+    """As by `cp copy.duckdb sessions.duckdb`: the same inode, other bytes."""
     shutil.copyfile(stranger(tmp_path), store.path)
     with pytest.raises(StoreLost, match="written into by another program"):
         add(store, "too late")
@@ -144,7 +144,7 @@ def test_a_file_overwritten_in_its_place_is_noticed(store: Store, tmp_path: Path
 
 
 def test_a_restored_copy_and_its_journal_are_not_written_over_by_what_the_hint_says(tmp_path: Path) -> None:
-    """In a folder whose name a shell takes apart; the copy's journal would keep what was kept from being opened."""
+    """In a folder whose name needs quoting; the copy's journal would keep the saved store from being opened."""
     path = tmp_path / "an old man's data" / "sessions.duckdb"
     store = Store.open(path)
     store.on_lost = rescue.save_beside
@@ -174,7 +174,7 @@ def write_while_it_is_copied_over(store: Store, by: Path) -> None:
 
 
 def test_a_file_overwritten_in_the_middle_of_a_commit_is_noticed(store: Store, tmp_path: Path) -> None:
-    """Where many write, the store is in the middle of one nearly always."""
+    """With many writers, the store is nearly always in the middle of a commit."""
     by = stranger(tmp_path)
     older = tmp_path / "older"
     shutil.copyfile(store.path, older)
@@ -189,7 +189,7 @@ def test_a_file_overwritten_in_the_middle_of_a_commit_is_noticed(store: Store, t
 
 
 def test_a_file_overwritten_while_it_is_committed_is_noticed(store: Store, tmp_path: Path, monkeypatch) -> None:
-    """After the last look before the commit, too: that write is not acknowledged."""
+    """Even after the last check before the commit: that write is not acknowledged."""
     by, look = stranger(tmp_path), store.check_place
 
     def look_and_copy(*, writing: bool = False) -> None:
@@ -207,7 +207,7 @@ def cut(wal: Path, _: bytes) -> None:
 
 
 def put_older(wal: Path, older: bytes) -> None:
-    """As `cp` and `rsync --inplace` do: the same file, other bytes."""
+    """Overwrite in place, as `cp` and `rsync --inplace` do: the same file, other bytes."""
     wal.write_bytes(older)
 
 
@@ -242,7 +242,7 @@ def test_a_journal_written_into_is_noticed(store: Store, way, committing: bool, 
 
 
 def test_no_use_of_our_own_is_taken_for_a_stranger_s(store: Store) -> None:
-    """Checkpoints of every kind, writes taken back, readers meanwhile, a database opened anew."""
+    """Checkpoints of every kind, rollbacks, concurrent readers, a reopened database."""
     wal = store.path.with_name(store.path.name + ".wal")
     draw = random.Random(0)
     for number in range(100):

@@ -1,4 +1,4 @@
-"""Changes of many clients in one transaction: each as if it had been alone, all of them kept or none."""
+"""Test changes of many clients in one transaction: each as if it were alone, all or none of them stored."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ def tags(session: str, *add: str) -> StoreChange:
 
 
 def half(session: str) -> StoreChange:
-    """Writes an entry, then fails in the middle of the next, as a fault of ours or of the disk would have it."""
+    """Return a change that writes an entry, then fails in the middle of the next."""
 
     def work(recorder: Recorder) -> tuple[None, list[Any]]:
         recorder.append([EventDraft(session_id=session, event=NoteWritten(note_id="half", text="half"))])
@@ -62,7 +62,7 @@ def half(session: str) -> StoreChange:
 
 
 def together(recorder: Recorder, *changes: StoreChange) -> list[ChangeResult]:
-    """All of them, in as many transactions as it takes: after one that was rolled back the rest waits."""
+    """Commit all changes, in as many transactions as needed: after a rollback the rest waits."""
     found: dict[int, ChangeResult] = {}
     while left := [place for place in range(len(changes)) if place not in found]:
         done = commit_together(recorder, [changes[place] for place in left], within_s=1e6)
@@ -76,7 +76,7 @@ def tables(store: Store) -> dict[str, list[Any]]:
 
 
 def in_order(store: Store) -> None:
-    """Every session's entries are numbered from 1 without a gap, and the tables are what the log says."""
+    """Check that every session's entries are numbered without gaps, and that the tables match the log."""
     for session, n, first, last in store.rows(
         "SELECT session_id, count(*), min(seq), max(seq) FROM event GROUP BY session_id"
     ):
@@ -139,11 +139,11 @@ def test_one_that_fails_after_writing_leaves_nothing(recorder: Recorder) -> None
     assert [row[0] for row in store.rows("SELECT tag FROM tag ORDER BY tag")] == ["t", "u"]
     in_order(store)
     (after,) = recorder.append([EventDraft(session_id=one, event=Notice(message="on"))])
-    assert after.entry.seq == 5  # made, note, tags, note, and this
+    assert after.entry.seq == 5  # created, note, tags, note, and this
 
 
 def test_a_question_that_breaks_the_transaction_is_found_out(recorder: Recorder) -> None:
-    """A failed statement ends DuckDB's transaction although nobody wrote: what was written before would be lost."""
+    """A failed statement ends DuckDB's transaction even without a write: earlier writes would be lost."""
     (one,) = sessions(recorder, 1)
 
     def ask(recorder: Recorder) -> tuple[None, list[Any]]:
@@ -160,7 +160,7 @@ def test_a_question_that_breaks_the_transaction_is_found_out(recorder: Recorder)
 
 @contextmanager
 def failing(store: Store, monkeypatch: pytest.MonkeyPatch, errors: Sequence[Exception | None], *, kept: bool):
-    """Commits that end so, one after another, and then as usual. `kept`: after they were done all the same."""
+    """Make commits fail with these errors in turn, then succeed. `kept`: failed ones were stored all the same."""
     left, usual = list(errors), store.transaction
 
     @contextmanager
@@ -194,7 +194,7 @@ def test_a_commit_that_fails_is_tried_for_each(recorder: Recorder, monkeypatch: 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_an_uncertain_commit_is_looked_up(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
-    """Kept after all, it is not done twice; else it is done once more."""
+    """If it was stored, it is not repeated; otherwise it is."""
     store = recorder.store
     (one, two) = sessions(recorder, 2)
     with failing(store, monkeypatch, [StoreUncertain("It broke down.")], kept=kept):
@@ -213,7 +213,7 @@ def test_who_finds_no_time_waits(recorder: Recorder) -> None:
 
 
 def test_notes_written_together_are_those_written_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers, log and tables are the same, whatever is written on whatever."""
+    """Answers, log and tables are the same, whatever the notes are about."""
     monkeypatch.setattr("time.time_ns", lambda: 1_790_000_000_000_000_000)
     results = []
     for way in ("alone", "together"):

@@ -1,4 +1,4 @@
-"""Stores that earlier versions left: brought up to today's schema, with nothing lost on the way."""
+"""Test stores of earlier versions: migrated to the current schema without loss."""
 
 import gzip
 from pathlib import Path
@@ -20,14 +20,14 @@ Tables = dict[str, list[tuple[Any, ...]]]
 
 @pytest.fixture(params=RELEASED, ids=lambda path: path.name.split(".")[0])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy of a store as that version left it."""
+    """Return a copy of a store as that version left it."""
     path = tmp_path / "sessions.duckdb"
     path.write_bytes(gzip.decompress(request.param.read_bytes()))
     return path
 
 
 def everything(con: Any) -> tuple[Tables, dict[str, list[str]]]:
-    """All rows of all tables but meta, sorted, and the tables' columns."""
+    """Return all rows of all tables but meta, sorted, and the tables' columns."""
     found: Tables = {}
     columns: dict[str, list[str]] = {}
     names = con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal AND table_name <> 'meta'").fetchall()
@@ -57,7 +57,7 @@ def test_it_keeps_every_row_and_a_copy_of_the_old_file_lies_aside(old: Path) -> 
     assert store.rows("SELECT value FROM meta WHERE key = 'schema'") == [(str(SCHEMA_VERSION),)]
     for name, rows in before.items():
         assert set(columns[name]) <= set(now[name])
-        # Effects are put together since schema 3, and a run is held against what it can be held against.
+        # Effects are merged since schema 3, and a run is compared with the references that it has.
         as_before = [column for column in columns[name] if (name, column) != ("run", "reference")]
         places = [columns[name].index(column) for column in as_before]
         told = store.rows(f"SELECT {', '.join(as_before)} FROM {name} ORDER BY ALL")  # noqa: S608
@@ -87,7 +87,7 @@ def test_it_is_worked_in_as_if_it_had_been_made_today(old: Path) -> None:
     left = open_runs(store)
     assert [run.state for run in left] == ["running"]
     assert interrupt_open_runs(Recorder(store)) == 1
-    # The last provisional scores of the run its host left behind are half a result, and stay.
+    # The last provisional scores of an unfinished run are partial results, and stay.
     states = store.rows("SELECT DISTINCT final FROM node_score WHERE run_id = $run", {"run": left[0].run_id})
     assert states == [(False,)]
     store.close()
@@ -106,7 +106,7 @@ def test_what_an_earlier_version_lost_or_held_against_the_wrong_truth_is_mended(
     store = Store.open(path)
     counts = store.rows("SELECT method, metric, count(*) FROM causes GROUP BY ALL ORDER BY ALL")
     assert counts == [("exact", "kl", 1), ("exact", "logit_difference", 32)]
-    # Two heads were measured once more, later than the others.
+    # Two heads were measured again, later than the others.
     assert store.rows("SELECT count(DISTINCT measured) FROM causes WHERE metric = 'logit_difference'") == [(2,)]
     again = "SELECT node FROM causes WHERE metric <> 'kl' AND measured = (SELECT max(measured) FROM causes c "
     assert store.rows(f"{again} WHERE c.metric <> 'kl') ORDER BY node") == [("1.1",), ("2.3",)]
@@ -114,7 +114,7 @@ def test_what_an_earlier_version_lost_or_held_against_the_wrong_truth_is_mended(
     runs = store.rows(about)
     assert runs == [
         ("ioi", "effects measured in this run", "effects", "ioi, measured"),
-        (None, None, None, "ioi, measured"),  # a person's own examples, in a session of the task
+        (None, None, None, "ioi, measured"),  # a user's own examples, in a session of the task
     ]
     truth = store.rows(
         "SELECT n.node FROM nodes n JOIN runs r ON r.run_id = n.run_id "

@@ -1,4 +1,4 @@
-"""Events into tables: once each, in order, and the same again from the log alone."""
+"""Test that events become rows: once each, in order, and the same again from the log alone."""
 
 import subprocess
 import sys
@@ -120,7 +120,8 @@ def test_no_entry_can_be_there_twice(store: Store) -> None:
     recorder.append([EventDraft(session_id="s1", event=Notice(message="first"))])
     with pytest.raises(StoreError):
         stale.append([EventDraft(session_id="s1", event=Notice(message="second"))])
-    (each,) = stale.append([EventDraft(session_id="s1", event=Notice(message="second"))])  # it looked again
+    # the number was looked up again
+    (each,) = stale.append([EventDraft(session_id="s1", event=Notice(message="second"))])
     assert each.entry.seq == 3
 
 
@@ -274,7 +275,8 @@ Path(sys.argv[4]).write_text(f"{acknowledged} {readable} {after.entry.seq} {word
     ("limit", "size"),
     [
         pytest.param(900_000, 5_000, id="while the journal grows"),
-        # At 16 MB the journal goes into the file, the second time beyond the limit: DuckDB then shuts itself down.
+        # At 16 MB the journal is written into the file, the second time beyond the limit: DuckDB then shuts itself
+        # down.
         pytest.param(18 << 20, 1_000_000, id="while the journal is written into the file"),
     ],
 )

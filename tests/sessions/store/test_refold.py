@@ -1,4 +1,4 @@
-"""Whatever a log holds: its tables made anew are the tables that were made while it happened."""
+"""Test that tables rebuilt from any log equal those written while it was recorded."""
 
 from typing import Any, get_args
 
@@ -104,7 +104,7 @@ def tables(store: Store) -> dict[str, list[Any]]:
 
 
 def drafts(plan: list[Any], script: Any) -> list[tuple[EventDraft, bool]]:
-    """The plan as what would be written, each with whether a commit follows."""
+    """Return the planned entries, each with whether a commit follows."""
     found = []
     runs = [0, 0]
     for which, event, commit in plan:
@@ -155,7 +155,7 @@ _kept: list[Store] = []
 
 
 def _empty(factory: Any) -> Store:
-    """One store for all examples, emptied before each."""
+    """Return one store for all examples, emptied before each."""
     if not _kept:
         _kept.append(Store.open(factory.mktemp("rebuild") / "sessions.duckdb"))
     with _kept[0].transaction() as con:

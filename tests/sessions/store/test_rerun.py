@@ -1,4 +1,4 @@
-"""A run that broke off is done once more, with what it had, whatever became of its session since."""
+"""Test repeating an interrupted run with its inputs, whatever changed in its session since."""
 
 import os
 import signal

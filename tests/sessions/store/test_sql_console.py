@@ -1,4 +1,4 @@
-"""`headcode sql`: the documented views answer, and nothing else does."""
+"""Test `headcode sql`: the documented views can be queried, and nothing else."""
 
 import asyncio
 import re
@@ -46,7 +46,7 @@ def by_edges(edges: tuple[EdgeEffect, ...]) -> EdgesAttributed:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, script):
-    """Two sessions with a run each, notes, tags and a circuit; and a third like them in the trash."""
+    """Return a store with two sessions, a run each, notes, tags and a circuit; and a similar third in the trash."""
     tmp_path = tmp_path_factory.mktemp("store")
     store = Store.open(tmp_path / "sessions.duckdb")
     recorder = Recorder(store)
@@ -99,11 +99,11 @@ def answer(cursor: Any, text: str, **more: Any) -> list[list[object]]:
     return list(sql_console.ask(cursor, text, **more).rows)
 
 
-# ---- what it answers
+# ---- answers
 
 
 def described() -> dict[str, list[tuple[str, str]]]:
-    """The views and columns that docs/sql.md describes."""
+    """Return the views and columns that docs/sql.md describes."""
     found: dict[str, list[tuple[str, str]]] = {}
     view = ""
     for line in DOC.read_text().splitlines():
@@ -139,7 +139,7 @@ def test_each_view_shows_what_was_recorded_and_nothing_of_the_trash(cursor, stor
     for view, table in (("steps", "step"), ("grades", "grade"), ("edges", "edge_score")):
         assert counts[view] * 3 == store.rows(f"SELECT count(*) FROM {table}")[0][0] * 2, view  # noqa: S608
     assert counts["codes"] == 2 * 2 * 4 * 6
-    # Of two measurements the newest.
+    # The newer of two measurements.
     told = "place, source, target, effect, metric, base, replacement, n_examples, source_layer, target_head"
     effects = answer(cursor, f"SELECT {told} FROM edge_effects WHERE session_id = 's1' ORDER BY place")  # noqa: S608
     assert counts["edge_effects"] == 2 * len(effects)
@@ -222,7 +222,7 @@ def test_values_come_as_json_can_hold_them(cursor) -> None:
     assert sql_console.ask(cursor, "SELECT 1 AS a, 2 AS a, 3 AS a").columns == ("a", "a_2", "a_3")
 
 
-# ---- what it refuses
+# ---- refusals
 
 HOSTILE = [
     "INSERT INTO tag VALUES ('s1', 'x')",
@@ -337,7 +337,7 @@ def test_the_second_lock_holds_where_the_first_is_open(cursor, monkeypatch) -> N
     """Even a statement that passed the check runs in a read-only transaction of a database without files."""
     monkeypatch.setattr(sql_console, "check", lambda _cursor, text: text)
     for text in HOSTILE[:12]:
-        if "TEMP" not in text:  # a table of the cursor's own, gone with its transaction
+        if "TEMP" not in text:  # a temporary table of the cursor, gone with its transaction
             with pytest.raises(BadQuery):
                 sql_console.ask(cursor, text)
     with pytest.raises(BadQuery):
@@ -389,7 +389,7 @@ def test_a_query_that_wants_all_memory_is_told_so(tmp_path: Path) -> None:
 
 
 def test_appends_go_on_while_a_query_works(store: Store) -> None:
-    """The query has a cursor and a thread of its own: what a run reports meanwhile is committed, not held up."""
+    """The query has a separate cursor and thread: a run's events are committed meanwhile."""
     recorder, cursor = Recorder(store), store.cursor()
     ended: list[BaseException | None] = []
 
@@ -428,11 +428,11 @@ async def test_the_host_answers_others_while_it_computes(lab) -> None:
     asking = asyncio.gather(*(client.ask(QuerySql(sql=long), SqlAnswer) for _ in range(8)), return_exceptions=True)
     for _ in range(5):
         assert (await lab.status(client)).clients == 2  # on the same connection, too
-    # Eight queries without end take two threads: a run has all it needs, from its first event to its files.
+    # Eight endless queries use two threads: a run is not delayed, from its first event to its files.
     _, end = await lab.finish(other, await lab.queue(other))
     assert end.state == "done"
     assert not asking.done()
-    await client.close()  # whoever asked has gone: the query ends, and the host can stop
+    await client.close()  # the client is gone: the query ends, and the host can stop
     assert all(isinstance(each, HostGone) for each in await asking)
 
 

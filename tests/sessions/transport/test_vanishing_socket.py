@@ -1,4 +1,4 @@
-"""What others take away under a living host: the socket's folder, the address, the store's file, the whole home."""
+"""Test what can be removed under a running host: the socket's folder, the address, the store, the home."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ async def test_a_host_whose_folder_vanished_is_found_again_with_its_run(lab) -> 
 
 
 async def test_where_the_folder_cannot_be_made_again_it_is_reached_by_its_address(lab, until) -> None:
-    """As after the last logout, when the system's runtime folder is gone until the next."""
+    """As after the last logout, when the system's runtime folder is gone until the next login."""
     client = await lab.connect()
     shutil.rmtree(lab.places.runtime)
     lab.places.runtime.write_text("in the way")
@@ -48,7 +48,7 @@ async def test_where_the_folder_cannot_be_made_again_it_is_reached_by_its_addres
 async def test_it_is_stopped_though_nothing_of_its_folder_is_left(lab, alive, until) -> None:
     client = await lab.connect()
     pid = client.welcome.pid
-    os.kill(pid, signal.SIGSTOP)  # it cannot offer its socket anew
+    os.kill(pid, signal.SIGSTOP)  # it cannot open its socket again
     shutil.rmtree(lab.places.runtime)
     assert find_holder(lab.places) == pid
     assert await stop_host(lab.places, timeout_s=0.5) == pid
@@ -86,7 +86,7 @@ async def test_an_address_that_is_nonsense_or_stale_misleads_nobody(lab) -> None
 
 
 async def test_what_only_holds_the_lock_is_no_host_to_be_ended(lab) -> None:
-    """Repairing holds it, too."""
+    """A repair holds the lock, too."""
     lab.places.data.mkdir(parents=True)
     lock = store_lock(lab.places)
     assert lock.take()
@@ -137,7 +137,7 @@ async def test_store_and_socket_gone_at_once_it_still_says_what_became_of_the_st
 
 
 async def test_a_host_that_nobody_can_find_any_more_leaves(lab, alive, until) -> None:
-    """Everything was removed, and its lock with the folder: another host may serve what is put there."""
+    """Everything was removed, and the lock with the folder: another host may serve a store put there."""
     client = await lab.connect()
     shutil.rmtree(lab.places.data, ignore_errors=True)
     shutil.rmtree(lab.places.runtime)
@@ -179,7 +179,7 @@ async def test_a_note_is_refused_where_the_store_is_gone(lab, by: str) -> None:
 async def test_a_store_that_vanishes_is_noticed_without_a_write(lab) -> None:
     client = await lab.connect()
     run = await lab.queue(client, "wait")
-    shutil.rmtree(lab.places.data, ignore_errors=True)  # the host writes its address anew meanwhile
+    shutil.rmtree(lab.places.data, ignore_errors=True)  # the host writes its address again meanwhile
     while "was removed" not in (await lab.status(client)).trouble:
         pass
     (kept,) = lab.places.data.glob("sessions.kept-*.duckdb")

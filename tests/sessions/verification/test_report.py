@@ -1,4 +1,4 @@
-"""Runs done again with the real bundled model and a real store, untouched and tampered with."""
+"""Test runs repeated with the real bundled model and a real store, unchanged and tampered with."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ SESSION, RUN = "s1", "r1"
 
 
 class Ears:
-    """A Monitor that keeps what it hears."""
+    """A Monitor that stores the events."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -40,7 +40,7 @@ class Ears:
 
 
 class Bench:
-    """A store that holds one finished run of the bundled model, and the means to do it again."""
+    """A store that holds one finished run of the bundled model, and what is needed to repeat it."""
 
     def __init__(self, folder: Path, shelf: WarmModel) -> None:
         self.folder, self.shelf = folder, shelf
@@ -119,7 +119,7 @@ def threads() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def done(threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, RunArtifacts]]:  # noqa: ARG001
-    """A recorded run, and the same done again once: what tampering is held against."""
+    """Return a recorded run and one repetition, with which tampered stores are compared."""
     bench = Bench(tmp_path_factory.mktemp("verify"), WarmModel())
     bench.record()
     yield bench, bench.again()
@@ -128,7 +128,7 @@ def done(threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 
 @pytest.fixture
 def tampered(done: tuple[Bench, RunArtifacts], tmp_path: Path) -> Iterator[Callable[[str], VerificationReport]]:
-    """Judges a copy of the store after a change of it."""
+    """Judge a copy of the store after a change of it."""
     bench, now = done
     bench.store.checkpoint()
     shutil.copy(bench.store.path, tmp_path / "sessions.duckdb")
