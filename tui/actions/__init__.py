@@ -21,22 +21,22 @@ __all__ = [
 ]
 
 EVERYWHERE_IDS = ("keys", "palette", "settings", "theme", "reopen", "suspend")
-"""Of the program's own actions those that every sheet answers too."""
+"""Ids of the program's actions that are also available on every screen opened from the workbench."""
 
 
 def workbench_actions(program: object) -> Sequence[Action]:
-    """The workbench's table under the keys this program's person chose."""
+    """Return the workbench's actions with the user's keys."""
     return with_own_keys(program, ACTIONS)
 
 
 def with_own_keys(program: object, actions: Sequence[Action]) -> Sequence[Action]:
-    """Any table under the keys this program's person chose."""
+    """Return a table of actions with the user's keys; unchanged where `program` has none."""
     under: Callable[[Sequence[Action]], Sequence[Action]] | None = getattr(program, "with_own_keys", None)
     return actions if under is None else under(actions)
 
 
 def with_program_actions(own: Sequence[Action], workbench: Sequence[Action]) -> tuple[Action, ...]:
-    """A sheet's actions, and those of the program's that its keys and ids leave room for."""
+    """Add the program's actions to a screen's own, except those whose key or id the screen already uses."""
     keys, ids = {key for action in own for key in action.keys}, {action.id for action in own}
     every = (action for action in workbench if action.id in EVERYWHERE_IDS and action.id not in ids)
     return (*own, *(action for action in every if not keys.intersection(action.keys)))

@@ -1,4 +1,4 @@
-"""One thing a person can do, and the names of keys."""
+"""The record of one action, and the display names of keys."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,38 +7,40 @@ import msgspec
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to do. The screen answers with a method named `action_` and the id; for Program, the application."""
+    """One action. The screen implements it in a method `action_` + id; for the group Program the application does."""
 
     id: str
     keys: tuple[str, ...]
-    """As Textual names them; the first is the one that is shown."""
+    """Textual's key names; the first one is displayed."""
     title: str
     tooltip: str
     group: str
     short: str = ""
-    """Its word in the line at the bottom; empty: it is not there."""
+    """Label in the key line at the bottom; empty: not listed there."""
     argument: str = ""
-    """For actions that share a method: `show_pane` with the pane's name."""
+    """Argument, for actions that share a method: the pane's name for `show_pane`."""
     scope: str = ""
-    """The table of keys.toml that holds its keys; empty: [keys], the workbench's."""
+    """Table of keys.toml that holds its keys; empty: [keys], the workbench."""
 
     @property
     def call(self) -> str:
+        """The action string that Textual runs, such as `show_pane('grid')` or `app.keys`."""
         name = f"{self.id.split('.')[0]}({self.argument})" if self.argument else self.id
         return f"app.{name}" if self.group == "Program" else name
 
     @property
     def key(self) -> str:
+        """The display name of the first key."""
         return format_key(self.keys[0])
 
     @property
     def full_id(self) -> str:
-        """Told apart from the actions of every other screen: run, write:add."""
+        """Id that is unique over all screens: run, write:add."""
         return f"{self.scope}:{self.id}" if self.scope else self.id
 
 
 def screen_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Action, ...]:
-    """The table of a screen over the workbench: id, argument, keys, title, tooltip and short word of each action."""
+    """Make and register the table of a screen; each row is id, argument, keys, title, tooltip, short label."""
     table = tuple(
         Action(
             id=name,
@@ -57,11 +59,11 @@ def screen_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tu
 
 
 KNOWN_ACTIONS: dict[str, Action] = {}
-"""The actions of the tables that were made so far, by full id."""
+"""All actions registered so far, by full id."""
 
 
 def scope_name(group: str) -> str:
-    """The name of a screen's table in keys.toml: Close look is [close-look]."""
+    """Return the name of a screen's table in keys.toml: [close-look] for Close look."""
     return group.lower().replace(":", "").replace(" ", "-")
 
 
@@ -89,10 +91,10 @@ _NAMES = {
 
 
 def format_key(key: str) -> str:
-    """A key as people write it."""
+    """Format a key for display: ? for question_mark."""
     found = _NAMES.get(key)
     if found is None and "_" in key:
-        # Letters and signs beyond those above have their Unicode name.
+        # Textual names other characters by their Unicode names.
         try:
             found = unicodedata.lookup(key.replace("_", " ").upper())
         except KeyError:
@@ -101,6 +103,6 @@ def format_key(key: str) -> str:
 
 
 def format_keys(keys: Sequence[str]) -> list[str]:
-    """Keys as people write them, each once: other terminals' way to name a capital letter is left out."""
+    """Format keys for display without duplicates; shift+x is omitted where X is listed too."""
     own = [key for key in keys if not (key.startswith("shift+") and key.removeprefix("shift+").upper() in keys)]
     return list(dict.fromkeys(format_key(key) for key in own))

@@ -1,4 +1,4 @@
-"""What is done with other runs and with circuits."""
+"""Actions that compare runs and work with circuits."""
 
 from tui.actions.action import Action
 
@@ -7,7 +7,7 @@ COMPARING: tuple[Action, ...] = (
         id="difference",
         keys=("d",),
         title="Difference",
-        tooltip="Subtract another run, a seed or a circuit from the grid; again: end it",
+        tooltip="Subtract another run, seed or circuit from the grid; again: end it",
         group="Compare",
         short="diff",
     ),
@@ -15,14 +15,14 @@ COMPARING: tuple[Action, ...] = (
         id="end_difference",
         keys=("escape",),
         title="End the difference",
-        tooltip="Show the run as it is again; where nothing is subtracted, take the marks away",
+        tooltip="Show the run itself again; if nothing is subtracted, clear the marks",
         group="Compare",
     ),
     Action(
         id="overlay",
         keys=("o",),
         title="Next overlay",
-        tooltip="Lay the known circuit, each kept one, or none over the grid",
+        tooltip="Overlay the known circuit, each kept one, or none on the grid",
         group="Compare",
         short="overlay",
     ),
@@ -30,21 +30,21 @@ COMPARING: tuple[Action, ...] = (
         id="keep",
         keys=("K", "shift+k"),
         title="Keep the circuit",
-        tooltip="Keep the heads inside the cut under a name",
+        tooltip="Keep the heads inside the cut, or the marked ones, under a name",
         group="Compare",
     ),
     Action(
         id="circuits",
         keys=("C", "shift+c"),
         title="Kept circuits",
-        tooltip="Union, intersection and difference of kept circuits; lay one over the grid, subtract or drop it",
+        tooltip="Union, intersection and difference of kept circuits; overlay, subtract or drop one",
         group="Compare",
     ),
     Action(
         id="verify",
         keys=("V", "shift+v"),
         title="Verify the run",
-        tooltip="Do the run again from what is stored and say whether it comes out the same",
+        tooltip="Repeat the run from stored data and compare the results",
         group="Compare",
     ),
 )

@@ -1,4 +1,4 @@
-"""Keys of a person's own: keys.toml, one table a screen, by the ids of the actions."""
+"""The user's keys: keys.toml, one table per screen, by action id."""
 
 import difflib
 import tomllib
@@ -20,22 +20,21 @@ _NAMED = frozenset(
 )
 Tables = Mapping[str, Sequence[Action]]
 Keys = dict[str, tuple[str, ...]]
-"""By the full ids of the actions, as Textual names keys."""
+"""Textual's key names by the full id of the action."""
 
 
 class KeyFile(msgspec.Struct, frozen=True):
-    """What a keys.toml gives, and what in it makes no sense. A line of which nothing is said is in force."""
+    """The keys of a keys.toml and its invalid entries. All other entries apply."""
 
     keys: Keys
     problems: tuple[ConfigError, ...] = ()
 
 
 def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
-    """The keys the file gives to actions; none where there is no file. What is wrong with it is told, never raised.
+    """Load the user's keys; empty if there is no file. Invalid entries are returned, not raised.
 
-    A value is a key or a list of keys: `run = "R"`, `cut.more = ["plus", "T"]`. [keys] is the workbench, each other
-    screen has a table of its own name. Of two actions that would share a key on one screen, the one the file names
-    later keeps what it had.
+    A value is a key or a list of keys: `run = "R"`, `cut.more = ["plus", "T"]`. [keys] is the workbench; every other
+    screen has its own table. If two actions of a screen would share a key, the one listed later keeps its default.
     """
     try:
         text = read_plain(path).decode("utf-8")
@@ -43,7 +42,7 @@ def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
     except (FileNotFoundError, NotADirectoryError):
         return KeyFile({})
     except (ValueError, RecursionError) as error:
-        hint = "Correct it; headcode keys prints one to begin with. Until then every key is the usual one."
+        hint = "Correct it; headcode keys prints a valid file. Until then all keys are the defaults."
         return KeyFile({}, (ConfigError(f"{path} is not TOML: {error}.", hint=hint),))
     except OSError as error:
         return KeyFile(
@@ -53,7 +52,7 @@ def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
 
 
 def read_keys(path: Path, tables: Tables | None = None) -> Keys:
-    """The same. Raises the first ConfigError there is something to say about."""
+    """Load the user's keys. Raises the ConfigError of the first invalid entry."""
     found = load_keys(path, tables)
     if found.problems:
         raise found.problems[0]
@@ -61,7 +60,7 @@ def read_keys(path: Path, tables: Tables | None = None) -> Keys:
 
 
 def with_keys(actions: Sequence[Action], keys: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:
-    """The actions under the keys the person gave them."""
+    """Return the actions with the given keys in place of their own."""
     if not keys:
         return tuple(actions)
     return tuple(
@@ -71,7 +70,7 @@ def with_keys(actions: Sequence[Action], keys: Mapping[str, tuple[str, ...]]) ->
 
 
 def keys_text(tables: Tables) -> str:
-    """All actions as the text of a keys.toml that changes nothing."""
+    """Format all actions as a keys.toml with their current keys."""
     parts = []
     for name, actions in tables.items():
         lines = [f"[{name}]"]
@@ -88,7 +87,7 @@ def keys_text(tables: Tables) -> str:
 
 
 class _KeyFileReader:
-    """One file on its way to keys."""
+    """Reads one keys.toml and collects its problems."""
 
     def __init__(self, path: Path, text: str, tables: Tables) -> None:
         self.path, self.text, self.tables = path, text, tables
@@ -100,7 +99,7 @@ class _KeyFileReader:
         for name, table in whole.items():
             if name not in self.tables:
                 close = difflib.get_close_matches(name, self.tables, n=1)
-                hint = f"Did you mean [{close[0]}]?" if close else f"There are: {', '.join(self.tables)}."
+                hint = f"Did you mean [{close[0]}]?" if close else f"The screens are: {', '.join(self.tables)}."
                 self._problem(line_of(self.text, name), f"there is no screen [{name}]", hint)
             elif not isinstance(table, dict):
                 hint = f"Write [{name}] on a line of its own."
@@ -122,13 +121,13 @@ class _KeyFileReader:
                 continue
             keys = [value] if isinstance(value, str) else value
             if not isinstance(keys, list) or not keys:
-                self._problem(line, f"{each} = {value!r} is no key", 'Write "R", "ctrl+r" or ["R", "f5"].')
+                self._problem(line, f"{each} = {value!r} is not a key", 'Write "R", "ctrl+r" or ["R", "f5"].')
                 continue
             found = [_read_key(key) for key in keys]
             wrong = next((key for key, as_named in zip(keys, found, strict=True) if as_named is None), None)
             if None in found:
                 self._problem(
-                    line, f"{each} = {wrong!r} is no key", 'Write it like "R", "ctrl+r", "f5", "pageup" or "space".'
+                    line, f"{each} = {wrong!r} is not a key", 'Write it like "R", "ctrl+r", "f5", "pageup" or "space".'
                 )
                 continue
             full = by_id[each].full_id
@@ -136,7 +135,7 @@ class _KeyFileReader:
             self.lines[full] = line
 
     def _settle(self, actions: Sequence[Action]) -> None:
-        """Takes entries back until no two actions of a screen share a key."""
+        """Drop entries until no two actions of a screen share a key."""
         while True:
             clash = _find_clash(with_keys(actions, self.keys))
             if clash is None:
@@ -149,8 +148,8 @@ class _KeyFileReader:
             del self.keys[loser.full_id]
             self._problem(
                 line,
-                f"{format_key(key)} would be the key of {winner.id} and of {loser.id}",
-                f"Give one of them another key; {loser.id} keeps what it had.",
+                f"{format_key(key)} is assigned to both {winner.id} and {loser.id}",
+                f"Give one of them another key; {loser.id} keeps its default.",
             )
 
     def _problem(self, line: int | None, words: str, hint: str) -> None:
@@ -169,7 +168,7 @@ def _find_clash(actions: Sequence[Action]) -> tuple[str, Action, Action] | None:
 
 
 def _flatten(table: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
-    """TOML reads cut.more as a table in a table."""
+    """Yield the entries by dotted name: TOML reads cut.more as a nested table."""
     for key, value in table.items():
         name = f"{before}{key}"
         if isinstance(value, dict):
@@ -179,7 +178,7 @@ def _flatten(table: Mapping[str, object], before: str = "") -> Iterator[tuple[st
 
 
 def _read_key(key: object) -> str | None:
-    """The key as Textual names it; None where there is no such key."""
+    """Return Textual's name for the key; None if it is not a key."""
     from textual.keys import _character_to_key
 
     if isinstance(key, str) and len(key) == 1 and key.isprintable():
@@ -193,7 +192,7 @@ def _read_key(key: object) -> str | None:
 
 
 def _key_forms(key: str) -> tuple[str, ...]:
-    """A key under all its names: terminals tell a capital letter in two ways."""
+    """Return all names of a key: terminals report a capital letter as X or as shift+x."""
     return (key, f"shift+{key.lower()}") if len(key) == 1 and key.isupper() else (key,)
 
 
@@ -201,10 +200,10 @@ _SIGN_NAMES = frozenset(
     {"question_mark", "colon", "plus", "minus", "slash", "right_square_bracket", "left_square_bracket", "comma"}
     | {"less_than_sign", "greater_than_sign", "equals_sign", "underscore", "full_stop"}
 )
-"""Signs by the names Textual has for them; written as themselves they are understood as well."""
+"""Textual's names for characters, accepted beside the characters themselves."""
 
 
 def _format_for_file(key: str) -> str:
-    """As a person writes it in the file."""
+    """Format a key for keys.toml."""
     shown = format_key(key)
     return shown if len(shown) == 1 and shown.isascii() and shown not in '"\\' else key

@@ -1,4 +1,4 @@
-"""Several heads at once, and the signs in their cells."""
+"""Actions that mark several heads, and the symbols in their cells."""
 
 from tui.actions.action import Action
 
@@ -7,7 +7,7 @@ MARKING: tuple[Action, ...] = (
         id="mark",
         keys=("space",),
         title="Mark the head",
-        tooltip="Choose several heads: cause, keep, copy and edges then take just those that are marked",
+        tooltip="Select several heads: effects, keep, copy and edges then use only the marked ones",
         group="Mark",
         short="mark",
     ),
@@ -60,15 +60,15 @@ MARKING: tuple[Action, ...] = (
     Action(
         id="unmark",
         keys=("u",),
-        title="Take the marks away",
-        tooltip="Nothing is marked any more",
+        title="Clear the marks",
+        tooltip="Unmark all heads",
         group="Mark",
     ),
     Action(
         id="signs",
         keys=("g",),
-        title="Chance and seeds in cells",
-        tooltip="Signs: * q at most .05, ' at most .2; ● in every seed's circuit, ○ in half. How it starts: settings",
+        title="Significance and seeds in cells",
+        tooltip="* q at most .05, ' at most .2; ● in every seed's circuit, ○ in half. Default: see settings",
         group="Look",
     ),
 )

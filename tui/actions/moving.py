@@ -1,4 +1,4 @@
-"""The cursor, and the panes."""
+"""Actions that move the cursor and change the pane."""
 
 from tui.actions.action import Action
 
@@ -33,7 +33,7 @@ MOVING: tuple[Action, ...] = (
         keys=("down", "j"),
         argument="1, 0",
         title="Layer below",
-        tooltip="Move the cursor one layer down; in a list, the arrow moves in the list",
+        tooltip="Move the cursor one layer down; in a list, to the next entry",
         group="Move",
     ),
     Action(
@@ -41,7 +41,7 @@ MOVING: tuple[Action, ...] = (
         keys=("up", "k"),
         argument="-1, 0",
         title="Layer above",
-        tooltip="Move the cursor one layer up; in a list, the arrow moves in the list",
+        tooltip="Move the cursor one layer up; in a list, to the previous entry",
         group="Move",
     ),
     Action(
@@ -66,7 +66,7 @@ MOVING: tuple[Action, ...] = (
         keys=("shift+tab",),
         argument="-1",
         title="Previous pane",
-        tooltip="Go to the pane before",
+        tooltip="Go to the previous pane",
         group="Panes",
     ),
     Action(
@@ -74,7 +74,7 @@ MOVING: tuple[Action, ...] = (
         keys=("1",),
         argument="'examples'",
         title="Examples",
-        tooltip="The prompts with their grades; arrows open one",
+        tooltip="The prompts with their grades; the arrows open one",
         group="Panes",
     ),
     Action(

@@ -1,4 +1,4 @@
-"""What belongs to the program, whatever screen is open."""
+"""Actions of the program, available on every screen."""
 
 from tui.actions.action import Action
 
@@ -7,35 +7,35 @@ PROGRAM: tuple[Action, ...] = (
         id="log",
         keys=("G", "shift+g"),
         title="Log",
-        tooltip="What host, worker and screen logged, traces included; follows as they write",
+        tooltip="Logs of host, worker and screen, with tracebacks; follows new lines",
         group="Program",
     ),
     Action(
         id="tour",
         keys=("f1",),
         title="Tour",
-        tooltip="A minute around this screen",
+        tooltip="A one-minute tour of this screen",
         group="Program",
     ),
     Action(
         id="theme",
         keys=("ctrl+t",),
         title="Next theme",
-        tooltip="Night, dusk, day, high contrast, your terminal's own; kept for the next time",
+        tooltip="Night, dusk, day, high contrast, your terminal's own; saved in the settings",
         group="Program",
     ),
     Action(
         id="settings",
         keys=("comma",),
         title="Settings",
-        tooltip="Theme, colours, motion, what the host does: what each means, where it stands; changed at once",
+        tooltip="Theme, colours, motion, host: each with its meaning and source; changes apply at once",
         group="Program",
     ),
     Action(
         id="palette",
         keys=("ctrl+p", "colon"),
         title="Command palette",
-        tooltip="Find any of these by name",
+        tooltip="Find any action by name",
         group="Program",
     ),
     Action(
@@ -49,22 +49,22 @@ PROGRAM: tuple[Action, ...] = (
     Action(
         id="reopen",
         keys=("ctrl+l",),
-        title="Draw again",
-        tooltip="Draws the screen anew and opens panes again that failed",
+        title="Redraw",
+        tooltip="Redraw the screen and reopen panes that failed",
         group="Program",
     ),
     Action(
         id="suspend",
         keys=("ctrl+z",),
         title="Suspend",
-        tooltip="Back to the shell; `fg` returns",
+        tooltip="Return to the shell; `fg` resumes",
         group="Program",
     ),
     Action(
         id="leave",
         keys=("q", "ctrl+q"),
         title="Leave",
-        tooltip="Close the screen; a run goes on and is here again next time",
+        tooltip="Quit; a run continues in the host and is shown again next time",
         group="Program",
         short="leave",
     ),

@@ -1,4 +1,4 @@
-"""Every table of actions there is, found in the modules of screens and widgets."""
+"""All action tables, collected from the modules of screens and widgets."""
 
 import importlib
 import pkgutil
@@ -14,7 +14,7 @@ PACKAGES = ("tui.screens", "tui.widgets")
 
 @cache
 def all_tables() -> MappingProxyType[str, Sequence[Action]]:
-    """The tables by their name in keys.toml; the workbench's own, [keys], is the first. Imports textual."""
+    """Return all tables by their name in keys.toml, the workbench's [keys] first. Imports textual."""
     found: dict[str, Sequence[Action]] = {"keys": ACTIONS}
     for package in PACKAGES:
         for info in pkgutil.iter_modules(importlib.import_module(package).__path__):

@@ -1,4 +1,4 @@
-"""Examples and runs: what is asked of the model."""
+"""Actions that write examples and start runs."""
 
 from tui.actions.action import Action
 
@@ -7,7 +7,7 @@ RUNNING: tuple[Action, ...] = (
         id="write",
         keys=("w",),
         title="Write examples",
-        tooltip="Add, edit, pair, grade and import examples; have negatives proposed",
+        tooltip="Add, edit, pair, grade and import examples; propose negatives",
         group="Write",
         short="write",
     ),
@@ -15,7 +15,7 @@ RUNNING: tuple[Action, ...] = (
         id="run",
         keys=("r",),
         title="Run the probe",
-        tooltip="Capture the heads, train the SAE, score every head; after a lost connection: try again",
+        tooltip="Capture the heads, train the SAE, score every head; after a lost connection: reconnect",
         group="Run",
         short="run",
     ),
@@ -23,30 +23,30 @@ RUNNING: tuple[Action, ...] = (
         id="options",
         keys=("O", "shift+o"),
         title="Options of the next run",
-        tooltip="Every option with its meaning, default and published value; presets; what the run will take",
+        tooltip="Every option with its meaning, default and published value; presets; time and memory needed",
         group="Run",
         short="options",
     ),
     Action(
         id="progress",
         keys=("i",),
-        title="How the run goes",
-        tooltip="Stages with the time left, losses seed by seed, heads whose codes move, and the runs that wait",
+        title="Progress of the run",
+        tooltip="Stages with time left, losses per seed, heads whose codes still change, and queued runs",
         group="Run",
     ),
     Action(
         id="stop",
         keys=("x",),
         title="Stop the run",
-        tooltip="Ends the run and keeps what is done; pressed again, ends the engine itself",
+        tooltip="Stop the run and keep its results; press again to stop the engine",
         group="Run",
         short="stop",
     ),
     Action(
         id="cause",
         keys=("v",),
-        title="Measure the cause",
-        tooltip="What the heads of this run do to the answer, nothing trained again; once more: check its circuit",
+        title="Measure effects",
+        tooltip="Effect of each head on the answer, without retraining; again: check the circuit",
         group="Run",
         short="cause",
     ),
@@ -54,7 +54,7 @@ RUNNING: tuple[Action, ...] = (
         id="backups",
         keys=("B", "shift+b"),
         title="Find backup heads",
-        tooltip="Measure every other head with the circuit (or the marked heads) replaced: which ones take over",
+        tooltip="Measure all other heads while the circuit (or marked heads) is replaced: which take over",
         group="Run",
     ),
 )

@@ -1,4 +1,4 @@
-"""What outlives the screen: sessions, copies, notes, and the record that is played again."""
+"""Actions on sessions, copies, notes and replays."""
 
 from tui.actions.action import Action
 
@@ -7,7 +7,7 @@ SAVING: tuple[Action, ...] = (
         id="sessions",
         keys=("S", "shift+s"),
         title="Sessions",
-        tooltip="All sessions: open, search, rename, tag, note, delete, bring back",
+        tooltip="All sessions: open, search, rename, tag, note, delete, restore",
         group="Keep",
         short="sessions",
     ),
@@ -39,7 +39,7 @@ SAVING: tuple[Action, ...] = (
         id="replay",
         keys=("p",),
         title="Replay",
-        tooltip="Play this session again from its record; needs no model",
+        tooltip="Replay this session from its log; needs no model",
         group="Replay",
         short="replay",
     ),

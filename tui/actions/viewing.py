@@ -1,4 +1,4 @@
-"""How a run is looked at, and the sheets that show more of it."""
+"""Actions that change how a run is shown or open a screen with more of it."""
 
 from tui.actions.action import Action
 
@@ -6,8 +6,8 @@ VIEWING: tuple[Action, ...] = (
     Action(
         id="card",
         keys=("b",),
-        title="Believe it?",
-        tooltip="The run's card: chance, stability, causes, what needs no SAE, and a verdict",
+        title="Evidence",
+        tooltip="The run's card: significance, stability, effects, baselines and a verdict",
         group="Look",
         short="card",
     ),
@@ -25,7 +25,7 @@ VIEWING: tuple[Action, ...] = (
         keys=("M", "shift+m"),
         argument="-1",
         title="Previous measure",
-        tooltip="Colour and rank the heads by the measure before",
+        tooltip="Colour and rank the heads by the previous measure",
         group="Look",
     ),
     Action(
@@ -33,7 +33,7 @@ VIEWING: tuple[Action, ...] = (
         keys=("t",),
         argument="-1",
         title="Cut: fewer heads",
-        tooltip="Take the weakest head out of the circuit",
+        tooltip="Remove the weakest head from the circuit",
         group="Look",
         short="cut",
     ),
@@ -42,22 +42,22 @@ VIEWING: tuple[Action, ...] = (
         keys=("T", "shift+t"),
         argument="1",
         title="Cut: more heads",
-        tooltip="Take the next head of the ranking into the circuit",
+        tooltip="Add the next head of the ranking to the circuit",
         group="Look",
     ),
     Action(
         id="seed",
         keys=("s",),
         title="Codes of the next seed",
-        tooltip="Show the head's codes under the next seed of this run",
+        tooltip="Show the head's codes for the next seed of this run",
         group="Look",
         short="seed",
     ),
     Action(
         id="close_up",
         keys=("enter",),
-        title="Look closely at the head",
-        tooltip="Where it fires and attends on a prompt, token by token, and what its codes write",
+        title="Inspect the head",
+        tooltip="Its output and attention on a prompt, token by token, and what its codes write",
         group="Look",
         short="closer",
     ),
@@ -65,7 +65,7 @@ VIEWING: tuple[Action, ...] = (
         id="edges",
         keys=("e",),
         title="Edges",
-        tooltip="Pairs of heads whose codes only positives carry together: a list, and the circuit drawn by layers",
+        tooltip="Head pairs whose codes occur together only on positives: a list, and the circuit drawn by layers",
         group="Look",
         short="edges",
     ),
@@ -73,7 +73,7 @@ VIEWING: tuple[Action, ...] = (
         id="runs",
         keys=("R", "shift+r"),
         title="Runs of the session",
-        tooltip="All runs side by side, each with a small grid; choose the one to look at",
+        tooltip="All runs side by side, each with a small grid; choose the one to show",
         group="Look",
         short="runs",
     ),
@@ -81,7 +81,7 @@ VIEWING: tuple[Action, ...] = (
         id="table",
         keys=("L", "shift+l"),
         title="Table of heads",
-        tooltip="Every head with every measure: sort, filter, write as CSV",
+        tooltip="Every head with every measure: sort, filter, write CSV",
         group="Look",
         short="table",
     ),

@@ -1,4 +1,4 @@
-"""What can be done on the workbench: its keys, the line at the bottom, the help and the palette, in this order."""
+"""All actions of the workbench, in the order of the key line, the help and the palette."""
 
 from tui.actions.action import Action
 from tui.actions.comparing import COMPARING

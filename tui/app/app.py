@@ -1,4 +1,4 @@
-"""The Textual application around the workbench screen: link, themes, palette, signals."""
+"""The Textual application around the workbench: connection, themes, palette, signals."""
 
 import asyncio
 import os
@@ -47,18 +47,18 @@ from tui.widgets.line_widget import LineWidget, ScrollingLineWidget
 from tui.widgets.progress_strip import Clock
 from tui.widgets.styled_line import wrap
 
-_LAST_WORD_S = 3.0
-"""A terminal that no longer takes what is sent blocks the whole event loop; after this the process ends regardless."""
+_FORCED_EXIT_S = 3.0
+"""Seconds until the process exits regardless: a terminal that accepts no output blocks the event loop."""
 
 _MOST_PROBLEMS = 3
-"""Of somebody's files that are told one by one: more would hide the screen."""
-_QUIET = frozenset({"end_difference"})
-"""Escape is also pressed to be sure; nobody wants to be told that there was nothing to leave."""
+"""Maximum number of config problems shown one by one; more would cover the screen."""
+_SILENT_IDS = frozenset({"end_difference"})
+"""Actions that show no notice while disabled: escape is often pressed when there is nothing to leave."""
 _REPEAT_AFTER_S = 4.0
 
 
 class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
-    """One screen, one link to the host."""
+    """The application: one workbench screen, one connection to the host."""
 
     TITLE = "headcode"
     CSS_PATH = ["../widgets/styled_line.tcss", "../screens/workbench.tcss"]  # noqa: RUF012  # Textual declares it so
@@ -102,20 +102,20 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self._sweeper: IdleCollector | None = None
 
     def with_own_keys(self, actions: Sequence[Action]) -> Sequence[Action]:
-        """A table of actions under the keys its person chose."""
+        """Return a table of actions with the user's keys."""
         return with_keys(actions, self._keys)
 
     def key(self, full_id: str) -> str:
-        """What the key of that action is called, as its person chose it."""
+        """Return the display name of an action's key. Raises KeyError."""
         return key_label(full_id, self._keys)
 
     @property
     def own_keys(self) -> Mapping[str, tuple[str, ...]]:
-        """The keys the person chose, by full id."""
+        """The user's keys, by full id."""
         return self._keys
 
     def use_keys(self, keys: Mapping[str, tuple[str, ...]]) -> None:
-        """Other keys from now on, on every screen that is open."""
+        """Apply other keys to all open screens."""
         self._keys = keys
         for screen in self.screen_stack:
             for node in (screen, *screen.query("*")):
@@ -124,20 +124,20 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             screen.refresh()
 
     def change(self, setting: SettingSpec, value: Value | None) -> str:
-        """Another value from now on, None: the usual one; also for the next time. What kept it from being written."""
+        """Apply and save a setting; None resets it to the default. Return why it was not saved, else ''."""
         words = ""
         try:
             change(self.settings.path, setting, value)
             self.settings = load(self.settings.path)
         except HeadcodeError as error:
-            words = f"{error.message} {error.hint} Until you leave it holds."
-            found = SettingValue(setting, setting.default if value is None else value, "until you leave", own=True)
+            words = f"{error.message} {error.hint} Applies until you quit."
+            found = SettingValue(setting, setting.default if value is None else value, "until you quit", own=True)
             self.settings = msgspec.structs.replace(self.settings, found=self.settings.found | {setting.name: found})
         self._take_settings()
         return words
 
     def reload_files(self) -> Sequence[HeadcodeError]:
-        """Reads config.toml and keys.toml once more; what is wrong with them."""
+        """Reload config.toml and keys.toml and return their problems."""
         self.settings, own = load(self.settings.path), load_keys(find_folders().keys)
         self._problems = (*self.settings.problems, *own.problems)
         self.use_keys(own.keys)
@@ -146,7 +146,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
 
     @property
     def problems(self) -> Sequence[HeadcodeError]:
-        """What is wrong with the person's files, as they were read last."""
+        """Problems of config.toml and keys.toml when they were last read."""
         return self._problems
 
     def _use_settings(self) -> None:
@@ -157,7 +157,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self.theme = SIXTEEN.name if self.depth == "16" else self.settings.text("screen.theme")
 
     def _take_settings(self) -> None:
-        """After a change of them. Only another word about the signs undoes what a key did to them meanwhile."""
+        """Apply changed settings. The signs shown in cells are reset only if their setting changed."""
         before = self.signs
         self._use_settings()
         for screen in self.screen_stack if self.signs != before else ():
@@ -167,7 +167,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self._draw_all()
 
     def _draw_all(self) -> None:
-        """What is drawn from a setting and from no style."""
+        """Redraw everything whose look depends on settings rather than on CSS."""
         if self._workbench is not None:
             self._workbench.show_depth(self.shown_depth)
         for screen in self.screen_stack:
@@ -177,7 +177,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
 
     @property
     def shown_depth(self) -> Depth:
-        """Colours that are used: in the terminal's own sixteen, shades carry the values."""
+        """Colour depth in use; the theme with the terminal's own colours counts as 16."""
         return "16" if self.theme == SIXTEEN.name and self.depth != "none" else self.depth
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -190,16 +190,16 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     def on_mount(self) -> None:
         self.survives_errors = not self.is_headless
         self._catch_signals()
-        # The shell has drawn over everything meanwhile.
+        # The shell has drawn over the screen.
         self.app_resume_signal.subscribe(self, lambda _app: self.redraw_all())
-        # After the first frame: connecting may start a host, and nobody should wait for a picture meanwhile.
+        # After the first frame, because connecting may start a host.
         self.call_after_refresh(self._start_link)
         for problem in self._problems[:_MOST_PROBLEMS]:
             self.show_notice(
-                f"{problem.message}\n{problem.hint}", title="Not as you wrote it", severity="warning", timeout=20
+                f"{problem.message}\n{problem.hint}", title="Invalid setting", severity="warning", timeout=20
             )
         if more := len(self._problems[_MOST_PROBLEMS:]):
-            self.show_notice(f"And {more} more: headcode keys and headcode doctor name them all.", severity="warning")
+            self.show_notice(f"And {more} more: headcode keys and headcode doctor list them all.", severity="warning")
 
     async def on_unmount(self) -> None:
         await self.link.close()
@@ -221,8 +221,8 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             if not self.survives_errors:
                 raise
             again = self.key("trouble:answer.again")
-            hint = f"{again} tries again, with the session from its beginning; a run goes on in the host."
-            message = self.report_error(error, "taking in what the host tells", aloud=False)
+            hint = f"{again} tries again and reloads the session; a run continues in the host."
+            message = self.report_error(error, "reading events from the host", aloud=False)
             self.state.failure = Failure(family="engine", name=type(error).__name__, message=message, hint=hint)
             self.state.forget()
         failure = self.state.failure
@@ -247,7 +247,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     def show_notice(
         self, words: str, *, title: str = "", severity: SeverityLevel = "information", timeout: float = 6
     ) -> None:
-        """A notice that goes away by itself; any text, made harmless."""
+        """Show a notice for `timeout` seconds; the text is sanitised."""
         lines = "\n".join(wrap(words.strip(), 56, 8))
         self.notify(lines, title=clean(title), severity=severity, timeout=timeout, markup=False)
 
@@ -257,12 +257,12 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Does it, or says why it would do nothing."""
+        """Run the action, or show why it is disabled."""
         screen = self.screen
         if isinstance(action, str) and isinstance(screen, PanesScreen):
             known = next((each for each in screen.bound_actions if each.call == action), None)
             reason = screen.disabled_reason(known) if known is not None else ""
-            if known is not None and reason and known.id not in _QUIET:
+            if known is not None and reason and known.id not in _SILENT_IDS:
                 self._notice_once(f"{known.title}: {reason}.")
                 return True
         try:
@@ -274,7 +274,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             return True
 
     def _notice_once(self, words: str) -> None:
-        """A held key says it once."""
+        """Show a notice, but not again while a key repeats."""
         now = time.monotonic()
         if self._last_notice[0] != words or now - self._last_notice[1] > _REPEAT_AFTER_S:
             self.show_notice(words, timeout=_REPEAT_AFTER_S)
@@ -286,7 +286,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self.exit(return_code=self.link.exit_code)
 
     async def action_quit(self) -> None:
-        """Textual's own ctrl+q, which nothing can be bound over: as q, with its exit code."""
+        """Quit on Textual's own ctrl+q, which cannot be rebound, with the same exit code as q."""
         self.action_leave()
 
     def action_keys(self) -> None:
@@ -311,7 +311,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         timeout: float | None = None,
         markup: bool = True,
     ) -> None:
-        """As Textual's, and what was said is in the log when it is gone from the screen."""
+        """Show a notice as Textual does and write it to the screen log."""
         level = {"error": "ERROR", "warning": "WARNING"}.get(severity, "INFO")
         screen_log.write(level, f"{title}: {' '.join(message.split())}" if title else " ".join(message.split()))
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
@@ -331,7 +331,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             self.push_screen(TourSheet(TourTarget(show_pane=state.action_show_pane, press=press)))
 
     def _offer_tour(self) -> None:
-        """To somebody who is here for the first time, once there is something to see."""
+        """Start the tour on the first visit, as soon as a grid is shown."""
         run = self.state.shown
         ready = run is not None and run.picture.nodes_final and self.state.link == "live"
         if self._tour_due and ready and self.screen is self._workbench:
@@ -340,7 +340,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             self.action_tour()
 
     def action_theme(self) -> None:
-        """Sixteen colours are the terminal's own, light or dark as its owner likes them."""
+        """Switch to the next theme; not on 16-colour terminals, which use their own colours."""
         if self.depth != "16":
             names = [each.name for each in CHOICES]
             name = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
@@ -348,7 +348,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
                 self.show_notice(words, severity="warning")
 
     def action_reopen(self) -> None:
-        """Panes that failed are opened again; the screen is drawn anew, as after a stray line of another program."""
+        """Reopen failed panes and redraw the screen, for example after output of another program."""
         for node in self.screen.query("*"):
             if isinstance(node, ErrorBoundary) and node.failed:
                 node.reopen()
@@ -361,7 +361,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self.action_suspend_process()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The actions of the screen: first what would do something now, then the rest, each with what it waits for."""
+        """Yield the actions of the screen: enabled ones first, disabled ones with the reason."""
         actions = screen.bound_actions if isinstance(screen, ActionKeys) else self.with_own_keys(ACTIONS)
         why = getattr(screen, "disabled_reason", lambda _: "")
         reasons = {action.full_id: why(action) for action in actions}
@@ -369,7 +369,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             reason = reasons[action.full_id]
             if action.id != "palette":
                 yield SystemCommand(
-                    f"{action.title}  ({action.key})" if not reason else f"{action.title}  – not now",
+                    f"{action.title}  ({action.key})" if not reason else f"{action.title}  – disabled",
                     reason or action.tooltip,
                     partial(self._do, action.call, screen),
                 )
@@ -380,17 +380,17 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     # ---- signals
 
     def _catch_signals(self) -> None:
-        """A closed terminal or a polite kill ends the screen in order; a stalled terminal cannot hold it."""
+        """Exit cleanly on SIGHUP and SIGTERM, and force the exit if the terminal blocks."""
         if threading.current_thread() is not threading.main_thread() or self.is_headless:
             return
         loop = asyncio.get_running_loop()
 
         def handle(number: int, _frame: FrameType | None) -> None:
-            def last_word() -> None:
-                time.sleep(_LAST_WORD_S)
+            def force_exit() -> None:
+                time.sleep(_FORCED_EXIT_S)
                 os._exit(128 + number)
 
-            threading.Thread(target=last_word, daemon=True).start()
+            threading.Thread(target=force_exit, daemon=True).start()
             loop.call_soon_threadsafe(lambda: self.exit(return_code=128 + number))
 
         for number in (signal.SIGHUP, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""What the program does about errors of its own: the trace goes to a log, the session goes on where it can."""
+"""Handling of the program's own errors: the traceback goes to a log, the session continues if possible."""
 
 import sys
 import time
@@ -20,15 +20,15 @@ else:
     Base = object
 
 _MOST, _WITHIN_S = 12, 10.0
-"""Errors that are survived in so many seconds: a screen that does nothing but fail had better end."""
+"""Number of errors within that many seconds after which the program ends."""
 _LOG_BYTES = 2_000_000
 
 
 class CrashGuard(Base):
-    """Mixed into the application."""
+    """Mixin of the application that logs errors and keeps running."""
 
     survives_errors: bool = False
-    """Whether an error of a part leaves the rest alone. Not in tests, which must see it."""
+    """True if the program continues after an error. False in tests, which must see the error."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -36,10 +36,10 @@ class CrashGuard(Base):
         self._reported_at = 0.0
 
     def report_error(self, error: Exception, what: str, *, aloud: bool = True) -> str:
-        """Keeps the trace and counts the error; what went wrong, in words, which are said where `aloud`."""
+        """Log the traceback, count the error and return a message; show it too if `aloud`."""
         where = write_trace(error)
         words = f"{what[:1].upper()}{what[1:]} failed: {format_error(error)}. "
-        words += f"The trace is in {where}." if where is not None else "Its trace could not be kept."
+        words += f"Traceback: {where}." if where is not None else "The traceback could not be saved."
         now = time.monotonic()
         self._errors_at.append(now)
         if len(self._errors_at) == _MOST and now - self._errors_at[0] < _WITHIN_S:
@@ -50,47 +50,47 @@ class CrashGuard(Base):
             show: Any = getattr(self, "show_notice", None)
             if show is not None and self.is_running:
                 show(
-                    f"{words} The session and a run go on.",
-                    title="A mistake of Headcode's",
+                    f"{words} The session and a run continue.",
+                    title="Error in Headcode",
                     severity="error",
                     timeout=12,
                 )
         return words
 
     def _handle_exception(self, error: Exception) -> None:
-        """From timers, workers and Textual's own widgets, which have no other place to go."""
+        """Handle errors of timers, workers and Textual's own widgets."""
         if self.survives_errors and self.is_running:
             self.report_error(error, "something on the screen")
         else:
             super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
-        """The trace goes to the log; Textual would print it with every local variable, prompts and tokens included."""
+        """Log the traceback. Textual would print it with all local variables, including prompts and tokens."""
         from rich.text import Text
 
         error = sys.exception() or self._exception
         where = write_trace(error)
-        words = f"headcode: the screen broke ({format_error(error)})."
-        words += f" The trace is in {where}." if where is not None else " Its trace could not be kept."
-        words += "\nNothing is lost: runs go on in the host. Start headcode again."
+        words = f"headcode: the screen failed ({format_error(error)})."
+        words += f" Traceback: {where}." if where is not None else " The traceback could not be saved."
+        words += "\nNothing is lost: runs continue in the host. Start headcode again."
         self._exit_renderables.append(Text(words))
         self._close_messages_no_wait()
 
 
 def format_error(error: BaseException | None) -> str:
-    """An error in a few words."""
+    """Format an error as its class and message, sanitised and cut to 200 characters."""
     shown = _inner(error)
     return f"{type(shown).__name__}: {clean(str(shown))[:200]}"
 
 
 def _inner(error: BaseException | None) -> BaseException | None:
-    """What broke in a worker, where Textual wraps it."""
+    """Unwrap the error of a Textual worker."""
     inner = getattr(error, "error", None)
     return inner if isinstance(inner, BaseException) else error
 
 
 def write_trace(error: BaseException | None) -> Path | None:
-    """Adds the trace to the screen's log; where that is, or None where it cannot be written."""
+    """Append the traceback to the screen log; return its path, or None if it cannot be written."""
     folder = find_folders().logs
     path = folder / "screen.log"
     try:

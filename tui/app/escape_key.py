@@ -1,4 +1,4 @@
-"""Escape and the key after it: a line over SSH may bring both in one piece, which Textual reads as one key with Alt."""
+"""Escape followed by a key: SSH may deliver both together, which Textual reads as Alt and that key."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,14 +18,14 @@ _ALT = "alt+"
 
 
 class SplitEscape(Base):
-    """Mixed into the application: Alt and a key that means nothing are escape and that key, as they were pressed."""
+    """Mixin of the application that splits an unbound Alt+key into escape and the key."""
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded and event.character and self._is_two(event.key):
-            # Escape goes up from widget to widget through the queue of each, and the other key after it.
-            way = (self.focused or self.screen).ancestors_with_self
+            # Escape bubbles from widget to widget through their queues; the other key must follow it.
+            path = (self.focused or self.screen).ancestors_with_self
             await super().on_event(events.Key("escape", "\x1b"))
-            self._after(way, events.Key(_character_to_key(event.character), event.character))
+            self._after(path, events.Key(_character_to_key(event.character), event.character))
         else:
             await super().on_event(event)
 
@@ -36,8 +36,8 @@ class SplitEscape(Base):
 
         return not (isinstance(self.focused, LineEdit) and self.focused.takes(key))
 
-    def _after(self, way: Sequence[DOMNode], key: events.Key) -> None:
-        for place, node in enumerate(way, 1):
-            if node.call_later(self._after, way[place:], key):  # one that escape closed takes nothing any more
+    def _after(self, path: Sequence[DOMNode], key: events.Key) -> None:
+        for place, node in enumerate(path, 1):
+            if node.call_later(self._after, path[place:], key):  # a screen that escape closed takes no calls
                 return
         self.post_message(key)

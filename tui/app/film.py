@@ -1,4 +1,4 @@
-"""Films and stills of a replay: the real screen, drawn without a terminal, frame by frame."""
+"""Recordings and screenshots of a replay: the real screen rendered headless, frame by frame."""
 
 import json
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 _FPS = 10
 _CLOCK_EVERY = 5
-"""Frames between two pictures in which only the clock moves."""
+"""Frames between two redraws when only the clock changes."""
 _LAST_S = 2.0
-"""How long the last picture stays."""
+"""Seconds that the last frame is shown."""
 _TOP_SPEED = 100.0
 _PATIENCE = 400
 
 
 class FrameEncoder:
-    """Pictures of a screen as what must be sent to a terminal that shows the one before."""
+    """Encodes each frame as the difference to the previous one."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = Size(*size)
@@ -37,7 +37,7 @@ class FrameEncoder:
         self._before: list[Strip] = []
 
     def next(self, strips: Sequence[Strip]) -> str:
-        """What to send; empty where nothing changed."""
+        """Return the bytes to send for the next frame; empty if nothing changed."""
         now = list(strips)
         begin = "" if self._before else "\x1b[?25l\x1b[0m\x1b[2J"
         parts = [
@@ -51,12 +51,12 @@ class FrameEncoder:
 
 
 def screen_strips(app: ReplayApp) -> list[Strip]:
-    """What the screen shows, line by line."""
+    """Return the lines that the screen shows."""
     return app.screen._compositor.render_strips(app.size)
 
 
 async def make_film(found: RecordedSession, *, size: tuple[int, int], speed: float, connect: Connect = connect) -> str:
-    """The replay as an asciicast v2. The same recording gives the same film."""
+    """Return the replay as an asciicast v2. Deterministic for a recording."""
     speed = min(speed, _TOP_SPEED)
     app = _app(found, connect, speed=speed)
     frames, lines = FrameEncoder(size), [json.dumps(_header(found, size))]
@@ -79,7 +79,7 @@ async def make_film(found: RecordedSession, *, size: tuple[int, int], speed: flo
 
 
 async def make_still(found: RecordedSession, *, size: tuple[int, int], connect: Connect = connect) -> str:
-    """The screen at the start that was asked for, else at the end, as an SVG picture."""
+    """Return the screen at the requested start, else at the end, as SVG."""
     app = _app(found, connect, speed=1.0)
     async with app.run_test(size=size) as pilot:
         await _wait_until_open(app, pilot)
@@ -115,7 +115,7 @@ async def _wait_until_open(app: ReplayApp, pilot: "Pilot[None]") -> None:
 
 
 async def _draw_all(app: ReplayApp, pilot: "Pilot[None]") -> None:
-    """Everything that changed is on the screen, the codes of the head at the cursor included."""
+    """Draw all changes, including the codes of the head at the cursor."""
     state = app.replay.state
     app.replay.draw_now()
     for _ in range(_PATIENCE):

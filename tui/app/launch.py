@@ -1,4 +1,4 @@
-"""The door to the full-screen workbench; textual is imported behind it."""
+"""Entry points of the full-screen workbench. Imports textual only when called."""
 
 import os
 import sys
@@ -14,10 +14,10 @@ COLOUR_CHOICES = ("truecolor", "256", "16", "none")
 def run_workbench(
     *, session: str | None, model: str, task: str, asked: bool = False, colours: str | None = None
 ) -> int:
-    """Shows the workbench until the person leaves; the exit code.
+    """Run the workbench until the user quits and return the exit code.
 
-    `asked`: the person named the model or the task.
-    `colours`: one of COLOUR_CHOICES; None finds out what the terminal shows.
+    `asked`: True if the user named the model or the task.
+    `colours`: one of COLOUR_CHOICES; None detects what the terminal supports.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("headcode: the workbench needs a terminal; `headcode probe` works without one.", file=sys.stderr)
@@ -41,13 +41,13 @@ def run_workbench(
         settings=settings,
         keys=own.keys,
         problems=(*settings.problems, *own.problems),
-        # Whoever asks for a session by name has been here before.
+        # A user who names a session has used the workbench before.
         tour=session is None and not load_screen_memory().toured,
     )
     app.run(mouse=bool(settings["screen.mouse"]))
     run = app.state.shown
     if run is not None and run.active and app.state.link == "live":
-        print("The run goes on; `headcode` shows it again.", file=sys.stderr)
+        print("The run continues; `headcode` shows it again.", file=sys.stderr)
     if app.return_code and app.state.failure is not None and app.link.exit_code:
         from tui.terminal.sanitize import clean
 
@@ -56,7 +56,7 @@ def run_workbench(
 
 
 def run_plain_workbench(*, session: str | None, model: str, task: str, asked: bool = False) -> int:
-    """Answers lines on stdin until they end; the exit code. Needs no terminal."""
+    """Answer lines on stdin until they end and return the exit code. Needs no terminal."""
     import asyncio
 
     from tui.plain.loop import run_plain
@@ -65,7 +65,7 @@ def run_plain_workbench(*, session: str | None, model: str, task: str, asked: bo
 
 
 def run_replay(session: str, *, start: str | None, speed: float, colours: str | None = None) -> int:
-    """Shows the replay of a session or run until the person leaves; the exit code."""
+    """Run the replay of a session or run until the user quits and return the exit code."""
     from engine.machine.folders import find_folders
     from tui.settings.settings import load
 
@@ -84,7 +84,7 @@ def run_replay(session: str, *, start: str | None, speed: float, colours: str | 
 
 
 def choose_colours(choice: str | None, settings: "Settings | None" = None) -> None:
-    """Tells Textual how many colours to send; it reads this when it is imported. NO_COLOR wins over the settings."""
+    """Set the colour depth in the environment, before textual is imported. NO_COLOR overrides the settings."""
     if choice is None and settings is not None and not os.environ.get("NO_COLOR"):
         own = settings.text("screen.colours")
         choice = own if own != "auto" else None

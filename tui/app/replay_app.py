@@ -1,4 +1,4 @@
-"""The program with nothing but a replay in it: `headcode replay`, its pictures and its films."""
+"""The application of `headcode replay`, its screenshots and recordings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from tui.themes.themes import Depth
 
 
 class ReplayApp(HeadcodeApp):
-    """The workbench's program, whose first screen is a replay."""
+    """The application with a replay as its first screen."""
 
     def __init__(
         self,
@@ -62,4 +62,4 @@ class ReplayApp(HeadcodeApp):
         return self.replay
 
     def _start_link(self) -> None:
-        """The screen begins by itself."""
+        """Do nothing: the replay screen starts its own link."""

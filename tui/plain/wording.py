@@ -143,7 +143,7 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
         else [("Spearman", grid.spearman), ("Kendall", grid.kendall)]
     )
     told = ", ".join(f"{name} {value:.2f}" for name, value in words if value is not None)
-    lines = [f"{what}: this run less {title}.", shared, *([f"{told}."] if told else [])]
+    lines = [f"{what}: this run minus {title}.", shared, *([f"{told}."] if told else [])]
     differing = [head for head in against.order if against.differences[head]]
     for place, head in enumerate(differing[:most], start=1):
         here, there = (value(each[head], state.measure) for each in (against.here, against.there))

@@ -1,4 +1,4 @@
-"""How far to believe the shown run: its card, whole."""
+"""The evidence card of the shown run."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,16 +24,16 @@ from tui.widgets.sheet_scroll import SheetScroll
 
 _INKS = {"believable": "$ink-good", "weak": "$ink-second"}
 _WIDEST = 120
-"""Columns of the sheet at most (card.tcss)."""
+"""Maximum columns of the sheet (card.tcss)."""
 _BESIDE = 5
-"""Columns its frame, its padding and the scroll bar take."""
+"""Columns of its border, padding and scroll bar."""
 _BETWEEN = "   "
 
-ACTIONS = screen_actions("Card", ("dismiss_sheet", "", "escape,b,q,enter", "Close", "Put the card away", "close"))
+ACTIONS = screen_actions("Card", ("dismiss_sheet", "", "escape,b,q,enter", "Close", "Close the card", "close"))
 
 
 class CardSheet(ActionKeys, ModalScreen[None]):
-    """A sheet over the workbench; the same key, or escape, puts it away."""
+    """A sheet over the workbench, closed by the same key or escape."""
 
     CSS_PATH = "card.tcss"
     actions = ACTIONS
@@ -46,7 +46,7 @@ class CardSheet(ActionKeys, ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with SheetScroll(f"{key_label_in(self.app, 'card:dismiss_sheet')} closes", id="sheet") as sheet:
-            sheet.border_title = "How far to believe it"
+            sheet.border_title = "Evidence"
             yield Static(id="text")
 
     def on_resize(self, event: events.Resize) -> None:
@@ -59,23 +59,23 @@ class CardSheet(ActionKeys, ModalScreen[None]):
 
 
 def format_card(picture: RunSnapshot, card: Card, key: KeyLabel = key_label, *, width: int = 116) -> Content:
-    """The verdict in its ink, the numbers behind it, and the effects where they were measured."""
+    """Format the card: verdict, reasons, statistics, and effects if they were measured."""
     rest = card_lines(card, key)[1:]
     parts = [Content.assemble((clean(card.verdict), f"bold {_INKS.get(card.verdict, '$ink-bad')}"))]
     parts += [Content.assemble(("· ", "$ink-dim"), (clean(reason), "$ink-strong")) for reason in card.reasons]
     parts.append(Content(""))
     for line in rest:
-        name, gap, told = clean(line).partition("  ")
-        parts.append(Content.assemble((name, "$ink-dim"), gap, (told, "$ink-text")))
+        name, gap, text = clean(line).partition("  ")
+        parts.append(Content.assemble((name, "$ink-dim"), gap, (text, "$ink-text")))
     if picture.causes:
-        parts += [Content(""), Content.assemble(("What heads do to the answer", "bold $ink-second"))]
+        parts += [Content(""), Content.assemble(("Effects of heads on the answer", "bold $ink-second"))]
         lines = pack_items([clean(line) for line in cause_lines(one_effect_per_head(picture))], width)
         parts += [Content.assemble((line, "$ink-text")) for line in lines]
     return Content("\n").join(parts)
 
 
 def pack_items(lines: Sequence[str], width: int) -> list[str]:
-    """Put the items of lists, which stand three blanks apart, into lines of that width: none is broken in two."""
+    """Reflow list items, separated by three blanks, into lines of that width without splitting an item."""
     found: list[str] = []
     room = False
     for line in lines:

@@ -1,4 +1,4 @@
-"""One of many asked of the person: a list in groups that grows shorter as words are typed."""
+"""A sheet to choose one entry: a grouped list, filtered while the user types."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -21,11 +21,11 @@ from tui.widgets.action_keys import ActionKeys, make_bindings
 from tui.widgets.styled_line import fit
 
 _WIDTH = 120
-"""Columns of the box, as choose.tcss says."""
+"""Columns of the box (choice.tcss)."""
 
 
 class ChoiceItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that can be chosen."""
+    """An entry of the list."""
 
     id: str
     group: str
@@ -33,11 +33,11 @@ class ChoiceItem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-ACTIONS = screen_actions("Choice", ("back", "", "escape", "Back", "Back, nothing is chosen", "back"))
+ACTIONS = screen_actions("Choice", ("back", "", "escape", "Back", "Back without a choice", "back"))
 
 
 class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
-    """Answers with the id of what was chosen, or None when the person went back."""
+    """The sheet; returns the id of the chosen entry, or None if the user went back."""
 
     CSS_PATH = "choice.tcss"
     actions = ACTIONS
@@ -51,8 +51,8 @@ class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
         with Vertical(id="choose") as box:
             box.border_title = Content(clean(self._title))
             back = key_label_in(self.app, "choice:back")
-            box.border_subtitle = Content(f"enter chooses · {back} goes back · words narrow the list")
-            yield Input(placeholder="words of what is meant", id="words")
+            box.border_subtitle = Content(f"enter chooses · {back} goes back · type to filter")
+            yield Input(placeholder="words to search for", id="words")
             yield OptionList(id="list", markup=False)
 
     def on_mount(self) -> None:
@@ -78,13 +78,13 @@ class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
             )
             shown.add_option(Option(line, id=entry.id))
         if not found:
-            words_ = self._empty if not self._entries else "Nothing has all of these words."
+            words_ = self._empty if not self._entries else "No entry contains all of these words."
             shown.add_option(Option(Content(clean(words_)), disabled=True))
         else:
             shown.highlighted = 1
 
     def _room(self) -> int:
-        """Columns of a line of the list."""
+        """Return the columns of a line of the list."""
         return min(_WIDTH, self.app.size.width) - 6
 
     @on(Input.Submitted)
@@ -98,7 +98,7 @@ class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
         self.dismiss(event.option.id)
 
     def on_key(self, event: events.Key) -> None:
-        """The arrows walk in the list while words are typed."""
+        """Move in the list with the arrows while the input has the focus."""
         shown = self.query_one("#list", OptionList)
         moves: dict[str, Callable[[], object]] = {
             "up": shown.action_cursor_up,

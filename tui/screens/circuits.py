@@ -1,4 +1,4 @@
-"""The circuits a session keeps: laid over the grid, subtracted from it, put together as sets, dropped."""
+"""The session's kept circuits: overlay, subtract, combine as sets, drop."""
 
 from typing import ClassVar, Protocol
 
@@ -27,7 +27,7 @@ ACTIONS = screen_actions(
     ("walk.up", "-1", "up,k", "Circuit above", "The circuit above", ""),
     ("walk.down", "1", "down,j", "Circuit below", "The circuit below", ""),
     ("mark", "", "space", "Mark", "Mark this circuit for a union, an intersection or a difference", "mark"),
-    ("lay", "", "enter", "Lay over the grid", "Lay this circuit over the grid", "lay over"),
+    ("lay", "", "enter", "Overlay on the grid", "Overlay this circuit on the grid", "overlay"),
     ("less", "", "d", "Subtract from the grid", "Subtract this circuit from the shown run", "subtract"),
     ("combine.union", "'union'", "u", "Union", "Keep the heads that are in any marked circuit", "union"),
     (
@@ -46,13 +46,13 @@ ACTIONS = screen_actions(
         "Keep the heads of the first marked circuit that are in no other marked one",
         "difference",
     ),
-    ("drop", "", "delete,x", "Drop", "Forget this circuit; the log keeps it", "drop"),
+    ("drop", "", "delete,x", "Drop", "Remove this circuit; the log still has it", "drop"),
 )
 _SIGNS: dict[SetOperation, str] = {"union": " + ", "intersection": " & ", "subtract": " - "}
 
 
 class CircuitActions(Protocol):
-    """What the workbench does for this sheet."""
+    """Actions of the workbench that this screen uses."""
 
     def subtract(self, reference: str) -> None: ...
     def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None: ...
@@ -60,7 +60,7 @@ class CircuitActions(Protocol):
 
 
 class CircuitList(ScrollingLineWidget):
-    """Two lines a circuit: its name and where it comes from, its heads."""
+    """The list, two lines per circuit: name and source, heads."""
 
     class Picked(Message):
         def __init__(self, place: int) -> None:
@@ -71,7 +71,7 @@ class CircuitList(ScrollingLineWidget):
         super().__init__(state, id=id)
         self.chosen = 0
         self.marked: list[str] = []
-        """In the order they were marked: of a difference, the first is what the others are taken from."""
+        """Names in the order they were marked; a difference subtracts the others from the first."""
 
     @property
     def circuits(self) -> list[SavedCircuit]:
@@ -88,11 +88,11 @@ class CircuitList(ScrollingLineWidget):
 
     def _nothing(self, width: int) -> list[tuple[str, str]]:
         about = (
-            f"{self.state.key('keep')} on the workbench keeps the heads inside the cut, or those that are marked, "
+            f"{self.state.key('keep')} on the workbench keeps the heads inside the cut, or the marked ones, "
             "under a name. "
-            "What is kept can be laid over any grid of the same shape, subtracted from it, and combined with another."
+            "A kept circuit can be overlaid on or subtracted from any grid of the same shape, and combined with others."
         )
-        return [("No circuit is kept yet.", "text"), *((row, "dim") for row in wrap(about, width, 4))]
+        return [("No kept circuits yet.", "text"), *((row, "dim") for row in wrap(about, width, 4))]
 
     def show_chosen(self) -> None:
         top = 2 * self.chosen
@@ -113,7 +113,7 @@ class CircuitList(ScrollingLineWidget):
         line.add(f" {mark} ", "second").add(fit(clean(circuit.name), width - 30), "strong" if on else "text")
         line.add(f"  {len(circuit.heads)} heads", "dim")
         if self.state.overlay.chosen == f"kept:{circuit.name}":
-            line.add(f"  {KNOWN} laid over", "accent")
+            line.add(f"  {KNOWN} overlaid", "accent")
         return line.add(fit(f"  {clean(circuit.source)}", width - line.width - 1), "faint")
 
     def _heads(self, circuit: SavedCircuit, place: int, width: int) -> StyledLine:
@@ -124,7 +124,7 @@ class CircuitList(ScrollingLineWidget):
 
 
 class CircuitsScreen(SubScreen):
-    """Arrows walk, space marks; what is made of marked circuits is kept in its turn."""
+    """The screen: arrows move, space marks; combinations are kept as new circuits."""
 
     CSS_PATH = "circuits.tcss"
     actions = ACTIONS
@@ -180,11 +180,11 @@ class CircuitsScreen(SubScreen):
         names = tuple(self.rows.marked)
         if len(names) < 2:
             mark = self.state.key("circuits:mark")
-            words = f"{_word(operation).capitalize()} takes two circuits or more: {mark} marks the one at hand."
+            words = f"{_word(operation).capitalize()} needs two or more circuits: {mark} marks the selected one."
             self.notify(words, markup=False, timeout=4)
             return
         ask = TextPromptSheet(
-            f"Keep the {_word(operation)}", "A name; a taken one is replaced", text=_SIGNS[operation].join(names)
+            f"Keep the {_word(operation)}", "A name; an existing one is replaced", text=_SIGNS[operation].join(names)
         )
         self.app.push_screen(ask, lambda name: self.owner.combine(operation, names, name) if name else None)
 

@@ -1,4 +1,4 @@
-"""What the workbench does with other runs and with circuits: subtract, lay over, keep, combine, verify."""
+"""Workbench actions with other runs and circuits: subtract, overlay, keep, combine, verify."""
 
 from collections.abc import Callable
 from functools import partial
@@ -34,14 +34,14 @@ _GRID: frozenset[Part] = frozenset({"grid", "head", "progress"})
 
 
 class ComparisonActions(Base):
-    """Actions of the workbench, one for each id of the table in tui.actions."""
+    """Mixin of the workbench: one method per action id of tui.actions.comparing."""
 
     state: WorkbenchState
     link: "SessionLink"
     draw_now: Callable[..., None]
 
     def holds(self, action: str) -> bool:
-        """Whether an action of this subject would do something now."""
+        """Return True if a comparison action is enabled now."""
         state = self.state
         run = state.shown
         scored = run is not None and bool(run.picture.nodes)
@@ -61,14 +61,14 @@ class ComparisonActions(Base):
     # ---- subtract
 
     def action_difference(self) -> None:
-        """Begins with a choice; where something is subtracted already, ends that."""
+        """Open the choice of what to subtract, or end the current difference."""
         if self.state.subtraction.end():
             self.draw_now(_GRID)
         elif self.holds("difference"):
             run_latest(self, "difference", self._choose_difference)
 
     def action_end_difference(self) -> None:
-        """First the difference, then the marks."""
+        """End the difference; if there is none, clear the marks."""
         if self.state.subtraction.end() or self.state.marks.clear():
             self.draw_now(_GRID)
 
@@ -85,7 +85,7 @@ class ComparisonActions(Base):
             ChoiceItem(id=each.reference, group=each.group, title=each.title, detail=each.detail)
             for each in found.choices
         ]
-        empty = "There is nothing to subtract yet: no other run of this shape, no circuit, one seed."
+        empty = "Nothing to subtract yet: no other run of this shape, no circuit, one seed."
         self.app.push_screen(
             ChoiceSheet(f"Subtract from run {run.number}", entries, empty=empty), self._difference_chosen
         )
@@ -112,7 +112,7 @@ class ComparisonActions(Base):
             self.state.subtraction.begin(found.b)
         self.draw_now()
 
-    # ---- lay over
+    # ---- overlay
 
     def action_overlay(self) -> None:
         run = self.state.shown
@@ -134,7 +134,7 @@ class ComparisonActions(Base):
         title = f"Keep these {len(marked or view.circuit)} heads as a circuit"
         if marked:
             suggestion = f"run {run.number} marked"
-        ask = TextPromptSheet(title, f"A name; a taken one is replaced. Kept: {names}", text=suggestion)
+        ask = TextPromptSheet(title, f"A name; an existing one is replaced. Kept: {names}", text=suggestion)
         self.app.push_screen(ask, self._keep)
 
     def _keep(self, name: str | None) -> None:
@@ -156,7 +156,7 @@ class ComparisonActions(Base):
             self.app.push_screen(CircuitsScreen(self.state, self), lambda _: self.draw_now())
 
     def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None:
-        """Keeps what the set operation makes of kept circuits."""
+        """Keep the result of a set operation on kept circuits."""
         if self.state.session_id is not None:
             request = CombineCircuits(session=self.state.session_id, operation=operation, of=names, name=name)
             self.run_worker(self.link.try_ask(request, CircuitAnswer), group="ask", exit_on_error=True)

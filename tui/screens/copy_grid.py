@@ -1,4 +1,4 @@
-"""The grid to the clipboard or into a file: as text, Markdown, SVG, or with terminal colours."""
+"""Copy the grid to the clipboard or a file: as text, Markdown, SVG, or with terminal colours."""
 
 import os
 import re
@@ -29,21 +29,21 @@ FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
 )
 HEADS = ("heads", "h", "The marked heads")
 MOST_BYTES = 74_000
-"""What every terminal takes by OSC 52: some stop at 100,000 characters, and base64 makes four of three."""
+"""Maximum bytes for OSC 52: some terminals stop at 100,000 characters, and base64 adds a third."""
 ACTIONS = screen_actions(
     "Copy the grid",
     *((f"copy.{form}", f"'{form}'", key, f"Copy as {title}", "To the clipboard", "") for form, key, title in FORMS),
     ("copy.heads", "'heads'", "h", "Copy the marked heads", "Their names, best first, to the clipboard", ""),
-    ("step.down", "1", "down,j", "Next form", "One line down", ""),
-    ("step.up", "-1", "up,k", "Form before", "One line up", ""),
+    ("step.down", "1", "down,j", "Next format", "One line down", ""),
+    ("step.up", "-1", "up,k", "Previous format", "One line up", ""),
     ("copy.chosen", "''", "enter,y", "Copy", "To the clipboard of your terminal, by OSC 52", "copy"),
-    ("write", "", "w", "Write a file", "Into the folder Headcode was started in", "write a file"),
+    ("write", "", "w", "Write a file", "Into the folder where Headcode was started", "write a file"),
     ("close", "", "escape,q", "Back", "Back to the workbench", "back"),
 )
 
 
 class CopySheet(ActionKeys, ModalScreen[None]):
-    """Stays until it is put away: whether a terminal took what it was sent, nobody can ask it."""
+    """The sheet; stays open after copying, because terminals do not confirm OSC 52."""
 
     CSS_PATH = "copy_grid.tcss"
     actions = ACTIONS
@@ -59,7 +59,7 @@ class CopySheet(ActionKeys, ModalScreen[None]):
             self._forms.insert(0, HEADS)
             self._drawn[HEADS[0]] = " ".join(map(str, sort_by_rank(state.marked, state.view()))) + "\n"
         self._chosen = 0
-        self._words = "Which form?"
+        self._words = "Which format?"
         self._wrong = False
         self._folder = Path.cwd()
 
@@ -81,28 +81,28 @@ class CopySheet(ActionKeys, ModalScreen[None]):
         self._paint()
 
     def action_copy(self, form: str) -> None:
-        """Sends the form to the terminal; one that is too long for a clipboard becomes a file."""
+        """Copy a format to the clipboard; write a file if it is too large."""
         if form:
             found = [place for place, (name, _, _) in enumerate(self._forms) if name == form]
             if not found:
-                self._say(f"No head is marked: {self._bench.key('mark')} marks them in the grid.", wrong=True)
+                self._say(f"No head is marked: {self._bench.key('mark')} marks heads in the grid.", wrong=True)
                 return
             self._chosen = found[0]
         name, _, title = self._forms[self._chosen]
         text = self._drawn[name]
         n_bytes = len(text.encode())
         if n_bytes > MOST_BYTES:
-            self.action_write(f"{format_bytes(n_bytes)} are too much for a terminal's clipboard. ")
+            self.action_write(f"{format_bytes(n_bytes)} are too large for a terminal's clipboard. ")
             return
         self.app.copy_to_clipboard(text)
-        tmux = " In tmux it takes: set -g set-clipboard on." if os.environ.get("TMUX") else ""
+        tmux = " In tmux: set -g set-clipboard on." if os.environ.get("TMUX") else ""
         self._say(
-            f"{title}, {format_bytes(n_bytes)}, was sent to your terminal (OSC 52). Terminals do not say whether "
-            f"they took it: if yours did not, {self._bench.key('copy-the-grid:write')} writes a file.{tmux}"
+            f"{title}, {format_bytes(n_bytes)}, sent to your terminal (OSC 52). Terminals do not confirm "
+            f"copying: if yours did not copy it, {self._bench.key('copy-the-grid:write')} writes a file.{tmux}"
         )
 
     def action_write(self, why: str = "") -> None:
-        """Writes the form into a new file beside where the person started."""
+        """Write the format to a new file in the folder where Headcode was started."""
         name = self._forms[self._chosen][0]
         try:
             path = write_new(
@@ -144,7 +144,7 @@ class CopySheet(ActionKeys, ModalScreen[None]):
 
 
 def grid_picture(state: WorkbenchState) -> GridPicture:
-    """The grid as the state shows it: its measure, its cut. There must be one."""
+    """Return the grid with its current measure and cut. Raises ValueError without a grid."""
     view, run = state.view(), state.shown
     if view is None or run is None:
         raise ValueError("there is no grid to copy")
@@ -159,14 +159,14 @@ def grid_picture(state: WorkbenchState) -> GridPicture:
 
 
 def file_name(state: WorkbenchState, picture: GridPicture) -> str:
-    """A name without its ending that every file system takes."""
+    """Return a file name, without suffix, that is valid on every file system."""
     session = re.sub(r"[^A-Za-z0-9.-]+", "-", state.session_name).strip("-.")[:60] or "grid"
     run = f"-run{state.shown.number}" if state.shown is not None else ""
     return f"{session}{run}-{picture.measure.id.replace('_', '-')}"
 
 
 def write_new(folder: Path, name: str, suffix: str, text: str) -> Path:
-    """Writes a file that was not there; a taken name gets a number. Raises CannotWrite."""
+    """Write a new file; an existing name gets a number. Raises CannotWrite."""
     path, number = folder / f"{name}{suffix}", 1
     while path.exists():
         number += 1

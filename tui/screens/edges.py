@@ -1,4 +1,4 @@
-"""Edges: pairs of heads whose codes only positives carry together, as a list and as a drawing by layers."""
+"""Edges: head pairs whose codes occur together only on positives, as a list and as a drawing by layers."""
 
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import StyledLine, bar, fit
 
 FIRST_SHOWN = 24
-"""Edges drawn at first: more make a thicket."""
+"""Edges drawn at first; more would be unreadable."""
 _PAN = 8
 _NO_EFFECT = " no effect"
 ACTIONS = screen_actions(
@@ -33,7 +33,7 @@ ACTIONS = screen_actions(
     ("step.up", "-1", "up,k", "Previous edge", "The next stronger edge", ""),
     ("step.page_down", "10", "pagedown", "Ten edges down", "Ten edges weaker", ""),
     ("step.page_up", "-10", "pageup", "Ten edges up", "Ten edges stronger", ""),
-    ("cut.fewer", "-1", "t", "Edge cut: fewer", "Take the weakest edge out of the drawing", "cut"),
+    ("cut.fewer", "-1", "t", "Edge cut: fewer", "Remove the weakest edge from the drawing", "cut"),
     ("cut.more", "1", "T,shift+t", "Edge cut: more", "Draw the next weaker edge too", ""),
     (
         "inside",
@@ -43,17 +43,17 @@ ACTIONS = screen_actions(
         "Only edges between heads of the circuit; again: all",
         "circuit only",
     ),
-    ("end.source", "0", "left,h", "Go to where it begins", "The head the edge comes from", "to its head"),
-    ("end.target", "1", "right,l,enter", "Go to where it ends", "The head the edge goes to", ""),
-    ("pan.left", "-1, 0", "H,shift+h,shift+left", "Pan left", "Move over a drawing wider than the room", "pan"),
-    ("pan.down", "0, 1", "J,shift+j,shift+down", "Pan down", "Move over a drawing higher than the room", ""),
-    ("pan.up", "0, -1", "K,shift+k,shift+up", "Pan up", "Move over a drawing higher than the room", ""),
-    ("pan.right", "1, 0", "L,shift+l,shift+right", "Pan right", "Move over a drawing wider than the room", ""),
+    ("end.source", "0", "left,h", "Go to its source", "The head that the edge comes from", "to its head"),
+    ("end.target", "1", "right,l,enter", "Go to its target", "The head that the edge goes to", ""),
+    ("pan.left", "-1, 0", "H,shift+h,shift+left", "Pan left", "Move a drawing wider than its pane", "pan"),
+    ("pan.down", "0, 1", "J,shift+j,shift+down", "Pan down", "Move a drawing higher than its pane", ""),
+    ("pan.up", "0, -1", "K,shift+k,shift+up", "Pan up", "Move a drawing higher than its pane", ""),
+    ("pan.right", "1, 0", "L,shift+l,shift+right", "Pan right", "Move a drawing wider than its pane", ""),
 )
 
 
 class EdgesState:
-    """What the two halves of the screen show."""
+    """Shared state of the list and the drawing."""
 
     def __init__(self, state: WorkbenchState) -> None:
         self.state = state
@@ -61,14 +61,14 @@ class EdgesState:
         self.chosen = 0
         self.inside = False
         self.of_marked = bool(state.marked)
-        """Only the edges from and to the heads that are marked."""
+        """Show only edges from or to marked heads."""
         self.pan = (0, 0)
-        """How far the drawing was moved by hand, in cells."""
+        """Offset of the drawing by the pan keys, in cells."""
         self._idle: tuple[object, object, frozenset[HeadId]] = (None, None, frozenset())
 
     @property
     def all(self) -> tuple[EdgeScore, ...]:
-        """The run's best edges, the strongest first."""
+        """The run's best edges, strongest first, filtered."""
         run = self.state.shown
         edges = run.picture.edges if run is not None else ()
         view = self.state.view()
@@ -83,12 +83,12 @@ class EdgesState:
 
     @property
     def drawn(self) -> tuple[EdgeScore, ...]:
-        """The best as far as the cut, and the chosen one wherever it stands."""
+        """The edges up to the cut, and the selected one."""
         edges = self.all
         return (*edges[: self.shown], *(edges[self.chosen : self.chosen + 1] if self.chosen >= self.shown else ()))
 
     def sign(self, head: HeadId) -> str:
-        """Return the sign a head has besides the circuit's: known, else idle."""
+        """Return a head's symbol besides the circuit's: known, else idle."""
         view = self.state.view()
         if view is not None and head in view.known:
             return KNOWN
@@ -96,7 +96,7 @@ class EdgesState:
 
     @property
     def idle(self) -> frozenset[HeadId]:
-        """Heads that were measured to do next to nothing to the answer; none that is known to matter."""
+        """Heads with a measured effect near zero, except known ones."""
         run = self.state.shown
         if run is None:
             return frozenset()
@@ -117,7 +117,7 @@ class EdgesState:
 
 
 class EdgeList(LineWidget):
-    """The edges, best first; where the drawing ends there is a line."""
+    """The list of edges, best first; drawn ones are brighter."""
 
     can_focus = False
 
@@ -150,7 +150,7 @@ class EdgeList(LineWidget):
                 sign = self.board.sign(HeadId(*end))
                 line.add(sign or " ", "second" if sign == IDLE else "accent")
             line.add(f"{format_fixed(edge.score, 1):>7} ", "text" if drawn else "dim")
-            # Codes that go together without doing anything: said where the edge would else look strong.
+            # Codes occur together but neither head has an effect: note it, as the edge would look strong.
             moved = _NO_EFFECT if HeadId(*edge.source) in idle and HeadId(*edge.target) in idle else ""
             done, rest = bar(edge.score / top, max(size.width - line.width - len(moved) - 1, 0))
             line.add(done, "accent" if drawn and not moved else "faint").add(" " * len(rest)).add(moved, "second")
@@ -164,7 +164,7 @@ class EdgeList(LineWidget):
 
 
 class CircuitDrawing(LineWidget):
-    """The drawn edges: layers down, the chosen edge and its heads bright."""
+    """The drawing of the edges: layers down, the selected edge and its heads bright."""
 
     def __init__(self, board: EdgesState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(board.state, id=id)
@@ -201,7 +201,7 @@ class CircuitDrawing(LineWidget):
         canvas = BrailleCanvas(layout.width, layout.height)
         routes = dict(zip(layout.edges, layout.routes, strict=True))
         ends = () if chosen is None else (tuple(chosen.source), tuple(chosen.target))
-        # The weakest first: what matters is drawn over it.
+        # Weakest first, so that important edges are drawn on top.
         order = sorted(layout.edges, key=lambda edge: (edge is chosen, _touches(edge, ends), edge.score))
         best = max((edge.score for edge in layout.edges), default=1.0) or 1.0
         for edge in order:
@@ -211,7 +211,7 @@ class CircuitDrawing(LineWidget):
         return canvas
 
     def _labels(self, layout: CircuitLayout, chosen: EdgeScore | None) -> dict[tuple[int, int], tuple[str, str]]:
-        """Text and ink by the cell where each begins."""
+        """Return text and ink of the labels by their first cell."""
         view = self.state.view()
         ends = set() if chosen is None else {HeadId(*chosen.source), HeadId(*chosen.target)}
         labels = {}
@@ -224,7 +224,7 @@ class CircuitDrawing(LineWidget):
         return labels
 
     def _offset(self, layout: CircuitLayout, chosen: EdgeScore | None, size: Size) -> tuple[int, int]:
-        """The cell at the upper left: so that the chosen edge is in sight, moved by hand from there."""
+        """Return the cell at the upper left: the selected edge is visible, plus the pan offset."""
         room_x, room_y = size.width - 4, size.height - 1
         x = y = 0
         if chosen is not None and HeadId(*chosen.source) in layout.nodes:
@@ -237,15 +237,15 @@ class CircuitDrawing(LineWidget):
     def _legend(self, layout: CircuitLayout, size: Size) -> StyledLine:
         larger = layout.width > size.width - 4 or layout.height > size.height - 1
         words = f" {len(layout.edges)} of {len(self.board.all)} edges"
-        words += "  larger than the room: HJKL pan" if larger else ""
+        words += "  larger than the pane: HJKL pan" if larger else ""
         words += f"  [ ] circuit  {KNOWN} known"
         if any(self.board.sign(head) == IDLE for head in layout.nodes):
-            words += f"  {IDLE} moves the answer by less than a twentieth"
+            words += f"  {IDLE} effect below 5%"
         return self.line().add(fit(words, size.width), "faint")
 
 
 class EdgesScreen(SubScreen):
-    """The list and the drawing side by side; in a small terminal the drawing below the list."""
+    """The screen: list and drawing side by side, or one below the other on small terminals."""
 
     CSS_PATH = "edges.tcss"
     actions = ACTIONS
@@ -269,7 +269,7 @@ class EdgesScreen(SubScreen):
         self.drawing.border_title = "Circuit by layers"
 
     def paint(self) -> None:
-        """The state has changed."""
+        """Redraw after the workbench state changed."""
         self.board.step(0)
         self.list.paint()
         self.drawing.paint()
@@ -295,9 +295,9 @@ class EdgesScreen(SubScreen):
         self.board.pan = (was[0] + x * _PAN, was[1] + y * _PAN // 2)
         self.drawing.paint()
         if self.drawing.corner == corner:
-            # Not counted, or as many presses of the other way would do nothing.
+            # Undo it, or as many presses the other way would have no effect.
             self.board.pan = was
-            self.notify("The drawing goes no further this way.", markup=False, timeout=4)
+            self.notify("The drawing ends here.", markup=False, timeout=4)
 
     def action_end(self, which: int) -> None:
         if self.board.chosen < len(self.board.all):
@@ -317,7 +317,7 @@ def _touches(edge: EdgeScore, ends: tuple[tuple[int, ...], ...]) -> bool:
 def _empty(board: EdgesState) -> str:
     every = board.state.key("edges:inside")
     if board.of_marked and board.state.marked:
-        return f"None of the best edges has a marked head; {every} shows all."
+        return f"No edge has a marked head; {every} shows all."
     if board.inside:
         return f"No edge between heads of the circuit: {every} shows all."
-    return "No edges yet: they come at the end of a run."
+    return "No edges yet: they are scored at the end of a run."

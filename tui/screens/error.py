@@ -1,4 +1,4 @@
-"""Something only the person can mend, whole and in words, with the way out."""
+"""The sheet of an error that only the user can fix, with its hint."""
 
 from typing import ClassVar
 
@@ -17,13 +17,13 @@ from tui.widgets.sheet_scroll import SheetScroll
 
 ACTIONS = screen_actions(
     "Trouble",
-    ("answer.again", "True", "r,enter", "Try again", "Try to reach the host once more", "try again"),
-    ("answer.leave", "False", "q,ctrl+q,escape", "Leave", "Close the screen", "leave"),
+    ("answer.again", "True", "r,enter", "Try again", "Try to reach the host again", "try again"),
+    ("answer.leave", "False", "q,ctrl+q,escape", "Leave", "Quit the program", "leave"),
 )
 
 
 class ErrorSheet(ActionKeys, ModalScreen[bool]):
-    """Answers True to try again, False to leave."""
+    """The sheet; returns True to try again, False to quit."""
 
     CSS_PATH = "error.tcss"
     actions = ACTIONS

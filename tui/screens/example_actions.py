@@ -1,4 +1,4 @@
-"""What the write screen does to the examples that are there: one action for each id of its table."""
+"""Actions of the write screen that edit existing examples."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +18,7 @@ else:
 
 
 class ExampleActions(Base):
-    """Every change stands at once, is recorded meanwhile, and can be taken back."""
+    """Mixin of the write screen. Every change applies at once, is recorded in the background, and can be undone."""
 
     desk: GradedExamples
     rows: ExampleRows
@@ -33,7 +33,7 @@ class ExampleActions(Base):
     async def _step(self, by: int) -> None:
         before = self.desk.examples
         done = await self.desk.step(by)
-        word = "undone" if by < 0 else "made again"
+        word = "undone" if by < 0 else "redone"
         if done:
             self.desk.at = _first_difference(before, self.desk.examples)
             self.rows.show_lines(self.desk.at, self.desk.at)
@@ -47,12 +47,12 @@ class ExampleActions(Base):
     def action_include(self) -> None:
         if self.desk.chosen is not None:
             done = self.desk.toggle(self.desk.at)
-            self.changed("" if done else f"Mend the line first: {self._key('edit')} changes it.")
+            self.changed("" if done else f"Fix the line first: {self._key('edit')} edits it.")
 
     def action_remove(self) -> None:
         if self.desk.chosen is not None:
             self.desk.remove(self.desk.at)
-            self.changed(f"Deleted; {self._key('step.undo')} brings it back.")
+            self.changed(f"Deleted; {self._key('step.undo')} restores it.")
 
     def action_copy(self) -> None:
         if self.desk.chosen is not None:
@@ -66,7 +66,7 @@ class ExampleActions(Base):
     def action_flip(self) -> None:
         if self.desk.chosen is not None:
             done = self.desk.flip(self.desk.at)
-            self.changed("" if done else f"Mend the line first: {self._key('edit')} changes it.")
+            self.changed("" if done else f"Fix the line first: {self._key('edit')} edits it.")
 
     def action_unfold(self) -> None:
         if self.desk.chosen is None:
@@ -77,7 +77,7 @@ class ExampleActions(Base):
             self.say(f"{error.message} {error.hint}")
             return
         self.changed(
-            f"{n} examples; {self._key('step.undo')} takes them back."
+            f"{n} examples; {self._key('step.undo')} removes them."
             if n
             else "No slots here: write {name=Mary,John} in a line."
         )
@@ -85,7 +85,7 @@ class ExampleActions(Base):
     def action_trim(self) -> None:
         n = self.desk.trim()
         if n:
-            self.changed(f"{n} {'prompt ends' if n == 1 else 'prompts end'} without the space now.")
+            self.changed(f"Removed the space at the end of {n} {'prompt' if n == 1 else 'prompts'}.")
         else:
             self.say("No graded prompt ends in a space that belongs to the answer.")
 
@@ -94,7 +94,7 @@ class ExampleActions(Base):
         if found.mend is not None:
             self.rows.choose(found.mend)
         else:
-            self.say("Nothing to mend.")
+            self.say("Nothing to fix.")
 
     def action_choose(self, by: int) -> None:
         self.rows.choose(self.desk.at + by)

@@ -1,4 +1,4 @@
-"""Examples from elsewhere, and to elsewhere: proposals, tasks, files, what was pasted."""
+"""Actions of the write screen that add or export examples: proposals, tasks, files, pasted text."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ else:
 
 
 class ExampleSources(Base):
-    """What comes in is added below the line at hand, in one step of undo."""
+    """Mixin of the write screen. New examples go below the selected line, in one undo step."""
 
     desk: GradedExamples
     link: SessionLink
@@ -37,7 +37,7 @@ class ExampleSources(Base):
     work: Callable[..., None]
 
     def add_text(self, text: str) -> None:
-        """Adds the examples a text holds; what cannot be read stands as text. Slots are filled after a question."""
+        """Add the examples in a text; invalid lines are kept as text. Asks before filling slots."""
         slots = preview_slots(text, after=self.desk.examples)
         if slots is None:
             self._add_text(text)
@@ -45,7 +45,7 @@ class ExampleSources(Base):
 
         def answered(chosen: str | None) -> None:
             if chosen is None:
-                self.say("Nothing is added.")
+                self.say("Nothing was added.")
             else:
                 self._add_text(text, fill=chosen == "fill")
 
@@ -53,7 +53,7 @@ class ExampleSources(Base):
 
     def _ways(self, slots: SlotPreview) -> list[ChoiceItem]:
         lines = "the line as it is" if slots.lines == 1 else f"the {slots.lines:,} lines as they are"
-        one = f"{self.desk.state.key('write:unfold')} on a line fills it later"
+        one = f"{self.desk.state.key('write:unfold')} fills a line later"
         return [
             ChoiceItem(id="fill", group="Slots", title=f"fill: {slots.examples:,} examples", detail="each prompt once"),
             ChoiceItem(id="keep", group="Slots", title=f"keep {lines}", detail=one),
@@ -69,14 +69,14 @@ class ExampleSources(Base):
             self._added(n, unread=len(self.desk.flaws) - before, doubt=_doubt(text))
 
     def _added(self, n: int, *, unread: int = 0, doubt: str = "") -> None:
-        """Says what came in, and what of it wants a look."""
+        """Show how many examples were added and how many are invalid."""
         if not n:
-            self.say("There is no example in it, only comments, lists of words or nothing: prompt => expected | foil.")
+            self.say("It contains no example. Expected lines: prompt => expected | foil.")
             return
-        words = "1 example is here" if n == 1 else f"{n:,} examples are here"
+        words = "1 example added" if n == 1 else f"{n:,} examples added"
         if unread > 0:
-            words += f", {unread:,} of them cannot be read yet"
-        self.changed(f"{words}; {self._undo} takes {'it' if n == 1 else 'them'} back.{doubt}")
+            words += f", {unread:,} not valid yet"
+        self.changed(f"{words}; {self._undo} removes {'it' if n == 1 else 'them'}.{doubt}")
 
     @property
     def _undo(self) -> str:
@@ -90,20 +90,20 @@ class ExampleSources(Base):
             self.say("Choose a positive first.")
             return
         if not example.positive:
-            # The positive of the pair is what such edits are made of.
+            # Edits are made of the positive of the pair.
             place = next((i for i, each in enumerate(self.desk.examples) if _pairs_with(each, example)), place)
             example = self.desk.examples[place]
         if not example.positive:
-            self.say("Negatives are made of a positive: choose one.")
+            self.say("Negatives are made from a positive: choose one.")
             return
         self.app.push_screen(
             NegativesScreen(self.desk, example, self.desk.pair_for(place), partial(self._accept, place))
         )
 
     def _accept(self, place: int, negative: Example, edit: bool) -> None:
-        """A proposal was taken: it stands below its positive, and is its pair where that had none."""
+        """Add an accepted proposal below its positive, as its pair if it had none."""
         self.desk.accept(place, negative)
-        self.changed(f"A negative is added; {self._undo} takes it back.")
+        self.changed(f"Negative added; {self._undo} removes it.")
         if edit:
             self.begin(text_of(negative), self.desk.at, fresh=False)
 
@@ -111,15 +111,15 @@ class ExampleSources(Base):
         run_latest(self, "more", self._more)
 
     async def _more(self) -> None:
-        """Adds pairs made of those there are; only those the model can do."""
-        self.say("The model grades pairs made of those there are …")
+        """Add pairs made from existing ones; only those that the model can do."""
+        self.say("The model grades pairs made from existing ones …")
         try:
             found = await self.desk.more()
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
             return
         if found.n:
-            self.changed(f"{found.words}; {self._undo} takes {'it' if found.n == 1 else 'them'} back{found.rest}.")
+            self.changed(f"{found.words}; {self._undo} removes {'it' if found.n == 1 else 'them'}{found.rest}.")
         else:
             self.say(f"{found.words}{found.rest}.")
 
@@ -148,12 +148,12 @@ class ExampleSources(Base):
         self.work("read", partial(self._read_file, path))
 
     async def _read_file(self, path: Path) -> None:
-        """In a thread: a file on a network that hangs, or a pipe nobody writes to, must not hold the keys."""
+        """Read a file in a thread: a hanging network file or an open pipe must not block the keys."""
         self.say(f"Reading {clean(path.name)} …")
         try:
             text = await asyncio.to_thread(_text_in, path)
             if path.suffix.lower() == ".csv":
-                # By its name a table: taken as lines, its cells would become prompts.
+                # Named as a table: read as lines, its cells would become prompts.
                 self._added(self.desk.add(read_csv(text, source=path.name)))
             else:
                 self.add_text(text)
@@ -163,7 +163,7 @@ class ExampleSources(Base):
     def action_store(self) -> None:
         from tui.screens.file_picker import FilePickerScreen
 
-        title = "Write the examples where? The ending says how: .jsonl, .csv, or .txt for lines."
+        title = "Write the examples where? Format by suffix: .jsonl, .csv, or .txt for lines."
         self.app.push_screen(FilePickerScreen(self.state, title, Path.cwd(), self._store, write="examples.jsonl"))
 
     def _store(self, path: Path) -> None:
@@ -175,7 +175,7 @@ class ExampleSources(Base):
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
         else:
-            self.say(f"{len(self.desk.examples)} examples are in {path}.")
+            self.say(f"{len(self.desk.examples)} examples written to {path}.")
 
 
 def _pairs_with(each: Example, negative: Example) -> bool:
@@ -183,17 +183,17 @@ def _pairs_with(each: Example, negative: Example) -> bool:
 
 
 def _text_in(path: Path) -> str:
-    """Raises ExampleError, also for what may never end."""
+    """Return the text of a regular file. Raises ExampleError, also for pipes and devices."""
     from tui.headless.read_examples import read_text
 
     return read_text(str(path), plain=True)
 
 
 def _doubt(text: str) -> str:
-    """Why a table was taken as lines; empty where it was not."""
+    """Return why a table was read as lines; empty if it was not."""
     if format_of(text) == "csv":
         try:
             read_csv(text, source="the table")
         except ExampleError as error:
-            return f" Taken as lines: {error.message}"
+            return f" Read as lines: {error.message}"
     return ""

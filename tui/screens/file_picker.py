@@ -1,4 +1,4 @@
-"""Choosing a file: a folder's contents and a line for the path; names of strangers' files are shown disarmed."""
+"""The file picker: a folder's contents and an editable path. File names are shown sanitised."""
 
 import asyncio
 import os
@@ -23,26 +23,26 @@ from tui.widgets.line_widget import LineWidget, VirtualLineWidget
 from tui.widgets.styled_line import fit, fit_end
 
 _MOST = 20_000
-"""Entries of a folder that are looked at."""
+"""Maximum entries read from a folder."""
 ACTIONS = screen_actions(
     "Files",
-    ("open", "", "enter,l,right", "Choose", "Take the file, or go into the folder", "choose"),
+    ("open", "", "enter,l,right", "Choose", "Choose the file, or open the folder", "choose"),
     ("parent", "", "backspace,h,left", "Folder above", "Go to the folder above", "up"),
-    ("type", "", "slash,tab", "Type a path", "Write the path by hand", "path"),
-    ("hidden", "", "full_stop", "Hidden files", "Show names that begin with a dot, or not", "hidden"),
+    ("type", "", "slash,tab", "Type a path", "Type the path", "path"),
+    ("hidden", "", "full_stop", "Hidden files", "Show or hide names that begin with a dot", "hidden"),
     ("choose.down", "1", "down,j", "Next name", "Choose the next name", ""),
-    ("choose.up", "-1", "up,k", "Previous name", "Choose the name before", ""),
+    ("choose.up", "-1", "up,k", "Previous name", "Choose the previous name", ""),
     ("choose.page_down", "10", "pagedown", "Ten names down", "Choose a name further down", ""),
     ("choose.page_up", "-10", "pageup", "Ten names up", "Choose a name further up", ""),
-    ("close", "", "escape,q", "Back", "Back, no file is chosen", "back"),
+    ("close", "", "escape,q", "Back", "Back without a file", "back"),
 )
 _WIDEST = 100
-"""Columns between a name and its size at most: an eye has to cross them."""
+"""Maximum columns up to the size, so that the eye can follow the line."""
 Chosen = Callable[[Path], None]
 
 
 class FolderEntry:
-    """One name in a folder."""
+    """An entry of a folder."""
 
     def __init__(self, path: Path, *, folder: bool, size: int) -> None:
         self.path = path
@@ -51,7 +51,7 @@ class FolderEntry:
 
 
 class FileList(VirtualLineWidget):
-    """The folder's contents, folders first."""
+    """The list of a folder's contents, folders first."""
 
     can_focus = True
 
@@ -59,14 +59,14 @@ class FileList(VirtualLineWidget):
         super().__init__(state, id=id)
         self.entries: list[FolderEntry] = []
         self.at = 0
-        self.said = ""
+        self.placeholder = ""
 
     def count(self) -> int:
         return max(len(self.entries), 1)
 
     def row(self, y: int, size: Size, /) -> Strip:
         if not self.entries:
-            return self.line().add(f"  {fit(clean(self.said), size.width - 3)}", "dim").strip()
+            return self.line().add(f"  {fit(clean(self.placeholder), size.width - 3)}", "dim").strip()
         entry, chosen = self.entries[y], y == self.at
         line = self.line().add("▸ " if chosen else "  ", "accent")
         name = clean(entry.path.name) + ("/" if entry.folder else "")
@@ -93,7 +93,7 @@ class FileList(VirtualLineWidget):
 
 
 class MessageLine(LineWidget):
-    """What is asked, or what is wrong."""
+    """One line with the question or an error."""
 
     def __init__(self, state: WorkbenchState, text: str) -> None:
         super().__init__(state)
@@ -108,8 +108,10 @@ class MessageLine(LineWidget):
 
 
 class FilePickerScreen(SubScreen):
-    """`chosen` is told the path. With `write`, a name that is not there is one to write to, and one that is, is asked
-    for twice."""
+    """The screen; calls `chosen` with the path.
+
+    With `write`, a new name is accepted, and an existing file must be confirmed.
+    """
 
     CSS_PATH = "file_picker.tcss"
     actions = ACTIONS
@@ -121,7 +123,7 @@ class FilePickerScreen(SubScreen):
         self.folder = folder
         self.chosen = chosen
         self.write = write
-        """The name that is proposed to write to; empty: a file is read."""
+        """Proposed name of a file to write; empty: a file to read."""
         self.question = title
         self.words = MessageLine(state, title)
         self.names = FileList(state, id="names")
@@ -149,11 +151,11 @@ class FilePickerScreen(SubScreen):
             entries = await asyncio.to_thread(list_folder, folder, hidden=self._hidden)
         except OSError as error:
             up = self.state.key("files:parent")
-            self.words.say(f"{folder} cannot be read: {error.strerror}. {up} goes to the folder above it.")
+            self.words.say(f"{folder} cannot be read: {error.strerror}. {up} goes to the parent folder.")
             return
         self.words.say(self.question, "dim")
         self.folder, self.names.entries = folder, entries
-        self.names.said = "Nothing here."
+        self.names.placeholder = "Empty folder."
         self.names.border_title = Content(fit_end(clean(str(folder)), max(self.size.width - 8, 8)))
         self.names.choose(0)
         if not self.path.has_focus:
@@ -165,12 +167,12 @@ class FilePickerScreen(SubScreen):
             await self._go(path)
             self.names.focus()
         elif there != "file" and not self.write:
-            self.words.say(f"There is no file {path}: correct the path, or choose a name of the list.")
+            self.words.say(f"There is no file {path}: correct the path, or choose from the list.")
         elif there == "file" and self.write and self._asked != path:
             self._asked = path
-            self.words.say(f"{path.name} is there already: enter again writes over it.", "second")
+            self.words.say(f"{path.name} already exists: enter again overwrites it.", "second")
         elif there == "nowhere":
-            self.words.say(f"There is no folder {path.parent}: name one that is there.")
+            self.words.say(f"There is no folder {path.parent}: choose an existing one.")
         else:
             self.dismiss()
             self.chosen(path)
@@ -182,7 +184,7 @@ class FilePickerScreen(SubScreen):
             try:
                 await self._take(resolve_path(self.folder, text))
             except (OSError, ValueError) as error:
-                self.words.say(f"That is no path: {error}.")
+                self.words.say(f"Invalid path: {error}.")
         else:
             self.names.focus()
 
@@ -212,12 +214,12 @@ class FilePickerScreen(SubScreen):
 
 
 def resolve_path(folder: Path, text: str) -> Path:
-    """What a person means by a path: ~ is home, and what does not begin at the root begins at the folder."""
+    """Resolve a typed path: ~ is the home folder, relative paths start at `folder`."""
     return Path(os.path.normpath(folder / os.path.expanduser(text)))  # noqa: PTH111  # no RuntimeError without a home
 
 
 def path_kind(path: Path) -> str:
-    """folder, file, free (a name in a folder that is there) or nowhere."""
+    """Return folder, file, free (a new name in an existing folder) or nowhere."""
     if path.is_dir():
         return "folder"
     if path.exists():
@@ -226,7 +228,7 @@ def path_kind(path: Path) -> str:
 
 
 def list_folder(folder: Path, *, hidden: bool) -> list[FolderEntry]:
-    """The folder's entries by name, folders first. Raises OSError."""
+    """Return the folder's entries by name, folders first. Raises OSError."""
     found = []
     with os.scandir(folder) as entries:
         for each in entries:
@@ -235,7 +237,7 @@ def list_folder(folder: Path, *, hidden: bool) -> list[FolderEntry]:
             try:
                 is_folder, size = each.is_dir(), 0 if each.is_dir() else each.stat().st_size
             except OSError:
-                continue  # a link that leads nowhere
+                continue  # a dangling link
             found.append(FolderEntry(Path(each.path), folder=is_folder, size=size))
             if len(found) >= _MOST:
                 break

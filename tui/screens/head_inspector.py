@@ -1,4 +1,4 @@
-"""A close look at one head: its prompts, where it fires and attends on one of them, and what its codes write."""
+"""Inspection of one head: its prompts, output and attention per token, and what its codes write."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -34,48 +34,48 @@ ACTIONS = screen_actions(
     "Close look",
     ("close", "", "escape,enter,q", "Back", "Back to the workbench", "back"),
     ("step.down", "1", "down,j", "Next prompt", "The next prompt of the run", "prompt"),
-    ("step.up", "-1", "up,k", "Previous prompt", "The prompt before", ""),
-    ("walk.right", "1", "right,l", "Next token", "Where the next token looks", "token"),
-    ("walk.left", "-1", "left,h", "Previous token", "Where the token before looks", ""),
+    ("step.up", "-1", "up,k", "Previous prompt", "The previous prompt of the run", ""),
+    ("walk.right", "1", "right,l", "Next token", "Attention of the next token", "token"),
+    ("walk.left", "-1", "left,h", "Previous token", "Attention of the previous token", ""),
     (
         "colour",
         "",
         "c",
         "What colours the tokens",
-        "How much it writes, where it looks, how far along its code",
+        "Size of the output, attention, or projection on its code",
         "colour",
     ),
     (
         "order",
         "",
         "g",
-        "By code or as written",
-        "The prompts under the code they carry, or in the order they were written in",
+        "By code or original order",
+        "Group the prompts by code, or list them in their original order",
         "order",
     ),
-    ("seed", "", "s", "Codes of the next seed", "What the codes of the next seed write", "seed"),
+    ("seed", "", "s", "Codes of the next seed", "Tokens written by the codes of the next seed", "seed"),
     ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
     ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
 )
 _REST_S = 0.12
 _NAMED = 3
-"""Tokens a marked token is said to look at."""
+"""Maximum tokens listed that the selected token attends to."""
 _OTHERS_AFTER_S = 0.5
-"""How long the head at hand must be looked at before its other prompts are read too."""
+"""Seconds until the other visible prompts of the head are fetched, too."""
 _WIDEST = 12
-"""Columns of a token over the attention at most."""
+"""Maximum columns of a token above the attention."""
 _KEPT = 160
-"""Looks that stay at hand: those of a screenful of prompts, for a few heads."""
+"""Maximum cached inspections: a screen of prompts for a few heads."""
 Fetch = Callable[[GetHeadInspection], Awaitable[HeadInspection | Failure]]
 
 
 class TokenView(TokenWidget):
-    """The prompt's tokens, coloured; and the attention of all of them where there is room."""
+    """The coloured tokens of the prompt, and its attention matrix if there is room."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         look = self.desk.look
         if look is None:
-            return [self.line().add(" asking the model …" if self.desk.key else " No run to look at.", "dim").strip()]
+            return [self.line().add(" asking the model …" if self.desk.key else " No run to inspect.", "dim").strip()]
         if isinstance(look, Failure):
             words = wrap(f"{look.message} {look.hint}", size.width - 2, 6)
             return [self.line().add(f" {row}", "bad").strip() for row in words]
@@ -92,7 +92,7 @@ class TokenView(TokenWidget):
         shares, chosen = self.desk.shares(look), self.desk.chosen_token(look)
         lines: list[StyledLine] = [self.line().add(" ")]
         if look.skipped:
-            lines[0].add(f"… {look.skipped} tokens before … ", "faint")
+            lines[0].add(f"… {look.skipped} earlier tokens … ", "faint")
         for place, token in enumerate(look.tokens):
             text = clean(token) or "␣"
             if lines[-1].width + cell_len(text) > width - 1:
@@ -103,7 +103,7 @@ class TokenView(TokenWidget):
         return [line.strip() for line in lines]
 
     def _pattern(self, look: HeadInspection, width: int, room: int) -> list[Strip]:
-        """The triangle of attention where it fits; else where the marked token looks most."""
+        """Draw the attention matrix if it fits, else the strongest attention of the selected token."""
         n, chosen = len(look.tokens), self.desk.chosen_token(look)
         label = 12
         longest = max((cell_len(clean(token).strip()) for token in look.tokens), default=0)
@@ -125,7 +125,7 @@ class TokenView(TokenWidget):
         weights = look.attention[chosen] if chosen < len(look.attention) else ()
         best = _strongest(weights)[: max(room - 1, 0)]
         head = self.line().add(" ").add(fit(clean(look.tokens[chosen]).strip(), 16), "strong")
-        lines = [head.add(" looks at", "dim").strip()]
+        lines = [head.add(" attends to", "dim").strip()]
         for place in best:
             line = self.line().add(f" {format_fixed(weights[place]):>5} ", "text")
             done, rest = bar(weights[place], 16)
@@ -134,10 +134,10 @@ class TokenView(TokenWidget):
         return lines if n else []
 
     def _looks_at(self, look: HeadInspection, chosen: int, width: int) -> Strip:
-        """In words what the marked row of the triangle shows."""
+        """Format what the selected token attends to."""
         weights = look.attention[chosen] if chosen < len(look.attention) else ()
-        line = self.line().add(" attention, a row looks at its columns: ", "faint")
-        line.add(fit(clean(look.tokens[chosen]).strip(), 16), "strong").add(" looks at ", "faint")
+        line = self.line().add(" attention, rows attend to columns: ", "faint")
+        line.add(fit(clean(look.tokens[chosen]).strip(), 16), "strong").add(" attends to ", "faint")
         for place in _strongest(weights)[:_NAMED]:
             token = fit(clean(look.tokens[place]).strip(), 16)
             if weights[place] >= 0.1 and line.width + cell_len(token) + 6 < width:
@@ -145,7 +145,7 @@ class TokenView(TokenWidget):
         return line.strip()
 
     def _columns(self, look: HeadInspection, label: int, cell: int) -> list[Strip]:
-        """The beginnings of the tokens over their columns."""
+        """Return the column header with the starts of the tokens."""
         line = self.line().to(label)
         for place, token in enumerate(look.tokens, start=1):
             if cell > 2:
@@ -155,7 +155,7 @@ class TokenView(TokenWidget):
 
 
 class CodeTokenList(LineWidget):
-    """What the head's codes write: tokens their decoder directions raise and lower."""
+    """Tokens that the decoder directions of the head's codes raise and lower."""
 
     def __init__(self, desk: InspectorState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(desk.state, id=id)
@@ -166,7 +166,7 @@ class CodeTokenList(LineWidget):
         if not isinstance(look, HeadInspection):
             return []
         if not look.writes:
-            words = "This run kept no codes to show." if look.code is None else "The head is silent everywhere."
+            words = "This run stored no codes." if look.code is None else "The head is silent on all prompts."
             return [self.line().add(f" {words}", "dim").strip()]
         lines = [self.line().add(" code   raises", "faint").to(size.width // 2 + 4).add("lowers", "faint").strip()]
         for each in look.writes[: size.height - 1]:
@@ -187,7 +187,7 @@ class CodeTokenList(LineWidget):
 
 
 class HeadInspectorScreen(SubScreen):
-    """Prompts on the left, the chosen one's tokens and attention on the right, what the codes write below."""
+    """The screen: prompts left, tokens and attention of the selected one right, tokens of the codes below."""
 
     CSS_PATH = "head_inspector.tcss"
     actions = ACTIONS
@@ -215,7 +215,7 @@ class HeadInspectorScreen(SubScreen):
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
-        self.prompts.border_title = "Codes and who carries them"
+        self.prompts.border_title = "Prompts by code"
         self.writes.border_title = "What its codes write"
         self._asked = self.desk.key
         self._want()
@@ -224,15 +224,15 @@ class HeadInspectorScreen(SubScreen):
     def paint(self) -> None:
         head = self.state.cursor
         if self.desk.key != self._asked:
-            # The cursor was moved elsewhere, or another run is shown.
+            # The cursor or the shown run has changed.
             self._want_soon()
         view = self.state.view()
         look = self.desk.look
         code = look.code if isinstance(look, HeadInspection) else None
-        said = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
+        coded = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
         place = None if view is None else view.rank_of(HeadId(*head))
         rank = "" if place is None else f" · rank {place} by {self.state.measure.title}"
-        title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{said} seed {self.state.seed}{rank}"
+        title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{coded} seed {self.state.seed}{rank}"
         self.tokens.border_title = Content(title)
         for part in (self.prompts, self.tokens, self.writes):
             part.paint()
@@ -270,7 +270,7 @@ class HeadInspectorScreen(SubScreen):
     # ---- fetching
 
     def _moved(self) -> None:
-        """Drawn at once; asked when the cursor rests."""
+        """Redraw at once; fetch when the cursor rests."""
         self._want_soon()
         self.paint()
 
@@ -292,7 +292,7 @@ class HeadInspectorScreen(SubScreen):
         run_latest(self, "others", self._ask_others)
 
     async def _ask_others(self) -> None:
-        """The prompts in sight, one after another, until something else is looked at."""
+        """Fetch the visible prompts one by one until the head or prompt changes."""
         while self.is_current and isinstance(self.desk.look, HeadInspection):
             keys = (self.desk.key_of(example) for example in self.prompts.in_sight)
             key = next((key for key in keys if key is not None and key not in self.desk.looks), None)
@@ -310,7 +310,7 @@ class HeadInspectorScreen(SubScreen):
 
 
 def _strongest(weights: Sequence[float]) -> list[int]:
-    """Places, the largest weight first."""
+    """Return the indices sorted by decreasing weight."""
     return sorted(range(len(weights)), key=lambda place: (-weights[place], place))
 
 

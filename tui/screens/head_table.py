@@ -1,4 +1,4 @@
-"""All heads with all measures: sorted by any of them, filtered, kept as a file."""
+"""Table of all heads with all measures: sort, filter, write CSV."""
 
 import csv
 import io
@@ -43,25 +43,25 @@ ACTIONS = screen_actions(
     ("step.first", "-1000000", "home", "First line", "To the first line", ""),
     ("step.last", "1000000", "end", "Last line", "To the last line", ""),
     ("sort.right", "1", "right,l", "Sort by the next measure", "Sort by the measure to the right", "sort"),
-    ("sort.left", "-1", "left,h", "Sort by the measure before", "Sort by the measure to the left", ""),
-    ("turn", "", "r", "Turn the order round", "The weakest first, or the strongest again", "turn"),
-    ("filter", "", "slash,f", "Filter", "Only heads that meet conditions, such as q < .05, layer > 5", "filter"),
-    ("mark", "", "space", "Mark the head", "Marked heads are what cause, keep and copy take on the workbench", "mark"),
-    ("mark_listed", "", "a", "Mark all that are listed", "Or takes their marks away, where all of them have one", ""),
-    ("show", "", "enter", "Go to this head", "The head on the workbench, coloured by this measure", "go to it"),
+    ("sort.left", "-1", "left,h", "Sort by the previous measure", "Sort by the measure to the left", ""),
+    ("turn", "", "r", "Reverse the order", "Weakest first, or strongest first again", "reverse"),
+    ("filter", "", "slash,f", "Filter", "Only heads with conditions such as q < .05, layer > 5", "filter"),
+    ("mark", "", "space", "Mark the head", "Effects, keep and copy use the marked heads", "mark"),
+    ("mark_listed", "", "a", "Mark all listed heads", "Or unmark them if all are marked", ""),
+    ("show", "", "enter", "Go to this head", "Show the head on the workbench, by this measure", "go to it"),
     (
         "keep",
         "",
         "w",
         "Write as CSV",
-        "What is listed, as a CSV file in the folder Headcode was started in",
+        "Write the listed heads as CSV into the folder where Headcode was started",
         "write CSV",
     ),
 )
 _NAMES = 11
-"""Columns of the heads' names."""
+"""Columns of the head names."""
 _WIDTH = 8
-"""Columns of one measure."""
+"""Minimum columns of one measure."""
 _SHORT = {
     "unique_positive": "unique",
     "unique_negative": "uniq -",
@@ -85,7 +85,7 @@ _SHORT = {
 
 
 class HeadTable(LineWidget):
-    """Lines for the heads in sight alone: eighty layers of sixty-four heads are no slower than four of eight."""
+    """The table; draws only visible lines, so 80 layers of 64 heads are as fast as 4 of 8."""
 
     can_focus = False
 
@@ -110,7 +110,7 @@ class HeadTable(LineWidget):
 
     @property
     def rows(self) -> list[HeadScores]:
-        """The heads that are listed, in their order."""
+        """The listed heads in order."""
         view = self.state.view()
         if view is None:
             return []
@@ -125,7 +125,7 @@ class HeadTable(LineWidget):
         return self._rows[1]
 
     def tip_at(self, place: Offset, /) -> Content | None:
-        """What a column's measure says, and what is known of a head."""
+        """Return the tooltip of a column's measure or of a head."""
         if place.y == 0:
             columns, at = self._columns(self.size.width), (place.x - _NAMES) // _wide(self.size.width)
             return measure_tip(self.state, columns[at]) if 0 <= at < len(columns) else None
@@ -177,19 +177,19 @@ class HeadTable(LineWidget):
         return [*lines, *(self.line().add(f" {row}", "faint").strip() for row in self._foot(size.width))]
 
     def _foot(self, width: int) -> list[str]:
-        """What the measure that sorts means."""
-        words = f"{self.sort.title}: {self.sort.meaning}" + ("   ° needs no SAE" if width > 100 else "")
+        """Return the lines with the meaning of the sorting measure."""
+        words = f"{self.sort.title}: {self.sort.meaning}" + ("   ° without an SAE" if width > 100 else "")
         return wrap(words, max(width - 2, 1), 2)
 
     def _room(self, size: Size) -> int:
-        """Lines for heads."""
+        """Return the number of lines for heads."""
         return max(size.height - 1 - len(self._foot(size.width)), 1)
 
     def step_sort(self, by: int) -> None:
         self.sort = MEASURES[(MEASURES.index(self.sort) + by) % len(MEASURES)]
 
     def _columns(self, width: int) -> list[Measure]:
-        """As many measures as there is room for, the one that sorts among them."""
+        """Return as many measures as fit, including the sorting one."""
         room = max(1, (width - 11) // _wide(width))
         first = min(max(0, MEASURES.index(self.sort) - room + 1), max(0, len(MEASURES) - room))
         return list(MEASURES[first : first + room])
@@ -205,12 +205,12 @@ class HeadTable(LineWidget):
 
 
 def _wide(width: int) -> int:
-    """Columns of a measure: more where all of them have a place."""
+    """Return the columns per measure; more if all measures fit."""
     return min(max(_WIDTH, (width - 11) // len(MEASURES)), _WIDTH + 2)
 
 
 class HeadTableScreen(SubScreen):
-    """The table with its filter and its keys."""
+    """The screen with the table."""
 
     CSS_PATH = "head_table.tcss"
     actions = ACTIONS
@@ -276,7 +276,7 @@ class HeadTableScreen(SubScreen):
         self.dismiss()
 
     def action_keep(self) -> None:
-        """Beside where the person started; a name that is taken gets a number."""
+        """Write the listed heads as CSV into the start folder; an existing name gets a number."""
         run = self.state.shown
         if run is None or not self.table.rows:
             return
@@ -322,16 +322,15 @@ class HeadTableScreen(SubScreen):
 
 
 def table_csv(rows: list[HeadScores], state: WorkbenchState) -> str:
-    """The heads as CSV: whether each is in the circuit, known, marked (1 or 0), then every measure by its id; a measure
-    that does not apply is left empty."""
+    """Format heads as CSV: circuit, known, marked (1 or 0), then all measures by id; empty if not applicable."""
     out, view = io.StringIO(), state.view()
     sets = (view.circuit if view else (), view.known if view else (), state.marked)
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["layer", "head", "circuit", "known", "marked", *(measure.id for measure in MEASURES)])
     for node in rows:
         values = (value_of(node, measure) for measure in MEASURES)
-        told = (int(node.id in heads) for heads in sets)
-        writer.writerow([node.layer, node.head, *told, *("" if value is None else value for value in values)])
+        flags = (int(node.id in heads) for heads in sets)
+        writer.writerow([node.layer, node.head, *flags, *("" if value is None else value for value in values)])
     return out.getvalue()
 
 
@@ -349,6 +348,6 @@ def _write_new(folder: Path, stem: str, suffix: str, text: str) -> Path:
 
 
 def _order(node: HeadScores, measure: Measure) -> float:
-    """Small for what speaks for the head; heads the measure says nothing about come last either way."""
+    """Return the sort key: smaller for stronger heads; heads without a value come last in either order."""
     value = strength(node, measure)
     return math.inf if value == -math.inf else -value

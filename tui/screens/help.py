@@ -1,4 +1,4 @@
-"""The help: every key, from the one table of actions."""
+"""The list of keys, from the table of actions."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -17,16 +17,16 @@ from tui.widgets.sheet_scroll import SheetScroll
 
 _TITLE = 28
 _WIDE = 132
-"""Columns from which there is room to say what a key does."""
+"""Minimum columns for showing what each key does."""
 
 
 ACTIONS = screen_actions(
-    "Help", ("dismiss_sheet", "", "escape,question_mark,q,enter", "Close", "Put the list of keys away", "close")
+    "Help", ("dismiss_sheet", "", "escape,question_mark,q,enter", "Close", "Close the list of keys", "close")
 )
 
 
 class HelpSheet(ActionKeys, ModalScreen[None]):
-    """A sheet over the workbench; the same key, or escape, puts it away."""
+    """A sheet over the workbench, closed by the same key or escape."""
 
     CSS_PATH = "help.tcss"
     actions = ACTIONS
@@ -49,7 +49,7 @@ class HelpSheet(ActionKeys, ModalScreen[None]):
 
 
 def format_help(table: Sequence[Action], *, wide: bool) -> Content:
-    """All actions by group: keys and title, and what it does where there is room beside it."""
+    """Format all actions by group: keys and title, and with `wide` what they do."""
     lines: list[Content] = []
     across = max(len(" ".join(format_keys(action.keys))) for action in table)
     for group in dict.fromkeys(action.group for action in table):

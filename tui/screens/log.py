@@ -1,4 +1,4 @@
-"""What host, worker and screen logged: the end of their files, followed as they grow."""
+"""The logs of host, worker and screen: the end of their files, followed as they grow."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -26,20 +26,20 @@ ACTIONS = screen_actions(
     ("source.right", "1", "right,l,tab", "Next log", "Host, worker, screen", "log"),
     ("source.left", "-1", "left,h,shift+tab", "Previous log", "Screen, worker, host", ""),
     ("walk.down", "1", "down,j", "Line down", "One line down", "line"),
-    ("walk.up", "-1", "up,k", "Line up", "One line up; it stops following", ""),
+    ("walk.up", "-1", "up,k", "Line up", "One line up; stops following", ""),
     ("walk.page_down", "20", "pagedown,space", "Page down", "Twenty lines down", ""),
     ("walk.page_up", "-20", "pageup", "Page up", "Twenty lines up", ""),
     ("walk.first", "-1000000", "home", "First line", "To the oldest line", ""),
-    ("follow", "", "end", "Follow", "To the newest line, and on as it grows", "follow"),
-    ("errors", "", "e", "Errors only", "Only errors and their traces; again: everything", "errors"),
-    ("filter", "", "slash,f", "Filter", "Only lines that have these words", "filter"),
+    ("follow", "", "end", "Follow", "Go to the newest line and follow new ones", "follow"),
+    ("errors", "", "e", "Errors only", "Only errors and tracebacks; again: everything", "errors"),
+    ("filter", "", "slash,f", "Filter", "Only lines that contain these words", "filter"),
 )
 _POLL_S = 0.5
 _LEVELS = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "second"}
 
 
 class LogList(VirtualLineWidget):
-    """Lines of one log, folded to the width; the newest is in sight while it follows."""
+    """Lines of one log, wrapped; while following, the newest is visible."""
 
     can_focus = True
 
@@ -63,11 +63,11 @@ class LogList(VirtualLineWidget):
         return self.tails[self.source]
 
     def read(self) -> bool:
-        """Takes in what was logged meanwhile; whether that is to be seen here."""
+        """Read new lines of all logs; return True if the shown one has grown."""
         return [tail.read() for tail in self.tails.values()][list(self.tails).index(self.source)]
 
     def wanted(self) -> Sequence[LogLine]:
-        """The lines that meet the filter."""
+        """Return the lines that match the filter."""
         words = self.words.casefold().split()
         return [
             line
@@ -91,7 +91,7 @@ class LogList(VirtualLineWidget):
         return drawn.to(_INDENT).add(text, ink).strip()
 
     def show_end(self) -> None:
-        """Goes on with the newest line where it follows."""
+        """Redraw and, while following, scroll to the newest line."""
         self.paint()
         if self.following:
             self.show_lines(self.count() - 1, self.count() - 1)
@@ -105,11 +105,11 @@ class LogList(VirtualLineWidget):
 
     def _nothing(self) -> str:
         if not self.tail.lines:
-            return f"Nothing is logged yet: {clean(str(self.tail.path))}"
-        return "No line is an error." if self.errors_only and not self.words else "No line has these words."
+            return f"Nothing logged yet: {clean(str(self.tail.path))}"
+        return "No errors." if self.errors_only and not self.words else "No line contains these words."
 
     def _folded(self, width: int) -> list[tuple[LogLine, str, bool]]:
-        """Every line in pieces that fit, and whether a piece is its first."""
+        """Return all lines in pieces of that width, each flagged if it is the first of its line."""
         made_of = (self.source, self.errors_only, self.words, width, len(self.tail.lines), self.tail.dropped)
         if made_of != self._made_of:
             self._made_of, room = made_of, max(width - _INDENT - 1, 10)
@@ -125,7 +125,7 @@ _INDENT = 20
 
 
 class LogSourceLine(LineWidget):
-    """One line: the three logs, and what of them is shown."""
+    """One line with the three logs and the active filters."""
 
     log_list: LogList
 
@@ -138,14 +138,14 @@ class LogSourceLine(LineWidget):
             line.add(f" {len(tail.lines)}", "faint").add(f" {wrong} ✗" if wrong else "", "bad").add("  ")
         what = ["errors only"] if self.log_list.errors_only else []
         what += [f"with {self.log_list.words}"] if self.log_list.words else []
-        follows = f"stands still: {self.state.key('log:follow')} follows"
+        follows = f"paused: {self.state.key('log:follow')} follows"
         what += ["following" if self.log_list.following else follows]
         line.add("  ").add(fit(clean(", ".join(what)), max(size.width - line.width - 1, 0)), "dim")
         return [line.strip()]
 
 
 class LogScreen(SubScreen):
-    """The files are read here: a host that is gone has left its log."""
+    """The screen. It reads the log files directly, because the host may be gone."""
 
     CSS_PATH = "log.tcss"
     actions = ACTIONS
@@ -194,9 +194,7 @@ class LogScreen(SubScreen):
         self._from_the_end()
 
     def action_filter(self) -> None:
-        ask = TextPromptSheet(
-            "Only lines with", "Words that a line has; an empty line shows all.", text=self.log_list.words
-        )
+        ask = TextPromptSheet("Only lines with", "Words in a line; empty shows all.", text=self.log_list.words)
         self.app.push_screen(ask, self._filtered)
 
     def _filtered(self, text: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What the workbench does with several heads at once: mark, box, and the signs of chance and seeds in their cells."""
+"""Workbench actions on several heads: mark, mark a box, show significance and stability symbols."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -15,15 +15,15 @@ else:
 
 
 class MarkingActions(Base):
-    """Actions of the workbench, one for each id of the table in tui.actions."""
+    """Mixin of the pane screens: one method per action id of tui.actions.marking."""
 
     state: WorkbenchState
     marks_changed: Callable[[], None]
-    """Draws what hangs on the marks."""
+    """Redraws what depends on the marks."""
     _cursor_moved: Callable[[], None]
 
     def marks_do(self, action: str) -> bool:
-        """Whether an action of this subject would do something now."""
+        """Return True if a marking action is enabled now."""
         if action == "unmark":
             return bool(self.state.marked)
         if action == "mark_circuit":
@@ -31,7 +31,7 @@ class MarkingActions(Base):
         return self.state.shape() is not None
 
     def mark(self, heads: Iterable[HeadId]) -> None:
-        """Marks them, or takes their marks away where all have one."""
+        """Mark heads, or unmark them if all are marked."""
         self.state.marks.toggle(heads)
         self.state.cursor_moved = True
         self.marks_changed()

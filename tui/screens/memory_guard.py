@@ -1,4 +1,4 @@
-"""One brake for every key that begins a run: what will not fit in memory is begun only when it is asked for twice."""
+"""Memory check before a run: a run that will not fit starts only when requested twice."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from tui.widgets.styled_line import wrap
 
 
 def warn_of_memory(screen: Screen[Any], state: WorkbenchState, run: str) -> bool:
-    """Whether the run must not begin yet: the first time it is asked for and will not fit, the person is told.
+    """Warn the first time a run is requested that will not fit; return True if it must not start yet.
 
-    `run` is the full id of the action that asks, whose key is named.
+    `run` is the full id of the requesting action, whose key the warning names.
     """
     ahead = state.preflight
     if ahead is None or ahead.fits is not False or ahead is state.warned or state.link != "live":
         return False
     state.warned = ahead
     again, lower = state.key(run), state.key("options")
-    told = f"It {ahead.memory_words}. {again} once more runs it all the same; {lower} lowers it."
-    words = "\n".join(wrap(clean(told), 56, 8))
+    text = f"It {ahead.memory_words}. {again} again runs it anyway; {lower} changes the options."
+    words = "\n".join(wrap(clean(text), 56, 8))
     screen.notify(words, title="The run will not fit", severity="warning", timeout=12, markup=False)
     return True

@@ -1,4 +1,4 @@
-"""Minimal edits of a positive, graded by the model, each shown as what it changes: to accept, or to accept and edit."""
+"""Proposed negatives: minimal edits of a positive, graded by the model, each shown as a diff."""
 
 import asyncio
 import difflib
@@ -28,25 +28,25 @@ from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrap
 
 _LEAST = 50
-"""Columns before a grade at least; no more than the prompts take, as an eye has to cross them."""
+"""Minimum columns before a grade."""
 _MOST_WORDS = 400
-"""Of a prompt that is shown; what changes is shown with its surroundings in a longer one."""
+"""Maximum words of a prompt shown in full; of a longer one, only the context of changes."""
 _MOST_AROUND = 12
-"""Of those surroundings, on either side of a change, words and spaces."""
+"""Maximum context on each side of a change, in words and spaces."""
 ACTIONS = screen_actions(
     "Negatives",
     ("accept", "", "enter,a", "Accept", "Add this negative below the positive, as its pair", "accept"),
     ("accept_and_edit", "", "e", "Accept and edit", "Add it and change its line", "accept and edit"),
     ("choose.down", "1", "down,j", "Proposal below", "Choose the next proposal", ""),
-    ("choose.up", "-1", "up,k", "Proposal above", "Choose the proposal before", ""),
-    ("close", "", "escape,n,q", "Back", "Back, nothing is added", "back"),
+    ("choose.up", "-1", "up,k", "Proposal above", "Choose the previous proposal", ""),
+    ("close", "", "escape,n,q", "Back", "Back without adding", "back"),
 )
 Accept = Callable[[Example, bool], None]
-"""Told the negative, and whether its line is to be edited."""
+"""Called with the negative and True if its line is to be edited."""
 
 
 class NegativeList(LineWidget):
-    """The list: a head line and the changed prompt for each."""
+    """The list: a title line and the changed prompt for each proposal."""
 
     can_focus = True
 
@@ -54,15 +54,15 @@ class NegativeList(LineWidget):
         super().__init__(desk.state, id=id)
         self.example: Example | None = None
         self.found: tuple[tuple[PromptEdit, Grade], ...] = ()
-        self.said = ""
+        self.status = ""
         self.own: Grade | None = None
-        """Of the positive itself, to compare with."""
+        """Grade of the positive itself, for comparison."""
         self.at = 0
         self._starts: list[int] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
         if self.example is None or not self.found:
-            rows = wrap(self.said, size.width - 2, size.height)
+            rows = wrap(self.status, size.width - 2, size.height)
             return [self.line().add(" ").add(row, "dim").strip() for row in rows]
         self._starts = []
         longest = max(cell_len(clean(edit.prompt[: size.width])) for edit, _ in self.found)
@@ -81,7 +81,7 @@ class NegativeList(LineWidget):
         return found[: size.height]
 
     def _positive(self, example: Example, size: Size, right: int) -> list[Strip]:
-        """What is changed, and what the model makes of it as it is, where there is room to say so."""
+        """Make the line of the positive and its grade, if there is room."""
         if size.height < 3 * len(self.found):
             return []
         line = self.line().add("  ").add("+ ", "positive")
@@ -95,9 +95,9 @@ class NegativeList(LineWidget):
         return [line.strip(), self.line().strip()]
 
     def _difference(self, old: str, new: str, width: int, most: int) -> list[StyledLine]:
-        """The new prompt; a word that went and the word that came stand beside each other: John→Rachel.
+        """Format the changed prompt; a replaced word is followed by the new one: John→Rachel.
 
-        Where the rows do not hold it all, what changed stays and words around it go.
+        If the rows are too few, context is cut before changes.
         """
         for around in (_MOST_AROUND, 6, 3, 1):
             lines = self._laid(format_edit(old, new, around=around), width)
@@ -107,7 +107,7 @@ class NegativeList(LineWidget):
         return lines[:most]
 
     def _laid(self, pieces: list[tuple[str, str]], width: int) -> list[StyledLine]:
-        """Pieces in as many rows as they take; the last column stays free for a sign of more."""
+        """Wrap the pieces into rows; the last column stays free for an ellipsis."""
         lines = [self.line().add("    ")]
         for text, ink in pieces:
             shown = fit(clean(text), width - 6)
@@ -124,7 +124,7 @@ class NegativeList(LineWidget):
 
 
 class NegativesScreen(SubScreen):
-    """Looks for proposals when it opens; the example stays as it is whatever happens."""
+    """The screen; proposes negatives when it opens and never changes the positive."""
 
     CSS_PATH = "negatives.tcss"
     actions = ACTIONS
@@ -146,7 +146,7 @@ class NegativesScreen(SubScreen):
     def on_mount(self) -> None:
         self.list.border_title = "Negatives"
         self.list.example = self.example
-        self.list.said = "The model grades small changes of the prompt …"
+        self.list.status = "The model grades small changes of the prompt …"
         self.run_worker(self._look(), group="negatives", exit_on_error=True)
 
     def paint(self) -> None:
@@ -155,17 +155,17 @@ class NegativesScreen(SubScreen):
     async def _look(self) -> None:
         edits = await asyncio.to_thread(propose, self.example)
         if not edits:
-            self.list.said = f"No small change comes to mind. {self._by_hand()}"
+            self.list.status = f"No small change found. {self._by_hand()}"
             self.paint()
             return
         asked = (self.example, *(as_negative(self.example, edit.prompt, pair=None) for edit in edits))
         reading = self.desk.reading
         try:
-            # One that is asked about another line takes the place of this: who has gone on waits for the newer alone.
+            # A later question with the same name replaces this one, so only the newest is waited for.
             question = self.desk.question(asked, desk=f"{self.desk.name}-negatives")
             answer = await self.desk.link.ask(question, Grades)
         except HeadcodeError as error:
-            self.list.said = f"{error.message} {error.hint}"
+            self.list.status = f"{error.message} {error.hint}"
             self.paint()
             return
         self.desk.keep(asked, answer, reading)
@@ -173,8 +173,8 @@ class NegativesScreen(SubScreen):
         self.list.own = own
         self.list.found = best_edits(edits, answer.grades[1:], n_tokens=own.n_tokens)
         if not self.list.found:
-            self.list.said = (
-                f"Of {len(edits)} changes none keeps the {own.n_tokens} tokens of the prompt. {self._by_hand()}"
+            self.list.status = (
+                f"None of {len(edits)} changes keeps the prompt at {own.n_tokens} tokens. {self._by_hand()}"
             )
         self.paint()
 
@@ -205,9 +205,9 @@ class NegativesScreen(SubScreen):
 
 
 def format_edit(old: str, new: str, *, around: int = _MOST_AROUND) -> list[tuple[str, str]]:
-    """The new text in pieces with their inks: what stayed, what went (with an arrow), what came.
+    """Return the new text in pieces with inks: unchanged, removed (followed by an arrow), added.
 
-    `around` is how many pieces stay on either side of a change in a long text; fewer than usual are kept in any.
+    `around` is the context on each side of a change, in pieces; below the maximum it applies to short texts, too.
     """
     was, now = _pieces(old), _pieces(new)
     found: list[tuple[str, str]] = []
@@ -216,7 +216,7 @@ def format_edit(old: str, new: str, *, around: int = _MOST_AROUND) -> list[tuple
         if kind == "equal":
             kept = now[c:d]
             if long:
-                # Before the first change and behind the last there is only one side to it.
+                # Before the first and after the last change there is context on one side only.
                 first, last = 0 if not c else around, 0 if d == len(now) else around
                 if len(kept) > first + last:
                     kept = [*kept[:first], " … " if c else "… ", *kept[len(kept) - last :]]
@@ -231,7 +231,7 @@ def format_edit(old: str, new: str, *, around: int = _MOST_AROUND) -> list[tuple
 
 
 def _changes(was: list[str], now: list[str]) -> list[tuple[str, int, int, int, int]]:
-    """difflib's, made only between the first and the last difference: it is slow on long texts."""
+    """Return difflib opcodes, computed only between the first and last difference because difflib is slow."""
     shorter = min(len(was), len(now))
     first = next((i for i in range(shorter) if was[i] != now[i]), shorter)
     last = next((i for i in range(shorter - first) if was[-1 - i] != now[-1 - i]), shorter - first)

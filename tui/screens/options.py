@@ -1,4 +1,4 @@
-"""How the next run is done: every option with its meaning, default and published value, presets, what it will take."""
+"""Options of the next run: meaning, default and published value, presets, time and memory needed."""
 
 from typing import ClassVar
 
@@ -28,26 +28,26 @@ from tui.widgets.styled_line import fit, wrap
 
 ACTIONS = screen_actions(
     "Options",
-    ("close", "", "escape,O,shift+o,q", "Back", "Back to the workbench; what was changed stays", "back"),
+    ("close", "", "escape,O,shift+o,q", "Back", "Back to the workbench; changes are kept", "back"),
     ("step.down", "1", "down,j,tab", "Next option", "One option down", "option"),
     ("step.up", "-1", "up,k,shift+tab", "Previous option", "One option up", ""),
     ("step.page_down", "8", "pagedown", "Eight down", "Eight options down", ""),
     ("step.page_up", "-8", "pageup", "Eight up", "Eight options up", ""),
     ("step.first", "-1000", "home", "First option", "To the first option", ""),
     ("step.last", "1000", "end", "Last option", "To the last option", ""),
-    ("pick.right", "1", "right,l", "Next value", "The next value worth a try", "value"),
-    ("pick.left", "-1", "left,h", "Previous value", "The value before", ""),
-    ("type", "", "enter", "Type a value", "Write the value, in place; kept with enter", "type"),
-    ("put_back", "", "d,backspace,delete", "Default", "Put this option back to its default", "default"),
-    ("run", "", "r", "Run", "Run the probe with these options; behind a run under way it is queued", "run"),
-    ("put_all_back", "", "D,shift+d", "All defaults", "Put every option back to its default", "all defaults"),
+    ("pick.right", "1", "right,l", "Next value", "The next suggested value", "value"),
+    ("pick.left", "-1", "left,h", "Previous value", "The previous suggested value", ""),
+    ("type", "", "enter", "Type a value", "Type the value in place; enter saves it", "type"),
+    ("put_back", "", "d,backspace,delete", "Default", "Reset this option to its default", "default"),
+    ("run", "", "r", "Run", "Run the probe with these options; queued behind a running run", "run"),
+    ("put_all_back", "", "D,shift+d", "All defaults", "Reset every option to its default", "all defaults"),
     ("preset", "", "p", "Preset", "The next preset: quick, published, thorough", "preset"),
-    ("take_shown", "", "u", "As the shown run", "Take the options of the run that is shown", "as shown"),
+    ("take_shown", "", "u", "As the shown run", "Copy the options of the shown run", "as shown"),
 )
 
 
 class PresetLine(LineWidget):
-    """One line: the presets, and which of them these options are."""
+    """One line with the presets; the one that matches the options is marked."""
 
     sheet: "OptionsScreen"
 
@@ -66,7 +66,7 @@ class PresetLine(LineWidget):
 
 
 class OptionDetails(LineWidget):
-    """The option at hand in words, and what the next run will take."""
+    """Description of the selected option: meaning, value, default, published value, accepted values."""
 
     sheet: "OptionsScreen"
 
@@ -85,11 +85,11 @@ class OptionDetails(LineWidget):
         accepted = ", ".join(option.choices) or option.range or ("yes or no" if option.kind == "yes" else "")
         facts += [("accepted", accepted)]
         if size.height < 10:
-            told = self.line().add(" ")
+            summary = self.line().add(" ")
             for name, each in facts[1:]:
-                told.add(f"{name} ", "faint").add(each, "dim").add("   ")
+                summary.add(f"{name} ", "faint").add(each, "dim").add("   ")
             keep = max(size.height - len(lines) - 1, 1)
-            return [*lines, *words[:keep], told.strip().crop(0, size.width)][: size.height]
+            return [*lines, *words[:keep], summary.strip().crop(0, size.width)][: size.height]
         rows = [
             self.line().add(f" {name:<10}", "faint").add(fit(each, width - 10), "dim").strip() for name, each in facts
         ]
@@ -97,7 +97,7 @@ class OptionDetails(LineWidget):
 
 
 class PreflightLines(LineWidget):
-    """Two lines: what the next run will take."""
+    """Two lines: memory and time that the next run needs."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         ahead = self.state.preflight
@@ -117,7 +117,7 @@ class PreflightLines(LineWidget):
 
 
 class OptionsScreen(SubScreen):
-    """The list at the left, the meaning beside it; one below the other on a small terminal."""
+    """The screen: list and description side by side, or one below the other on small terminals."""
 
     CSS_PATH = "options.tcss"
     actions = ACTIONS
@@ -159,7 +159,7 @@ class OptionsScreen(SubScreen):
         self.call_after_refresh(self.paint)
 
     def preset(self) -> str:
-        """The preset these options are; empty: none."""
+        """Return the name of the preset that equals the options; empty if none does."""
         options, models = self.list.options, self.list.models
         fitting = (
             each.name for each in PRESETS if with_open_lambda(with_preset(options, each.name), models) == options
@@ -205,7 +205,7 @@ class OptionsScreen(SubScreen):
 
     @on(RunOptionList.Changed)
     def _changed(self) -> None:
-        if self.presets.is_attached:  # the last word may come when the sheet is gone
+        if self.presets.is_attached:  # a message may arrive after the screen was closed
             self.presets.paint()
             self.meaning.paint()
 

@@ -1,4 +1,4 @@
-"""Examples, grid, head page, progress: side by side, or as tabs where there is no room."""
+"""The panes (examples, grid, head page, progress): side by side, or as tabs on small terminals."""
 
 import time
 from collections.abc import Sequence
@@ -40,33 +40,33 @@ from tui.widgets.top_line import PaneTabs, TopLine
 Pane = Literal["examples", "grid", "head"]
 PANES: tuple[Pane, ...] = get_args(Pane)
 _WIDE = 122
-"""Columns from which the panes stand side by side."""
+"""Minimum columns for panes side by side."""
 _FRAME_S = 0.1
-"""The screen is drawn at most ten times a second."""
+"""Minimum seconds between two redraws."""
 _PATIENCE_S = 0.3
-"""How long a page waits for its codes."""
+"""Seconds that the head page waits for its codes."""
 _REST_S = 0.08
-"""How long the cursor must rest before a head's page is drawn and its codes are fetched."""
+"""Seconds the cursor must rest before the head page is drawn and its codes are fetched."""
 
 
 class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
-    """Draws a state, live or recorded, and moves about in it; Workbench and Replay add what can be done."""
+    """Shows a workbench state, live or recorded; base of WorkbenchScreen and ReplayScreen."""
 
-    # The inks of all widgets: a style of its own for each in every widget would cost a fifth of the start.
+    # The inks of all widgets: declaring them per widget would add a fifth to the start time.
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = "#heatmap"
-    # As Textual declares it, a change of focus sends the whole screen.
+    # Textual's own declaration redraws the whole screen when the focus changes.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     ALLOW_SELECT = False
 
     def __init__(
         self, state: WorkbenchState, link: SessionLink, depth: Depth, *, clock: Clock = time.time, size: Size
     ) -> None:
-        # Known from the start, so that the first frame is the right one and is not drawn twice.
+        # Set at the start, so that the first frame is not drawn twice.
         shapes = ((size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS))
         super().__init__(classes=" ".join(max(entry for entry in table if entry[0] <= n)[1] for n, table in shapes))
         self.state = state
@@ -90,7 +90,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
 
     @property
     def table(self) -> Sequence[Action]:
-        """What can be done on this screen, under the keys the person chose."""
+        """The actions of this screen, with the user's keys."""
         return workbench_actions(self.app)
 
     @property
@@ -117,7 +117,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
     # ---- drawing
 
     def changed(self, parts: frozenset[Part]) -> None:
-        """Parts of the state are not what is drawn. They will be, within a tenth of a second."""
+        """Schedule a redraw of the changed parts within a tenth of a second."""
         self._dirty |= parts
         if self._flush_timer is None and self.is_mounted:
             frame_s = getattr(self.app, "frame_s", _FRAME_S)
@@ -127,7 +127,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
     def _flush(self) -> None:
         parts, self._dirty, self._flush_timer = self._dirty, frozenset(), None
         if not self.progress.is_attached:
-            return  # the last word comes when the screen is being closed
+            return  # the timer may fire while the screen is being closed
         self._drawn_at = time.monotonic()
         if "header" in parts:
             self.top.paint()
@@ -158,28 +158,28 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
             self.link.record_view()
 
     def show_depth(self, depth: Depth) -> None:
-        """Draws the grid with so many colours from now on."""
+        """Change the colour depth and redraw."""
         self.grid.scale.depth = self.grid.heatmap.depth = depth
         self.draw_now()
 
     def draw_now(self, parts: frozenset[Part] = ALL_PARTS) -> None:
-        """What a key changed is drawn at once."""
+        """Redraw the changed parts at once."""
         self._dirty |= parts
         if self._flush_timer is not None:
             self._flush_timer.stop()
         self._flush()
 
     def _back(self, _: None) -> None:
-        """From a sheet, where the cursor may have been moved."""
+        """Redraw after another screen was closed, where the cursor may have moved."""
         self.draw_now()
 
     def _beat(self) -> None:
-        """Twice a second while a run is on: its seconds, and the bar of a stage without end."""
+        """Update elapsed seconds and the indeterminate bar, twice a second during a run."""
         if getattr(self.app, "motion", True):
             self.progress.paint()
 
     def _say_failure(self) -> None:
-        """A run that failed while this screen was open is said aloud; the strip below keeps the words."""
+        """Show a notice for each run that failed since the last redraw; the strip below keeps the message."""
         ended, self.state.just_ended = self.state.just_ended, []
         for run in ended:
             if run.failure is not None and run.state != "stopped":
@@ -193,8 +193,8 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
             ("grid", self.grid, grid_pane.format_title(self.state)),
             ("head", self.head, "Head"),
         )
-        for name, widget, told in panes:
-            title = f"{self.state.key(f'show_pane.{name}')} {told}"
+        for name, widget, text in panes:
+            title = f"{self.state.key(f'show_pane.{name}')} {text}"
             if self._shown_titles.get(widget) != title:
                 self._shown_titles[widget] = title
                 widget.put_title(title)
@@ -207,25 +207,25 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
 
     def _show_current(self) -> None:
         if not self._narrow:
-            # All panes are there; a class that changes would have the whole screen laid out and sent again.
+            # All panes are visible; changing a class would lay out and redraw the whole screen.
             return
         for name, widget in zip(PANES, (self.examples, self.grid, self.head), strict=True):
             widget.set_class(name == self.pane, "-current")
 
     def _cursor_moved(self) -> None:
-        """The grid follows at once; the head's page when the cursor rests, so that a held key stays cheap."""
+        """Draw the grid at once, and the head page when the cursor rests, so that a held key stays cheap."""
         self.grid.paint_cursor()
         self.tabs.paint()
         self._rest(_REST_S)
 
     def marks_changed(self) -> None:
-        """After other marks or signs: the grid at once, the ranking when the keys rest."""
+        """Redraw after marks or symbols changed: the grid at once, the ranking when the keys rest."""
         self.grid.paint_first()
         self.keyline.paint()
         self._rest(_REST_S)
 
     def _looked(self) -> None:
-        """After another measure or cut: the grid at once, ranking and page when the keys rest."""
+        """Redraw after the measure or cut changed: the grid at once, ranking and page when the keys rest."""
         self.grid.paint_first()
         self._titles()
         self.keyline.paint()
@@ -238,7 +238,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         self._rest_timer = self.set_timer(after, self._rested)
 
     def _rested(self) -> None:
-        """With its codes the page is drawn once; without an answer it is drawn all the same."""
+        """Draw the ranking, and the head page when its codes arrive or after a timeout."""
         self.grid.paint_rest()
         if self._want_codes():
             self._rest_timer = self.set_timer(_PATIENCE_S, self._draw_page)
@@ -253,18 +253,18 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
             self.grid.heatmap.make_ready(ahead)
 
     def _want_codes(self) -> bool:
-        """Asks for the codes of the head under the cursor; False where they are here or nobody has them."""
+        """Fetch the codes of the head at the cursor; return False if they are cached or unavailable."""
         key = self.state.codes_key()
         if key is None or key in self.state.codes or self.state.link not in ("live", "replay"):
             return False
-        # As a function: a coroutine that the next one overtakes before its turn comes would complain.
+        # Pass a function: a coroutine cancelled before it starts would warn that it was never awaited.
         run_latest(self, "codes", self.link.fetch_codes)
         return True
 
-    # ---- what can be done now
+    # ---- enabled actions
 
     def possible(self, action: Action) -> bool:
-        """Whether an action would do something."""
+        """Return True if the action is enabled."""
         if action.group == "Mark" or action.id == "signs":
             return self.marks_do(action.id)
         if action.id == "theme":
@@ -272,14 +272,14 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         return self.looks_do(action.id)
 
     def disabled_reason(self, action: Action) -> str:
-        """Why an action would do nothing now; empty where it would do something."""
+        """Return why the action is disabled; empty if it is enabled."""
         if self.possible(action):
             return ""
         keys = {each.id: each.key for each in workbench_actions(self.app)}
         small = getattr(self.app, "depth", "full") == "16"
         return reason_for(self.state, action.id, small=small, key=keys.__getitem__)
 
-    # ---- about the panes
+    # ---- moving and changing panes
 
     def action_move(self, layers: int, heads: int) -> None:
         if self.state.move_cursor(layers, heads):
@@ -294,7 +294,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         self._titles()
         {"examples": self.examples, "grid": self.grid.heatmap, "head": self.head}[pane].focus(scroll_visible=False)
 
-    # ---- happenings
+    # ---- events
 
     @on(HeatMap.Pointed)
     def _point(self, message: HeatMap.Pointed) -> None:
@@ -303,7 +303,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
 
     @on(HeatMap.Boxed)
     def _box(self, message: HeatMap.Boxed) -> None:
-        """The mouse was dragged from one head to another."""
+        """Mark the box of heads over which the mouse was dragged."""
         if message.begins:
             self.state.marks.begin_box(message.corner)
         self.state.marks.box_to(message.head, begin=message.corner)
@@ -330,7 +330,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
                 self.action_show_pane(name)
 
     def on_descendant_focus(self) -> None:
-        """A click puts the focus too: the pane follows it."""
+        """Switch to the pane that got the focus, for example by a click."""
         for name, widget in zip(PANES, (self.examples, self.grid, self.head), strict=True):
             if self.focused is not None and widget in self.focused.ancestors_with_self and self.pane != name:
                 self.pane = name

@@ -1,4 +1,4 @@
-"""The run under way, whole: stages, time left, losses, moving codes; and the runs that wait behind it."""
+"""Progress of the shown run: stages, time left, losses, changing codes; and the queue."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -20,15 +20,15 @@ ACTIONS = screen_actions(
     ("close", "", "escape,i,q", "Back", "Back to the workbench", "back"),
     ("choose.down", "1", "down,j", "Next run of the list", "One run down in the list", "run"),
     ("choose.up", "-1", "up,k", "Previous run of the list", "One run up in the list", ""),
-    ("show", "", "enter", "Look at this run", "Show the chosen run here and on the workbench", "look at it"),
-    ("stop", "", "x", "Stop or take out", "Stops the chosen run, or takes one that waits out of the queue", "stop it"),
-    ("run", "", "r", "Queue a run", "Another run with the options as they are now", "queue a run"),
+    ("show", "", "enter", "Show this run", "Show the selected run here and on the workbench", "show it"),
+    ("stop", "", "x", "Stop or dequeue", "Stop the selected run, or remove a waiting one from the queue", "stop it"),
+    ("run", "", "r", "Queue a run", "Queue another run with the current options", "queue a run"),
     ("options", "", "O,shift+o", "Options", "The options of the next run", "options"),
 )
 
 
 class ProgressScreen(SubScreen):
-    """Follows the run that is shown, as the workbench does."""
+    """The screen; follows the shown run."""
 
     CSS_PATH = "progress.tcss"
     actions = ACTIONS
@@ -53,7 +53,7 @@ class ProgressScreen(SubScreen):
         self.pane.paint()
 
     def _beat(self) -> None:
-        """Its seconds pass while a run is on; else nothing is drawn."""
+        """Update the elapsed seconds during a run."""
         run = self.state.shown
         if run is not None and (run.active or run.cause is not None):
             self.pane.paint()
@@ -80,10 +80,10 @@ class ProgressScreen(SubScreen):
 
     def _not_stopped(self, run: SessionRun | None) -> str:
         if self.state.link != "live":
-            return "The host is not reached now: what goes on there cannot be stopped from here."
+            return "The host is not reachable, so nothing can be stopped from here."
         if run is None:
-            return f"There is no run that could be stopped; {self.state.key('progress:run')} queues one."
-        return f"Run {run.number} is {run.state}: nothing of it goes on that could be stopped."
+            return f"There is no run to stop; {self.state.key('progress:run')} queues one."
+        return f"Run {run.number} is {run.state}: there is nothing to stop."
 
     def action_run(self) -> None:
         if self.state.link == "live" and not warn_of_memory(self, self.state, "progress:run"):

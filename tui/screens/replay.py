@@ -1,4 +1,4 @@
-"""The workbench on a recorded session: it looks and moves as ever, and changes nothing."""
+"""Replay of a recorded session on a read-only workbench."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -23,26 +23,26 @@ from tui.widgets.latest_worker import run_latest
 from tui.widgets.timeline import ReplayTimeline
 
 OPEN_GROUPS = ("Look", "Mark", "Move", "Panes", "Program")
-"""Actions that change nothing of the session."""
+"""Groups of actions that do not change the session."""
 _CLOSED = ("replay", "close_up", "tour")
-"""Of those, what needs a live session, or a model."""
+"""Actions of those groups that need a live session or a model."""
 REPLAY_ACTIONS = screen_actions(
     "Replay",
-    ("play", "", "space", "Play or pause", "Play or pause; at the end, from the beginning", "play"),
-    ("step.back", "-1", "less_than_sign,comma", "One entry back", "The state before the last entry of the log", ""),
-    ("step.on", "1", "greater_than_sign", "One entry on", "The next entry of the log", "step"),
+    ("play", "", "space", "Play or pause", "Play or pause; at the end, play from the start", "play"),
+    ("step.back", "-1", "less_than_sign,comma", "One entry back", "The state before the last log entry", ""),
+    ("step.on", "1", "greater_than_sign", "One entry forward", "The next log entry", "step"),
     ("marker.next", "1", "n", "Next marker", "To the next edit, run, cut, note or name", "marker"),
-    ("marker.previous", "-1", "N,shift+n", "Previous marker", "To the marker before", ""),
-    ("speed.up", "1", "plus,equals_sign", "Faster", "1x to 100x, then as fast as can be shown", "speed"),
-    ("speed.down", "-1", "minus,underscore", "Slower", "Down to the pace at which it happened", ""),
+    ("marker.previous", "-1", "N,shift+n", "Previous marker", "To the previous marker", ""),
+    ("speed.up", "1", "plus,equals_sign", "Faster", "1x to 100x, then as fast as possible", "speed"),
+    ("speed.down", "-1", "minus,underscore", "Slower", "Down to the original speed", ""),
     ("edge.start", "'start'", "home", "To the beginning", "To the first entry", ""),
     ("edge.end", "'end'", "end", "To the end", "To the last entry", ""),
-    ("close", "", "escape,p", "Back to live", "Leave the replay; the session is as it was", "live"),
+    ("close", "", "escape,p", "Back to live", "Leave the replay; the session is unchanged", "live"),
 )
 
 
 def open_actions(actions: Sequence[Action], own: Sequence[Action] = REPLAY_ACTIONS) -> list[Action]:
-    """Of the workbench's actions those that make sense in a replay, after the replay's own."""
+    """Return the replay's own actions and the workbench actions available in a replay."""
     taken = {key for action in own for key in action.keys}
     return [
         *own,
@@ -55,7 +55,7 @@ def open_actions(actions: Sequence[Action], own: Sequence[Action] = REPLAY_ACTIO
 
 
 class ReplayScreen(PanesScreen, inherit_bindings=False):
-    """The panes whose entries come from a player."""
+    """The screen; its events come from a player."""
 
     BINDINGS: ClassVar[list[BindingType]] = make_bindings(open_actions(ACTIONS))
 
@@ -87,7 +87,7 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
         found = open_actions(workbench_actions(self.app), with_own_keys(self.app, REPLAY_ACTIONS))
         if not self._narrow:
             return found
-        # On a narrow line the replay's own keys come first; measure and cut work all the same.
+        # A narrow key line shows only the replay's own keys; measure and cut still work.
         return [
             action if action.group in ("Replay", "Program") else msgspec.structs.replace(action, short="")
             for action in found
@@ -105,7 +105,7 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
         yield self.keyline
 
     def on_mount(self) -> None:
-        # Textual calls the workbench's own as well.
+        # Textual also calls the handler of PanesScreen.
         run_latest(self, "link", self._follow)
 
     async def on_unmount(self) -> None:
@@ -113,7 +113,7 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
         await self._replay_link.close()
 
     def changed(self, parts: frozenset[Part]) -> None:
-        # The player may have a last word after the screen was put away.
+        # The player may still send a change after the screen was closed.
         if not self._gone:
             super().changed(parts)
 
@@ -148,30 +148,30 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
             return super().possible(action)
         return action.id == "close" or self._replay_link.opened.is_set()
 
-    # ---- the replay's own actions
+    # ---- actions
 
-    def _wish(self, name: str, *arguments: int) -> None:
+    def _control(self, name: str, *arguments: int) -> None:
         if self._replay_link.opened.is_set():
             getattr(self.player, name)(*arguments)
 
     def action_play(self) -> None:
-        self._wish("toggle")
+        self._control("toggle")
 
     def action_step(self, by: int) -> None:
-        self._wish("step", by)
+        self._control("step", by)
 
     def action_marker(self, by: int) -> None:
-        self._wish("jump", by)
+        self._control("jump", by)
 
     def action_speed(self, by: int) -> None:
-        self._wish("faster", by)
+        self._control("faster", by)
 
     def action_edge(self, which: str) -> None:
         if self._replay_link.opened.is_set():
             self.player.seek(self.player.span.begin if which == "start" else self.player.span.end)
 
     def action_close(self) -> None:
-        """Back to the live session, or out of the program where a replay is all that was asked for."""
+        """Return to the live session, or quit if only a replay was requested."""
         if self is self.app.screen_stack[0]:
             self.app.exit(return_code=self.link.exit_code)
         else:

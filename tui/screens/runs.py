@@ -1,4 +1,4 @@
-"""The session's runs side by side, each with a small grid, newest first; one of them is looked at."""
+"""The session's runs side by side, newest first, each with a small grid."""
 
 import time
 from typing import ClassVar
@@ -38,21 +38,21 @@ ACTIONS = screen_actions(
     ("walk.right", "1, 0", "right,l", "Run to the right", "The run to the right", ""),
     ("walk.up", "0, -1", "up,k", "Runs above", "The run above", ""),
     ("walk.down", "0, 1", "down,j", "Runs below", "The run below", ""),
-    ("show", "", "enter", "Look at this run", "Show this run on the workbench", "look at it"),
-    ("newest", "", "n", "Newest run", "Show the newest run, and those that come", "newest"),
+    ("show", "", "enter", "Show this run", "Show this run on the workbench", "show it"),
+    ("newest", "", "n", "Newest run", "Show the newest run and follow new ones", "newest"),
     ("measure.next", "1", "m", "Next measure", "Colour all grids by the next measure", "measure"),
-    ("measure.previous", "-1", "M,shift+m", "Previous measure", "Colour all grids by the measure before", ""),
+    ("measure.previous", "-1", "M,shift+m", "Previous measure", "Colour all grids by the previous measure", ""),
 )
 _CARD = 36
-"""Columns of a card at least."""
+"""Minimum columns of a card."""
 _ROOMY = 52
-"""Columns of a card where there is room: its settings in words."""
+"""Columns of a card that show its settings in full, if there is room."""
 _WORDS = 5
-"""Lines of words above each grid."""
+"""Lines of text above each grid."""
 
 
 class RunCards(ScrollingLineWidget):
-    """The runs as cards; all are as large as the largest grid asks for."""
+    """The runs as cards of equal size, large enough for the largest grid."""
 
     class Picked(Message):
         def __init__(self, place: int) -> None:
@@ -88,11 +88,11 @@ class RunCards(ScrollingLineWidget):
         return rows
 
     def card_height(self) -> int:
-        """Lines of a card, with the blank one below it."""
+        """Return the lines of a card, including the blank one below it."""
         return _WORDS + max((self._grid_height(run) for run in self.state.runs), default=0) + 1
 
     def show_chosen(self) -> None:
-        """Scrolls so that the chosen card is in sight."""
+        """Scroll until the selected card is visible."""
         height = self.card_height()
         top = self.chosen // self.columns * height
         offset = self.scroll_offset.y
@@ -134,7 +134,7 @@ class RunCards(ScrollingLineWidget):
         ink = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(run.state, "second")
         line.add(run.state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
         if (work := blocking_work(self.state, run)) is not None:
-            line.add(f"  waits for {format_work(work, int(time.time() * 1e6))}", "dim")
+            line.add(f"  waiting for {format_work(work, int(time.time() * 1e6))}", "dim")
         if run.ended_us is not None and run.state == "done":
             line.add(f"  {format_seconds(run.seconds(run.ended_us))}", "dim")
         if run.verified is not None:
@@ -148,11 +148,11 @@ class RunCards(ScrollingLineWidget):
         return self.line().add("▌ " if on else "  ", "accent").add(fit(words, width - 3), "dim")
 
     def _own(self, run: SessionRun, on: bool, width: int) -> StyledLine:
-        """What was not left at the recipe's defaults."""
+        """Make the line of options that differ from the recipe's defaults."""
         words = format_changes(run.options, model=self.state.model, models=self.models)
         line = self.line().add("▌ " if on else "  ", "accent")
         if not words:
-            return line.add("all else by default", "faint")
+            return line.add("all other options default", "faint")
         return line.add(fit(clean(words), width - 3), "second")
 
     def _found(self, view: GridView | None, on: bool) -> StyledLine:
@@ -168,7 +168,7 @@ class RunCards(ScrollingLineWidget):
     # ---- its grid
 
     def _grid(self, run: SessionRun, view: GridView | None) -> list[Strip]:
-        """Two layers a line in colours, one in shades; two columns a head where that fits."""
+        """Draw the grid: two layers per line in colours, one in shades."""
         if view is None:
             return []
         n_layers, n_heads = _shape(run)
@@ -200,7 +200,7 @@ class RunCards(ScrollingLineWidget):
         return layers if self.depth in ("16", "none") else (layers + 1) // 2
 
     def _card_width(self) -> int:
-        """As wide as the settings in words, where so many stand side by side."""
+        """Return the columns of a card: wide enough for the settings, if all cards fit side by side."""
         roomy = min(_ROOMY, self.room.width // max(len(self.runs), 1))
         return max([_CARD, roomy, *(_shape(run)[1] + 4 for run in self.state.runs if run.picture.nodes)])
 
@@ -219,7 +219,7 @@ class RunCards(ScrollingLineWidget):
 
 
 class RunsScreen(SubScreen):
-    """Arrows walk over the cards, enter shows a run on the workbench."""
+    """The screen: arrows move between cards, enter shows a run on the workbench."""
 
     CSS_PATH = "runs.tcss"
     actions = ACTIONS

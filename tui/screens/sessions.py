@@ -1,4 +1,4 @@
-"""All sessions: looked through, searched, opened, named, tagged, noted, deleted and brought back."""
+"""All sessions: search, open, rename, tag, note, delete, restore."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -44,15 +44,15 @@ from tui.widgets.styled_line import fit, fit_end, one_line
 
 ACTIONS = screen_actions(
     "Sessions",
-    ("open", "", "enter", "Open", "Look at this session", "open"),
+    ("open", "", "enter", "Open", "Open this session", "open"),
     ("find", "", "slash,f", "Search", "Words in names, tags, notes, prompts, models and tasks", "search"),
     ("rename", "", "r", "Rename", "Give the session another name", "rename"),
     ("tags", "", "t", "Tags", "Change the session's tags", "tags"),
     ("note", "", "N,shift+n", "Note", "Write a note on the session", "note"),
-    ("delete", "", "d,delete", "Delete", "Put the session into the trash, from where it can be brought back", "delete"),
-    ("restore", "", "u", "Bring back", "Bring back the session that was deleted last, or the one at hand", "undo"),
-    ("trash", "", "T,shift+t", "Trash", "What is in the trash, or the sessions again", "trash"),
-    ("new", "", "n", "New session", "A session on the same model and task, or with the same examples", "new"),
+    ("delete", "", "d,delete", "Delete", "Move the session to the trash, from where it can be restored", "delete"),
+    ("restore", "", "u", "Restore", "Restore the session deleted last or, in the trash, the selected one", "undo"),
+    ("trash", "", "T,shift+t", "Trash", "Show the trash, or the sessions again", "trash"),
+    ("new", "", "n", "New session", "A session with the same model and task, or the same examples", "new"),
     ("close", "", "escape,S,shift+s,q", "Back", "Back to the workbench; after a search, to all sessions", "back"),
     ("step.down", "1", "down,j", "Next session", "One line down", ""),
     ("step.up", "-1", "up,k", "Previous session", "One line up", ""),
@@ -62,11 +62,11 @@ ACTIONS = screen_actions(
     ("step.last", "1000000", "end", "Last line", "To the last line", ""),
 )
 _MOST = 1_000
-"""Sessions that are listed; search finds the others."""
+"""Maximum sessions listed; search finds the others."""
 
 
 class SessionList(LineWidget):
-    """One line a session, the one at hand marked; below, what else is known of it."""
+    """The list, one line per session; below, details of the selected one."""
 
     class Picked(Message):
         def __init__(self, place: int) -> None:
@@ -77,17 +77,17 @@ class SessionList(LineWidget):
         super().__init__(state, id=id)
         self.rows: tuple[SessionRow, ...] = ()
         self.hits: dict[str, SearchHit] = {}
-        """Where the words of a search stand, by session."""
+        """Matches of a search, by session."""
         self.trash = False
         self.words = ""
-        """What is said in the last line, and its ink."""
+        """Text of the last line."""
         self.ink_of_words = "dim"
         self.chosen = 0
         self.first = 0
 
     @property
     def row(self) -> SessionRow | None:
-        """The session at hand."""
+        """The selected session."""
         return self.rows[self.chosen] if self.chosen < len(self.rows) else None
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -130,7 +130,7 @@ class SessionList(LineWidget):
         return line.strip()
 
     def _about(self, width: int) -> Strip:
-        """Where the search found the session at hand; else its model, task and id."""
+        """Make the line with the search matches of the selected session, else its model, task and id."""
         row = self.row
         line = self.line().add(" ")
         if row is None:
@@ -155,7 +155,7 @@ class SessionList(LineWidget):
 
 
 class SessionsScreen(SubScreen):
-    """The list with its keys. Whatever changes goes through the host, as from the command line."""
+    """The screen. All changes go through the host, as on the command line."""
 
     CSS_PATH = "sessions.tcss"
     actions = ACTIONS
@@ -180,10 +180,10 @@ class SessionsScreen(SubScreen):
         self._title()
         self.list.paint()
 
-    # ---- what is listed
+    # ---- the list
 
     def _load(self, keep: str | None = None) -> None:
-        """Asks for the list again; the session of that id stays at hand."""
+        """Reload the list; the session with that id stays selected."""
         current = self.list.row.session_id if self.list.row is not None else self.state.session_id
         run_latest(self, "list", partial(self._fetch, keep or current))
 
@@ -214,14 +214,14 @@ class SessionsScreen(SubScreen):
         before = self.wanted
 
         def look(text: str) -> str:
-            """Finds while the person types."""
+            """Search while the user types."""
             self._look(text)
             return ""
 
         def answered(text: str | None) -> None:
             self._look(before if text is None else text)
 
-        hint = "Words in names, tags, notes, prompts, models, tasks; all must be there. An empty line shows all."
+        hint = "Words in names, tags, notes, prompts, models, tasks; all must match. Empty shows all."
         self.list.trash = False
         self.app.push_screen(TextPromptSheet("Search", hint, text=self.wanted, judge=look), answered)
 
@@ -234,7 +234,7 @@ class SessionsScreen(SubScreen):
         self.list.trash = not self.list.trash
         self.wanted, self.list.chosen = "", 0
         self._say(
-            f"{self._key('restore')} brings one back; headcode sessions empty removes them for good."
+            f"{self._key('restore')} restores one; headcode sessions empty deletes them for good."
             if self.list.trash
             else ""
         )
@@ -248,28 +248,28 @@ class SessionsScreen(SubScreen):
         else:
             self.dismiss()
 
-    # ---- what is done to one
+    # ---- actions on one session
 
     def action_open(self) -> None:
         row = self.list.row
         if row is None:
             return
         if row.trashed_us is not None:
-            self._say(f"It is in the trash: {self._key('restore')} brings it back first.", "second")
+            self._say(f"It is in the trash: {self._key('restore')} restores it first.", "second")
             return
         if row.session_id != self.state.session_id:
             self.link.open(row.session_id)
         self.dismiss()
 
     def action_rename(self) -> None:
-        row = self._living()
+        row = self._active_row()
         if row is not None:
             self._ask(
                 "Rename", "The new name.", row.name, lambda text: RenameSession(session=row.session_id, name=text)
             )
 
     def action_tags(self) -> None:
-        row = self._living()
+        row = self._active_row()
         if row is None:
             return
 
@@ -277,38 +277,36 @@ class SessionsScreen(SubScreen):
             now, old = {word.lstrip("#").lower() for word in text.split()}, set(row.tags)
             return ChangeTags(session=row.session_id, add=tuple(sorted(now - old)), remove=tuple(sorted(old - now)))
 
-        self._ask(
-            "Tags", "Short words with spaces between them; an empty line removes all.", " ".join(row.tags), change
-        )
+        self._ask("Tags", "Short words separated by spaces; empty removes all.", " ".join(row.tags), change)
 
     def action_note(self) -> None:
-        row = self._living()
+        row = self._active_row()
         if row is not None:
             title = f"Note on {row.name}"
-            hint = "One line. Notes are searched, and stand in headcode sessions show."
+            hint = "One line. Notes can be searched; headcode sessions show lists them."
             self._ask(title, hint, "", lambda text: WriteNote(session=row.session_id, text=text))
 
     def action_new(self) -> None:
         state = self.state
-        # A person's own examples are no task's, whatever the session that they were written in began with.
+        # The user's own examples belong to no task, even if the session started with one.
         task = state.task if not state.examples or made_by(state.task, state.examples) else None
         own = () if task is not None else state.examples
 
         def create(text: str) -> CreateSession:
             return CreateSession(name=text or None, model=state.model, task=task, examples=tuple(own))
 
-        what = f"task {task}" if task is not None else "the examples at hand"
+        what = f"task {task}" if task is not None else "these examples"
         self._ask("New session", f"Its name. Model {state.model}, {what}.", "", create, then=self._made)
 
     def action_delete(self) -> None:
-        row = self._living()
+        row = self._active_row()
         if row is not None:
             self._do(lambda: self._delete(row))
 
     async def _delete(self, row: SessionRow) -> None:
         gone = (await self.link.request(TrashSession(session=row.session_id), SessionAnswer)).session
         self._deleted.append(gone)
-        self._say(f"{one_line(gone.name, 60)} is in the trash: {self._key('restore')} brings it back.", "second")
+        self._say(f"{one_line(gone.name, 60)} is in the trash: {self._key('restore')} restores it.", "second")
 
     def action_restore(self) -> None:
         row = self.list.row if self.list.trash else (self._deleted[-1] if self._deleted else None)
@@ -320,14 +318,14 @@ class SessionsScreen(SubScreen):
     async def _restore(self, row: SessionRow) -> None:
         self._deleted = [each for each in self._deleted if each.session_id != row.session_id]
         back = (await self.link.request(RestoreSession(session=row.session_id), SessionAnswer)).session
-        self._say(f"{one_line(back.name, 60)} is back.", "good")
+        self._say(f"{one_line(back.name, 60)} is restored.", "good")
 
-    # ---- inside
+    # ---- helpers
 
-    def _living(self) -> SessionRow | None:
+    def _active_row(self) -> SessionRow | None:
         row = self.list.row
         if row is not None and row.trashed_us is not None:
-            self._say(f"It is in the trash: {self._key('restore')} brings it back first.", "second")
+            self._say(f"It is in the trash: {self._key('restore')} restores it first.", "second")
             return None
         return row
 
@@ -339,14 +337,14 @@ class SessionsScreen(SubScreen):
         make: Callable[[str], AnyRequest],
         then: Callable[[SessionRow], None] | None = None,
     ) -> None:
-        """Asks for a line, sends what follows from it, says what the host thinks of it."""
+        """Ask for a line of text, send the request made of it, show the result."""
 
         async def send(request: AnyRequest) -> None:
             if isinstance(request, WriteNote):
                 row = (await self.link.request(request, NoteAnswer)).session
             else:
                 row = (await self.link.request(request, SessionAnswer)).session
-            self._say("Kept.", "good")
+            self._say("Saved.", "good")
             if then is not None:
                 then(row)
 
@@ -380,13 +378,13 @@ class SessionsScreen(SubScreen):
         return f"{self._key('trash')} trash · {self._key('new')} new · {self._key('close')} back"
 
     def _nothing(self) -> str:
-        """Why the list is empty."""
+        """Format why the list is empty."""
         if self.list.trash:
             return "The trash is empty."
         if not self.wanted:
-            return f"No sessions: {self._key('new')} makes one."
+            return f"No sessions: {self._key('new')} creates one."
         changes, all_ = self._key("find"), self._key("close")
-        return f"No session has {one_line(self.wanted, 60)}: {changes} changes the words, {all_} shows all."
+        return f"No session matches {one_line(self.wanted, 60)}: {changes} changes the search, {all_} shows all."
 
     def _say(self, words: str, ink: str = "dim") -> None:
         self.list.words, self.list.ink_of_words = clean(words), ink
@@ -400,7 +398,7 @@ class SessionsScreen(SubScreen):
             words = f"Trash: {words}"
         elif self.wanted:
             words = f"{words} with {self.wanted}"
-        # A narrow line of keys ends before these.
+        # A narrow key line has no room for these keys.
         self.list.border_subtitle = Content(self._few_keys() if self.app.size.width < 100 else "")
         self.list.border_title = Content(fit(clean(words), 70))
 

@@ -1,4 +1,4 @@
-"""What can be set: each setting with its meaning, its value and where that stands; changed at once and kept."""
+"""The settings: meaning, value and source of each; changes apply at once and are saved."""
 
 from typing import ClassVar
 
@@ -17,24 +17,24 @@ ACTIONS = screen_actions(
     "Settings",
     ("step.down", "1", "down,j", "Next setting", "The setting below", "choose"),
     ("step.up", "-1", "up,k", "Previous setting", "The setting above", ""),
-    ("turn.on", "1", "right,l,space", "Next value", "The next of its values; changed at once and kept", "change"),
-    ("turn.back", "-1", "left,h", "Value before", "The one of its values before this one", ""),
-    ("pick", "", "enter", "Choose or type", "All its values to choose from, or a line to type a value", "all values"),
-    ("usual", "", "backspace,delete,u", "Usual value", "Takes the entry out of config.toml", "usual value"),
+    ("turn.on", "1", "right,l,space", "Next value", "The next value; applies at once and is saved", "change"),
+    ("turn.back", "-1", "left,h", "Previous value", "The previous value; applies at once and is saved", ""),
+    ("pick", "", "enter", "Choose or type", "Choose from all values, or type one", "all values"),
+    ("usual", "", "backspace,delete,u", "Default value", "Remove the entry from config.toml", "default"),
     (
         "again",
         "",
         "r",
-        "Read the files again",
-        "config.toml and keys.toml as they are now; says what is wrong",
-        "read again",
+        "Reload the files",
+        "Reload config.toml and keys.toml and list their errors",
+        "reload",
     ),
     ("close", "", "escape,comma,q", "Back", "Back to where you were", "back"),
 )
 
 
 class SettingsScreen(SubScreen):
-    """The list and, below it, what the setting at hand is about."""
+    """The screen: the list and a description of the selected setting."""
 
     CSS_PATH = "settings.tcss"
     actions = ACTIONS
@@ -64,7 +64,7 @@ class SettingsScreen(SubScreen):
         if value in choices:
             new = choices[(choices.index(value) + by) % len(choices)]
         else:
-            # A value of the person's own lies between those that are offered.
+            # A value of the user's own is none of the choices: start from an end.
             new = choices[0 if by > 0 else -1]
         self._change(setting, new)
 
@@ -85,10 +85,8 @@ class SettingsScreen(SubScreen):
 
     def action_again(self) -> None:
         problems = self.app.reload_files()  # type: ignore[attr-defined]
-        told = (
-            f"Read again: {len(problems)} to correct; they stand at Files." if problems else "Read again: all is well."
-        )
-        self.list.say(told, "bad" if problems else "good")
+        text = f"Reloaded: {len(problems)} errors, listed under Files." if problems else "Reloaded: no errors."
+        self.list.say(text, "bad" if problems else "good")
 
     def _pick(self, setting: SettingSpec) -> None:
         from tui.screens.choice import ChoiceItem, ChoiceSheet
@@ -100,7 +98,7 @@ class SettingsScreen(SubScreen):
                 group=setting.meaning.partition(".")[0],
                 title=setting.shown(choice),
                 detail=" · ".join(
-                    word for word, on in (("now", choice == now), ("usual", choice == setting.default)) if on
+                    word for word, on in (("current", choice == now), ("default", choice == setting.default)) if on
                 ),
             )
             for choice in setting.choices
@@ -134,10 +132,10 @@ class SettingsScreen(SubScreen):
         if words:
             self.list.say(clean(words), "bad")
         elif value is None:
-            self.list.say(f"The usual value: {setting.shown(setting.default)}.", "good")
+            self.list.say(f"Default value: {setting.shown(setting.default)}.", "good")
         else:
             when = "" if setting.when == "at once" else f" It takes effect {setting.when}."
-            self.list.say(f"Kept.{when}", "good")
+            self.list.say(f"Saved.{when}", "good")
 
     def on_settings_list_picked(self, message: SettingsList.Picked) -> None:
         if message.place == self.list.at:

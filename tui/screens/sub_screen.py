@@ -1,4 +1,4 @@
-"""A screen over the workbench that draws with the same inks and goes away with escape."""
+"""Base of screens opened from the workbench: same inks, closed by escape."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ _STAY = frozenset({"close", "keys", "dismiss_sheet"})
 
 
 class SubScreen(ActionKeys, Screen[None]):
-    """The root of such screens. A sheet has a table of actions like the workbench's: `actions = ACTIONS`."""
+    """A screen opened from the workbench, with its own table of actions: `actions = ACTIONS`."""
 
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012  # Textual declares it so
     ALLOW_SELECT = False
@@ -33,21 +33,21 @@ class SubScreen(ActionKeys, Screen[None]):
         return with_program_actions(super().bound_actions, workbench_actions(self.app))
 
     def paint(self) -> None:
-        """Draws again what the state has changed."""
+        """Redraw after the workbench state changed."""
 
     def action_close(self) -> None:
         self.dismiss()
 
 
 class SubScreenKeys(ClickableKeys):
-    """The line at the bottom of a sheet: its keys, as many as there is room for."""
+    """The key line at the bottom of such a screen, with as many keys as fit."""
 
     def __init__(self, state: WorkbenchState, actions: Sequence[Action]) -> None:
         super().__init__(state)
         self.actions = actions
 
     def show(self, actions: Sequence[Action]) -> None:
-        """Others from now on, as when a line takes the keys."""
+        """Show other actions, as while a line is edited."""
         if actions is not self.actions:
             self.actions = actions
             self.paint()
@@ -68,7 +68,7 @@ class SubScreenKeys(ClickableKeys):
 
 
 def _fit_actions(actions: Sequence[Action], width: int) -> tuple[Sequence[Action], str]:
-    """Those there is room for, and what stands between two of them: the way back and the list of keys always stay."""
+    """Return the actions that fit and the gap between them; back and the list of keys always stay."""
     taken = [len(action.key) + 1 + len(action.short) for action in actions]
     if sum(taken) + 3 * len(actions) <= width + 1:
         return actions, "   "

@@ -1,4 +1,4 @@
-"""Ready-made tasks as starting points: one is chosen, its examples are made for the session's model."""
+"""The picker of built-in tasks, whose examples are made for the session's model."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -19,18 +19,20 @@ from tui.widgets.styled_line import fit, wrap
 _PAIRS = (5, 10, 25, 50, 100, 250)
 ACTIONS = screen_actions(
     "Tasks",
-    ("take", "", "enter", "Take it", "Add the task's examples", "take"),
+    ("take", "", "enter", "Add it", "Add the task's examples", "add"),
     ("pairs.more", "1", "right,l,plus", "More pairs", "Make more pairs", "more"),
     ("pairs.fewer", "-1", "left,h,minus", "Fewer pairs", "Make fewer pairs", "fewer"),
     ("choose.down", "1", "down,j", "Next task", "Choose the next task", ""),
-    ("choose.up", "-1", "up,k", "Previous task", "Choose the task before", ""),
-    ("close", "", "escape,t,q", "Back", "Back, nothing is added", "back"),
+    ("choose.up", "-1", "up,k", "Previous task", "Choose the previous task", ""),
+    ("close", "", "escape,t,q", "Back", "Back without adding", "back"),
 )
 Taken = Callable[[str, int], None]
-"""Told the task's name and how many pairs."""
+"""Called with the task's name and the number of pairs."""
 
 
 class TaskList(LineWidget):
+    """The list of tasks, with their descriptions."""
+
     can_focus = True
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
@@ -65,6 +67,8 @@ class TaskList(LineWidget):
 
 
 class TaskPickerScreen(SubScreen):
+    """The screen; calls `taken` with the chosen task and number of pairs."""
+
     CSS_PATH = "task_picker.tcss"
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
@@ -80,7 +84,7 @@ class TaskPickerScreen(SubScreen):
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
-        self.list.border_title = "Ready-made tasks"
+        self.list.border_title = "Built-in tasks"
 
     def paint(self) -> None:
         self.list.paint()

@@ -1,4 +1,4 @@
-"""One line asked of the person, at the foot of the screen; what is wrong with it is said as it is typed."""
+"""A sheet at the bottom that asks for one line of text and checks it while it is typed."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -16,14 +16,14 @@ from tui.terminal.sanitize import clean
 from tui.widgets.action_keys import ActionKeys, make_bindings
 
 Judge = Callable[[str], str]
-"""What is wrong with the text, in words; empty when nothing is."""
+"""Returns an error message for the text; empty if it is valid."""
 
 
-ACTIONS = screen_actions("Question", ("back", "", "escape", "Back", "Back, nothing is changed", "back"))
+ACTIONS = screen_actions("Question", ("back", "", "escape", "Back", "Back without a change", "back"))
 
 
 class TextPromptSheet(ActionKeys, ModalScreen[str | None]):
-    """Answers with the text, or None when the person went back."""
+    """The sheet; returns the text, or None if the user went back."""
 
     CSS_PATH = "text_prompt.tcss"
     actions = ACTIONS

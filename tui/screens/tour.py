@@ -1,4 +1,4 @@
-"""The first minute: a small sheet over the real screen that shows what is where and what the keys do."""
+"""The tour: a small sheet over the real screen that explains panes and keys."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,84 +19,84 @@ from tui.widgets.action_keys import ActionKeys, make_bindings
 
 ACTIONS = screen_actions(
     "Tour",
-    ("forward", "", "enter,space", "Go on", "The next step of the tour", "go on"),
-    ("back", "", "backspace", "Back", "The step before", "back"),
-    ("close", "", "escape", "Leave the tour", "To the workbench as it was", "leave"),
+    ("forward", "", "enter,space", "Next", "The next step of the tour", "next"),
+    ("back", "", "backspace", "Back", "The previous step", "back"),
+    ("close", "", "escape", "Leave the tour", "Back to the workbench, unchanged", "leave"),
 )
 Pane = Literal["examples", "grid", "head"]
 
 
 class TourStep(msgspec.Struct, frozen=True):
-    """One thing to see. In title and words, the id of an action in braces stands for its key."""
+    """One step. Action ids in braces in title and words are replaced by their keys."""
 
     title: str
     words: str
     pane: Pane
     keys: str = ""
-    """What is done on the real screen, as if the person had pressed it: ids of actions."""
+    """Id of the action that is run on the real screen."""
 
 
 STEPS: tuple[TourStep, ...] = (
     TourStep(
-        "Which heads speak a code of their own?",
-        "A minute around the screen, on a model that comes with Headcode. Everything behind this sheet is real: the "
-        "prompts were run, the grid was computed just now.",
+        "Which heads have codes of their own?",
+        "A one-minute tour of the screen, on the model bundled with Headcode. Everything behind this sheet is real: "
+        "the prompts were run and the grid computed just now.",
         "grid",
     ),
     TourStep(
         "{show_pane.examples} Examples",
-        "+ are prompts on which the model does the thing, - are the same prompts changed so that it cannot. Below each:"
-        " how probable the expected word is, and a verdict. Weak negatives make weak results. {write} writes your own.",
+        "+ are prompts on which the model does the task, - are minimal edits on which it cannot. Below each:"
+        " probability of the expected token, and a grade. Weak negatives give weak results. {write} writes your own.",
         "examples",
     ),
     TourStep(
         "{show_pane.grid} The grid: layers down, heads across",
-        "A small autoencoder turns each head's output into one code per prompt. A bright head says other codes on "
-        "the positives than on the negatives. The frame is the cursor: move it with "
+        "A sparse autoencoder turns each head's output into one code per prompt. A bright head has other codes on "
+        "positives than on negatives. The frame is the cursor: move it with "
         "{move.left} {move.down} {move.up} {move.right} or the mouse.",
         "grid",
     ),
     TourStep(
-        "[ ] the circuit, ◆ what is known",
-        "[ ] marks the best heads, as many as the cut takes in: {cut.fewer} and {cut.more} move it. ◆ marks heads that "
-        "move the answer when patched, where that was measured. AUC says how well the ranking finds them.",
+        "[ ] the circuit, ◆ the known circuit",
+        "[ ] marks the best heads, up to the cut: {cut.fewer} and {cut.more} move it. ◆ marks heads that change the "
+        "answer when patched, if that was measured. AUC says how well the ranking finds them.",
         "grid",
         "cut.more",
     ),
     TourStep(
         "{measure.next}: other measures",
-        "Overlap, mutual information, paired flips, p- and q-values against shuffled labels, and baselines that need "
-        "no autoencoder. If a baseline does as well as the codes, believe the baseline.",
+        "Overlap, mutual information, paired flips, p- and q-values from label permutation, and baselines without an "
+        "autoencoder. If a baseline does as well as the codes, prefer the baseline.",
         "grid",
         "measure.next",
     ),
     TourStep(
         "{show_pane.head} A head's page",
-        "Its measures, its codes with the prompts that carry each, which single prompt the score rests on. {close_up} "
-        "looks closer: where it fires and attends, and which words its codes write. {close-look:close} comes back.",
+        "Its measures, its codes with their prompts, and single prompts the score depends on. {close_up} inspects "
+        "the head: output and attention per token, and which tokens its codes write. {close-look:close} goes back.",
         "head",
     ),
     TourStep(
-        "Now find the heads that move the name",
-        "Press {tour:forward}, then {close_up}: the best head, closely. Where the last token looks at the name that "
-        "comes next, the head moves names; {ranking.next} goes to the next best. {cause} measures what every head does "
-        "to the answer, {card} says what to believe. {keys} lists every key, {palette} finds anything by name. "
-        "Nothing needs saving.",
+        "Now find the name-mover heads",
+        "Press {tour:forward}, then {close_up} to inspect the best head. If the last token attends to the name that "
+        "comes next, the head moves names; {ranking.next} goes to the next best. {cause} measures the effect of every "
+        "head, {card} shows the evidence. {keys} lists every key, {palette} finds actions by name. "
+        "Everything is saved automatically.",
         "grid",
     ),
 )
 
 
 class TourTarget(msgspec.Struct, frozen=True):
-    """What the tour does to the screen behind it."""
+    """Functions by which the tour drives the screen behind it."""
 
     show_pane: Callable[[Pane], object]
     press: Callable[[str], object]
-    """Does the action of that id."""
+    """Runs the action with that id."""
 
 
 class TourSheet(ActionKeys, ModalScreen[None]):
-    """Leaves the measure and the cut as they were."""
+    """The sheet; restores measure and cut when it closes."""
 
     CSS_PATH = "tour.tcss"
     actions = ACTIONS
@@ -111,14 +111,14 @@ class TourSheet(ActionKeys, ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="tour") as box:
             goes, back, leaves = (key_label_in(self.app, f"tour:{name}") for name in ("forward", "back", "close"))
-            box.border_subtitle = Content(f"{goes} goes on · {back} back · {leaves} leaves")
+            box.border_subtitle = Content(f"{goes} next · {back} back · {leaves} leaves")
             yield Static(id="words")
 
     def on_mount(self) -> None:
         self._show()
 
     def on_key(self, event: events.Key) -> None:
-        """Whoever presses a key of the workbench knows what they want."""
+        """Close the tour and pass the key on if it is not one of the tour's."""
         if event.key not in {key for action in self.bound_actions for key in action.keys}:
             event.stop()
             self.action_close()
@@ -152,10 +152,10 @@ class TourSheet(ActionKeys, ModalScreen[None]):
         box = self.query_one("#tour", Vertical)
         box.border_title = Content(f"{self.place + 1} of {len(STEPS)}")
         key = partial(key_label_in, self.app)
-        title, told = fill_keys(step.title, key), fill_keys(step.words, key)
-        words = Content.assemble((title, "bold $ink-strong"), "\n", (told, "$ink"))
+        title, text = fill_keys(step.title, key), fill_keys(step.words, key)
+        words = Content.assemble((title, "bold $ink-strong"), "\n", (text, "$ink"))
         self.query_one("#words", Static).update(words)
 
 
 _BACK = {"cut.more": "cut.fewer", "measure.next": "measure.previous"}
-"""How what the tour did is undone."""
+"""Actions that undo those of the tour."""

@@ -1,4 +1,4 @@
-"""How the panes' run is looked at: by which measure, where it is cut, and the sheets that show more of it."""
+"""Workbench actions that change the view or open screens with more of it."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ else:
 
 
 class ViewActions(Base):
-    """Actions that change nothing of the session, one for each id of the table in tui.actions."""
+    """Mixin of the pane screens: one method per action id of tui.actions.viewing; none changes the session."""
 
     state: WorkbenchState
     grid: "GridPane"
@@ -27,7 +27,7 @@ class ViewActions(Base):
     _back: Callable[[None], None]
 
     def looks_do(self, action: str) -> bool:
-        """Whether an action of this subject would do something now."""
+        """Return True if a view action is enabled now."""
         run = self.state.shown
         if action == "card":
             return run is not None and run.picture.card is not None

@@ -1,4 +1,4 @@
-"""The one screen: what a session's panes show, and everything that can be done with it."""
+"""The workbench: the panes of a live session and all its actions."""
 
 from tui.actions import Action
 from tui.screens.comparison_actions import ComparisonActions
@@ -9,7 +9,7 @@ from tui.terminal.sanitize import clean
 
 
 class WorkbenchScreen(ComparisonActions, PanesScreen):
-    """The panes of a live session: runs are begun from here, and what is found is kept."""
+    """The panes of a live session, with the actions that start runs and keep results."""
 
     def possible(self, action: Action) -> bool:
         state = self.state
@@ -37,10 +37,10 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
             return run is not None and bool(run.picture.nodes)
         return super().possible(action)
 
-    # ---- actions, one for each id of the table
+    # ---- actions, one per id of the table
 
     def action_run(self) -> None:
-        """Beside a run that is under way it queues another, with the options as they are now."""
+        """Start a run with the current options; queue it behind a running one."""
         if self.state.link == "live" and not warn_of_memory(self, self.state, "run"):
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
@@ -91,7 +91,7 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
 
         if self.state.view() is not None and self.state.examples:
             depth = self.grid.heatmap.depth
-            self.state.cursor_moved = True  # this head was chosen: provisional scores do not move the cursor any more
+            self.state.cursor_moved = True  # the user chose this head: provisional scores no longer move the cursor
             self.app.push_screen(
                 HeadInspectorScreen(self.state, depth, self.link.look_at_head, self._want_codes), self._back
             )
@@ -108,13 +108,13 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
         if self.state.link != "live":
             return
         place = notes.resolve_place(self.state, wanted)
-        # A note of several lines, from the command line, is left as it is: this one stands beside it.
+        # A note of several lines, written on the command line, is kept; this one is added.
         old = next((note for note in notes.list_notes_at(self.state, place) if "\n" not in note.text), None)
         write = self.link.note_writer(place, old)
         found = f"{self.state.key('sessions')} {self.state.key('sessions:find')}"
         ask = TextPromptSheet(
             f"Note on {notes.format_place(self.state, place)}",
-            "An empty line removes it." if old is not None else f"It is kept at once and searched with {found}.",
+            "An empty line removes it." if old is not None else f"Saved at once; {found} searches notes.",
             text=clean(old.text) if old is not None else "",
         )
 

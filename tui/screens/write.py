@@ -1,4 +1,4 @@
-"""Writing examples: a list, the line at hand, what the model makes of it, and whether the set is worth running."""
+"""The write screen: list of examples, line editor, grade of the line, readiness of the set."""
 
 import re
 import uuid
@@ -31,15 +31,15 @@ from tui.widgets.set_summary import SetSummary
 from tui.widgets.top_line import TopLine
 
 _GRADE_AFTER_S = 0.2
-"""How long typing must rest before the line is graded."""
+"""Seconds without typing before the line is graded."""
 _OWN_SIGN = re.compile(r"[+-] (?=[+-]\d{0,9} )")
-"""A sign before another, as where a whole line is typed or pasted after the one that is offered."""
+"""A sign followed by another one: a whole line was typed after the sign that was offered."""
 _RECORD_AFTER_S = 0.8
-"""And before it is recorded: what is typed in one go is one step of undo."""
+"""Seconds without typing before the line is recorded as one undo step."""
 
 
 class WriteScreen(ExampleSources, ExampleActions, SubScreen):
-    """The list has the keys until a line is edited; then the line has them."""
+    """The screen. Keys go to the list, or to the line while it is edited."""
 
     CSS_PATH = "write.tcss"
     actions = ACTIONS
@@ -59,11 +59,11 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self.summary = SetSummary(self.desk, id="summary")
         self.keys = SubScreenKeys(state, ACTIONS)
         self._open: int | None = None
-        """The place of the line that is being edited."""
+        """Index of the line being edited."""
         self._fresh = False
-        """It is a new line, which leaves no trace while it is empty."""
+        """True for a new line, which is dropped if left empty."""
         self._came_from = 0
-        """The line that was at hand before a new one was begun."""
+        """The line selected before a new one was started."""
         self._counts: tuple[tuple[Example, ...], str] | None = None
         self._waits: dict[str, Timer] = {}
 
@@ -77,7 +77,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
 
     def on_mount(self) -> None:
         self.edit.hint = (
-            f"{self.state.key('write:add')} writes a line, {self.state.key('write:edit')} changes the one at hand"
+            f"{self.state.key('write:add')} writes a line, {self.state.key('write:edit')} edits the selected one"
         )
         if self.state.selected is not None:
             self.desk.at = self.state.selected
@@ -87,7 +87,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
     # ---- drawing
 
     def paint(self) -> None:
-        """The state or the desk has changed."""
+        """Redraw after the workbench state or the examples changed."""
         if not self.is_mounted:
             return
         _ = self.desk.chosen
@@ -98,7 +98,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self.summary.paint()
         self.keys.show(ACTIONS if self._open is None else EDITING)
         if self.desk.is_stale:
-            # Options were chosen elsewhere meanwhile, in another window perhaps.
+            # Options were changed elsewhere, for example in another window.
             self.grade()
         if self.desk.worth_is_old:
             self._after("worth", 2 * _GRADE_AFTER_S, self.paint)
@@ -107,14 +107,14 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
             self.rows.border_title = Content(title)
 
     def _counted(self) -> str:
-        """How many there are of each side; counted when they change."""
+        """Format the number of examples per side; counted when they change."""
         examples = self.desk.examples
         if self._counts is None or self._counts[0] is not examples:
             self._counts = (examples, _counts(self.desk))
         return self._counts[1]
 
     def _show_line(self) -> None:
-        """The line below the list: the chosen one, unless one is being edited."""
+        """Show the selected line below the list, unless one is being edited."""
         chosen = self.desk.chosen
         self.proof.key = next((each.key for each in self.bound_actions if each.id == "position"), "")
         if self._open is None:
@@ -130,18 +130,18 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self.proof.paint()
 
     def say(self, words: str) -> None:
-        self.summary.said = words
+        self.summary.status = words
         self.paint()
 
     def on_screen_resume(self) -> None:
-        """From a sheet, where other tokens may have been chosen to be read."""
+        """Grade again after another screen was closed, where the position may have changed."""
         self.grade()
         self.paint()
 
     # ---- the host
 
     def changed(self, words: str = "") -> None:
-        """The desk holds another set: drawn at once, recorded and graded meanwhile."""
+        """Redraw at once after the examples changed; record and grade in the background."""
         self.rows.show_lines(self.desk.at, self.desk.at)
         self.say(words)
         self.work("push", self._push)
@@ -155,13 +155,13 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         run_latest(self, "grade", self._grade_all)
 
     async def _grade_all(self) -> None:
-        """Until nothing is left to grade; a newer wish takes this one's place."""
+        """Grade until nothing is left; a newer call cancels this one."""
         while await self.desk.grade(self._line()):
             self.paint()
         self.paint()
 
     def work(self, group: str, work: Callable[[], Awaitable[None]]) -> None:
-        # As a function: a coroutine whose turn never comes would complain.
+        # Pass a function: a coroutine that never starts would warn that it was never awaited.
         self.run_worker(cast(Any, work), group=group, exit_on_error=True)
 
     def _line(self) -> Example | None:
@@ -172,17 +172,17 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
             self._waits[name].stop()
         self._waits[name] = self.set_timer(seconds, what)
 
-    # ---- a line is edited
+    # ---- editing a line
 
     def begin(self, text: str, place: int, *, fresh: bool) -> None:
         self._open, self._fresh = place, fresh
-        self.summary.said = ""
+        self.summary.status = ""
         self.edit.put(text)
         self.edit.focus()
         self.paint()
 
     def _take_line(self) -> None:
-        """What stands in the editor becomes the example."""
+        """Store the text of the editor as the example."""
         for timer in self._waits.values():
             timer.stop()
         if self._open is None:
@@ -219,7 +219,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
     def _typed(self) -> None:
         own = _OWN_SIGN.match(self.edit.text) if self._fresh else None
         if own is not None:
-            # The line began with the sign of the one above; this is the person's.
+            # Replace the offered sign by the one the user typed.
             self.edit.put(self.edit.text[own.end() :], at=max(self.edit.at - own.end(), 0))
         self._show_line()
         self._after("grade", _GRADE_AFTER_S, self.grade)
@@ -251,7 +251,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
             self._end_line()
         self.add_text(message.text)
 
-    # ---- actions, one for each id of the table
+    # ---- actions, one per id of the table
 
     _adding = False
 
@@ -267,7 +267,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self._add_below(self.desk.at)
 
     def _add_below(self, place: int) -> None:
-        """Lines are written one after another, until one is left empty."""
+        """Start a new line below; after it another one, until one is left empty."""
         examples = self.desk.examples
         sign = "+ " if not examples or examples[min(place, len(examples) - 1)].positive else "- "
         self._adding, self._came_from = True, self.desk.at
@@ -285,9 +285,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         from tui.screens.text_prompt import TextPromptSheet
         from tui.state.parsing import position_trouble
 
-        hint = (
-            "mean: all tokens together · last · at:N, the first is 0, at:-1 the last · token:TEXT, its last occurrence"
-        )
+        hint = "mean: mean of all tokens · last · at:N, 0 is the first, -1 the last · token:TEXT, its last occurrence"
         ask = TextPromptSheet("Which tokens the next run reads", hint, text=self.desk.position, judge=position_trouble)
         self.app.push_screen(ask, self._read_at)
 
@@ -309,7 +307,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         await self.desk.push()
         if not self.desk.saved or self.state.link != "live":
             run = self.state.key("write:run")
-            self.say(f"Not everything is recorded yet, so nothing runs; {run} again tries once more.")
+            self.say(f"Not everything is saved yet, so no run was started; {run} tries again.")
         elif not warn_of_memory(self, self.state, "write:run"):
             await self.link.queue_run()
             if self.state.failure is None:
@@ -328,14 +326,14 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         if self.desk.saved:
             self.dismiss()
         else:
-            self.say(f"Not everything is recorded yet; {self.state.key('write:close')} again leaves all the same.")
+            self.say(f"Not everything is saved yet; {self.state.key('write:close')} again leaves anyway.")
             if self._leaving:
                 self.dismiss()
             self._leaving = True
 
     _leaving = False
 
-    # ---- happenings
+    # ---- events
 
     @on(ExampleRows.Chosen)
     def _chosen(self) -> None:

@@ -1,4 +1,4 @@
-"""Bytes to and from the terminal: sanitising, input driver, cell diff, SGR, idle GC.
+"""Input and output of the terminal: sanitising, input driver, cell diff, SGR, garbage collection.
 
 May import: textual, rich only.
 """

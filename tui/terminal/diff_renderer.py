@@ -1,7 +1,7 @@
-"""Sends the terminal only the cells that changed: what it shows is known cell by cell.
+"""Renderer that sends only changed cells: it remembers what the terminal shows.
 
-Textual 8.2 sends a changed line from its widget's left edge on, with every colour written anew and put back. Measured
-on a step of the cursor over 80 x 64 heads at 160 x 48 in true colour, grid alone: 710 bytes so, 180 with this.
+Textual 8.2 sends a changed line from its widget's left edge and sets and resets every colour. Measured for one cursor
+step over 80 x 64 heads at 160 x 48 in true colour, grid only: 710 bytes with Textual, 180 with this.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,31 +24,31 @@ from tui.terminal.input_driver import TolerantDriver
 from tui.terminal.sgr import on_ground, transition, without_ink
 
 Cell = tuple[str, str]
-"""A sign and its SGR codes. A wide sign is followed by a cell without one."""
+"""A character and its SGR codes. A wide character is followed by an empty cell."""
 
 _UNKNOWN: Cell = ("\0", "")
-"""Is like nothing that can be drawn."""
+"""A cell that differs from everything that can be drawn."""
 _NEAR = 4
-"""Cells that did not change are sent again rather than passed over while that costs no more."""
+"""Unchanged cells up to which resending is no longer than moving the cursor."""
 _FEW, _FEWEST = 24, 12
-"""Strokes up to which a good order is looked for, and up to which from every one of them."""
+"""Maximum number of text runs that are reordered, and that are all tried as the first."""
 _LARGE = 2_000
-"""Bytes from which a frame may be seen half drawn, and is worth the signs that keep a terminal from that."""
+"""Bytes from which a frame is sent as a synchronized update, so that it is not seen half drawn."""
 
 
 class TerminalCells:
-    """What the terminal shows."""
+    """The cells that the terminal shows."""
 
     def __init__(self) -> None:
         self._lines: list[list[Cell]] = []
         self._width = 0
 
     def forget(self) -> None:
-        """The terminal may show anything: after a change of its size, or another program's turn."""
+        """Forget all cells, after a resize or another program's output."""
         self._lines = []
 
     def update(self, pieces: Iterable[tuple[int, int, Strip]], colours: ColorSystem) -> str:
-        """What to send so that these strips stand at their columns and lines (x, y); nothing where they stand there."""
+        """Return the output that draws the strips at (x, y); empty if the terminal already shows them."""
         strokes: list[_TextRun] = []
         for x, y, strip in pieces:
             cells = _cells(strip, colours)
@@ -67,7 +67,7 @@ class TerminalCells:
 
 
 class _TextRun:
-    """Neighbours that can be written without a turn of colour."""
+    """Neighbouring cells that can be written without a colour change."""
 
     __slots__ = ("before", "blank", "codes", "end", "plain", "text", "x", "y")
 
@@ -75,23 +75,23 @@ class _TextRun:
         self.x, self.y, self.end = x, y, x + width
         self.text, self.codes = cell
         self.blank = without_ink(self.codes)
-        """How a blank looks that can be part of it."""
+        """SGR codes of a blank that can be part of it."""
         self.plain = _has_fixed_width(self.text)
-        """Whether it can be written in any order, and be added to."""
+        """True if it can be reordered and extended."""
         self.before = before
-        """The cells between it and the stroke before it, where they are few."""
+        """Unchanged cells between it and the previous run, if they are few."""
 
     def takes(self, cell: Cell) -> bool:
-        """Whether the cell can be part of it as it is."""
+        """Return True if the cell can be appended without a colour change."""
         sign, codes = cell
         return (codes == self.codes or (sign == " " and codes == self.blank)) and _has_fixed_width(sign)
 
     def joins(self, between: list[Cell], cell: Cell) -> bool:
-        """Whether the cell, and those between that did not change, can be part of it."""
+        """Return True if the cell and the unchanged cells before it can be appended."""
         if not self.plain:
             return False
         if not self.takes(cell):
-            # Blanks take on any ink that comes after them.
+            # Blanks can take the foreground colour of what follows.
             if not _has_fixed_width(cell[0]) or self.text.strip(" ") or without_ink(cell[1]) != self.codes:
                 return False
             self.codes = cell[1]
@@ -99,7 +99,7 @@ class _TextRun:
 
 
 def _compare(line: list[Cell], x: int, y: int, cells: list[Cell], strokes: list[_TextRun]) -> None:
-    """Adds the strokes that make these cells of those in the line, where they take their place."""
+    """Append the text runs that turn the line into these cells, and store the cells."""
     last, count = strokes[-1] if strokes and strokes[-1].y == y else None, len(cells)
     for place, cell in enumerate(cells):
         at = x + place
@@ -108,7 +108,7 @@ def _compare(line: list[Cell], x: int, y: int, cells: list[Cell], strokes: list[
         line[at] = cell
         sign = cell[0]
         if not sign:
-            continue  # it comes with the wide sign before it
+            continue  # part of the wide character before it
         width = 2 if place + 1 < count and not cells[place + 1][0] else 1
         between: list[Cell] = []
         if last is not None and last.plain:
@@ -124,9 +124,9 @@ def _compare(line: list[Cell], x: int, y: int, cells: list[Cell], strokes: list[
 
 
 def _shortest_output(strokes: list[_TextRun]) -> str:
-    """They in an order that costs little: a turn of true colours is four times a step to another place."""
+    """Write the runs in a short order: a true-colour change costs four cursor moves."""
     if len(strokes) > _FEW or not all(stroke.plain for stroke in strokes):
-        return _drawn(strokes)  # terminals do not agree what of two neighbours a wide sign covers
+        return _drawn(strokes)  # terminals differ on which neighbour a wide character covers
     begins = strokes if len(strokes) <= _FEWEST else strokes[:1]
     return min((_drawn(_nearest_first(strokes, begin)) for begin in begins), key=len, default="")
 
@@ -150,7 +150,7 @@ def _nearest_first(strokes: list[_TextRun], begin: _TextRun) -> Iterator[_TextRu
 
 
 class _Pen:
-    """The terminal's cursor and colours while a frame is written; both are as after a reset when it begins and ends."""
+    """The terminal's cursor and colours while a frame is written; reset at its start and end."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
@@ -161,7 +161,7 @@ class _Pen:
         gap = len(stroke.before)
         there = gap and (self._x, self._y) == (stroke.x - gap, stroke.y)
         if there and all(_fits(each, self._on) and _has_fixed_width(each[0]) for each in stroke.before):
-            # Cells that did not change are sent again rather than passed over where that costs no more.
+            # Resending unchanged cells is no longer than moving the cursor.
             self._out.append("".join(each[0] for each in stroke.before))
             self._x = stroke.x
         if (self._x, self._y) != (stroke.x, stroke.y):
@@ -174,7 +174,7 @@ class _Pen:
         self._x, self._y = (stroke.end, stroke.y) if stroke.plain else (-1, -1)
 
     def cost(self, stroke: _TextRun) -> int:
-        """Bytes for the way to a stroke."""
+        """Return the bytes needed to reach a run: cursor move and colour change."""
         here = (self._x, self._y) == (stroke.x, stroke.y)
         return (0 if here else len(self._move(stroke))) + len(transition(self._on, self._look(stroke)))
 
@@ -193,12 +193,12 @@ class _Pen:
 
 
 def _fits(cell: Cell, on: str) -> bool:
-    """Whether the cell can be written with the pen as it is; a blank needs no ink of its own."""
+    """Return True if the cell can be written with the current colours; a blank needs no foreground."""
     return cell[1] == on or (cell[0] == " " and cell[1] == without_ink(on))
 
 
 def _has_fixed_width(sign: str) -> bool:
-    """Whether every terminal gives the sign the same width."""
+    """Return True if every terminal gives the character the same width."""
     return len(sign) == 1 and sign < "\U0001f000"
 
 
@@ -214,7 +214,7 @@ def _cells(strip: Strip, colours: ColorSystem) -> list[Cell]:
 
 @lru_cache(maxsize=4_096)
 def _split_cells(text: str, codes: str) -> tuple[Cell, ...]:
-    """The text cell by cell. A blank has no ink, so that ink alone makes none anew."""
+    """Split text into cells. Blanks get no foreground, so a change of foreground alone does not resend them."""
     blank = (" ", without_ink(codes))
     if text.isascii():
         return tuple(blank if sign == " " else (sign, codes) for sign in text)
@@ -242,14 +242,14 @@ def _pieces(update: LayoutUpdate | ChopsUpdate) -> Iterator[tuple[int, int, Stri
 
 
 class DiffApp(App[None]):
-    """A program whose frames are thin. Whatever else writes to the terminal has to call `draw_anew`."""
+    """Application that sends only changed cells. Code that writes to the terminal itself must call `redraw_all`."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._on_terminal = TerminalCells()
 
     def get_driver_class(self) -> type[Driver]:
-        """Textual's choice; where that is the usual one, one that survives whatever is typed or pasted."""
+        """Return Textual's driver, with LinuxDriver replaced by TolerantDriver."""
         usual = super().get_driver_class()
         return TolerantDriver if usual is LinuxDriver else usual
 
@@ -257,7 +257,7 @@ class DiffApp(App[None]):
         self._on_terminal.forget()
 
     def redraw_all(self) -> None:
-        """Everything, whatever the terminal shows."""
+        """Redraw the whole screen."""
         self._on_terminal.forget()
         self.screen.refresh(layout=True)
 
@@ -272,13 +272,13 @@ class DiffApp(App[None]):
         colours = self.console._color_system or ColorSystem.TRUECOLOR
         try:
             text = self._on_terminal.update(_pieces(renderable), colours)
-        except Exception as error:  # noqa: BLE001  # as Textual does: what a widget drew wrong is told, not lost
+        except Exception as error:  # noqa: BLE001  # as in Textual, an error of a widget is reported
             self._handle_exception(error)
             text = ""
         x, y = self.screen.outer_size.clamp_offset(self.cursor_position)
         if text or (x, y) != self._previous_cursor_position:
             if x or y or (x, y) != self._previous_cursor_position:
-                # Where nobody writes the cursor is hidden, and may be anywhere.
+                # Without a text field the cursor is hidden and needs no position.
                 text += f"\x1b[{y + 1};{x + 1}H" if x or y else "\x1b[H"
             self._previous_cursor_position = self.screen.outer_size.clamp_offset(self.cursor_position)
             large = self._sync_available and len(text) > _LARGE

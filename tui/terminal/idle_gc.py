@@ -1,8 +1,8 @@
-"""When Python's collector looks for garbage: while nobody presses a key, and only at what is new.
+"""Run full garbage collections while no key is pressed.
 
-With 10,000 examples a full sweep takes 30 ms of the processor, up to 120 by the clock on a busy machine: more than
-a frame, at a moment nobody chose. So what the start has made is left alone for good, full sweeps wait for a pause, and
-only somebody who never pauses gets one in between.
+With 10,000 examples a full collection takes 30 ms of CPU time, up to 120 ms on a busy machine: more than a frame. So
+objects made at start are frozen, and full collections wait for a pause in typing, or happen after 400 generation-1
+collections without one.
 """
 
 import gc
@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 _EVERY_S = 5.0
 _PAUSE_S = 1.0
-"""Without a key for so long, nobody is in the middle of something."""
-_WORTH_IT = 8
-"""Collections of the middle generation since the last full one."""
-_LATEST = 400
-"""As many of them bring a full one by themselves: Python's own number is 10."""
+"""Seconds without a key that count as a pause."""
+_MIN_COLLECTIONS = 8
+"""Generation-1 collections since the last full one that make another worthwhile."""
+_MAX_COLLECTIONS = 400
+"""Generation-1 collections after which Python runs a full one itself; its default is 10."""
 
 
 class IdleCollector:
-    """Ask `touched` at every key, `sweep` now and then."""
+    """Delays full collections; call `touched` at every key."""
 
     def __init__(
         self, every: Callable[[float, Callable[[], None]], object], *, clock: Callable[[], float] = time.monotonic
@@ -28,12 +28,12 @@ class IdleCollector:
         self._touched_at = clock()
         gc.freeze()
         young, middle, _ = gc.get_threshold()
-        gc.set_threshold(young, middle, _LATEST)
+        gc.set_threshold(young, middle, _MAX_COLLECTIONS)
         every(_EVERY_S, self.sweep)
 
     def touched(self) -> None:
         self._touched_at = self._clock()
 
     def sweep(self) -> None:
-        if gc.get_count()[2] >= _WORTH_IT and self._clock() - self._touched_at >= _PAUSE_S:
+        if gc.get_count()[2] >= _MIN_COLLECTIONS and self._clock() - self._touched_at >= _PAUSE_S:
             gc.collect()

@@ -1,9 +1,8 @@
-"""Reads the terminal so that nothing it sends can end the program.
+r"""Input driver that survives any bytes the terminal sends.
 
-Textual 8.2 ends with a traceback at a byte that is not UTF-8 (a paste of Latin-1 text, a terminal that sets the eighth
-bit for alt) and at an escape sequence with a number it cannot use (noise of a line, a binary file pasted, `\\x1b[:1u`).
-An escape sequence inside a paste it gives out as keys: coloured output pasted from a terminal that does not filter it
-(tmux) pressed r, x and q.
+Textual 8.2 crashes at bytes that are not UTF-8 (pasted Latin-1 text, a terminal that sets the eighth bit for alt) and
+at escape sequences with unusable numbers (line noise, a pasted binary file, `\x1b[:1u`). It also reports escape
+sequences inside a paste as keys: coloured output pasted through tmux, which does not filter it, pressed r, x and q.
 """
 
 import os
@@ -19,15 +18,15 @@ from textual.message import Message
 _PIECE = 4096
 _ESCAPE = "\x1b"
 _OPENS, _CLOSES = "\x1b[200~", "\x1b[201~"
-"""What a terminal sends around a paste."""
+"""Sequences that a terminal sends around a paste."""
 _SEQUENCE = 40
-"""Signs after which Textual holds nothing for a sequence any more (32)."""
+"""More characters than Textual collects for one escape sequence (32)."""
 _UNUSABLE = (ParseError, ValueError, OverflowError)
-"""What the parser raises over a sequence that makes no sense: int("2:"), chr() of a number that is no sign."""
+"""Errors that the parser raises for invalid sequences: int("2:"), chr() of an invalid code point."""
 
 
 class InputDecoder:
-    """Turns what a terminal sends into events; what makes no sense is left out, or becomes the sign for it (�)."""
+    """Decodes terminal input into events. Invalid sequences are dropped, invalid bytes become �."""
 
     def __init__(self, debug: bool = False) -> None:
         self._debug = debug
@@ -35,10 +34,10 @@ class InputDecoder:
         self._parser = XTermParser(debug)
         self._pasting = False
         self._last = ""
-        """The end of what was taken: what may begin a paste, or, inside one, what may begin its end."""
+        """Tail of the last input: a possible start of a paste or, inside one, of its end."""
 
     def take(self, sent: bytes, *, final: bool = False) -> list[Message]:
-        """The events of the next bytes, also those a wait has decided (a lone escape)."""
+        """Return the events of the next bytes, including those decided by a timeout (a lone escape)."""
         events: list[Message] = []
         text = self._decode(sent, final=final)
         while text:
@@ -47,13 +46,13 @@ class InputDecoder:
         return events
 
     def _type(self, text: str, events: list[Message]) -> str:
-        """Takes keys, up to where a paste begins; the rest."""
+        """Decode keys up to the start of a paste and return the rest."""
         known = self._last + text
         at = known.find(_OPENS)
         end = len(text) if at < 0 else at + len(_OPENS) - len(self._last)
         for n, piece in enumerate(text[:end].split(_ESCAPE)):
             whole = _ESCAPE + piece if n else piece
-            # Sign by sign while it may be a sequence, so that only the bad one is lost; then as fast as may be.
+            # One character at a time while it may be a sequence, so that only an invalid one is lost.
             for each in (*whole[:_SEQUENCE], whole[_SEQUENCE:]):
                 self._gather(self._parser.feed(each) if each else (), events)
         self._pasting = at >= 0
@@ -61,7 +60,7 @@ class InputDecoder:
         return text[end:]
 
     def _paste(self, text: str, events: list[Message]) -> str:
-        """Takes what is pasted, up to its end; the rest. An escape in it becomes a sign (␛): text, and no key."""
+        """Decode pasted text up to its end and return the rest. Escapes in it become the character ␛, not keys."""
         text = self._last + text
         inside, closed, rest = text.partition(_CLOSES)
         self._last = "" if closed else _paste_end_prefix(inside)
@@ -75,14 +74,14 @@ class InputDecoder:
         try:
             events.extend(found)
         except _UNUSABLE:
-            self._parser = XTermParser(self._debug)  # what was begun is given up; the next sign begins anew
+            self._parser = XTermParser(self._debug)  # drop the incomplete sequence and start again
 
 
 class TolerantDriver(LinuxDriver):
-    """Textual's driver for Linux and macOS, except for how it reads."""
+    """Textual's driver for Linux and macOS with the tolerant decoder."""
 
     def run_input_thread(self) -> None:
-        """Until the program ends; a thread of its own."""
+        """Read input until the program ends; runs in its own thread."""
         keys = InputDecoder(self._debug)
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
@@ -92,9 +91,9 @@ class TolerantDriver(LinuxDriver):
                 for event in keys.take(sent):
                     self.process_message(event)
                 if waiting and not sent:
-                    self.exit_event.wait(0.1)  # the terminal is gone: what ends the program is on its way
+                    self.exit_event.wait(0.1)  # the terminal is gone: SIGHUP will end the program
 
 
 def _paste_end_prefix(text: str) -> str:
-    """The end of a text that may be the beginning of a paste's close."""
+    """Return the end of the text that may be the start of the paste-end sequence."""
     return next((_CLOSES[:n] for n in range(len(_CLOSES) - 1, 0, -1) if text.endswith(_CLOSES[:n])), "")

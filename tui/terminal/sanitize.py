@@ -1,18 +1,18 @@
-"""Foreign text made harmless: prompts, tokens, names, errors and log lines pass here before they reach a terminal."""
+"""Sanitise foreign text (prompts, tokens, names, errors, log lines) before it reaches a terminal."""
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 _SUBSTITUTE_DELETE = 0x2421
 _SILENT = (
-    range(0x80, 0xA0),  # C1: one of them starts an escape sequence on its own
+    range(0x80, 0xA0),  # C1 controls: one of them starts an escape sequence
     (0xAD, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0),  # invisible, or marks of direction
     range(0x200B, 0x2010),  # zero-width, left-to-right and right-to-left marks
     range(0x2028, 0x202F),  # line and paragraph separators, embeddings and overrides
     range(0x2060, 0x2070),  # word joiner, invisible operators, isolates
     range(0xFFF9, 0xFFFC),  # interlinear annotations
-    range(0xD800, 0xE000),  # halves of surrogate pairs: no terminal can be sent one
-    (0x034F,),  # joins graphemes, and is not seen
+    range(0xD800, 0xE000),  # surrogates: cannot be encoded as UTF-8
+    (0x034F,),  # joins graphemes, invisible
     (*range(0x13430, 0x13440), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B)),  # formats of rare scripts
-    range(0xE0000, 0xE1000),  # tags and variants: text that nobody sees
+    range(0xE0000, 0xE1000),  # tags and variants: invisible text
 )
 
 
@@ -31,11 +31,10 @@ _LINES_TABLE = {code: shown for code, shown in _TABLE.items() if code != 0x0A}
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """The text with every control, direction and invisible character replaced by a visible one.
+    """Replace every control, direction and invisible character by a visible one.
 
-    Without `lines` the result is one line: a line break shows as a sign of its own. With `lines` breaks stay and tabs
-    become spaces. What this does not do is disarm markup: hand the result to Content(...) or Text(...), or pass
-    markup=False.
+    Without `lines` the result is one line, with a symbol for each line break. With `lines`, breaks stay and tabs become
+    spaces. Markup is not escaped: pass the result to Content(...) or Text(...), or pass markup=False.
     """
     if lines:
         return text.replace("\r\n", "\n").expandtabs(4).translate(_LINES_TABLE)
@@ -43,7 +42,7 @@ def clean(text: str, *, lines: bool = False) -> str:
 
 
 def escaped(text: str, *, lines: bool = False) -> str:
-    """The text with each such character written as JSON writes it: \\u202e. With `lines`, breaks stay."""
+    r"""Escape each such character as in JSON: \u202e. With `lines`, breaks stay."""
     if lines:
         return "\n".join(part.translate(_ESCAPED_TABLE) for part in text.split("\n"))
     return text.translate(_ESCAPED_TABLE)

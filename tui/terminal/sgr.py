@@ -1,21 +1,21 @@
-"""Colours and attributes as SGR codes: what a blank shows of them, and the shortest way from one look to another."""
+"""SGR codes: their visible part on a blank, and the shortest change from one style to another."""
 
 from functools import lru_cache
 
 _LINES = frozenset({"4", "7", "9", "21", "53"})
-"""Underlined, reversed, struck, twice underlined, overlined: a blank shows them, and their colour."""
+"""Underline, reverse, strike, double underline, overline: visible on a blank, with their colour."""
 
 
 @lru_cache(maxsize=4_096)
 def without_ink(codes: str) -> str:
-    """What is seen of them on a blank."""
+    """Return the codes that are visible on a blank."""
     attributes, _ink, ground = _parts(codes)
     return codes if attributes & _LINES else ground
 
 
 @lru_cache(maxsize=4_096)
 def on_ground(codes: str, blank: str) -> str:
-    """The look nearest to `codes` that shows a blank as it should be; ink that it does not show stays."""
+    """Return the style nearest to `codes` that draws a blank like `blank`; an invisible foreground stays."""
     attributes, ink, _ = _parts(codes)
     wanted, _, ground = _parts(blank)
     if wanted & _LINES or attributes & _LINES:
@@ -25,7 +25,7 @@ def on_ground(codes: str, blank: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def _parts(codes: str) -> tuple[frozenset[str], str, str]:
-    """Attributes, ink and ground of SGR codes as Rich writes them."""
+    """Split SGR codes, as Rich writes them, into attributes, foreground and background."""
     attributes, ink, ground = set(), "", ""
     rest = iter(codes.split(";") if codes else ())
     for code in rest:
@@ -48,7 +48,7 @@ _ENDS = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "6": "25", "7": 
 
 @lru_cache(maxsize=4_096)
 def transition(before: str, after: str) -> str:
-    """The shortest sequence from one look to another."""
+    """Return the shortest escape sequence from one style to another."""
     had, had_ink, had_ground = _parts(before)
     has, ink, ground = _parts(after)
     anew = f"\x1b[;{after}m" if after else "\x1b[m"

@@ -1,6 +1,6 @@
-"""The colour maps a person can choose: each one for magnitudes, with two ends for signed differences that go with it.
+"""Colour maps for magnitudes, each with two end colours for signed differences.
 
-All grow evenly in lightness, which every kind of colour vision sees alike, and so does paper; tests hold them to it.
+All increase evenly in lightness, which every kind of colour vision and greyscale print preserves; tests check it.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ Rgb = tuple[int, int, int]
 
 
 class ColourMap(msgspec.Struct, frozen=True, kw_only=True):
-    """Points from quiet to loud, evenly spaced; the two signs of a difference, on a dark ground and on a light one."""
+    """Evenly spaced colours from low to high, and the colours of both signs of a difference."""
 
     id: str
-    """What a setting calls it."""
+    """Its name in config.toml."""
     title: str
     points: tuple[Rgb, ...]
     start: float
-    """Where the map begins on a dark ground: what comes before lies too close to it to be told from silence."""
+    """Start of the map on a dark background: earlier colours are too close to the background."""
     more: tuple[Rgb, Rgb]
-    """Of more in A: on dark, on light."""
+    """Colours for more in A: on a dark and on a light background."""
     less: tuple[Rgb, Rgb]
-    """Of more in B."""
+    """Colours for more in B."""
 
 
 _BLUE: tuple[Rgb, Rgb] = ((0x6E, 0xC1, 0xFF), (0x0B, 0x5C, 0xA8))
@@ -51,7 +51,7 @@ VIRIDIS = ColourMap(
 )
 CIVIDIS = ColourMap(
     id="cividis",
-    title="cividis: blue, grey, yellow; the same to red-green blind eyes",
+    title="cividis: blue, grey, yellow; safe for red-green colour blindness",
     points=(
         (0x00, 0x20, 0x51),
         (0x11, 0x36, 0x6C),
@@ -98,24 +98,24 @@ DEFAULT_MAP = VIRIDIS.id
 
 
 def find_map(name: str) -> ColourMap:
-    """The map of that id; an unknown one, as of a later version's settings, is the default."""
+    """Return the map with that id; the default if unknown, as in settings of a later version."""
     return next((each for each in MAPS if each.id == name), VIRIDIS)
 
 
 def chosen_map(program: object) -> str:
-    """The id of the map this program's person chose."""
+    """Return the id of the map that the application uses."""
     found: str = getattr(program, "colour_map", DEFAULT_MAP)
     return found
 
 
 def mix(one: Rgb, other: Rgb, share: float) -> Rgb:
-    """The colour `share` of the way from one to the other."""
+    """Interpolate between two colours; `share` 0 is the first."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def interpolate(points: Sequence[Rgb], share: float) -> Rgb:
-    """The colour that far along the points, from 0 to 1."""
+    """Interpolate along the points; `share` is from 0 to 1."""
     where = min(max(share, 0.0), 1.0) * (len(points) - 1)
     low = min(int(where), len(points) - 2)
     return mix(points[low], points[low + 1], where - low)

@@ -1,5 +1,6 @@
-"""Colours for signed differences: one for more in A, one for more in B (blue and orange unless another map is chosen),
-the ground where they are equal. Every kind of colour vision tells the two apart, and both grow equally in lightness.
+"""Colours for signed differences: blue for more in A, orange for more in B (by default), the background for equal.
+
+All kinds of colour vision distinguish the two, and both increase equally in lightness.
 """
 
 from tui.themes.colour_maps import DEFAULT_MAP, Rgb, find_map, mix
@@ -8,11 +9,11 @@ from tui.themes.themes import LEVELS
 _QUIET_DARK: Rgb = (0x1C, 0x22, 0x29)
 _QUIET_LIGHT: Rgb = (0xEC, 0xEF, 0xF3)
 _LEAST = 0.18
-"""How far from the ground the smallest difference stands, so that it can be told from none."""
+"""Distance of the smallest difference from the background, so that it is visible."""
 
 
 def diverging_colours(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
-    """2 x LEVELS colours: more in A from level 0 (none) on, then more in B. Faded: half-way to the ground."""
+    """Return 2 x LEVELS colours: more in A from level 0 (none) up, then more in B. Faded: mixed with the background."""
     quiet = _QUIET_DARK if dark else _QUIET_LIGHT
     found: list[Rgb] = []
     chosen = find_map(name)
@@ -26,7 +27,7 @@ def diverging_colours(*, dark: bool, faded: bool = False, name: str = DEFAULT_MA
 
 
 def signed_level(difference: float | None, largest: float) -> int:
-    """The step in `shades`; -1 where there is no difference to speak of because a side has no value."""
+    """Return the level in `diverging_colours`; -1 if a side has no value."""
     if difference is None:
         return -1
     if not difference or not largest:

@@ -1,4 +1,4 @@
-"""Looks: a dark and a light theme, one for sixteen colours, and heat maps that colour-blind people can read."""
+"""Themes (dark, light, contrast, 16 colours) and heat map colours that colour-blind people can read."""
 
 from functools import lru_cache
 from typing import Literal
@@ -8,7 +8,7 @@ from textual.theme import Theme
 from tui.themes.colour_maps import DEFAULT_MAP, Rgb, find_map, interpolate, mix
 
 Depth = Literal["full", "256", "16", "none"]
-"""How many colours the terminal shows; with 16 or none, shades of signs carry the values."""
+"""Colour depth of the terminal; with 16 or none, shade characters show the values."""
 
 LEVELS = 64
 
@@ -40,7 +40,7 @@ _DUSK_INKS = {
     "ink-chosen": "#3b3128",
     "ink-ground": "#1a1714",
 }
-"""Warmer and softer than night: for evenings, and for eyes that blue tires."""
+"""Warmer and softer than night, with less blue."""
 _LIGHT_INKS = {
     "ink": "#2b323b",
     "ink-strong": "#0d1116",
@@ -69,7 +69,7 @@ _CONTRAST_INKS = {
     "ink-chosen": "#00395c",
     "ink-ground": "#000000",
 }
-"""Every ink reads on its ground with a contrast of at least 7 (WCAG AAA)."""
+"""Every colour has a contrast of at least 7 to its background (WCAG AAA)."""
 _ANSI_INKS = {
     "ink": "ansi_default",
     "ink-strong": "ansi_default",
@@ -98,7 +98,7 @@ _ANSI_EXTRAS = {
     "screen-selection-background": "ansi_bright_blue",
     "screen-selection-foreground": "ansi_black",
 }
-"""What Textual's own widgets want of a theme in the terminal's colours."""
+"""Variables that Textual's own widgets need in an ANSI theme."""
 
 
 def _theme(name: str, inks: dict[str, str], *, dark: bool, ansi: bool = False) -> Theme:
@@ -141,9 +141,9 @@ CONTRAST = _theme("contrast", _CONTRAST_INKS, dark=True)
 SIXTEEN = _theme("sixteen", _ANSI_INKS, dark=True, ansi=True)
 THEMES = (NIGHT, DUSK, DAY, CONTRAST, SIXTEEN)
 CHOICES = THEMES
-"""Those a person goes through; sixteen is all there is where a terminal shows no more, in its owner's colours."""
+"""Themes that the theme key cycles through; 16-colour terminals only use `sixteen`, in their own colours."""
 DEFAULT_INKS = _DARK_INKS
-"""What a theme of somebody else's falls back to."""
+"""Defaults for themes that do not define our variables."""
 
 _QUIET_DARK = (0x1C, 0x22, 0x29)
 _QUIET_LIGHT = (0xEC, 0xEF, 0xF3)
@@ -151,9 +151,10 @@ _QUIET_LIGHT = (0xEC, 0xEF, 0xF3)
 
 @lru_cache(maxsize=32)
 def heat_colours(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
-    """One colour a level; level 0 is the quiet ground, so that what is silent looks silent.
+    """Return one colour per level; level 0 is the background.
 
-    On a light ground the map runs backwards: loud is dark. Faded: half-way to the ground, for scores that will change.
+    On a light background the map is reversed: high values are dark. Faded: half-way to the background, for provisional
+    scores.
     """
     quiet = _QUIET_DARK if dark else _QUIET_LIGHT
     chosen = find_map(name)
@@ -163,20 +164,20 @@ def heat_colours(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) ->
         if dark:
             colours.append(interpolate(chosen.points, loud))
         else:
-            # Yellow on white shouts; towards silence the light map fades into the ground instead.
+            # Yellow on white is too bright: low values of the light map fade into the background instead.
             fading = 0.75 * (1 - level / (LEVELS - 1)) ** 1.5
             colours.append(mix(interpolate(chosen.points, 1 - loud), quiet, fading))
     return tuple(mix(colour, quiet, 0.55) if faded else colour for colour in colours)
 
 
 def needs_dark_text(ground: Rgb) -> bool:
-    """Whether black text is easier to read on this ground than white (relative luminance, WCAG)."""
+    """Return True if black text is easier to read on this background than white (WCAG relative luminance)."""
     red, green, blue = (float((part / 255) ** 2.2) for part in ground)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.19
 
 
 def colour_depth(color_system: str | None, *, no_color: bool) -> Depth:
-    """What the terminal shows, from what Textual found out about it."""
+    """Return the colour depth from Textual's colour system."""
     if no_color or color_system is None:
         return "none"
     if color_system == "truecolor":

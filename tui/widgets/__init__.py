@@ -1,4 +1,4 @@
-"""Widgets, one per file, looks beside it.
+"""Widgets, one per file.
 
 May import: actions, editor, output, replay, settings, state, terminal, themes.
 """

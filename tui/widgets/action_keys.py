@@ -1,4 +1,4 @@
-"""Keys from the tables of actions: a screen or a widget answers to those its person chose."""
+"""Key bindings made from action tables, with the user's keys."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -16,21 +16,21 @@ else:
 
 
 class ActionKeys(MessageErrorBoundary, Base):
-    """Mixed into screens and widgets that have a table of actions; BINDINGS holds the same under its first keys."""
+    """Mixin of screens and widgets with a table of actions; their BINDINGS hold the default keys."""
 
     actions: ClassVar[Sequence[Action]] = ()
 
     @property
     def bound_actions(self) -> Sequence[Action]:
-        """What can be done here, under the keys the person chose."""
+        """The actions of this node, with the user's keys."""
         return with_own_keys(self.app, self.actions)
 
     def _on_mount(self, _event: events.Mount) -> None:
-        # Textual calls this of every class; as on_mount it would forbid its heirs one of their own kind.
+        # Textual calls this handler of every class, so subclasses can still define on_mount.
         self.apply_keys()
 
     def apply_keys(self) -> None:
-        """Answers to the keys of `at_hand` from now on, and to what Textual binds without our ids."""
+        """Bind the keys of `bound_actions`, and keep Textual's own bindings, which have no id."""
         merged = type(self)._merged_bindings
         found = BindingsMap() if merged is None else merged.copy()
         for key, bindings in list(found.key_to_bindings.items()):
@@ -41,9 +41,9 @@ class ActionKeys(MessageErrorBoundary, Base):
 
 
 def default_key(program: object, actions: Sequence[Action], key: str) -> str:
-    """The first key the pressed one's action has in the table; itself where it is nobody's, "" where it was given away.
+    """Translate a pressed key to the default key of its action; "" if the user gave the key to nothing.
 
-    For widgets that deal with keys themselves.
+    A key of no action is returned unchanged. For widgets that handle keys themselves.
     """
     for usual, own in zip(actions, with_own_keys(program, actions), strict=True):
         if key in own.keys:
@@ -52,7 +52,7 @@ def default_key(program: object, actions: Sequence[Action], key: str) -> str:
 
 
 def make_bindings(actions: Sequence[Action]) -> list[BindingType]:
-    """A table of actions as Textual wants it."""
+    """Return Textual bindings for a table of actions."""
     return [
         Binding(",".join(action.keys), action.call, action.title, id=action.full_id, tooltip=action.tooltip, show=False)
         for action in actions

@@ -1,14 +1,14 @@
-"""Straight lines on a grid of text cells: every cell has two by four dots."""
+"""Straight lines drawn with braille characters: every cell has two by four dots."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-"""By column and row of the dot, as Unicode numbers them."""
+"""Unicode bits by column and row of the dot."""
 
 
 class BrailleCanvas:
-    """Cells of dots. A cell has the ink of the last line drawn through it: draw what matters last."""
+    """A grid of braille cells. A cell has the ink of the last line through it: draw the important lines last."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -16,12 +16,14 @@ class BrailleCanvas:
         self._inks: dict[tuple[int, int], str] = {}
 
     def line(self, start: tuple[int, int], end: tuple[int, int], ink: str) -> None:
-        """From the middle of one cell (column, line) to the middle of another."""
+        """Draw from the middle of one cell (column, line) to the middle of another."""
         self.stroke((start[0] * 2, start[1] * 4 + 2), (end[0] * 2, end[1] * 4 + 2), ink)
 
     def route(self, points: Sequence[tuple[int, int]], ink: str) -> None:
-        """A line from cell to cell, each in a lower line than the one before: it leaves and reaches each straight down,
-        and slants only in the lines between, where no labels are."""
+        """Draw from cell to cell, each in a lower line than the previous one.
+
+        The line leaves and enters each cell vertically and slants only between them, where no labels are.
+        """
         for (x0, y0), (x1, y1) in pairwise(points):
             out, into = (x0 * 2, y0 * 4 + 3), (x1 * 2, y1 * 4)
             self.stroke((x0 * 2, y0 * 4 + 2), out, ink)
@@ -29,7 +31,7 @@ class BrailleCanvas:
             self.stroke(into, (x1 * 2, y1 * 4 + 2), ink)
 
     def stroke(self, start: tuple[int, int], end: tuple[int, int], ink: str) -> None:
-        """From one dot (column, row) to another."""
+        """Draw from one dot (column, row) to another."""
         (x0, y0), (x1, y1) = start, end
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)
         for step in range(steps + 1):
@@ -41,6 +43,6 @@ class BrailleCanvas:
                 self._inks[cell] = ink
 
     def cell(self, x: int, y: int) -> tuple[str, str]:
-        """The sign of a cell and its ink; a blank where no line runs."""
+        """Return the character and ink of a cell; a blank where no line runs."""
         dots = self._dots.get((x, y))
         return (" ", "faint") if dots is None else (chr(0x2800 + dots), self._inks[(x, y)])

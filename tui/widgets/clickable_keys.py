@@ -1,4 +1,4 @@
-"""A line of keys that answers the mouse: a click does it, a rest tells what it would do."""
+"""A line of keys with mouse support: a click runs the action, hovering shows its tooltip."""
 
 from textual import events
 from textual.content import Content
@@ -11,7 +11,7 @@ from tui.widgets.line_widget import LineWidget
 
 
 class ClickableKeys(LineWidget):
-    """Whoever draws the line says in `spots` where each action ends."""
+    """Base of key lines. Subclasses fill `spots` with the end column of each action."""
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(state, id=id)
@@ -30,15 +30,15 @@ class ClickableKeys(LineWidget):
         return action_tip(action, self.reason(action)) if action is not None else None
 
     def reason(self, action: Action) -> str:
-        """Why it cannot be done now; empty where it can."""
+        """Return why the action is disabled; empty if it is enabled."""
         why: str = getattr(self.screen, "disabled_reason", lambda _: "")(action)
         return why
 
 
 def action_tip(action: Action, reason: str = "") -> Content:
-    """Title, keys and meaning of an action, for the place where the mouse rests."""
+    """Return the tooltip of an action: title, keys, meaning, and why it is disabled."""
     keys = " ".join(format_keys(action.keys))
     parts = [Content.assemble((action.title, "bold"), f"  {keys}"), Content(action.tooltip)]
     if reason:
-        parts.append(Content(f"Not now: {clean(reason)}"))
+        parts.append(Content(f"Disabled: {clean(reason)}"))
     return Content("\n").join(parts)

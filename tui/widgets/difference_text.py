@@ -1,4 +1,4 @@
-"""The words around a grid while something is subtracted: what, by how much, and what both sides agree on."""
+"""Texts around the grid while a difference is shown: the sides, the values, and how well the sides agree."""
 
 from collections.abc import Callable
 
@@ -19,29 +19,29 @@ _NAME_WIDTH = 22
 
 
 def format_title(against: GridDifference) -> str:
-    """Behind the pane's title."""
-    return f" less {clean(against.side.title)}"
+    """Format what is subtracted, for the end of the pane's title."""
+    return f" minus {clean(against.side.title)}"
 
 
 def add_meaning(
     first: StyledLine, second: StyledLine, against: GridDifference, measure: Measure, width: int, key: KeyLabel
 ) -> None:
-    """What the colours mean: which sign is which, and what is subtracted."""
+    """Add what is subtracted and what each sign means."""
     what = "in the circuit or not" if against.member else measure.title
-    first.add(fit(f"{what}: this run less {clean(against.side.title)}", width - 2), "strong")
+    first.add(fit(f"{what}: this run minus {clean(against.side.title)}", width - 2), "strong")
     if against.member:
         words = "+ only here, - only there"
     elif measure.high_speaks:
-        words = "+ more here, - more there"
+        words = "+ higher here, - higher there"
     else:
-        words = "+ more here, - more there (low values speak for a head)"
+        words = "+ higher here, - higher there (low values are evidence)"
     if not against.side.final:
-        words += "; what is subtracted is partial"
+        words += "; the subtracted run is partial"
     second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
 
 
 def add_cursor_values(line: StyledLine, against: GridDifference, view: GridView, head: HeadId) -> None:
-    """The values of one head on both sides."""
+    """Add the values of the head at the cursor on both sides."""
     here, there = against.here.get(head), against.there.get(head)
     name = "in the circuit" if against.member else view.measure.title
     line.add(f" {head} ", "strong").add(f"{name} ", "dim").add(format_number(here), "text").add(" - ", "dim")
@@ -53,7 +53,7 @@ def add_cursor_values(line: StyledLine, against: GridDifference, view: GridView,
 
 
 def add_scale(line: StyledLine, against: GridDifference, colours: CellPalette, width: int) -> None:
-    """From more there, over no difference, to more here."""
+    """Add the colour scale, from higher there to higher here."""
     largest = against.grid.largest
     room = max(min(24, width - 44), 8) // 2
     line.add(f" -{format_number(largest, 4)} ", "dim")
@@ -79,7 +79,7 @@ def _swatch(line: StyledLine, colours: CellPalette, level: int) -> None:
 
 
 def add_agreement(line: StyledLine, second: StyledLine, against: GridDifference, width: int) -> None:
-    """What the circuits share, and how far the rankings agree."""
+    """Add how many heads the circuits share and how well the rankings agree."""
     grid = against.grid
     line.add(f"  {len(grid.both)} in both, {len(grid.only_a)} only here, {len(grid.only_b)} only there", "text")
     words = [("Jaccard", grid.jaccard)]
@@ -95,16 +95,16 @@ def add_agreement(line: StyledLine, second: StyledLine, against: GridDifference,
 def make_page_rows(
     make: Callable[[], StyledLine], against: GridDifference, node: HeadScores, shown: Measure, width: int
 ) -> list[StyledLine]:
-    """The head on both sides: every measure here, there, and the difference."""
+    """Make the rows of the head page: every measure on both sides and the difference."""
     side = against.side
     if side.heads is not None:
         inside = "in" if node.id in against.circuit else "not in"
         return [make().add(fit(f" {inside} {clean(side.title)}", width - 1), "second")]
-    lines = [make().add(fit(f" less {clean(side.title)}", width - 1), "second")]
+    lines = [make().add(fit(f" minus {clean(side.title)}", width - 1), "second")]
     other = next((each for each in side.nodes if each.id == node.id), None)
     if other is None:
         return lines
-    header = make().add(" " * _NAME_WIDTH).add("  here   there  differs", "faint")
+    header = make().add(" " * _NAME_WIDTH).add("  here   there     diff", "faint")
     lines.append(header)
     for measure in MEASURES:
         here, there = value_of(node, measure), value_of(other, measure)
@@ -124,7 +124,7 @@ def make_page_rows(
 
 
 def format_signed(difference: float | None, places: int | None = None) -> str:
-    """A difference with its sign; 0 for none."""
+    """Format a difference with its sign; 0 for none."""
     if difference is None:
         return "–"
     if not difference:

@@ -1,4 +1,4 @@
-"""A pane that fails is a panel that says so; the other panes, the session and the run live on."""
+"""Error boundaries: a pane that fails shows a message; other panes, the session and the run continue."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -22,9 +22,9 @@ else:
 
 
 class MessageErrorBoundary(Pump):
-    """Of what a message makes it do, an error is told and logged; the next message is dealt with as ever.
+    """Mixin that logs and shows errors of message handlers and handles the next message as usual.
 
-    Textual would end the program. Where the program does not forgive, as in tests, that is so here too.
+    Textual would end the program. So does this if the application does not survive errors, as in tests.
     """
 
     async def _dispatch_message(self, message: Message) -> None:
@@ -33,31 +33,31 @@ class MessageErrorBoundary(Pump):
         except Exception as error:
             if not survives_errors(self):
                 raise
-            self.broke(error)
+            self.handle_error(error)
 
-    def broke(self, error: Exception) -> None:
-        """What is done about an error of this part."""
+    def handle_error(self, error: Exception) -> None:
+        """Report an error of this node."""
         report_error(self, error, type(self).__name__)
 
 
 class ErrorBoundary(MessageErrorBoundary, Pane):
-    """Mixed into panes: one that fails while it draws or answers shows a panel until it is opened again."""
+    """Mixin of panes: a pane that fails while drawing or handling a message shows an error until it is reopened."""
 
     failed: str = ""
-    """What went wrong, in words; empty while all is well."""
+    """The error message; empty while the pane works."""
     _ground: Style | None = None
     _hidden: tuple[Widget, ...] = ()
-    _SHIELDED: ClassVar[dict[str, Callable[[], Any]]] = {
+    _FALLBACKS: ClassVar[dict[str, Callable[[], Any]]] = {
         "paint": lambda: None,
         "paint_cursor": lambda: None,
         "move_cursor": lambda: None,
         "lines": list,
         "count": lambda: 0,
     }
-    """Methods that draw, and what they come to where they fail."""
+    """Methods that draw, and what they return if they fail."""
 
     def __init_subclass__(cls, **more: Any) -> None:
-        for name, otherwise in cls._SHIELDED.items():
+        for name, otherwise in cls._FALLBACKS.items():
             method = cls.__dict__.get(name)
             if method is not None:
                 setattr(cls, name, _catch_errors(method, otherwise))
@@ -65,7 +65,7 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
 
     @property
     def ground(self: Any) -> Style:
-        """The widget's own style, on which its lines are drawn. Walking up to the screen once a frame will do."""
+        """Background style of the widget, looked up once per frame."""
         made: Style = self._ground or self.rich_style
         self._ground = made
         return made
@@ -79,10 +79,10 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
             except Exception as error:
                 if not survives_errors(self):
                     raise
-                self.broke(error)
+                self.handle_error(error)
         return self._panel(crop)
 
-    def broke(self: Any, error: Exception) -> None:
+    def handle_error(self: Any, error: Exception) -> None:
         if not self.failed:
             self.failed = report_error(self, error, f"the pane {self.id or type(self).__name__}", aloud=False)
             self._hidden = tuple(child for child in self.children if child.display)
@@ -91,7 +91,7 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
             self.refresh(layout=bool(self._hidden))
 
     def reopen(self: Any) -> None:
-        """Draws again as if nothing had been."""
+        """Clear the error and draw again."""
         self.failed = ""
         for child in self._hidden:
             child.display = True
@@ -104,7 +104,7 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
         from tui.widgets.styled_line import wrap
 
         key = next((each.key for each in getattr(self.screen, "bound_actions", ()) if each.id == "reopen"), "ctrl+l")
-        words = f"✗ {self.failed}\n{key} opens this pane again. The others, the session and a run go on."
+        words = f"✗ {self.failed}\n{key} reopens this pane. The others, the session and a run continue."
         width = self.size.width + self.gutter.width
         lines = [f" {line}" for line in wrap(words, max(width - 2, 1), max(self.size.height, 1))]
         style = self.rich_style
@@ -117,20 +117,20 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
 
 
 def survives_errors(node: Any) -> bool:
-    """Whether the program goes on after an error of one of its parts."""
+    """Return True if the application continues after an error of one of its nodes."""
     return bool(getattr(node.app, "survives_errors", False))
 
 
 def report_error(node: Any, error: Exception, what: str, *, aloud: bool = True) -> str:
-    """Has the program log the trace, and say it where the part cannot; what went wrong, in words."""
+    """Let the application log the traceback and, if `aloud`, show a notice; return the message."""
     words: str = node.app.report_error(error, what, aloud=aloud)
     return clean(words)
 
 
 def _catch_errors(method: Callable[..., Any], otherwise: Callable[[], Any]) -> Callable[..., Any]:
     @wraps(method)
-    def shielded(self: Any, *given: Any, **named: Any) -> Any:
-        # The last word of the host may come when a screen is taken down already.
+    def caught(self: Any, *given: Any, **named: Any) -> Any:
+        # An event of the host may arrive while a screen is being closed.
         if self.failed or (method.__name__ == "paint" and not self.is_attached):
             return otherwise()
         try:
@@ -138,7 +138,7 @@ def _catch_errors(method: Callable[..., Any], otherwise: Callable[[], Any]) -> C
         except Exception as error:
             if not survives_errors(self):
                 raise
-            self.broke(error)
+            self.handle_error(error)
             return otherwise()
 
-    return shielded
+    return caught

@@ -1,4 +1,4 @@
-"""The examples: two lines each, the end of the prompt, what is expected, and what the model makes of it."""
+"""The examples, two lines each: the end of the prompt, the expected answer and the model's grade."""
 
 from rich.cells import cell_len
 from textual import events
@@ -22,9 +22,9 @@ from tui.widgets.tooltips import tip
 
 VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
 TEMPLATE = "{…}"
-"""In the place of a verdict: a line whose slots are still to be filled."""
+"""Shown instead of a verdict for a template whose slots are not filled yet."""
 _MOST_LINES = 8
-"""Of a prompt that is shown whole."""
+"""Maximum lines of a prompt that is shown in full."""
 
 
 ACTIONS = screen_actions(
@@ -35,15 +35,15 @@ ACTIONS = screen_actions(
     ("choose.page_down", "8", "pagedown", "Eight examples down", "Open an example further down", ""),
     ("choose.first", "-1000000", "home", "First example", "Open the first example", ""),
     ("choose.last", "1000000", "end", "Last example", "Open the last example", ""),
-    ("choose.same", "0", "enter", "Open or close", "Open the example at hand, or close it", ""),
+    ("choose.same", "0", "enter", "Open or close", "Open or close the selected example", ""),
     ("close", "", "escape", "Close the example", "Show the list alone", ""),
 )
 
 
 class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
-    """A list; the chosen example opens to its whole prompt and everything the model says about it.
+    """The examples of the shown run; the selected one shows its full prompt and grade.
 
-    They are those of the run that is shown. Where the session's were edited since, the first line says so.
+    If the session's examples were edited since that run, the first line says so.
     """
 
     actions = ACTIONS
@@ -55,13 +55,13 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         self._numbers: tuple[int, ...] = ()
         self._only: frozenset[int] = frozenset()
         self._open: list[Strip] = []
-        """The lines of the example that is shown whole."""
+        """Lines of the selected example."""
         self._banner = ""
         self._distinct: tuple[tuple[Example, ...], int] = ((), 0)
         self._source: tuple[object, ...] = ()
 
     def distinct(self) -> int:
-        """Return how many of the shown examples are no copies of others; counted when they change."""
+        """Return the number of distinct examples; counted again only when they change."""
         if self._distinct[0] is not self.state.examples:
             self._distinct = (self.state.examples, n_distinct(self.state.examples))
         return self._distinct[1]
@@ -82,7 +82,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         return self._lines_of(index, size.width)[line].strip()
 
     def at_line(self, y: int) -> tuple[int, int]:
-        """Which example stands in a line, and which line of it that is."""
+        """Return the example at a line of the list, and the line within it."""
         y -= self._above
         chosen = self.state.selected
         if not self._open or chosen is None or y < 2 * chosen:
@@ -103,7 +103,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         return int(bool(self._banner))
 
     def _prepare(self) -> None:
-        """What all lines need; made anew only when something of it has changed."""
+        """Prepare what all lines need, if any of it changed."""
         state = self.state
         codes = state.head_codes()
         source = (
@@ -162,8 +162,8 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         verdict = self._verdict(example, grade, width, code, alone)
         lines.append(verdict)
         if chosen and grade is not None:
-            told = bool(grade.reason) and f": {clean(grade.reason)}" in verdict.text
-            lines.extend(self._details(grade, width, told=told))
+            reason_shown = bool(grade.reason) and f": {clean(grade.reason)}" in verdict.text
+            lines.extend(self._details(grade, width, reason_shown=reason_shown))
         return lines
 
     def _verdict(self, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool) -> StyledLine:
@@ -187,23 +187,23 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
             line.to(width - len(right) - 1).add(right, "accent" if alone else "faint")
         return line
 
-    def _details(self, grade: Grade, width: int, *, told: bool) -> list[StyledLine]:
-        """What else the grade says, its reason where the line above had no room for it."""
-        texts = [clean(grade.reason)] if grade.reason and not told else []
+    def _details(self, grade: Grade, width: int, *, reason_shown: bool) -> list[StyledLine]:
+        """Make the lines with the rest of the grade, and its reason if the line above had no room for it."""
+        texts = [clean(grade.reason)] if grade.reason and not reason_shown else []
         if grade.rank is not None:
             says = f"rank {grade.rank}"
             if grade.says:
                 token = clean(grade.says).strip() or repr(grade.says)
                 says += f", the model says {token} p {format_number(grade.says_probability, 4)}"
             texts.append(says)
-        lengths = {True: ", as many as its pair", False: ", not as many as its pair", None: ""}[grade.equal_length]
+        lengths = {True: ", as in its pair", False: ", not as in its pair", None: ""}[grade.equal_length]
         texts.append(f"{grade.n_tokens} tokens{lengths}")
         return [self.line().add("   ").add(row, "dim") for text in texts for row in wrap(text, width - 4, 3)]
 
     # ---- choosing
 
     def action_choose(self, by: int) -> None:
-        """Opens the example `by` further on; 0 opens or closes the one at hand."""
+        """Select the example `by` lines further; 0 opens or closes the current one."""
         count = len(self.state.examples)
         if not count:
             return
@@ -226,7 +226,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         self.paint()
 
     def tip_at(self, place: Offset, /) -> Content | None:
-        """The whole prompt, and what the model makes of it."""
+        """Return the full prompt and its grade."""
         row = place.y + self.scroll_offset.y
         if not self.state.examples or row < self._above:
             return None
@@ -251,7 +251,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
 
 
 def format_answer(example: Example) -> str:
-    """The expected tokens as one cleaned text; a long set by its first and its size."""
+    """Format the expected tokens, sanitised; of a long set the first two and its size."""
     if not example.expected:
         return ""
     words = [clean(text).strip() or repr(text) for text in example.expected[:3]]
@@ -259,7 +259,7 @@ def format_answer(example: Example) -> str:
 
 
 def format_edited(state: WorkbenchState) -> str:
-    """Whether the session's examples are others than those of the run that is shown."""
+    """Format how the session's examples differ from the shown run's; empty if they are the same."""
     now, run = state.session.examples.current, state.shown
     if not now or run is None or not run.picture.examples:
         return ""
@@ -268,23 +268,23 @@ def format_edited(state: WorkbenchState) -> str:
         return ""
     positive = sum(each.positive for each in use)
     shows, runs = state.key("write"), state.key("run")
-    return f"Edited since: {positive} + {len(use) - positive} now. {shows} shows them, {runs} runs them."
+    return f"Edited since: now {positive} + {len(use) - positive}. {shows} shows, {runs} runs them."
 
 
 def format_waiting(state: WorkbenchState) -> str:
-    """Why there are no examples yet."""
+    """Format why there are no examples yet."""
     run = state.shown
     if state.link == "connecting":
-        return "Looking for the host …"
+        return "Connecting to the host …"
     if run is not None and run.active:
-        return "They are made when the model is there …"
+        return "Made as soon as the model is loaded …"
     if state.task is not None:
-        return f"None yet. {state.key('run')} makes them and runs."
-    return f"None yet. {state.key('write')} writes them."
+        return f"None yet. {state.key('run')} makes and runs them."
+    return f"None yet. {state.key('write')} writes some."
 
 
 def positive_only_codes(codes: tuple[int, ...], examples: tuple[Example, ...]) -> frozenset[int]:
-    """The codes that positives carry and no negative does."""
+    """Return the codes that occur on positives and on no negative."""
     sides: dict[bool, set[int]] = {True: set(), False: set()}
     for code, example in zip(codes, examples, strict=False):
         if code != NO_CODE:
@@ -293,7 +293,7 @@ def positive_only_codes(codes: tuple[int, ...], examples: tuple[Example, ...]) -
 
 
 def format_title(state: WorkbenchState, distinct: int) -> str:
-    """The pane's title: how many on both sides, how many of all are no copies, and how they stand."""
+    """Format the pane's title: positives + negatives, how many are distinct, weak and broken."""
     positive = sum(example.positive for example in state.examples)
     words = f"Examples {positive} + {len(state.examples) - positive}" if state.examples else "Examples"
     words += f", {distinct} distinct" if distinct < len(state.examples) else ""

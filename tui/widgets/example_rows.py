@@ -1,4 +1,4 @@
-"""The examples that are being written, one line each: as many as there are, drawn as far as they are in sight."""
+"""The examples on the write screen, one line each; only visible lines are drawn."""
 
 from rich.cells import cell_len
 from textual import events
@@ -17,19 +17,19 @@ from tui.widgets.styled_line import fit, fit_end, one_line
 
 _VERDICT = 15
 _WIDEST = 132
-"""Columns before a verdict at most: an eye has to cross them."""
+"""Maximum columns before a verdict, so that the eye can follow the line."""
 _REASON = 24
-"""Cells for what the model makes of a line."""
+"""Minimum columns for the reason of a grade."""
 _PAIR = 4
 
 
 class ExampleRows(VirtualLineWidget):
-    """The list. The screen's keys change it; a click or the arrows choose."""
+    """The list of examples. The screen's keys edit it; a click or the arrows select a line."""
 
     can_focus = True
 
     class Chosen(Message):
-        """Another line is at hand."""
+        """Another line was selected."""
 
     class Opened(Message):
         """A line was clicked twice."""
@@ -43,7 +43,7 @@ class ExampleRows(VirtualLineWidget):
         super().__init__(desk.state, id=id)
         self.desk = desk
         self.open: int | None = None
-        """The line that is being edited; it is drawn as it stands in the editor below."""
+        """The line that is being edited, drawn with the text of the editor below."""
 
     def count(self) -> int:
         return max(len(self.desk.examples), 1)
@@ -52,7 +52,7 @@ class ExampleRows(VirtualLineWidget):
         examples = self.desk.examples
         if not examples:
             add, read, take = (self.state.key(f"write:{name}") for name in ("add", "read", "take"))
-            words = f"  No examples yet: {add} adds a line, {read} reads a file, {take} takes a task; or paste lines."
+            words = f"  No examples yet: {add} adds a line, {read} reads a file, {take} adds a task; or paste lines."
             return self.line().add(fit(words, size.width), "dim").strip()
         example, chosen = examples[y], y == self.desk.at
         line = self.line().add("▸" if chosen else " ", "accent").add(f"{y + 1:>4} ", "faint")
@@ -82,13 +82,13 @@ class ExampleRows(VirtualLineWidget):
         grade = self.desk.grades.get(y)
         self._verdict(line, example, grade)
         if grade is not None and grade.verdict != "ok" and example.enabled:
-            # What to mend, where a wide terminal has room for it beside the verdict.
+            # The reason, if a wide terminal has room for it beside the verdict.
             room = size.width - right - _VERDICT - 3
             line.to(right + _VERDICT + 2).add(fit(clean(grade.reason), room) if room >= _REASON else "", "dim")
         return line.strip()
 
     def _pair(self, y: int, example: Example) -> str:
-        """A bracket around neighbours; a number where the halves stand apart."""
+        """Format a pair: a bracket for neighbours, its number otherwise."""
         if example.pair is None:
             return ""
         examples = self.desk.examples
@@ -118,7 +118,7 @@ class ExampleRows(VirtualLineWidget):
     def choose(self, place: int) -> None:
         self.desk.at = min(max(place, 0), max(len(self.desk.examples) - 1, 0))
         self.show_lines(self.desk.at, self.desk.at)
-        # Whoever hears it paints this list with the rest: once a key, not twice.
+        # The handler of this message paints the list, so it is painted once per key.
         self.post_message(self.Chosen())
 
     def on_paste(self, event: events.Paste) -> None:

@@ -1,4 +1,4 @@
-"""The middle of the screen: what is measured, the grid, its scale, the cut, and the ranking where there is room."""
+"""The middle pane: the measure, the grid, its scale, the cut and, if there is room, the ranking."""
 
 from rich.cells import cell_len
 from textual import events
@@ -29,13 +29,13 @@ from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import head_tip, measure_tip, tip
 
 _CUT_LINE = 2
-"""Of the lines below the grid."""
+"""Index of the cut's line below the grid."""
 _RANKING_LEAST = 5
-"""Lines below which the ranking is not worth its room."""
+"""Minimum lines for which the ranking is shown."""
 
 
 class MeasureMeaning(LineWidget):
-    """What the colours mean, in words."""
+    """Two lines: what the measure means and how to read its values."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
@@ -50,14 +50,14 @@ class MeasureMeaning(LineWidget):
             second.add(format_no_grid(self.state), "second" if self.state.shown is not None else "dim")
         elif not view.final:
             running = self.state.shown is not None and self.state.shown.active
-            words = "provisional ~ training goes on" if running else "partial ~ the run ended before its last scores"
+            words = "provisional ~ still training" if running else "partial ~ the run ended before its final scores"
             second.add(fit(words, width - 2), "second")
         elif self.state.marked:
             self._marked(second, self.state.marked, view, width)
         elif self.state.signs:
             second.add(fit(SIGNS, width - 2), "second")
         else:
-            loud = f"{'high' if measure.high_speaks else 'low'} values speak for a head"
+            loud = f"{'high' if measure.high_speaks else 'low'} values are evidence for a head"
             if cell_len(measure.meaning) > width - 2:
                 rows = wrap(f"{measure.meaning}; {loud}", width - 2, 2)
                 return [self.line().add(" ").add(row, "dim").strip() for row in rows]
@@ -68,7 +68,7 @@ class MeasureMeaning(LineWidget):
         return measure_tip(self.state, self.state.measure)
 
     def _marked(self, line: StyledLine, heads: frozenset[HeadId], view: GridView, width: int) -> None:
-        """What the marked heads come to, and what can be done with them, as far as there is room."""
+        """Add the summary of the marked heads, as far as there is room."""
         line.add("‹ › ", "accent")
         for place, words in enumerate(summarise_marked(heads, view)):
             if line.width + len(words) + 5 > width:
@@ -77,16 +77,16 @@ class MeasureMeaning(LineWidget):
 
 
 class GridScale(LineWidget):
-    """Under the grid: the value under the cursor, the colour scale, the cut and the known circuit."""
+    """Below the grid: the value at the cursor, the colour scale, the cut and the overlay."""
 
     def __init__(self, state: WorkbenchState, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(state, id=id)
         self.depth = depth
         self._slider = range(0)
-        """The columns of the cut's line that move it."""
+        """Columns of the cut's slider."""
 
     class CutMoved(Message):
-        """The mouse put the cut elsewhere: as a share of all heads."""
+        """The mouse moved the cut; `share` is of all heads."""
 
         def __init__(self, share: float) -> None:
             super().__init__()
@@ -99,7 +99,7 @@ class GridScale(LineWidget):
             self.post_message(self.CutMoved(share))
 
     def tip_at(self, place: Offset, /) -> Content | None:
-        """What each line is for: the value at the cursor, the colours, the cut, what is laid over the grid."""
+        """Return the tooltip of a line: value at the cursor, colours, cut or overlay."""
         view = self.state.view()
         if view is None or self.state.against() is not None:
             return None
@@ -108,17 +108,17 @@ class GridScale(LineWidget):
         if place.y == 1:
             ends = f"{format_number(view.measure.floor)} to {format_number(view.top)}"
             return tip(
-                "The colours", f"{view.measure.title} from {ends}: what says nothing is dark, what speaks is bright."
+                "The colours", f"{view.measure.title} from {ends}: no evidence is dark, strong evidence is bright."
             )
         if place.y == _CUT_LINE and place.x < self._slider.stop + 12:
-            words = "A click moves it; {cut.fewer} takes the weakest head out, {cut.more} the next one in."
+            words = "A click moves it; {cut.fewer} removes the weakest head, {cut.more} adds the next one."
             return tip(f"The cut: {len(view.circuit)} heads are the circuit", fill_keys(words, self.state.key))
         if view.reference is not None and view.agreement is not None:
             held = view.agreement
             meaning = (
-                f"AUC {format_fixed(held.auc)}: how well the whole ranking tells its heads from the others.",
-                f"Precision {format_fixed(held.precision)}: of the heads in the circuit, how many are in it.",
-                f"Recall {format_fixed(held.recall)}: of its heads, how many are in the circuit.",
+                f"AUC {format_fixed(held.auc)}: how well the whole ranking separates its heads from the others.",
+                f"Precision {format_fixed(held.precision)}: share of the heads inside the cut that are in it.",
+                f"Recall {format_fixed(held.recall)}: share of its heads that are inside the cut.",
             )
             return tip(f"{KNOWN} {view.reference.name}", view.reference.source, *meaning)
         return None
@@ -145,7 +145,7 @@ class GridScale(LineWidget):
 
     def _under_cursor(self, view: GridView, width: int) -> Strip:
         head = self.state.cursor
-        # Every number in a place of its own: with the next head only digits change, and only they are sent.
+        # Fixed columns: for the next head only digits change, and only they are sent.
         last, heads = view.nodes[-1], str(view.told)
         wide = len(f"{last.layer}.{max(last.head, head.head)}")
         line = self.line().add(f" {head!s:<{wide}} ", "strong")
@@ -159,7 +159,7 @@ class GridScale(LineWidget):
         inside, known = head in view.circuit, head in view.known
         name = f"  {KNOWN} {view.reference_label()}" if known else ""
         if inside:
-            # The brackets of the grid say it too, where words have no room.
+            # The brackets of the grid stand for the words if there is no room.
             words = "  in the circuit"
             line.add(words if line.width + len(words) + cell_len(name) <= width else "  [ ]", "second")
         return line.add(fit(name, width - line.width), "accent").strip()
@@ -209,16 +209,16 @@ class GridScale(LineWidget):
     def _no_overlay(self) -> str:
         run = self.state.shown
         if run is None or not self.state.overlay.there(run.picture, self.state.session.circuits):
-            return f"nothing to hold it against yet: {self.state.key('cause')} measures what the heads do"
-        return f"no circuit laid over the grid: {self.state.key('overlay')} lays one"
+            return f"no reference yet: {self.state.key('cause')} measures the effects of the heads"
+        return f"no overlay: {self.state.key('overlay')} shows a circuit on the grid"
 
 
 class RankingList(ScrollingLineWidget):
-    """The heads by the measure, best first; where the circuit ends there is a line."""
+    """The heads ranked by the measure, best first; those of the circuit are brighter and in brackets."""
 
     can_focus = False
     first = 0
-    """The place, counted from 0, of the line at the top."""
+    """Index of the head in the first line."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         width, height = size
@@ -233,7 +233,7 @@ class RankingList(ScrollingLineWidget):
         return [self._row(view, place, width).strip() for place in places]
 
     def _first(self, view: GridView | GridDifference, height: int) -> int:
-        """The place of the first line: as before, unless the cursor is out of sight."""
+        """Return the index of the first line: unchanged unless the cursor would be out of sight."""
         rank = view.rank.get(self.state.cursor, 1) - 1
         last = max(0, len(view.order) - height)
         if rank < height - 1:
@@ -294,7 +294,7 @@ class RankingList(ScrollingLineWidget):
 
 
 class GridPane(TitledPane, ErrorBoundary, Vertical):
-    """Shares its height between the grid, which comes first, and the ranking."""
+    """Divides its height between the grid, which has priority, and the ranking."""
 
     def __init__(self, state: WorkbenchState, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -305,7 +305,7 @@ class GridPane(TitledPane, ErrorBoundary, Vertical):
         self.ranking = RankingList(state, id="ranking")
         self.minimap = mini_map.MiniMap(state, self.heatmap, id="minimap")
         self.sidemap = mini_map.MiniMap(state, self.heatmap, id="sidemap")
-        """The same beside the grid, where there is no room below it."""
+        """The minimap beside the grid, if there is no room below it."""
 
     def compose(self) -> ComposeResult:
         yield self.meaning
@@ -318,19 +318,19 @@ class GridPane(TitledPane, ErrorBoundary, Vertical):
             yield self.minimap
 
     def paint(self) -> None:
-        """Everything that hangs on the scores, the measure or the cut."""
+        """Draw everything that depends on the scores, the measure or the cut."""
         self.paint_first()
         self.paint_rest()
 
     def paint_first(self) -> None:
-        """What a key has to show at once; the ranking follows when the keys rest."""
+        """Draw what a key must show at once; the ranking follows when no key is pressed."""
         self._share()
         self.meaning.paint()
         self.heatmap.paint()
         self.scale.paint()
 
     def paint_rest(self) -> None:
-        """What may wait until the keys rest."""
+        """Draw what can wait until no key is pressed: the ranking and the minimap."""
         self.ranking.paint()
         self._paint_maps()
 
@@ -344,7 +344,7 @@ class GridPane(TitledPane, ErrorBoundary, Vertical):
             self.watch(self.heatmap, name, self._paint_maps, init=False)
 
     def paint_cursor(self) -> None:
-        """What hangs on the cursor alone and is drawn at once; the ranking follows when it rests."""
+        """Draw what depends on the cursor; the ranking follows when the cursor rests."""
         self.heatmap.move_cursor()
         self.scale.paint()
 
@@ -364,7 +364,7 @@ class GridPane(TitledPane, ErrorBoundary, Vertical):
 
 
 def format_title(state: WorkbenchState) -> str:
-    """The pane's title."""
+    """Format the pane's title."""
     run = state.shown
     words = f"Heads: {state.measure.title}"
     if run is not None and run.number > 1:
@@ -374,12 +374,12 @@ def format_title(state: WorkbenchState) -> str:
 
 
 def format_no_grid(state: WorkbenchState) -> str:
-    """Why there is no grid yet."""
+    """Format why there is no grid."""
     run = state.shown
     if run is None:
         return f"No run yet: {state.key('run')} runs the probe." if state.link == "live" else ""
     if run.active:
-        return "The first scores come while the SAE trains."
+        return "The first scores appear while the SAE trains."
     return {"stopped": "Stopped before the first scores.", "failed": "No scores: the run failed."}.get(
         run.state, "This run has no scores."
     )

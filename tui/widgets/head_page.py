@@ -1,4 +1,4 @@
-"""The page of the head under the cursor: every measure, and its codes with the prompts that carry them."""
+"""The page of the head at the cursor: every measure, and its codes with their prompts."""
 
 from itertools import zip_longest
 
@@ -33,11 +33,11 @@ _PROMPTS_OF_UNIQUE = 6
 _PROMPTS_OF_SHARED = 2
 _NAME_WIDTH = 24
 _LEFT_OUT = 4
-"""Examples of each kind that are named under "leave one out"."""
+"""Examples per side that are listed under "leave one out"."""
 _NOTES, _NOTE_LINES = 4, 5
-"""Notes on a head that are shown, and lines of each."""
+"""Maximum notes shown on a head, and lines of each."""
 _PAST = 8
-"""Runs of the session in which a head is followed back."""
+"""Maximum runs of the session listed for the head."""
 
 
 ACTIONS = screen_actions(
@@ -52,7 +52,7 @@ ACTIONS = screen_actions(
 
 
 class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
-    """Read only; scrolls with the arrows while it has the focus."""
+    """Read-only page that scrolls with the arrows while it has the focus."""
 
     actions = ACTIONS
     BINDINGS = make_bindings(ACTIONS)  # Textual declares it so
@@ -68,7 +68,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         view, run = state.view(), state.shown
         node = view.by_head.get(state.cursor) if view is not None else None
         if view is None or node is None or run is None:
-            words = "Nothing to tell before the first scores." if state.link == "live" else ""
+            words = "Nothing to show before the first scores." if state.link == "live" else ""
             return [self.line().strip(), self.line().add(f" {words}", "dim").strip()]
         if width >= _TWO_COLUMNS:
             left_width = 42
@@ -79,7 +79,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         return [line.strip() for part in (*parts, self._beyond(view, node, run, width)) for line in part]
 
     def tip_at(self, place: Offset, /) -> Content | None:
-        """What a measure says, where its name stands."""
+        """Return the tooltip of the measure in this line."""
         row = place.y + self.scroll_offset.y
         if row >= len(self._strips) or place.x >= 42:
             return None
@@ -115,17 +115,17 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         return lines + self._cause(view, node, run, width)
 
     def _cause(self, view: GridView, node: HeadScores, run: SessionRun, width: int) -> list[StyledLine]:
-        """What replacing the head does to the answer, by each method, and what it was measured on."""
+        """Make the rows of the measured effects, by method, with what they were measured on."""
         lines: list[StyledLine] = []
         shown, base = primary(run.picture.causes), ""
         for cause in sorted(run.picture.causes, key=lambda each: shown[each.method] is not each):
             effect = next((one for one in cause.effects if (one.layer, one.head) == node.id), None)
             other = shown[cause.method] is not cause
             if effect is None and other:
-                continue  # measured another way for other heads alone
+                continue  # measured otherwise, and only for other heads
             measure = next(each for each in MEASURES if each.id == FIELD[cause.method])
             if not lines:
-                lines.append(self.line().add(" cause ", "faint").to(width - 1, "┄", "groove"))
+                lines.append(self.line().add(" effects ", "faint").to(width - 1, "┄", "groove"))
             if base != (base := format_base(cause)):
                 lines.append(self.line().add(f"   {fit(base, width - 4)}", "dim"))
             on = measure is view.measure and not other
@@ -166,7 +166,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         return line
 
     def _loudest(self, view: GridView, measure: Measure) -> float:
-        """Over all heads, counted once: there may be five thousand, and sixteen measures."""
+        """Return the largest value over all heads, cached: there may be 5,000 heads and 16 measures."""
         if self._largest[0] is not view.nodes:
             self._largest = (view.nodes, {})
         made = self._largest[1]
@@ -176,7 +176,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         return made[measure.id]
 
     def _notes(self, width: int) -> list[StyledLine]:
-        """What was written on this head: in this run, and in others."""
+        """Make the rows of the notes on this head, in this run and in others."""
         lines: list[StyledLine] = []
         numbers = {run.run_id: run.number for run in self.state.runs}
         for note in [*list_notes_at(self.state, "head"), *list_notes_in_other_runs(self.state)][:_NOTES]:
@@ -217,7 +217,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         return lines
 
     def _past(self, view: GridView, node: HeadScores, run: SessionRun) -> list[HeadInRun]:
-        """The head in the newest runs with heads of the same shape, newest first, as far as they were scored."""
+        """Return the head in the newest scored runs of the same shape, newest first."""
         found: list[HeadInRun] = []
         for each in reversed(self.state.runs):
             if len(each.picture.nodes) == len(run.picture.nodes) and len(found) < _PAST:
@@ -243,7 +243,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
             return [title, *self._table(codes, examples, width), *self._left_out(codes, examples, width)]
         if isinstance(codes, Failure):
             return [title, *(self.line().add(" ").add(row, "dim") for row in wrap(codes.message, width - 2, 4))]
-        words = "…" if run.has_codes else ("They come when training is over." if run.active else "This run kept none.")
+        words = "…" if run.has_codes else ("Available after training." if run.active else "This run stored no codes.")
         return [title, self.line().add(f" {words}", "dim")]
 
     def _table(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[StyledLine]:
@@ -262,12 +262,12 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         return lines
 
     def _left_out(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[StyledLine]:
-        """What the score of this seed rests on: single examples it would be another without."""
+        """Make the rows of single examples whose removal changes the score of this seed."""
         kept = min(len(codes.codes), len(examples))
         score, changed = leave_one_out(codes.codes[:kept], [example.positive for example in examples[:kept]])
         title = self.line().add(" leave one out ", "faint").to(width - 1, "┄", "groove")
         if not changed:
-            return [title, self.line().add(f"   unique {score}, whichever example is left out", "dim")]
+            return [title, self.line().add(f"   unique {score} without any one example", "dim")]
         lines = [title]
         for positive in (True, False):
             these = [each for each in changed if examples[each.example].positive is positive]
@@ -290,5 +290,5 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
 
 
 def _name_of(measure: Measure) -> str:
-    """As it stands on the page."""
+    """Return the measure's name on the page."""
     return fit(measure.title.removesuffix(" (no SAE)"), _NAME_WIDTH)

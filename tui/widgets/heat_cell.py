@@ -1,4 +1,4 @@
-"""How one cell of the grid looks: its size, its colours, its signs. No widget, so that it can be tried out alone."""
+"""Look of one cell of the grid: size, colours, symbols. Pure functions, no widget."""
 
 from functools import lru_cache
 
@@ -14,22 +14,22 @@ from tui.themes.themes import LEVELS, Depth, heat_colours, needs_dark_text
 
 KNOWN = "◆"
 KNOWN_INSIDE = "◈"
-"""A known head of the circuit, where two columns have to show its shade as well."""
+"""A known head inside the circuit, where two columns must also show its shade."""
 IDLE = "∅"
-"""A head whose effect on the answer was measured and is less than a twentieth."""
+"""A head whose measured effect on the answer is below 5%."""
 SILENT = "·"
 SHADES = " ░▒▓█"
 
 
 class CellSize(msgspec.Struct, frozen=True):
-    """How many columns and rows one head gets."""
+    """Columns and rows of one head."""
 
     width: int
     height: int
 
 
 def cell_size(room_width: int, room_height: int, n_layers: int, n_heads: int) -> CellSize:
-    """The largest cells for which the whole grid fits; two columns by one row where nothing does."""
+    """Return the largest cell size for which the grid fits; at least two columns by one row."""
     width = min(max(room_width // max(n_heads, 1), 2), 7)
     height = min(max(room_height // max(n_layers, 1), 1), 3)
     if width < 4:
@@ -40,26 +40,26 @@ def cell_size(room_width: int, room_height: int, n_layers: int, n_heads: int) ->
 
 
 def level_of(loud: float | None) -> int:
-    """The step of the colour map; -1 where there is no value. Only what is silent gets step 0."""
+    """Return the level in the colour map; -1 without a value. Only values at the floor get level 0."""
     if loud is None:
         return -1
     return 0 if loud <= 0 else max(1, round(loud * (LEVELS - 1)))
 
 
 class CellMark(msgspec.Struct, frozen=True):
-    """What is to be said about a cell besides its value."""
+    """State of a cell besides its value."""
 
     circuit: bool = False
     known: bool = False
     cursor: bool = False
     chosen: bool = False
-    """Marked by hand."""
+    """Marked by the user."""
     signs: str = ""
-    """Two signs: how likely chance is, how many seeds agree. Empty: they are not asked for."""
+    """Two symbols, for significance and seed stability; empty if not shown."""
 
     @property
     def edges(self) -> tuple[str, str] | None:
-        """What stands left and right of the value where a cell is one line high."""
+        """Brackets around the value in a cell one line high; None without any."""
         if self.chosen:
             return ("«", "»") if self.circuit else ("‹", "›")
         return ("[", "]") if self.circuit else None
@@ -67,22 +67,22 @@ class CellMark(msgspec.Struct, frozen=True):
 
 PLAIN = CellMark()
 _POINTED = ("▸", "◂")
-"""The edges of the cursor's cell where it has no others and no colour of its own."""
+"""Brackets of the cursor's cell without colours, if it has no others."""
 
 
 @lru_cache(maxsize=16_384)
 def cell_rows(value: str, level: int, size: CellSize, mark: CellMark, shaded: bool) -> tuple[tuple[str, str, str], ...]:
-    """The signs of a cell, row by row, as (left edge, middle, right edge).
+    """Return the characters of a cell, row by row, as (left edge, middle, right edge).
 
-    `value` is the number where it should stand; `shaded` fills the cell with a shade, for terminals without colours.
-    Whatever else a cell says, some of its shade is left: on those terminals it is all that says how loud a head is.
+    `value` is the number to show; `shaded` fills the cell with a shade character, for terminals without colours. At
+    least one shade character always stays visible there, because only it shows the value.
     """
     inner = size.width - 2
     fill = fill_of(level, mark) if shaded else " "
     if size.height == 1:
         sign = value[:1] if value[:1] == "+" or level >= LEVELS else ""
         single = _single_row(value, size, mark, fill, sign, shaded=shaded)
-        # Signs that were asked for take both columns where there are two, and what is silent has no shade.
+        # Symbols take both columns of a two-column cell, and level 0 has no shade.
         room = shaded and level > 0 and not sign and not (mark.signs and size.width < 4)
         return (_with_shade(single, fill, mark) if room else single,)
     rows = []
@@ -90,7 +90,7 @@ def cell_rows(value: str, level: int, size: CellSize, mark: CellMark, shaded: bo
     for row in range(size.height):
         left, sign, right = _frame(row, size.height, mark)
         if shaded and row != middle:
-            sign = " "  # the corners and sides are frame enough
+            sign = " "  # corners and sides suffice as a frame
         if row == middle and sign == " ":
             body = _centred(value, inner, fill)
         else:
@@ -106,13 +106,13 @@ def cell_rows(value: str, level: int, size: CellSize, mark: CellMark, shaded: bo
 
 
 def fill_of(level: int, mark: CellMark = PLAIN) -> str:
-    """The shade of a step of the colour map. The cursor's cell is drawn reversed, so it gets the shade's opposite."""
+    """Return the shade of a level. The cursor's cell is drawn in reverse, so its shade is inverted."""
     shade = shade_of(level)
     return SHADES[-1 - shade] if mark.cursor else SHADES[shade]
 
 
 def _with_shade(row: tuple[str, str, str], fill: str, mark: CellMark) -> tuple[str, str, str]:
-    """The row of a cell, its closing edge given up where nothing else would show the shade."""
+    """Replace the right edge by the shade if no other character shows it."""
     left, body, right = row
     if fill in left + body + right:
         return row
@@ -122,7 +122,7 @@ def _with_shade(row: tuple[str, str, str], fill: str, mark: CellMark) -> tuple[s
 def _single_row(
     value: str, size: CellSize, mark: CellMark, fill: str, sign: str, *, shaded: bool
 ) -> tuple[str, str, str]:
-    """`sign` is that of a difference: where there is no room for its number, it still has to be told."""
+    """Return a cell of one line. `sign` of a difference is shown even if its number has no room."""
     left, right = mark.edges or (_POINTED if shaded and mark.cursor else (fill, fill))
     if mark.signs:
         return _signed_row(value, size, mark, fill, left, right)
@@ -145,7 +145,7 @@ def _single_row(
 
 
 def _with_signs(body: str, mark: CellMark) -> str:
-    """In the last row of a cell, chance to the left and seeds to the right; a known head keeps its sign."""
+    """Put the significance symbol left and the stability symbol right in the last row of a cell."""
     chance, seeds = mark.signs[0], mark.signs[1]
     body = (chance if chance != " " else body[0]) + body[1:]
     if seeds == " ":
@@ -154,24 +154,24 @@ def _with_signs(body: str, mark: CellMark) -> str:
 
 
 def significance_sign(q_value: float | None) -> str:
-    """How likely it is that chance alone brought a head that far, as a sign; a blank where it may well have."""
-    if q_value is None or not q_value <= _MAYBE:
+    """Return the symbol for a q-value: * up to .05, ' up to .2, else a blank."""
+    if q_value is None or not q_value <= _WEAK:
         return " "
-    return "*" if q_value <= _HARDLY else "'"
+    return "*" if q_value <= _SIGNIFICANT else "'"
 
 
 def stability_sign(stability: float) -> str:
-    """How many seeds put the head into the circuit: all, half, fewer."""
+    """Return the symbol for stability over seeds: ● all, ○ at least half, else a blank."""
     return "●" if stability >= 1 else "○" if stability >= 0.5 else " "
 
 
-_HARDLY, _MAYBE = 0.05, 0.2
+_SIGNIFICANT, _WEAK = 0.05, 0.2
 SIGNS = "* q ≤ .05  ' q ≤ .2  ● every seed  ○ half"
-"""What the signs mean, for a legend."""
+"""Legend of the symbols."""
 
 
 def _signed_row(value: str, size: CellSize, mark: CellMark, fill: str, left: str, right: str) -> tuple[str, str, str]:
-    """With the signs of chance and seeds, which go before the number; the circuit is underlined where they take all."""
+    """Return a cell of one line with both symbols; they have priority over the number and the brackets."""
     chance, seeds = (sign if sign != " " else fill for sign in mark.signs)
     if size.width < 4:
         return (left if mark.chosen else chance, fill * (size.width - 2), right if mark.chosen else seeds)
@@ -180,7 +180,7 @@ def _signed_row(value: str, size: CellSize, mark: CellMark, fill: str, left: str
 
 
 def _frame(row: int, height: int, mark: CellMark) -> tuple[str, str, str]:
-    """Heavy for the cursor, light and closed for the circuit; the cursor on a head outside it has corners alone."""
+    """Return a row of the frame: heavy for the cursor, double for marked heads, light and closed for the circuit."""
     if not (mark.cursor or mark.circuit or mark.chosen):
         return " ", " ", " "
     corners = ("┏┓", "┗┛") if mark.cursor else ("╔╗", "╚╝") if mark.chosen else ("╭╮", "╰╯")
@@ -202,13 +202,13 @@ def _centred(value: str, width: int, fill: str, *, blanks: bool = True) -> str:
     pad = width - length
     left = (pad + 1) // 2
     if fill != " " and pad >= (2 if blanks else 4):
-        # A blank on both sides keeps the number legible inside a shade; what has edges spares it where room is scarce.
+        # Blanks around the number keep it legible inside a shade, if there is room.
         return fill * (left - 1) + f" {value} " + fill * (pad - left - 1)
     return fill * left + value + fill * (pad - left)
 
 
 def format_value(value: float | None, level: int, width: int, *, digits: int = 3) -> str:
-    """The number as it stands in a cell: a point for silence, nothing where it does not fit."""
+    """Format a value for a cell: a dot for zero, empty if it does not fit."""
     if width <= 2:
         return "?" if level < 0 and value is not None else ""
     if level < 0:
@@ -220,7 +220,7 @@ def format_value(value: float | None, level: int, width: int, *, digits: int = 3
 
 
 def format_difference(difference: float | None, level: int, width: int, *, digits: int = 3) -> str:
-    """A signed number as it stands in a cell; where it does not fit, its sign alone."""
+    """Format a difference for a cell; only its sign if the number does not fit."""
     if difference is None:
         return "?" if width > 2 else ""
     if level % LEVELS == 0:
@@ -231,25 +231,25 @@ def format_difference(difference: float | None, level: int, width: int, *, digit
 
 
 def shade_of(level: int) -> int:
-    """The place in SHADES of a step of the colour map."""
-    level = level % LEVELS if level > 0 else level  # the second half of a signed palette is the other sign
+    """Return the index in SHADES of a level."""
+    level = level % LEVELS if level > 0 else level  # the second half of a signed palette has the other sign
     return 0 if level <= 0 else min(len(SHADES) - 1, 1 + level * (len(SHADES) - 1) // LEVELS)
 
 
 class CellPalette(msgspec.Struct, frozen=True):
-    """The styles of all cells for one theme and one kind of terminal."""
+    """Styles of all cells for one theme and colour depth."""
 
     cells: tuple[Style, ...]
-    """By level; the last one is for level -1, a head without a value."""
+    """Styles by level; the last one is for level -1, a head without a value."""
     marked: tuple[Style, ...]
-    """The same for heads of the circuit, known ones and the one under the cursor: their signs must be read."""
+    """Styles by level for heads with symbols, which must be legible: circuit, known, marked, cursor."""
     cursor: Style
     shaded: bool
 
 
 @lru_cache(maxsize=32)
 def palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -> CellPalette:
-    """Colours on the ground where the terminal has enough of them, else shades of signs."""
+    """Return background colours if the terminal has enough of them, else styles for shade characters."""
     plain = Style(reverse=True, bold=True)
     if depth in ("16", "none"):
         colour = "cyan" if depth == "16" else None
@@ -276,7 +276,7 @@ def palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -
 
 @lru_cache(maxsize=32)
 def signed_palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -> CellPalette:
-    """The same for differences: LEVELS steps of more here, LEVELS of more there (tui.themes.diverging)."""
+    """Return the palette for differences: LEVELS levels for each sign (tui.themes.diverging)."""
     plain = Style(reverse=True, bold=True)
     if depth in ("16", "none"):
         colours = ("cyan", "yellow") if depth == "16" else (None, None)

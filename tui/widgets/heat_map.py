@@ -1,4 +1,4 @@
-"""The grid: layers down, heads across, every value a colour or a shade. Scrolls where it does not fit."""
+"""The grid: layers down, heads across, every value a colour or a shade. Scrolls if it does not fit."""
 
 from rich.segment import Segment
 from rich.style import Style
@@ -33,7 +33,7 @@ from tui.widgets.tooltips import column_tip, head_tip, layer_tip
 
 
 class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
-    """Draws the state's view. The first row and the first columns stay in sight when the rest scrolls."""
+    """Draws the view of the workbench state. The labels stay visible when the rest scrolls."""
 
     ALLOW_SELECT = False
 
@@ -52,7 +52,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             self.corner, self.head, self.begins, self.ends = corner, head, begins, ends
 
     class Marked(Message):
-        """The mouse marked heads: those of a layer or column whose number was clicked, or one with ctrl."""
+        """The mouse marked heads: a layer or column by its label, or one head with ctrl."""
 
         def __init__(self, heads: tuple[HeadId, ...]) -> None:
             super().__init__()
@@ -68,20 +68,20 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         self._shape = (0, 0)
         self._drawn_cursor = HeadId(0, 0)
         self._faces: dict[int, list[CellFace]] = {}
-        """By layer; made when it comes into sight, or before."""
+        """Cell faces by layer, computed when the layer becomes visible or ahead of time."""
         self._ready: tuple[GridView, CellSize, dict[int, list[CellFace]]] | None = None
         self._looks = CellCache()
         self._marked: frozenset[HeadId] = frozenset()
         self._signs = False
         self._pressed: HeadId | None = None
-        """Where the mouse's button went down."""
+        """The head where the mouse button was pressed."""
         self._dragged: HeadId | None = None
-        """The head the drag came to last."""
+        """The head that the drag last reached."""
 
     # ---- what to draw
 
     def rows_wanted(self, room: int, beside: int, map_rows: int) -> int:
-        """Rows for the whole grid with the tallest cells that leave `beside` rows free; else all there are."""
+        """Return the rows of the grid with the tallest cells that leave `beside` rows free; else all rows."""
         shape = self.state.shape()
         if shape is None:
             return min(room, 12)
@@ -90,16 +90,16 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             rows = 1 + shape[0] * height
             if room - rows >= beside:
                 return rows
-        # What does not fit scrolls; a map of the whole is worth a third of the room, not half of it.
+        # A grid that does not fit scrolls; its minimap may take a third of the room, not half.
         return room - map_rows if room >= 3 * map_rows and shape[0] >= room else room
 
     def fits(self, rows: int, width: int) -> bool:
-        """Whether all heads are in sight in so many rows and columns."""
+        """Return True if all heads fit into these rows and columns."""
         n_layers, n_heads = self.state.shape() or (0, 0)
         return n_layers < rows and self._label_width((n_layers, n_heads)) + 2 * n_heads <= width
 
     def in_sight(self) -> tuple[range, range]:
-        """The layers and the heads that are not scrolled away, in whole or in part."""
+        """Return the layers and heads that are at least partly visible."""
         room = self.scrollable_content_region.size
         n_layers, n_heads = self._shape
         wide = max(room.width - self._label_width(self._shape), 1)
@@ -109,7 +109,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         return layers, heads
 
     def paint(self) -> None:
-        """Takes in a new view, measure or cut."""
+        """Draw a new view, measure or cut."""
         view, shape = self.state.view(), self.state.shape() or (0, 0)
         against = self.state.against()
         self._take_marks()
@@ -128,7 +128,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             and before.final is view.final
             and before.reference is view.reference
         ):
-            # Only the cut moved: the heads that went in or out are drawn, the rest is not sent.
+            # Only the cut moved: draw just the heads that entered or left the circuit.
             for head in before.circuit ^ view.circuit:
                 for region in self._regions(head)[:1]:
                     self.refresh(region)
@@ -141,7 +141,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         self.refresh()
 
     def _take_marks(self) -> None:
-        """Draws the heads that were marked or are no more; all of them where the signs come or go."""
+        """Draw the heads whose marks changed; all heads if the symbols were switched."""
         before, self._marked = self._marked, self.state.marked
         if self._signs != self.state.signs:
             self._signs = self.state.signs
@@ -152,7 +152,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
                 self.refresh(region)
 
     def move_cursor(self) -> None:
-        """Draws the cell the cursor left and the one it came to, with their labels."""
+        """Draw the old and the new cell of the cursor, with their labels."""
         old, new = self._drawn_cursor, self.state.cursor
         if old == new:
             return
@@ -181,7 +181,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         self._faces = ready[2] if ready is not None and known else {}
 
     def make_ready(self, view: GridView) -> None:
-        """What the layers in sight need to be drawn under another view, while nobody presses a key."""
+        """Compute the cell faces of the visible layers for another view ahead of time."""
         layers, _ = self.in_sight()
         made = {layer: cell_faces(view, None, layer, self._shape[1], self.cell.width) for layer in layers}
         self._ready = (view, self.cell, made)
@@ -236,7 +236,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         return Strip([Segment(label, self.ground + ink), *pieces], label_width + width)
 
     def _special(self) -> frozenset[HeadId] | None:
-        """The heads something is to be said about besides their values; None: it may be any."""
+        """Return the heads that show more than their value; None: any may."""
         view = self._view
         if self._signs and self._against is None:
             return None
@@ -290,13 +290,13 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         return len(str(max(shape[0] - 1, 0))) + 2
 
     def _visible_heads(self) -> tuple[int, int, int]:
-        """First and last head in sight, and how many cells of the first are scrolled away."""
+        """Return the first and the end of the visible heads, and the hidden columns of the first."""
         room = max(self.size.width - self._label_width(self._shape), 0)
         first, skip = divmod(self.scroll_offset.x, self.cell.width)
         return first, min(self._shape[1], first - (-(room + skip) // self.cell.width)), skip
 
     def _regions(self, head: HeadId) -> list[Region]:
-        """Where a head, its row label and its column label stand now."""
+        """Return the regions of a head, its row label and its column label."""
         label_width = self._label_width(self._shape)
         x = label_width + head.head * self.cell.width - self.scroll_offset.x
         y = 1 + head.layer * self.cell.height - self.scroll_offset.y
@@ -311,7 +311,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         return [part for part in (region.intersection(room) for region in found) if part]
 
     def _show_cursor(self) -> None:
-        """Scrolls so that the cursor's cell is in sight, beside the labels."""
+        """Scroll until the cursor's cell is visible beside the labels."""
         label_width = self._label_width(self._shape)
         room = self.scrollable_content_region.size
         room_x, room_y = max(room.width - label_width, 1), max(room.height - 1, 1)
@@ -323,7 +323,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             self.scroll_to(to_x, to_y, animate=False, force=True, immediate=True)
 
     def head_at(self, x: int, y: int) -> HeadId | None:
-        """The head drawn at a place of this widget."""
+        """Return the head at a position of this widget."""
         label_width = self._label_width(self._shape)
         if y < 1 or x < label_width:
             return None
@@ -331,7 +331,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         layer = (y - 1 + self.scroll_offset.y) // self.cell.height
         return HeadId(layer, head) if layer < self._shape[0] and head < self._shape[1] else None
 
-    # ---- happenings
+    # ---- events
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         place = event.get_content_offset(self)
@@ -356,7 +356,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             self._dragged = head
 
     def tip_at(self, place: Offset, /) -> Content | None:
-        """Of the head, of the layer or of the column whose number stands there; none while a box is drawn."""
+        """Return the tooltip of the head, layer or column at a position; None while a box is dragged."""
         if self._pressed is not None or not self._shape[0]:
             return None
         head = self.head_at(place.x, place.y)
@@ -375,14 +375,14 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             self._pressed = self._dragged = None
 
     def _inside(self, x: int, y: int) -> tuple[int, int]:
-        """The nearest place of a head: a drag may leave the grid."""
+        """Return the nearest position inside the grid, because a drag may leave it."""
         label_width = self._label_width(self._shape)
         last_x = label_width + self._shape[1] * self.cell.width - self.scroll_offset.x - 1
         last_y = self._shape[0] * self.cell.height - self.scroll_offset.y
         return min(max(x, label_width), self.size.width - 1, last_x), min(max(y, 1), self.size.height - 1, last_y)
 
     def _labelled(self, x: int, y: int) -> tuple[HeadId, ...]:
-        """The heads of the layer or the column whose number stands there."""
+        """Return the heads of the layer or column whose label is at a position."""
         label_width, (n_layers, n_heads) = self._label_width(self._shape), self._shape
         if y >= 1 and x < label_width and (layer := (y - 1 + self.scroll_offset.y) // self.cell.height) < n_layers:
             return tuple(HeadId(layer, head) for head in range(n_heads))
@@ -401,7 +401,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
 
 
 def _squeeze(labels: list[Segment], width: int) -> list[Segment]:
-    """Column labels side by side; one that is wider than its cell takes the room of the empty ones after it."""
+    """Join the column labels; one wider than its cell uses the room of the empty ones after it."""
     out: list[Segment] = []
     over = 0
     for label in labels:

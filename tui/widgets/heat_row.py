@@ -1,4 +1,4 @@
-"""The lines of the grid's cells. A cell that looks like one drawn before is not made again: on a large grid most do."""
+"""Lines of grid cells, with a cache of rendered cells: on a large grid most cells look alike."""
 
 from collections.abc import Iterable
 
@@ -22,13 +22,13 @@ from tui.widgets.heat_cell import (
 )
 
 CellFace = tuple[int, str]
-"""The step of the palette and the number of a cell."""
+"""Palette level and number of a cell."""
 
 _UNDERLINED = Style(underline=True)
 
 
 def cell_faces(view: GridView, against: GridDifference | None, layer: int, n_heads: int, width: int) -> list[CellFace]:
-    """The faces of a layer's heads, in cells of that width."""
+    """Return the faces of a layer's heads for cells of that width."""
     digits = decimals_of(view.measure) + 1
     places = [HeadId(layer, head) for head in range(n_heads)]
     found: list[CellFace] = []
@@ -45,7 +45,7 @@ def cell_faces(view: GridView, against: GridDifference | None, layer: int, n_hea
 
 
 class CellCache:
-    """Cells as they were drawn, row by row, for as long as size, colours and ground are the same."""
+    """Rendered cells, row by row, for one combination of size, colours and background."""
 
     def __init__(self) -> None:
         self._of: tuple[CellSize, CellPalette, Style, Style] | None = None
@@ -53,7 +53,7 @@ class CellCache:
         self._marked: dict[tuple[CellFace, CellMark], tuple[Segment, ...]] = {}
 
     def use(self, size: CellSize, colours: CellPalette, cursor: Style, ground: Style) -> None:
-        """Draws so from now on."""
+        """Set size, colours and background; clear the cache if they changed."""
         of = self._of
         if of is None or of[0] != size or of[1] is not colours or of[2] != cursor or of[3] != ground:
             self._of = (size, colours, cursor, ground)
@@ -61,7 +61,7 @@ class CellCache:
             self._marked.clear()
 
     def line(self, within: int, cells: Iterable[tuple[CellFace, CellMark]]) -> list[Segment]:
-        """Neighbours of one style are one piece."""
+        """Return one row of the cells; neighbours of one style become one segment."""
         pieces: list[tuple[list[str], Style | None]] = []
         plain, marked, last = self._plain, self._marked, None
         for face, mark in cells:

@@ -1,4 +1,4 @@
-"""What a place means, told where the mouse rests. Nothing is drawn, and nothing sent, while it does not move."""
+"""Tooltips that depend on the position of the mouse within a widget."""
 
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,16 @@ else:
 
 
 class HoverText(Base):
-    """Mixed into widgets that say in `tip_at` what stands at a place."""
+    """Mixin of widgets that return the tooltip of a position in `tip_at`."""
 
     _pointer: Offset | None = None
 
-    def tip_at(self, place: Offset, /) -> Content | None:  # noqa: ARG002  # heirs read it
-        """The words for a place of the widget's content; None where there is nothing to tell."""
+    def tip_at(self, place: Offset, /) -> Content | None:  # noqa: ARG002  # subclasses use it
+        """Return the tooltip for a position in the widget's content; None without one."""
         return None
 
     def _on_mouse_move(self, event: events.MouseMove) -> None:
-        # Textual calls this of every class, beside an heir's own.
+        # Textual calls this handler of every class in the hierarchy.
         self._pointer = event.get_content_offset(self)
         self.update_hover_text()
 
@@ -30,7 +30,7 @@ class HoverText(Base):
         self._pointer = None
 
     def update_hover_text(self) -> None:
-        """After what is shown has changed under a resting mouse: other words, or none."""
+        """Update the tooltip after the content under a resting mouse has changed."""
         if self._pointer is None and self.tooltip is None:
             return
         content = self.tip_at(self._pointer) if self._pointer is not None else None

@@ -1,4 +1,4 @@
-"""The line at the bottom: the keys that do something now, from the one table of actions."""
+"""The key line at the bottom of the workbench, from the table of actions."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ _STAY = frozenset({"write", "run", "stop", "measure.next", "cut.fewer", "keys", 
 
 
 class KeyLine(ClickableKeys):
-    """Also answers the mouse. What cannot be done now is faint."""
+    """Keys and labels; disabled actions are faint. Supports the mouse."""
 
     def __init__(
         self,
@@ -46,10 +46,10 @@ class KeyLine(ClickableKeys):
 
 
 def _lay(actions: Sequence[Action], width: int) -> tuple[str, list[tuple[Action, str]]]:
-    """What stands between the entries, and the entries with their keys, as many as there is room for."""
+    """Return the gap and the entries with their keys, as many as fit."""
     entries = [(action, keys_of(action, actions)) for action in actions if action.short]
     if _widths(entries) + 2 * len(entries) > width:
-        # In the order of the table what must stay, and of the others the best that still fit.
+        # In table order: the entries that must stay, and the most important others that fit.
         kept = [entry for entry in entries if entry[0].id in _STAY]
         for other in sorted(entries, key=lambda entry: _rank(entry[0])):
             more = [entry for entry in entries if entry in kept or entry is other]
@@ -64,14 +64,14 @@ def _widths(entries: Sequence[tuple[Action, str]]) -> int:
 
 
 def _rank(action: Action) -> int:
-    """What is given room first; what can be done without, last."""
+    """Return the rank by which entries get room."""
     if action.id in _FIRST:
         return _FIRST.index(action.id)
     return len(_FIRST) + (_LAST.index(action.id) + 1 if action.id in _LAST else 0)
 
 
 def keys_of(action: Action, actions: Sequence[Action]) -> str:
-    """Its key, with that of its counterpart: t/T."""
+    """Format the key of an action with that of its counterpart: t/T."""
     root = action.id.split(".")[0]
     both = [other.key for other in actions if other.id.split(".")[0] == root and "." in action.id]
     return "/".join(both) if len(both) == 2 else action.key

@@ -1,4 +1,4 @@
-"""Work in the background of which only the newest counts: what its group is still at is given up for it."""
+"""Background workers of which only the latest counts."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -7,5 +7,8 @@ from textual.dom import DOMNode
 
 
 def run_latest(node: DOMNode, group: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Begins it. As a function: a coroutine that is given up before its turn comes would never be awaited."""
+    """Run a background worker; cancel any earlier one in the same group.
+
+    Takes a function, because a coroutine cancelled before it starts would never be awaited.
+    """
     node.run_worker(cast(Any, work), group=group, exclusive=True, exit_on_error=True)

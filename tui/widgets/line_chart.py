@@ -1,4 +1,4 @@
-"""Small charts of lines in braille, one beside the other: told apart by their place and name, not by colour."""
+"""Small braille line charts, side by side, identified by position and name rather than colour."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from tui.widgets.styled_line import StyledLine
 
 
 def value_range(curves: Sequence[Sequence[float | None]]) -> tuple[float, float, bool]:
-    """Lowest and highest finite value of all curves, and whether they are told apart better by their logarithm."""
+    """Return the lowest and highest finite value of all curves, and True if a log scale suits them."""
     finite = [value for curve in curves for value in curve if value is not None and math.isfinite(value)]
     if not finite:
         return 0.0, 1.0, False
@@ -19,7 +19,7 @@ def value_range(curves: Sequence[Sequence[float | None]]) -> tuple[float, float,
 def draw_curve(
     values: Sequence[float | None], width: int, height: int, *, span: tuple[float, float, bool], share: float = 1.0
 ) -> BrailleCanvas:
-    """The curve over that share of the width; a value that is not finite leaves a gap."""
+    """Draw the curve over that share of the width; values that are not finite leave gaps."""
     canvas = BrailleCanvas(width, height)
     low, high, logarithmic = span
     if logarithmic:
@@ -30,8 +30,8 @@ def draw_curve(
         if value is None or not math.isfinite(value) or (logarithmic and value <= 0):
             before = None
             continue
-        told = math.log(value) if logarithmic else value
-        level = (told - low) / (high - low) if high > low else 0.5
+        scaled = math.log(value) if logarithmic else value
+        level = (scaled - low) / (high - low) if high > low else 0.5
         x = round(place / max(len(values) - 1, 1) * columns)
         y = round((1 - level) * (4 * height - 1))
         canvas.stroke(before or (x, y), (x, y), "accent")
@@ -40,6 +40,6 @@ def draw_curve(
 
 
 def add_row(line: StyledLine, canvas: BrailleCanvas, row: int) -> None:
-    """One line of the canvas."""
+    """Add one row of the canvas to the line."""
     for x in range(canvas.width):
         line.add(*canvas.cell(x, row))

@@ -1,4 +1,4 @@
-"""One line of text to edit, folded over a few rows; what is typed or pasted reaches the terminal only cleaned."""
+"""Editor of one line of text, wrapped over a few rows; shows typed and pasted text sanitised."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,28 +15,28 @@ from tui.widgets.action_keys import default_key
 from tui.widgets.line_widget import LineWidget
 
 MOST = 200_000
-"""Characters in a line; more is a file given by mistake."""
+"""Maximum characters of a line; more is probably a pasted file."""
 _BREAK = "⏎"
 
 
 class LineEdit(LineWidget):
-    """Says what happens to it in messages; `text` is as it was typed, whatever is drawn."""
+    """The editor. Posts messages for changes; `text` is the raw text, not the sanitised one."""
 
     can_focus = True
 
     class Changed(Message):
-        """The text is another one."""
+        """The text changed."""
 
     class Done(Message):
-        """Enter, or escape (`kept` is True either way: nothing typed is thrown away)."""
+        """Enter or escape was pressed; the text is kept either way."""
 
         def __init__(self, *, again: bool) -> None:
             super().__init__()
             self.again = again
-            """Enter rather than escape."""
+            """True for enter, False for escape."""
 
     class Left(Message):
-        """The cursor went out above or below."""
+        """The cursor left the text upwards or downwards."""
 
         def __init__(self, by: int) -> None:
             super().__init__()
@@ -54,13 +54,13 @@ class LineEdit(LineWidget):
         self.text = ""
         self.at = 0
         self.hint = ""
-        """Shown where there is no text."""
+        """Placeholder shown without text."""
         self.table: Sequence[Action] = ()
-        """The line's keys by id, where a person can change them."""
+        """Actions of the editor whose keys the user can change."""
         self._first = 0
 
     def put(self, text: str, at: int | None = None) -> None:
-        """Another text; the cursor at its end unless said otherwise."""
+        """Set the text and the cursor, by default at its end."""
         self.text = text[:MOST]
         self.at = len(self.text) if at is None else min(at, len(self.text))
         self._first = 0
@@ -110,7 +110,7 @@ class LineEdit(LineWidget):
         self.paint()
 
     def _handle(self, event: events.Key, key: str) -> bool:
-        """Whether the key was for this line. `key`: by which it goes where nobody has changed any."""
+        """Handle a key and return True if it was for this editor. `key` is the default key of its action."""
         move = _MOVES.get(key)
         if move is not None:
             self.at = move(self)
@@ -126,16 +126,16 @@ class LineEdit(LineWidget):
         elif event.is_printable and event.character:
             self.type(event.character)
         else:
-            # A key that was given away does nothing, here or on the screen around: nobody leaves by an old habit.
+            # A default key that the user moved elsewhere does nothing, here or on the screen.
             return not key
         return True
 
     def takes(self, key: str) -> bool:
-        """Whether a key with Alt means something here."""
+        """Return True if the editor uses this key with Alt."""
         return default_key(self.app, self.table, key) in ("alt+enter", *_MOVES, *_CUTS)
 
     def type(self, text: str) -> None:
-        """Puts text in at the cursor."""
+        """Insert text at the cursor."""
         text = text[: max(MOST - len(self.text), 0)]
         self.text = self.text[: self.at] + text + self.text[self.at :]
         self.at += len(text)
@@ -170,11 +170,11 @@ class LineEdit(LineWidget):
 
 
 def row_starts(text: str, width: int) -> list[int]:
-    """Where each row begins; the cursor after the last character has room as well."""
+    """Return the start of each row, with room for the cursor after the last character."""
     if text.isascii():
         return list(range(0, len(text) + 1, width))
     starts, used = [0], 0
-    for place, character in enumerate(clean(text)):  # a sign for a sign, so places stay
+    for place, character in enumerate(clean(text)):  # clean() keeps the length, so positions stay valid
         cells = get_character_cell_size(character)
         if used + cells > width:
             starts.append(place)
@@ -186,6 +186,7 @@ def row_starts(text: str, width: int) -> list[int]:
 
 
 def row_of(starts: list[int], at: int) -> int:
+    """Return the row that contains the character at `at`, by binary search."""
     low, high = 0, len(starts)
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""Widgets that paint whole lines and send the terminal only the cells that changed."""
+"""Base widgets that draw lines of text and refresh only the parts that changed."""
 
 from itertools import zip_longest
 
@@ -16,7 +16,7 @@ from tui.widgets.styled_line import StyledLine
 
 
 class LineWidget(HoverText, ErrorBoundary, Widget):
-    """Draws the lines that `lines` gives. Call `paint` when what they show has changed."""
+    """A widget that draws the strips returned by `lines`. Call `paint` after its state changed."""
 
     ALLOW_SELECT = False
 
@@ -26,7 +26,7 @@ class LineWidget(HoverText, ErrorBoundary, Widget):
         self._strips: list[Strip] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
-        """What is to be seen now."""
+        """Return the strips to show."""
         raise NotImplementedError
 
     def ink(self, name: str) -> Style:
@@ -36,9 +36,9 @@ class LineWidget(HoverText, ErrorBoundary, Widget):
         return StyledLine(self.ink)
 
     def paint(self) -> None:
-        """Draws again; unchanged lines are not sent."""
+        """Redraw the lines that changed."""
         if not self.is_attached:
-            return  # a timer's last word, when the screen is being closed
+            return  # a timer may still fire while the screen is being closed
         before, self._strips = self._strips, self.lines(self.size)
         for region in changed_regions(before, self._strips, self.size):
             self.refresh(region)
@@ -52,15 +52,18 @@ class LineWidget(HoverText, ErrorBoundary, Widget):
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """Also comes when nothing is drawn again, as when a sheet is laid over the screen: what the state has changed
-        meanwhile must be drawn, not only known."""
+        """Redraw on a style update.
+
+        Textual also calls this when it draws nothing, as when a sheet opens over the screen; changes of the workbench
+        state must be drawn then, too.
+        """
         super().notify_style_update()
         if self.is_mounted and self.size:
             self.paint()
 
 
 class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
-    """The same, for more lines than there is room for."""
+    """A line widget that scrolls."""
 
     ALLOW_SELECT = False
 
@@ -70,12 +73,12 @@ class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings
         self._strips: list[Strip] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
-        """What is to be seen now, all of it."""
+        """Return all strips, including those out of view."""
         raise NotImplementedError
 
     @property
     def room(self) -> Size:
-        """What the scroll bar leaves."""
+        """Size of the content without the scroll bar."""
         return self.scrollable_content_region.size
 
     def ink(self, name: str) -> Style:
@@ -85,7 +88,7 @@ class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings
         return StyledLine(self.ink)
 
     def paint(self) -> None:
-        """Draws again; lines that are out of sight or unchanged are not sent."""
+        """Redraw the visible lines that changed."""
         if not self.is_attached:
             return
         before, self._strips = self._strips, self.lines(self.room)
@@ -114,9 +117,9 @@ class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings
         self._grow()
 
     def _grow(self) -> None:
-        """Tells the scroll bar how many lines there are.
+        """Update the scroll bar.
 
-        Setting virtual_size would lay the whole screen out again and send all of it: 40 kB for one more line.
+        Setting virtual_size would lay out and resend the whole screen: 40 kB for one more line.
         """
         size = Size(self.room.width, self._lines_in_all())
         if size != self.virtual_size:
@@ -128,18 +131,18 @@ class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings
 
 
 class VirtualLineWidget(ScrollingLineWidget):
-    """The same, for any number of lines: only those in sight are made."""
+    """A scrolling line widget for any number of lines: only visible ones are made."""
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(state, id=id)
         self._top = 0
 
     def count(self) -> int:
-        """How many lines there are."""
+        """Return the number of lines."""
         raise NotImplementedError
 
     def row(self, y: int, size: Size, /) -> Strip:
-        """One of them."""
+        """Return line `y`."""
         raise NotImplementedError
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -163,7 +166,7 @@ class VirtualLineWidget(ScrollingLineWidget):
         return strip.adjust_cell_length(self.size.width).apply_style(self.ground)
 
     def show_lines(self, first: int, last: int) -> None:
-        """Scrolls as little as needed to have these lines in sight."""
+        """Scroll as little as needed to show these lines."""
         self._grow()
         height = self.room.height
         top = self.scroll_offset.y
@@ -178,7 +181,7 @@ class VirtualLineWidget(ScrollingLineWidget):
 
 
 def changed_regions(before: list[Strip], after: list[Strip], size: Size) -> list[Region]:
-    """The parts of lines that differ, as regions to refresh."""
+    """Return the regions to refresh, where lines differ."""
     regions = []
     for y, (old, new) in enumerate(zip_longest(before, after)):
         if y >= size.height:
@@ -192,7 +195,7 @@ def changed_regions(before: list[Strip], after: list[Strip], size: Size) -> list
 
 
 def _span(old: Strip, new: Strip) -> tuple[int, int]:
-    """First and last cell that differ, in whole segments."""
+    """Return the first and end of the cells that differ, in whole segments."""
     was, now = list(old), list(new)
     start = 0
     for a, b in zip(was, now, strict=False):

@@ -1,4 +1,4 @@
-"""The whole grid in a corner, where it does not fit its pane: what is loud, and which part is in sight."""
+"""Minimap of a grid that does not fit its pane, with a frame around the visible part."""
 
 from functools import lru_cache
 from itertools import groupby
@@ -22,13 +22,13 @@ from tui.widgets.styled_line import StyledLine
 from tui.widgets.tooltips import tip
 
 WIDTH, HEIGHT = 26, 11
-"""Cells the map takes at most, its frame counted."""
+"""Maximum size of the map in cells, frame included."""
 _LEAST = 6
-"""Rows below which it is not worth its room."""
+"""Minimum rows for which the map is drawn."""
 
 
 class MiniMap(LineWidget):
-    """A point stands for the loudest of the heads it covers. The frame is heavy beside the part that is in sight."""
+    """The map. A point shows the highest value of its heads; the frame is heavy at the visible part."""
 
     def __init__(self, state: WorkbenchState, heatmap: HeatMap, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(state, id=id)
@@ -77,12 +77,12 @@ class MiniMap(LineWidget):
         top, last = levels[2 * y], 2 * y + 1 >= rows
         pairs = ((top[column], None if last else levels[2 * y + 1][column]) for column in range(columns))
         for (over, under), same in groupby(pairs):
-            # Most neighbours are alike, and a frame that moves over the map draws all of it.
+            # Equal neighbours become one segment, because moving the frame redraws the whole map.
             ground = None if under is None else colours[max(under, 0)]
             line.add_styled("▀" * len(list(same)), _point(colours[max(over, 0)], ground))
 
     def _spread(self, size: Size, shape: tuple[int, int]) -> tuple[int, int]:
-        """Columns and rows of points: as many heads and layers as there are, or as there is room for."""
+        """Return the columns and rows of points: one per head and layer, or as many as fit."""
         per_line = 1 if self.depth in ("16", "none") else 2
         return min(shape[1], size.width - 2), min(shape[0], (size.height - 2) * per_line)
 
@@ -99,7 +99,7 @@ class MiniMap(LineWidget):
         return levels
 
     def head_at(self, x: int, y: int) -> HeadId | None:
-        """The head in the middle of those a place stands for."""
+        """Return the middle head of those at a position."""
         shape = self.state.shape()
         if shape is None or not self.size:
             return None
@@ -112,7 +112,7 @@ class MiniMap(LineWidget):
         return HeadId(layer, min(int((column + 0.5) * shape[1] / columns), shape[1] - 1))
 
     def tip_at(self, _place: Offset, /) -> Content | None:
-        return tip("The whole grid", "The heavy frame is what is in sight; a click goes there.")
+        return tip("The whole grid", "The heavy frame is the visible part; a click goes there.")
 
     def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self)
@@ -122,7 +122,7 @@ class MiniMap(LineWidget):
 
 
 def _covered(part: range, whole: int, points: int) -> range:
-    """The points that stand for a part of so many heads."""
+    """Return the points that cover a range of heads or layers."""
     return range(part.start * points // whole, -(-part.stop * points // whole))
 
 

@@ -1,4 +1,4 @@
-"""The options of the next run, one line each under their groups; a value is typed where it stands."""
+"""The options of the next run by group, one line each, with values edited in place."""
 
 from collections.abc import Callable
 from itertools import groupby
@@ -30,24 +30,24 @@ _TITLE = 24
 _VALUE = 26
 _DEFAULT = 18
 _THREE = 4 + _TITLE + _VALUE + _DEFAULT + 12
-"""Columns from which defaults and published values have a column each."""
+"""Width from which defaults and published values have separate columns."""
 _MOST = 400
-"""Characters in a value; a path may be long."""
+"""Maximum characters of a value; a path may be long."""
 
 
 def _columns(width: int) -> tuple[int, int]:
-    """How wide values and defaults are: some are words that need more than a narrow list has."""
+    """Return the widths of values and defaults; a wide list gives them more."""
     more = min(max((width - _THREE - 12) // 2, 0), 14)
     return _VALUE + more, _DEFAULT + more
 
 
 class RunOptionList(VirtualLineWidget):
-    """The list. The screen's keys walk and change it; while a value is typed, keys are for that."""
+    """The list of options. The screen's keys move and edit; while a value is typed, it takes all keys."""
 
     can_focus = True
 
     class Changed(Message):
-        """Another option is at hand, or a value is another one."""
+        """The selected option or a value changed."""
 
     def __init__(
         self,
@@ -63,15 +63,15 @@ class RunOptionList(VirtualLineWidget):
         self.model_names: tuple[str, ...] = ()
         self.at = 0
         self.typed: str | None = None
-        """What is being typed in place of the value; None: nothing is."""
+        """Text being typed for the value; None while nothing is typed."""
         self.caret = 0
         self.trouble = ""
-        """What is wrong with what was typed."""
+        """Error of the typed value."""
         self._rows: list[Option | str] = []
         for group, members in groupby(OPTIONS, key=lambda each: each.group):
             self._rows += [*([""] if self._rows else []), group, *members]
 
-    # ---- what is there
+    # ---- state
 
     @property
     def option(self) -> Option:
@@ -82,13 +82,13 @@ class RunOptionList(VirtualLineWidget):
         return with_open_lambda(self.state.options, self.models)
 
     def differing(self) -> frozenset[str]:
-        """The paths of those that are not at their default."""
+        """Return the paths of the options that differ from their defaults."""
         return frozenset(
             each.path for each in changed_options(self.options, model=self.state.model, models=self.models)
         )
 
     def default_words(self, option: Option) -> str:
-        """The default, as it would be written; of one left open, what it comes to."""
+        """Format the default; for an unset option, the value it resolves to."""
         options = self.options
         if option.path == "sae.recipe":
             return format_value(option, value_of(RunOptions(), option.path))
@@ -136,7 +136,7 @@ class RunOptionList(VirtualLineWidget):
         return super().lines(size)
 
     def _typing(self, line: StyledLine, width: int) -> None:
-        """The value as it is typed, with a cursor, and beside it what is wrong with it."""
+        """Add the typed text with a cursor, and its error."""
         value_width, _ = _columns(width)
         text = clean(self.typed or "")
         room = max(min(value_width - 1, width - line.width - 1), 8)
@@ -147,13 +147,13 @@ class RunOptionList(VirtualLineWidget):
         if self.trouble:
             line.add(" ").add(fit(f"✗ {clean(self.trouble)}", max(width - line.width - 1, 0)), "bad")
 
-    # ---- walking and changing
+    # ---- moving and changing
 
     def step(self, by: int) -> None:
         self.put(min(max(self.at + by, 0), len(OPTIONS) - 1))
 
     def put(self, at: int) -> None:
-        """Another option is at hand; its group's name stays in sight."""
+        """Select an option and keep the name of its group visible."""
         self.at = at
         place = self._rows.index(OPTIONS[at])
         first = place - 1 if isinstance(self._rows[place - 1], str) else place
@@ -163,7 +163,7 @@ class RunOptionList(VirtualLineWidget):
         self.post_message(self.Changed())
 
     def pick(self, by: int) -> None:
-        """The next or the previous of the values there are, or that are worth a try."""
+        """Set the next or previous of the allowed or suggested values."""
         option, values = self.option, self.values(self.option)
         value = value_of(self.options, option.path)
         now = "" if value is None else format_value(option, value)
@@ -176,7 +176,7 @@ class RunOptionList(VirtualLineWidget):
             self.write(option, values[min(max(place, 0), len(values) - 1)])
 
     def values(self, option: Option) -> list[str]:
-        """What the arrows step through."""
+        """Return the values that the arrows step through."""
         if option.kind == "yes":
             return ["no", "yes"]
         if option.kind == "model":
@@ -184,7 +184,7 @@ class RunOptionList(VirtualLineWidget):
         return [*([""] if option.unset else []), *(option.choices or option.suggestions)]
 
     def write(self, option: Option, text: str) -> bool:
-        """Takes the text as the option's value; False where it cannot be, with the reason in `trouble`."""
+        """Set an option from text; return False if invalid, with the reason in `trouble`."""
         try:
             self.take(set_value(self.options, option, text, self.models))
         except HeadcodeError as error:
@@ -202,7 +202,7 @@ class RunOptionList(VirtualLineWidget):
         self.post_message(self.Changed())
 
     def put_back(self) -> None:
-        """The default of the option at hand."""
+        """Reset the selected option to its default."""
         self.take(reset(self.options, self.option.path, model=self.state.model))
 
     def put_all_back(self) -> None:
@@ -211,7 +211,7 @@ class RunOptionList(VirtualLineWidget):
     # ---- typing
 
     def type(self) -> None:
-        """Begins to type the value; yes and no are turned round at once."""
+        """Start typing the value; a yes/no option is toggled instead."""
         option = self.option
         value = value_of(self.options, option.path)
         if option.kind == "yes":
@@ -267,7 +267,7 @@ class RunOptionList(VirtualLineWidget):
             self.post_message(self.Changed())
 
     def _put(self, text: str, at: int) -> None:
-        """Another text; what is wrong with it is said while it is typed."""
+        """Set the typed text and check it."""
         self.typed, self.caret = text[:_MOST], min(at, _MOST)
         self.trouble = ""
         try:
@@ -289,7 +289,7 @@ class RunOptionList(VirtualLineWidget):
 
 
 def _below(values: list[str], now: str) -> int:
-    """How many of the values stand before one that is not among them."""
+    """Return how many of the values are smaller than one that is not among them."""
     try:
         number = float(now)
         return sum(1 for value in values if not value or float(value) < number)

@@ -1,4 +1,4 @@
-"""The strip below: how far the run is, how the loss falls, and whatever has to be said in words."""
+"""The strip below the panes: stages of the run, losses, and one message."""
 
 import math
 import time
@@ -24,21 +24,21 @@ from tui.widgets.tooltips import tip
 Clock = Callable[[], float]
 ENDED = {
     "done": ("✓", "done", "good"),
-    "stopped": ("■", "stopped, what was done is kept", "second"),
+    "stopped": ("■", "stopped, results kept", "second"),
     "failed": ("✗", "failed", "bad"),
     "interrupted": ("✗", "interrupted", "bad"),
 }
 _WIDE = 100
 _VERIFIED = {
     "same": "verified, bit for bit",
-    "rounding": "verified, to rounding",
-    "differs": "done again, it differs",
-    "impossible": "cannot be done again",
+    "rounding": "verified, up to rounding",
+    "differs": "repeated, results differ",
+    "impossible": "cannot be repeated",
 }
 
 
 class ProgressStrip(LineWidget):
-    """Three lines: stages, losses, words."""
+    """Three lines: stages, losses, message."""
 
     def __init__(self, state: WorkbenchState, *, clock: Clock = time.time, id: str | None = None) -> None:  # noqa: A002
         super().__init__(state, id=id)
@@ -56,13 +56,13 @@ class ProgressStrip(LineWidget):
         text, ink = status_message(self.state, int(self.clock() * 1e6))
         rows = wrap(text, size.width - 2, 2 if ink == "bad" else 1)
         words = [self.line().add(" ").add(row, ink) for row in rows]
-        # What went wrong is worth more than the losses.
+        # An error of two lines replaces the losses.
         lines = [first, *words] if len(words) > 1 else [first, second, *words]
         return [line.strip() for line in lines]
 
     def tip_at(self, _place: Offset, /) -> Content | None:
-        words = "{progress} shows it whole: time left, losses, what waits. {stop} stops it, {run} runs again."
-        return tip("How the run goes", fill_keys(words, self.state.key)) if self.state.shown is not None else None
+        words = "{progress} shows details: time left, losses, queue. {stop} stops it, {run} runs again."
+        return tip("Progress of the run", fill_keys(words, self.state.key)) if self.state.shown is not None else None
 
     # ---- stages
 
@@ -77,20 +77,20 @@ class ProgressStrip(LineWidget):
         )
         if run.state == "queued":
             work = blocking_work(self.state, run)
-            words = f"waits for {format_work(work, int(self.clock() * 1e6))}" if work is not None else ""
+            words = f"waiting for {format_work(work, int(self.clock() * 1e6))}" if work is not None else ""
             line.add(fit(words or "waiting for the engine", max(room - line.width, 0)), "dim")
             line.to(width - len(right) - 1).add(right, "dim")
             return
         over = dict(run.picture.seconds)
         ending, ink = self._ending(run)
         short = room < 96
-        # Seconds give way to how it ended: "progress" shows them all.
+        # How the run ended has priority over seconds; the progress screen shows them all.
         whole = sum(len(_over(stage, over[stage])) for stage in stages_of(run) if stage in over)
-        told = f"  {_VERIFIED[run.verified.verdict]}" if run.verified is not None and not run.active else ""
-        timed = run.active or line.width + whole + 2 + len(ending + told) <= room
+        verified = f"  {_VERIFIED[run.verified.verdict]}" if run.verified is not None and not run.active else ""
+        timed = run.active or line.width + whole + 2 + len(ending + verified) <= room
         if run.active and run.picture.stage is None and not over:
-            # The engine's process starts and imports what it needs; it says nothing before that.
-            line.add("▸ the engine starts ", "second")
+            # The engine process reports nothing while it starts and imports.
+            line.add("▸ engine starting ", "second")
             self._travel(line, max(min(30, room - line.width - 2), 8))
             line.to(width - len(right) - 1).add(right, "dim")
             return
@@ -108,21 +108,21 @@ class ProgressStrip(LineWidget):
         if not run.active:
             line.add(fit(f" {ending}" if short else ending, room - line.width), ink)
             if run.verified is not None:
-                line.add(fit(told, room - line.width), "good" if run.verified.verdict == "same" else "second")
+                line.add(fit(verified, room - line.width), "good" if run.verified.verdict == "same" else "second")
         line.to(width - len(right) - 1).add(right, "dim")
 
     def _ending(self, run: SessionRun) -> tuple[str, str]:
-        """How the run ended, and its ink; empty while it goes on."""
+        """Return how the run ended and its ink; empty while it is active."""
         if run.active:
             return "", "dim"
         sign, words, ink = ENDED[run.state]
         if ink == "bad":
-            does = "does it once more" if self.state.can_retry else "runs the examples as they are now"
+            does = "repeats it" if self.state.can_retry else "runs the current examples"
             words += f": {self.state.key('run')} {does}"
         return f"{sign} {words}", ink
 
     def _under_way(self, line: StyledLine, run: SessionRun, stage: Stage, room: int) -> None:
-        """A bar as long as the room allows that how far it is, the time left and the later stages leave."""
+        """Add the bar of the current stage, as long as count, time left and later stages allow."""
         picture = run.picture
         line.add(f"▸ {stage} ", "second")
         left = format_time_left(stage_left(run, self.state.runs, int(self.clock() * 1e6)))
@@ -142,7 +142,7 @@ class ProgressStrip(LineWidget):
         line.add(left, "second")
 
     def _travel(self, line: StyledLine, length: int) -> None:
-        """Nobody knows how long it takes: a short stretch travels along the line."""
+        """Add an indeterminate progress bar."""
         at = int(self.clock() * 4) % (length - 2)
         line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove").add("  ")
 
@@ -169,14 +169,14 @@ class ProgressStrip(LineWidget):
         moving = max(last.moving, default=0)
         if run.active and run.picture.stage == "train":
             heads = "1 head" if moving == 1 else f"{moving} heads"
-            words = f"codes still moving in {heads}" if moving else "codes are still"
+            words = f"codes still changing in {heads}" if moving else "codes have settled"
             line.add(fit(words, width - line.width - 1), "second" if moving else "good")
         else:
             line.add(fit(f"{last.step} of {last.total} steps", width - line.width - 1), "dim")
 
 
 def total_loss(step: TrainStep, seed: int) -> float | None:
-    """Both parts of the loss together; None where one is not finite."""
+    """Return reconstruction plus sparsity loss; None if not finite."""
     error, sparsity = step.reconstruction[seed], step.sparsity[seed]
     if error is None or sparsity is None or not math.isfinite(error + sparsity):
         return None
@@ -184,7 +184,7 @@ def total_loss(step: TrainStep, seed: int) -> float | None:
 
 
 def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
-    """The mean over seeds at every report, without the reports that have no finite one."""
+    """Return the mean loss over seeds per report; reports without a finite loss are skipped."""
     means = []
     for step in steps:
         losses = [loss for seed in range(len(step.reconstruction)) if (loss := total_loss(step, seed)) is not None]
@@ -194,6 +194,7 @@ def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
 
 
 def format_seconds(seconds: float) -> str:
+    """Format a duration: 3.2 s, or .04 s below one second."""
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s".removeprefix("0")
 
 
@@ -206,7 +207,7 @@ def _over(stage: Stage, seconds: float) -> str:
 
 
 def status_message(state: WorkbenchState, now_us: int) -> tuple[str, str]:
-    """The one thing that has to be said now, and its ink. The gravest comes first."""
+    """Return the most important message now, and its ink."""
     run = state.shown
     if state.link in ("lost", "failed") and state.link_words:
         return state.link_words, "bad" if state.link == "failed" else "second"
@@ -221,7 +222,7 @@ def status_message(state: WorkbenchState, now_us: int) -> tuple[str, str]:
     if state.verifying:
         return state.verifying, "second"
     if run is not None and state.stopping == run.run_id and (run.active or run.cause is not None):
-        return f"Stopping … {state.key('stop')} again ends the engine itself.", "second"
+        return f"Stopping … {state.key('stop')} again stops the engine.", "second"
     if (silent := silent_work(state)) is not None:
         return format_silence(state, silent, now_us), "bad"
     if run is not None and not run.active:
@@ -237,10 +238,10 @@ def status_message(state: WorkbenchState, now_us: int) -> tuple[str, str]:
     if state.preflight is not None and state.link == "live" and (run is None or not run.active):
         ahead = state.preflight
         if ahead.fits and ahead.time_words:
-            # How long it takes comes first: a narrow line cuts off its end.
-            told = f"fits, {ahead.time_words}; {ahead.memory_words.removeprefix('fits: ')}"
+            # The time comes first, because a narrow line is cut off at its end.
+            text = f"fits, {ahead.time_words}; {ahead.memory_words.removeprefix('fits: ')}"
             if ahead.missing_words:
-                return f"The next run {ahead.missing_words}; {told}", "second"
-            return f"The next run {told}", "dim"
+                return f"The next run {ahead.missing_words}; {text}", "second"
+            return f"The next run {text}", "dim"
         return f"The next run {ahead.words}", "bad" if ahead.fits is False else "dim"
     return state.link_words, "dim"

@@ -1,4 +1,4 @@
-"""What the model makes of the line at hand: its verdict in words, and the prompt token by token."""
+"""Preview of the selected example: the model's grade and the prompt token by token."""
 
 from rich.cells import cell_len
 from textual.geometry import Size
@@ -18,7 +18,7 @@ from tui.widgets.styled_line import StyledLine, fit, fit_end, wrap
 
 
 class PromptPreview(LineWidget):
-    """Draws `example`, which the screen puts here: the chosen one, or the line as it stands in the editor."""
+    """Draws `example`, set by the screen: the selected one or the line being edited."""
 
     def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(desk.state, id=id)
@@ -26,7 +26,7 @@ class PromptPreview(LineWidget):
         self.example: Example | None = None
         self.line_text = ""
         self.key = "P"
-        """By which the person changes what is read."""
+        """Key that changes which tokens are read."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         example = self.example
@@ -35,7 +35,7 @@ class PromptPreview(LineWidget):
             return [self.line().add(f" {fit(words, size.width - 2)}", "faint").strip()]
         wrong = flaw(example)
         if wrong:
-            rows = wrap(f"✗ This is no example yet: {wrong} It is kept as it is typed.", size.width - 2, size.height)
+            rows = wrap(f"✗ Not a valid example yet: {wrong} It is saved as typed.", size.width - 2, size.height)
             return [self.line().add(" ").add(row, "bad").strip() for row in rows]
         found: list[StyledLine] = []
         n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
@@ -57,9 +57,9 @@ class PromptPreview(LineWidget):
     def _waiting(self) -> str:
         worker = self.state.worker
         if worker is not None and worker.worker_state not in ("warm", "busy"):
-            return "The engine starts; the first grades take some seconds …"
+            return "The engine is starting; the first grades take some seconds …"
         model = format_grader(self.state)
-        return f"{model} reads it …" if self.desk.model is not None else f"{model} is loaded and reads it …"
+        return f"{model} grades it …" if self.desk.model is not None else f"{model} is being loaded …"
 
     def _verdict(self, example: Example, grade: Grade, width: int) -> list[StyledLine]:
         glyph, ink = VERDICTS[grade.verdict]
@@ -73,17 +73,17 @@ class PromptPreview(LineWidget):
             second.add(f"{format_grader(self.state, 24)} says ", "faint").add(token, "accent")
             second.add(f" p {format_number(grade.says_probability, 4)}  ")
         if grade.better_prompt:
-            second.add(self.state.key("write:trim"), "key").add(" takes the space off  ", "dim")
+            second.add(self.state.key("write:trim"), "key").add(" removes the space  ", "dim")
         if not example.enabled:
             second.add("left out of runs  ", "second")
         return [first, second]
 
     def _tokens(self, tokens: PromptTokens, width: int, most: int) -> list[StyledLine]:
-        """What is read is bright; a bar stands between tokens, so that a space is seen to belong to its word."""
+        """Make the lines of tokens, separated by bars so that spaces are visible; tokens that are read are bright."""
         n, n_read = len(tokens.texts), sum(tokens.read)
-        read = "all of them are read" if n_read == n else (f"{n_read} of them read" if n_read else "none is read")
+        read = "all are read" if n_read == n else (f"{n_read} read" if n_read else "none is read")
         if self.desk.parts:
-            read = "read where the pair parts most"
+            read = "read where the pair differs most"
         lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.desk.position)}, ", "dim")]
         lines[0].add(self.key, "key").add(" changes it): ", "dim")
         for text, is_read in zip(tokens.texts, tokens.read, strict=True):
@@ -98,7 +98,7 @@ class PromptPreview(LineWidget):
 
 
 def format_grader(state: WorkbenchState, room: int = 40) -> str:
-    """The model that grades; where the next run takes another than the session's, that is said."""
+    """Format the model that grades, noting if it is not the session's."""
     model = state.options.model
     name = fit_end(clean(model), room)
     return name if model == state.model else f"{name}, the model of the next run,"

@@ -1,4 +1,4 @@
-"""The run's prompts by the code the head has on each, their tokens coloured by what the head does there."""
+"""The run's prompts grouped by the head's code, with tokens coloured by what the head does there."""
 
 from rich.cells import cell_len
 from rich.color import Color
@@ -28,7 +28,7 @@ class TokenWidget(LineWidget):
         self.desk = desk
 
     def shade(self, share: float) -> Style:
-        """How a share from 0 to 1 looks; without colours by weight of the letters."""
+        """Return the style for a share from 0 to 1; without colours dim, bold or reverse."""
         level = 0 if share <= 0.01 else max(1, round(min(share, 1.0) * (LEVELS - 1)))
         if self.desk.depth in ("16", "none"):
             return Style(reverse=share > 0.66, bold=share > 0.33, dim=share < 0.1)
@@ -40,7 +40,7 @@ class TokenWidget(LineWidget):
 
 
 class PromptList(TokenWidget):
-    """Each code with its counts on both sides, then the prompts that carry it; or the prompts as they were written."""
+    """Each code with its counts per side and its prompts; or the prompts in their original order."""
 
     class Picked(Message):
         def __init__(self, example: int) -> None:
@@ -53,7 +53,7 @@ class PromptList(TokenWidget):
 
     @property
     def in_sight(self) -> list[int]:
-        """The examples that are to be seen, the one at hand left out."""
+        """The visible examples except the selected one."""
         rows = self.desk.rows[self.first : self.first + self.size.height]
         return [row for row in rows if isinstance(row, int) and row != self.desk.example]
 
@@ -64,7 +64,7 @@ class PromptList(TokenWidget):
             self.first = max(0, at - room // 2)
         self.first = min(self.first, max(len(rows) - room, 0))
         if self.first and at == self.first and isinstance(rows[at - 1], CodeCarriers):
-            self.first -= 1  # the code above its first prompt
+            self.first -= 1  # show the code above its first prompt
         looks = [self.desk.look_at(example) for example in range(len(self.desk.examples))]
         top = max((max(look.strength, default=0.0) for look in looks if look is not None), default=0.0)
         found = []
@@ -112,7 +112,7 @@ class PromptList(TokenWidget):
 
 
 def _end(tokens: tuple[str, ...], shares: list[float], width: int) -> list[tuple[str, float]]:
-    """The last tokens with their shares, as far as they fit; an ellipsis where some do not."""
+    """Return the last tokens that fit, with their shares; an ellipsis if some do not."""
     found: list[tuple[str, float]] = []
     used = 0
     for token, share in zip(reversed(tokens), reversed(shares), strict=True):

@@ -1,4 +1,4 @@
-"""A run as it goes: stages with the time they took and still take, losses seed by seed, moving codes, the queue."""
+"""Details of a run: stages with times, losses per seed, changing codes, the queue."""
 
 import math
 from collections.abc import Callable
@@ -19,17 +19,17 @@ from tui.widgets.progress_strip import ENDED, format_seconds, total_loss
 from tui.widgets.styled_line import StyledLine, bar, fit, sparkline
 
 _CHART = 22
-"""Columns of one seed's chart at least."""
+"""Minimum columns of one seed's chart."""
 _GAP = 3
 _CONFIG = 38
-"""Where a run of the list tells its settings."""
-_STATES = {"queued": ("·", "waits", "dim"), "running": ("▸", "under way", "second")} | {
+"""Column of a run's settings in the list."""
+_STATES = {"queued": ("·", "queued", "dim"), "running": ("▸", "running", "second")} | {
     state: (sign, "stopped" if state == "stopped" else words, ink) for state, (sign, words, ink) in ENDED.items()
 }
 
 
 class RunPane(ScrollingLineWidget):
-    """All of it from top to bottom; it scrolls where there is no room."""
+    """All details from top to bottom; scrolls."""
 
     def __init__(self, state: WorkbenchState, clock: Callable[[], float], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(state, id=id)
@@ -38,7 +38,7 @@ class RunPane(ScrollingLineWidget):
 
     @property
     def listed(self) -> list[SessionRun]:
-        """The queue: the run under way, those that wait, and the last that ended."""
+        """The running run, the queued ones, and the last three that ended."""
         open_ = [run for run in self.state.runs if run.active]
         ended = [run for run in reversed(self.state.runs) if not run.active][:3]
         return [*open_, *ended]
@@ -90,10 +90,10 @@ class RunPane(ScrollingLineWidget):
     def _amount(self, run: SessionRun, stage: Stage) -> str:
         picture = run.picture
         if stage == "load":
-            return "warm already" if picture.warm else ""
+            return "already loaded" if picture.warm else ""
         if stage in ("capture", "grade", "codes"):
             cached = picture.finished is not None and picture.finished.cached and stage == "capture"
-            return f"{len(picture.examples)} prompts" + (", kept from before" if cached else "")
+            return f"{len(picture.examples)} prompts" + (", cached" if cached else "")
         if stage == "train" and picture.steps:
             return f"{picture.steps[-1].step} steps, {len(run.config.seeds)} seeds"
         shuffles = run.config.shuffles
@@ -103,7 +103,7 @@ class RunPane(ScrollingLineWidget):
         line = self.line()
         if run.started_us is None:
             work = blocking_work(self.state, run)
-            return line.add(f"   waits for {format_work(work, now_us) if work is not None else 'the engine'}", "dim")
+            return line.add(f"   waiting for {format_work(work, now_us) if work is not None else 'the engine'}", "dim")
         if run.active:
             left = format_time_left(run_left(run, self.state.runs, now_us))
             line.add("   so far  ", "faint").add(format_seconds(run.seconds(now_us)), "text")
@@ -116,7 +116,7 @@ class RunPane(ScrollingLineWidget):
     def _chart(self, run: SessionRun, size: Size) -> list[StyledLine]:
         steps = run.picture.steps
         if not steps:
-            return [self.line().add("   no loss yet: it is drawn as soon as the SAEs train", "faint")]
+            return [self.line().add("   no loss yet: shown as soon as the SAEs train", "faint")]
         n = len(steps[-1].reconstruction)
         curves = [
             [total_loss(step, seed) if seed < len(step.reconstruction) else None for step in steps] for seed in range(n)
@@ -128,7 +128,7 @@ class RunPane(ScrollingLineWidget):
         spare = size.height - len(stages_of(run)) - len(self.listed) - 8
         height = min(max(spare // math.ceil(n / across) - 2, 3), 9)
         share = steps[-1].step / max(steps[-1].total, 1) if run.active else 1.0
-        kind = "on a logarithmic scale" if span[2] else ""
+        kind = "log scale" if span[2] else ""
         head = (
             self.line()
             .add(" loss", "strong")
@@ -142,8 +142,8 @@ class RunPane(ScrollingLineWidget):
                 title.to(1 + place * (width + _GAP))
                 name = run.config.seeds[seed] if seed < len(run.config.seeds) else seed
                 last = curves[seed][-1]
-                told = "not finite" if last is None else format_number(last, 5)
-                title.add(f"seed {name} ", "dim").add(told, "bad" if last is None else "text")
+                value = "not finite" if last is None else format_number(last, 5)
+                title.add(f"seed {name} ", "dim").add(value, "bad" if last is None else "text")
             rows = [self.line().add(" ") for _ in range(height)]
             for place, seed in enumerate(seeds):
                 canvas = draw_curve(curves[seed], width, height, span=span, share=share)
@@ -157,20 +157,20 @@ class RunPane(ScrollingLineWidget):
         return lines
 
     def _moving(self, run: SessionRun, width: int) -> list[StyledLine]:
-        """How many heads' codes still change between two reports: a training has settled when none does."""
+        """Make the line on heads whose codes still change between reports; none when training has settled."""
         steps = run.picture.steps
         if len(steps) < 2:
             return []
-        told = steps[1:]  # at the first report all of them are new
+        reports = steps[1:]  # at the first report all codes are new
         line = self.line().add(" codes ", "strong")
-        line.add(sparkline([max(step.moving, default=0) for step in told], min(40, max(width - 48, 8))), "accent")
-        last = told[-1].moving
+        line.add(sparkline([max(step.moving, default=0) for step in reports], min(40, max(width - 48, 8))), "accent")
+        last = reports[-1].moving
         most = max(last, default=0)
         if not most:
-            return [line.add("  are still in every head", "good")]
+            return [line.add("  have settled in every head", "good")]
         heads = "head" if most == 1 else "heads"
-        line.add(f"  still move in {most} {heads}", "second")
-        each = f"  seed by seed {', '.join(str(count) for count in last)}" if len(last) > 1 else ""
+        line.add(f"  still changing in {most} {heads}", "second")
+        each = f"  per seed {', '.join(str(count) for count in last)}" if len(last) > 1 else ""
         return [line.add(fit(each, max(width - line.width - 1, 0)), "faint")]
 
     # ---- queue
@@ -178,11 +178,7 @@ class RunPane(ScrollingLineWidget):
     def _queue(self, width: int) -> list[StyledLine]:
         runs = self.listed
         waiting = len(self.state.waiting)
-        words = (
-            f"{waiting} {'waits' if waiting == 1 else 'wait'}"
-            if waiting
-            else f"nothing waits: {self.state.key('progress:run')} queues another run"
-        )
+        words = f"{waiting} queued" if waiting else f"queue empty: {self.state.key('progress:run')} queues a run"
         lines = [self.line().add(" runs", "strong").add(f"  {words}", "dim")]
         self.chosen = min(max(self.chosen, 0), max(len(runs) - 1, 0))
         for place, run in enumerate(runs):
@@ -196,14 +192,14 @@ class RunPane(ScrollingLineWidget):
         others = (self.state.worker.queued if self.state.worker is not None else 0) - waiting
         work = self.state.worker.at_work if self.state.worker is not None else None
         if work is not None and all(run.run_id != work.run_id for run in self.state.runs):
-            told = fit(f"   the engine is at {format_work(work, int(self.clock() * 1e6))}", width - 1)
-            lines.append(self.line().add(told, "bad" if work.silent else "dim"))
+            busy = fit(f"   engine busy: {format_work(work, int(self.clock() * 1e6))}", width - 1)
+            lines.append(self.line().add(busy, "bad" if work.silent else "dim"))
         if others > 0:
-            lines.append(self.line().add(f"   {others} of other sessions wait as well", "faint"))
+            lines.append(self.line().add(f"   {others} of other sessions are queued, too", "faint"))
         return lines
 
     def choose(self, by: int) -> None:
-        """Another run of the list; it is scrolled into sight."""
+        """Select another run and scroll to it."""
         self.chosen = min(max(self.chosen + by, 0), max(len(self.listed) - 1, 0))
         self.paint()
         self.scroll_to(0, self.virtual_size.height, animate=False, force=True, immediate=True)

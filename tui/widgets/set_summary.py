@@ -1,4 +1,4 @@
-"""Whether what is written is worth running, said in two lines; in a third, how many pairs are missing."""
+"""Summary of the examples: readiness and next step in two lines; missing pairs in a third."""
 
 from textual.geometry import Size
 from textual.strip import Strip
@@ -11,16 +11,16 @@ from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit
 
 _WITH_MISSING = 3
-"""Rows that hold a line more: how many pairs are missing, and the key that makes them."""
+"""Rows needed to show how many pairs are missing."""
 
 
 class SetSummary(LineWidget):
-    """Whether the set is worth running, and what to mend first; or something that has just to be said."""
+    """Readiness of the examples and what to fix first, or the last message."""
 
     def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(desk.state, id=id)
         self.desk = desk
-        self.said = ""
+        self.status = ""
 
     def lines(self, size: Size, /) -> list[Strip]:
         found = self.desk.worth()
@@ -35,7 +35,7 @@ class SetSummary(LineWidget):
         elif failure is not None:
             words, ink = f"{failure.message} {failure.hint}", "bad"
         else:
-            words, ink = self.said or format_todo(found, self.state.key), "dim"
+            words, ink = self.status or format_todo(found, self.state.key), "dim"
         second = self.line().add(" ").add(fit(clean(words), size.width - 2), ink)
         if not found.missing or size.height < _WITH_MISSING:
             return [first.strip(), second.strip()]
@@ -45,5 +45,5 @@ class SetSummary(LineWidget):
 
 
 def format_todo(found: Readiness, key: KeyLabel) -> str:
-    """What to do next, with the key that does it."""
+    """Format the next step with its key."""
     return f"{key(f'write:{found.action}')} {found.todo}" if found.action else found.todo

@@ -1,4 +1,4 @@
-"""The settings as a list: title, value, where the value comes from; below, what the one at hand means."""
+"""The list of settings: title, value, source; below, the meaning of the selected one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,12 +25,12 @@ from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import StyledLine, fit, fit_end, wrap
 
 _ABOUT = 7
-"""Lines below the list."""
+"""Lines of the description below the list."""
 _GROUPS = {"screen": "The screen", "host": "The host and the engine"}
 
 
 class SettingsApp(Protocol):
-    """Of the application, what stands in the list."""
+    """The parts of the application that the list shows."""
 
     @property
     def settings(self) -> Settings: ...
@@ -43,7 +43,7 @@ class SettingsApp(Protocol):
 
 
 class SettingsRow(msgspec.Struct, frozen=True):
-    """A line of the list. One of a setting, of what is remembered, or of a file."""
+    """One line of the list: a group title, a setting, remembered state or a file."""
 
     kind: str
     """head, setting, memory or file."""
@@ -56,7 +56,7 @@ class SettingsRow(msgspec.Struct, frozen=True):
 
 
 class SettingsList(LineWidget):
-    """The chosen line is marked; the arrows pass over heads."""
+    """The list. Arrows skip the group titles."""
 
     class Picked(Message):
         def __init__(self, place: int) -> None:
@@ -95,13 +95,11 @@ class SettingsList(LineWidget):
                         )
                     )
         toured = load_screen_memory().toured
-        about = "Whether the tour for newcomers was offered; change it to be offered it when the screen starts next."
+        about = "Whether the tour was offered; change it to be offered the tour at the next start."
         rows += [
             *gap,
             SettingsRow("head", "Remembered"),
-            SettingsRow(
-                "memory", "Tour", "offered" if toured else "comes when the screen starts next", "screen.json", about
-            ),
+            SettingsRow("memory", "Tour", "offered" if toured else "offered at the next start", "screen.json", about),
         ]
         return [*rows, *gap, SettingsRow("head", "Files"), *self._files()]
 
@@ -126,10 +124,10 @@ class SettingsList(LineWidget):
         self.paint()
 
     def turn_memory(self) -> None:
-        """Forgets that the tour was offered, or knows it again."""
+        """Toggle whether the tour counts as offered."""
         if self.rows[self.at].kind == "memory":
             record_toured(not load_screen_memory().toured)
-            self.say("Kept.", "good")
+            self.say("Saved.", "good")
 
     def lines(self, size: Size, /) -> list[Strip]:
         rows = self.rows
@@ -151,7 +149,7 @@ class SettingsList(LineWidget):
             .add(fit(row.title, 22 if width < 100 else 24), "strong" if on else "text")
         )
         line.to(min(28, width // 3), " ")
-        told = row.source if width >= 100 else row.source.removeprefix("the ").removeprefix("config.toml, ")
+        shown_source = row.source if width >= 100 else row.source.removeprefix("the ").removeprefix("config.toml, ")
         source = min(30, max(width - 66, 0)) if row.kind != "file" else 0
         room = width - line.width - source - 2
         if row.setting is not None and row.setting.key == "map":
@@ -161,11 +159,11 @@ class SettingsList(LineWidget):
         own = row.source not in ("the usual value", "")
         line.add(shown, "bad" if row.wrong else "accent" if own and row.kind == "setting" else "text" if on else "dim")
         if source:
-            line.to(min(width - source - 1, 92), " ").add(fit(told, source), "bad" if row.wrong else "faint")
+            line.to(min(width - source - 1, 92), " ").add(fit(shown_source, source), "bad" if row.wrong else "faint")
         return line.strip()
 
     def _swatch(self, line: StyledLine, name: str) -> None:
-        """The map from silent to loud."""
+        """Add the colours of a map from low to high."""
         depth = self._program.shown_depth
         colours = heat_colours(dark=self.app.current_theme.dark, name=name)
         for place in range(14):
@@ -177,15 +175,15 @@ class SettingsList(LineWidget):
         line.add("  ")
 
     def _about(self, row: SettingsRow, size: Size) -> list[Strip]:
-        """What it means, what it can be, where it stands, when it takes effect."""
+        """Make the description: meaning, values, place in the file, when it takes effect."""
         width = size.width - 3
         rule = self.line().add("─" * size.width, "groove")
         found = [(words, "text") for words in wrap(row.about, width, 2)]
         setting = row.setting
         if setting is not None:
-            values = "" if isinstance(setting.default, bool) else f"It is {setting.wanted}."
+            values = "" if isinstance(setting.default, bool) else f"Values: {setting.wanted}."
             path = fit_end(clean(str(self._program.settings.path)), max(width - len(setting.name) - 20, 20))
-            usual = f"{values} Usual: {setting.shown(setting.default)}.".strip()
+            usual = f"{values} Default: {setting.shown(setting.default)}.".strip()
             found += [
                 *((words, "dim") for words in wrap(usual, width, max(_ABOUT - 4 - len(found), 1))),
                 (f"[{setting.table}] {setting.key} in {path}", "dim"),
@@ -193,26 +191,26 @@ class SettingsList(LineWidget):
             ]
         lines = [self.line().add(" ").add(fit(words, width), ink).strip() for words, ink in found[: _ABOUT - 2]]
         lines += [self.line().strip()] * (_ABOUT - 2 - len(lines))
-        said = self.line().add(" ").add(fit(self.words, width), self.ink_of_words)
-        return [rule.strip(), *lines, said.strip()]
+        status = self.line().add(" ").add(fit(self.words, width), self.ink_of_words)
+        return [rule.strip(), *lines, status.strip()]
 
     def _files(self) -> list[SettingsRow]:
         places, problems = find_folders(), [clean(problem.message) for problem in self._program.problems]
 
         def row(title: str, path: Path, about: str) -> SettingsRow:
             wrong = [words for words in problems if words.startswith(str(path))]
-            there = "" if path.exists() else "  (not there yet)"
-            told = f"{wrong[0]} " + (f"{len(wrong) - 1} more. " if len(wrong) > 1 else "") if wrong else ""
-            return SettingsRow("file", title, f"{clean(str(path))}{there}", "", told + about, wrong=bool(wrong))
+            there = "" if path.exists() else "  (not created yet)"
+            errors = f"{wrong[0]} " + (f"{len(wrong) - 1} more. " if len(wrong) > 1 else "") if wrong else ""
+            return SettingsRow("file", title, f"{clean(str(path))}{there}", "", errors + about, wrong=bool(wrong))
 
         changed, again = len(self._program.own_keys), self.state.key("settings:again")
-        keys = f"{changed} key{'s' if changed != 1 else ''} of your own. headcode keys prints all, to begin with."
+        keys = f"{changed} key{'s' if changed != 1 else ''} changed. headcode keys prints a file with all keys."
         return [
-            row("Settings", places.settings, f"This list, to be edited by hand too: {again} reads it again."),
-            row("Keys", places.keys, f"{keys} {again} reads it again."),
-            row("Remembered", screen_memory_path(), "What may be deleted any time."),
-            row("Sessions", places.store, "Everything that was ever run. HEADCODE_HOME moves all of this."),
-            row("Logs", places.logs, "What went wrong, in full: of the screen, the host and the engine."),
+            row("Settings", places.settings, f"These settings, also editable by hand: {again} reloads the file."),
+            row("Keys", places.keys, f"{keys} {again} reloads the file."),
+            row("Remembered", screen_memory_path(), "May be deleted any time."),
+            row("Sessions", places.store, "The database of all sessions. HEADCODE_HOME moves all of these."),
+            row("Logs", places.logs, "Full error logs of the screen, the host and the engine."),
         ]
 
     def on_click(self, event: events.Click) -> None:

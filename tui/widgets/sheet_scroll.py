@@ -1,4 +1,4 @@
-"""A sheet's text that scrolls where it does not fit, and says so in its lower edge."""
+"""Scrolling text of a sheet; the lower border shows how much is left."""
 
 from textual import events
 from textual.containers import VerticalScroll
@@ -6,7 +6,7 @@ from textual.content import Content
 
 
 class SheetScroll(VerticalScroll):
-    """Up, down, page and the wheel move it; the lower edge tells how many lines are below, beside what closes it."""
+    """Scrolls with the arrows, page keys and wheel; the lower border shows the lines below and the closing key."""
 
     def __init__(self, closing: str, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(id=id)
@@ -14,7 +14,7 @@ class SheetScroll(VerticalScroll):
 
     @property
     def lines_below(self) -> int:
-        """Return how many lines of the text are still below its lower edge."""
+        """Number of lines below the lower border."""
         return max(round(self.max_scroll_y - self.scroll_y), 0)
 
     def on_mount(self) -> None:

@@ -1,4 +1,4 @@
-"""Lines of styled text, built left to right; every foreign word in them has been through `clean`."""
+"""Lines of styled text, built left to right from sanitised text."""
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -33,15 +33,15 @@ INKS: frozenset[str] = frozenset(
         "come",
     }
 )
-"""What a word means; `ink.tcss` says how it looks."""
+"""Names of text styles; `styled_line.tcss` defines them."""
 
 Inks = Callable[[str], Style]
 _SIGNS_A_CELL = 8
-"""With more accents than that nobody can read a letter: the rest is cut off."""
+"""Maximum characters per cell: more combining accents are cut off."""
 
 
 class StyledLine:
-    """One line of the screen in the making."""
+    """Builder of one line of the screen."""
 
     def __init__(self, inks: Inks) -> None:
         self._inks = inks
@@ -49,7 +49,7 @@ class StyledLine:
         self.width = 0
 
     def add(self, text: str, ink: str = "text") -> "StyledLine":
-        """Text of our own, or foreign text that was cleaned."""
+        """Append text; foreign text must be sanitised."""
         if text:
             self._segments.append(Segment(text, self._inks(ink)))
             self.width += cell_len(text)
@@ -61,14 +61,14 @@ class StyledLine:
         return self
 
     def to(self, column: int, sign: str = " ", ink: str = "faint") -> "StyledLine":
-        """Fills up to the column."""
+        """Fill up to the column."""
         if column > self.width:
             self.add(sign * (column - self.width), ink)
         return self
 
     @property
     def text(self) -> str:
-        """What stands there so far, without its inks."""
+        """The text so far, without styles."""
         return "".join(segment.text for segment in self._segments)
 
     def strip(self) -> Strip:
@@ -76,7 +76,7 @@ class StyledLine:
 
 
 def take_cells(text: str, width: int) -> str:
-    """As much of a cleaned text as `width` cells hold."""
+    """Return as much of a sanitised text as fits into `width` cells."""
     taken, used = 0, 0
     for sign in text:
         used += cell_len(sign)
@@ -87,11 +87,11 @@ def take_cells(text: str, width: int) -> str:
 
 
 def fit(text: str, width: int) -> str:
-    """The beginning of a cleaned text, at most `width` cells; an ellipsis says that there is more."""
+    """Return the beginning of a sanitised text, at most `width` cells, with an ellipsis if it was cut."""
     if width <= 0:
         return ""
     if cell_len(text[: width + 1]) <= width:
-        # Accents of their own take no cell, so that more letters may fit than there are cells.
+        # Combining accents take no cell, so more characters than cells may fit.
         text, whole = text[: width * _SIGNS_A_CELL], len(text) <= width * _SIGNS_A_CELL
         if whole and cell_len(text) <= width:
             return text
@@ -99,7 +99,7 @@ def fit(text: str, width: int) -> str:
 
 
 def fit_end(text: str, width: int) -> str:
-    """The end of a cleaned text, at most `width` cells: of a prompt, the end is what the model continues."""
+    """Return the end of a sanitised text, at most `width` cells: the end of a prompt matters most."""
     if width <= 0:
         return ""
     longer = len(text) > width + 1
@@ -110,12 +110,12 @@ def fit_end(text: str, width: int) -> str:
 
 
 def one_line(text: str, limit: int = 400) -> str:
-    """The last `limit` characters of a foreign text, harmless and on one line."""
+    """Return the last `limit` characters of a foreign text, sanitised, on one line."""
     return clean(text[-limit:])
 
 
 def wrap(text: str, width: int, most: int) -> list[str]:
-    """A foreign text over several lines of at most `width` cells; after `most` lines an ellipsis."""
+    """Sanitise and wrap a text to lines of at most `width` cells; an ellipsis after `most` lines."""
     if width < 1 or most < 1:
         return []
     lines: list[str] = []
@@ -130,19 +130,19 @@ def wrap(text: str, width: int, most: int) -> list[str]:
 
 
 def bar(share: float, width: int) -> tuple[str, str]:
-    """A thin bar for progress: the line done, and the line to go."""
+    """Return both parts of a thin progress bar: done and remaining."""
     halves = round(min(max(share, 0.0), 1.0) * width * 2)
     done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
     return done, "─" * (width - len(done))
 
 
 def sparkline(values: Iterable[float], width: int) -> str:
-    """The newest finite values as a row of small columns, the largest highest."""
+    """Return the values as a sparkline; more values than columns are averaged."""
     points = list(values)
     if not points or width < 1:
         return ""
     if len(points) > width:
-        # The mean of each stretch, so that the whole course is seen and not its end alone.
+        # Average each stretch, so that the whole course is visible.
         edges = [round(i * len(points) / width) for i in range(width + 1)]
         points = [sum(points[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
     low, high = min(points), max(points)

@@ -1,4 +1,4 @@
-"""Where a replay stands: playing or not, how fast, at which hour; and a line with everything worth jumping to."""
+"""The replay's timeline: state, speed and time; and a rail with markers to jump to."""
 
 import math
 from bisect import bisect_right
@@ -27,13 +27,13 @@ _SIGNS: dict[MarkerKind, tuple[str, str]] = {
     "edit": ("e", "accent"),
     "run": ("r", "second"),
 }
-"""By kind its sign and ink; of several in one cell the later kind of this table is shown."""
+"""Character and ink by kind; of several markers in one cell the one later in this table is shown."""
 _RANK = {kind: place for place, kind in enumerate(_SIGNS)}
 _DAY_US = 86_400_000_000
 
 
 class ReplayTimeline(LineWidget):
-    """Two lines: words, and the rail. A click on the rail goes there."""
+    """Two lines: the state, and the rail. A click on the rail goes there."""
 
     class Pointed(Message):
         """The mouse chose a moment of the replay, in its own microseconds."""
@@ -46,7 +46,7 @@ class ReplayTimeline(LineWidget):
         super().__init__(state, id=id)
         self.player = player
         self.ready = False
-        """Whether the player is open."""
+        """True when the player is open."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         if not self.ready:
@@ -77,7 +77,7 @@ class ReplayTimeline(LineWidget):
         signs: dict[int, MarkerKind] = {}
         for marker in player.markers:
             if marker.kind == "run" and not marker.asked:
-                continue  # a run is one sign, where it was asked for
+                continue  # a run has one marker, where it was requested
             column = self._column(player.clock.played(marker.seq, marker.at_us), room)
             if column not in signs or _RANK[marker.kind] > _RANK[signs[column]]:
                 signs[column] = marker.kind
@@ -100,9 +100,7 @@ class ReplayTimeline(LineWidget):
         return min(max(round(share * (room - 1)), 0), room - 1)
 
     def tip_at(self, _place: Offset, /) -> Content | None:
-        keys = (
-            "A click on the rail goes there. {replay:play} plays or pauses, {replay:marker.next} goes to the next mark."
-        )
+        keys = "A click on the rail goes there. {replay:play} plays or pauses, {replay:marker.next} jumps to a marker."
         return tip("The recording", fill_keys(keys, self.state.key))
 
     def on_click(self, event: events.Click) -> None:
@@ -119,17 +117,18 @@ def _state(player: Player) -> tuple[str, str, str]:
 
 
 def format_speed(speed: float) -> str:
+    """Format a replay speed: 10x, or max."""
     return "max" if speed == math.inf else f"{speed:g}x"
 
 
 def format_clock(player: Player) -> str:
-    """The hour at which this happened; with its day where the recording is of more than one."""
+    """Format the recorded time, with the day if the recording spans more than one."""
     several = player.span.end_us - player.span.begin_us > _DAY_US
     return (day_clock if several else clock)(player.recorded_us)
 
 
 def format_elapsed(player: Player) -> str:
-    """How much time had passed then, and in all."""
+    """Format the elapsed and the total time."""
     passed = max(player.recorded_us - player.span.begin_us, 0)
     return f"{_long(passed)} of {_long(player.span.end_us - player.span.begin_us)}"
 
@@ -141,6 +140,6 @@ def _long(us: float) -> str:
 
 
 def markers_around(markers: list[Marker], seq: int) -> tuple[Marker | None, Marker | None]:
-    """The last marker up to that entry, and the first after it."""
+    """Return the last marker up to that entry and the first after it."""
     place = bisect_right(markers, seq, key=lambda marker: marker.seq)
     return markers[place - 1] if place else None, markers[place] if place < len(markers) else None

@@ -1,4 +1,4 @@
-"""Panes whose title changes with a key: only the line it stands on is drawn anew."""
+"""Panes whose title can change without redrawing the pane."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ else:
 
 
 class TitledPane(Pane):
-    """Mixed into a pane with a border. Textual draws all of a pane, with everything in it, for another title."""
+    """Mixin of panes with a border. Textual redraws a whole pane for a new title; this redraws its line."""
 
     _titling = False
 
     def put_title(self, words: str) -> None:
-        """Words that may hold a session's name, which is no markup."""
+        """Set the title as text, not markup: it may contain a session's name."""
         self._titling = True
         try:
             self.border_title = Content(words)

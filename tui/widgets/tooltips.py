@@ -1,4 +1,4 @@
-"""The words of tooltips. Foreign text comes out clean, and all of it as text, never as markup."""
+"""Texts of tooltips: sanitised, and never parsed as markup."""
 
 from textual.content import Content
 
@@ -12,27 +12,27 @@ from tui.widgets.heat_cell import significance_sign, stability_sign
 from tui.widgets.styled_line import fit
 
 _MOST = 400
-"""Characters of a text that may be a page long."""
+"""Maximum characters of a title."""
 
 
 def tip(title: str, *lines: str) -> Content:
-    """A title and what there is to say about it."""
-    told = [Content(clean(line)) for line in lines if line]
-    return Content("\n").join([Content.assemble((fit(clean(title), _MOST), "bold")), *told])
+    """Return a tooltip with a bold title and lines of text."""
+    texts = [Content(clean(line)) for line in lines if line]
+    return Content("\n").join([Content.assemble((fit(clean(title), _MOST), "bold")), *texts])
 
 
 def measure_tip(state: WorkbenchState, measure: Measure) -> Content:
-    """What a measure says and which way it points."""
+    """Return the tooltip of a measure: its meaning and direction."""
     loud = "High" if measure.high_speaks else "Low"
-    kind = "It needs no SAE: what the codes have to beat. " if measure.baseline else ""
-    kind = kind or ("It comes from changing the model, not from codes. " if measure.cause else "")
-    change = fill_keys("{measure.next} shows the next measure, {pick_measure} asks for one by name.", state.key)
+    kind = "Needs no SAE: a baseline for the codes. " if measure.baseline else ""
+    kind = kind or ("Measured by patching the model, not from codes. " if measure.cause else "")
+    change = fill_keys("{measure.next} shows the next measure, {pick_measure} finds one by name.", state.key)
     meaning = measure.meaning[:1].upper() + measure.meaning[1:]
-    return tip(measure.title, f"{meaning}.", f"{kind}{loud} values speak for a head.", change)
+    return tip(measure.title, f"{meaning}.", f"{kind}{loud} values are evidence for a head.", change)
 
 
 def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
-    """A head's number by the measure, where it stands, and how far to believe it."""
+    """Return the tooltip of a head: its value, rank, membership and significance; None without scores."""
     view = state.view()
     if view is None:
         return None
@@ -52,19 +52,21 @@ def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
     signs = (significance_sign(node.q_value) + stability_sign(node.stability)).strip()
     less = ""
     if against is not None and head in against.differences:
-        less = f"less {against.side.title}: {format_number(against.differences[head])}"
+        less = f"minus {against.side.title}: {format_number(against.differences[head])}"
     return tip(
         f"{head}  {view.measure.title} {format_number(view.values.get(head))}",
         less,
         " · ".join(places),
         " · ".join(sure) + (f"  {signs}" if signs else ""),
-        "" if view.final else "Provisional: the run is not over, or did not come to its end.",
+        "" if view.final else "Provisional: the run is not finished.",
     )
 
 
 def layer_tip(state: WorkbenchState, layer: int) -> Content:
-    return tip(f"Layer {layer}", f"A click marks its heads, or takes their marks away; {state.key('mark_layer')} too.")
+    """Return the tooltip of a layer's label."""
+    return tip(f"Layer {layer}", f"A click marks or unmarks its heads; {state.key('mark_layer')} too.")
 
 
 def column_tip(head: int) -> Content:
-    return tip(f"Head {head} of every layer", "A click marks them, or takes their marks away.")
+    """Return the tooltip of a column's label."""
+    return tip(f"Head {head} of every layer", "A click marks or unmarks them.")

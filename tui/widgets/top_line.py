@@ -1,4 +1,4 @@
-"""The line at the top: program, session, model, engine, when it was last saved; and the tabs of a small terminal."""
+"""The line at the top: program, session, model, engine, time of the last save; and the tabs of a small terminal."""
 
 from rich.cells import cell_len
 from textual import events
@@ -21,10 +21,10 @@ PANES = ("examples", "grid", "head")
 
 
 class TopLine(LineWidget):
-    """One line; the right end is when the newest thing was saved."""
+    """The top line; each field has a tooltip."""
 
-    _ends: list[tuple[int, Content | None]] = []  # noqa: RUF012  # made anew with the line
-    """Where each field ends, and what it means."""
+    _ends: list[tuple[int, Content | None]] = []  # noqa: RUF012  # replaced with every line
+    """End column and tooltip of each field."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
@@ -49,47 +49,47 @@ class TopLine(LineWidget):
             self._ends.append((line.width, tip("The engine", ENGINE.get(format_engine(state)[0], ""))))
         if line.width + cell_len(right) + 2 <= width:
             line.to(width - cell_len(right) - 1).add(right, "bad" if state.trouble else "dim")
-            words = "When the newest change was stored. Everything is, as it happens: nothing needs saving."
+            words = "When the last change was saved. Everything is saved automatically."
             words = state.trouble or words
             self._ends += [(line.width - cell_len(right) - 1, None), (width, tip(right or "Saved", words))]
         return [line.strip()]
 
     def tip_at(self, place: Offset, /) -> Content | None:
-        return next((told for end, told in self._ends if place.x < end), None)
+        return next((text for end, text in self._ends if place.x < end), None)
 
     def _session_tip(self) -> Content:
         state = self.state
         opens = fill_keys("{sessions} lists all sessions.", state.key)
         runs = f"{len(state.runs)} {'run' if len(state.runs) == 1 else 'runs'}"
-        made = f"task {state.task}" if state.task is not None else "examples of your own"
+        made = f"task {state.task}" if state.task is not None else "your own examples"
         return tip(state.session_name or "No session yet", f"{made} · {runs}", opens)
 
     def _model_tip(self) -> Content:
         info, another = self.state.model_info, fill_keys("{options} chooses another for the next run.", self.state.key)
         if info is None:
-            return tip(self.state.model, "The model; its shape is known once it was loaded.", another)
+            return tip(self.state.model, "The model; its shape is known after loading.", another)
         shape = f"{info.n_layers} layers of {info.n_heads} heads, {info.context} tokens of context"
         return tip(info.name, shape, another)
 
 
 ENGINE = {
-    "replay": "What is shown was recorded: no model is asked.",
-    "connecting": "The host is looked for, or started.",
-    "host lost": "The connection broke; the host is looked for again. Nothing that was saved is lost.",
-    "no host": "No host can be had; what keeps it away was said.",
-    "loading": "The engine starts, or the model is loaded.",
-    "running": "A run is under way.",
-    "queued": "The run waits its turn.",
-    "warm": "The model is loaded: the next run and the next grade begin at once.",
-    "silent": "The job under way has reported nothing for a while; it may hang.",
-    "busy": "The engine works, for this session or another.",
+    "replay": "A recording is shown; no model is used.",
+    "connecting": "Connecting to the host, or starting it.",
+    "host lost": "The connection broke; reconnecting. Nothing that was saved is lost.",
+    "no host": "The host cannot be reached; see the message.",
+    "loading": "The engine is starting or loading the model.",
+    "running": "A run is in progress.",
+    "queued": "The run is queued.",
+    "warm": "The model is loaded: the next run or grade starts at once.",
+    "silent": "The current job has reported nothing for a while; it may hang.",
+    "busy": "The engine is working, for this session or another.",
     "idle": "No model is loaded; the next run loads it first.",
 }
-"""What each word for the engine means."""
+"""Meaning of each engine state."""
 
 
 def format_model(state: WorkbenchState) -> str:
-    """Name and shape of the model, and what it runs on: toy 6x8 · cpu."""
+    """Format name, shape and device of the model: toy 6x8 · cpu."""
     info = state.model_info
     if info is None:
         return state.model
@@ -99,7 +99,7 @@ def format_model(state: WorkbenchState) -> str:
 
 
 def format_engine(state: WorkbenchState) -> tuple[str, str]:
-    """What the engine is at, in a word, and its ink."""
+    """Return the state of the engine in a word, and its ink."""
     run = state.shown
     if state.link == "replay":
         return "replay", "second"
@@ -119,7 +119,7 @@ def format_engine(state: WorkbenchState) -> tuple[str, str]:
 
 
 def format_saved(state: WorkbenchState) -> str:
-    """When the newest entry of the log was stored, by the local clock."""
+    """Format when the newest log entry was saved, in local time."""
     if state.trouble:
         return "not recording"
     if state.saved_us is None:
@@ -128,7 +128,7 @@ def format_saved(state: WorkbenchState) -> str:
 
 
 class PaneTabs(LineWidget):
-    """Names the panes where only one of them has room."""
+    """Tabs of the panes on terminals with room for only one."""
 
     class Picked(Message):
         """The mouse chose a pane."""

@@ -40,7 +40,7 @@ BY_HAND = re.compile(
 """A key's name and what it does: r runs, esc again, w shows."""
 NO_KEYS = {
     "enter chooses",  # of a list of Textual's, whose enter no table has
-    "enter again writes",  # of a line that is typed
+    "enter again overwrites",  # of a line that is typed
 }
 NO_SCREEN = ("tui/commands", "tui/headless", "tui/plain", "tui/cli.py", "tui/output")
 WAYS: dict[str, tuple[str, ...]] = {
@@ -259,5 +259,5 @@ async def test_what_is_said_names_the_keys_too(recorded: Any, open_screen: Any, 
         host.add_of_session(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
         await until(lambda: app.state.session.examples.current)
         await pilot.press(ODD["write"], ODD["write:remove"])
-        await until(lambda: f"Deleted; {ODD['write:step.undo']} brings it back" in text_of(app))
+        await until(lambda: f"Deleted; {ODD['write:step.undo']} restores it" in text_of(app))
         assert not by_hand(text_of(app))

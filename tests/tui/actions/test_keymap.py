@@ -43,7 +43,7 @@ def test_signs_names_and_capitals_are_understood(tmp_path: Path) -> None:
     ('[keys]\nrun = "x"', "stop"),
     ('[keys]\nwrite = "f7"\nrun = "f7"', "line 3"),
     ('[write]\nad = "A"', "[write] has no action 'ad'"),
-    ('[close-look]\nseed = "c"', "line 2: c would be the key of colour and of seed"),
+    ('[close-look]\nseed = "c"', "line 2: c is assigned to both colour and seed"),
     ('[wirte]\nadd = "A"', "line 1: there is no screen [wirte]"),
     ('keys = "r"', "keys='r'"),
     ("[keys", "not TOML"),
@@ -66,8 +66,8 @@ def test_a_bad_line_leaves_the_others_in_force(tmp_path: Path) -> None:
         "write:add": ("A", "shift+a"),
     }
     assert [problem.message.partition(", ")[2] for problem in found.problems] == [
-        "line 3: stop = 'ctlr+x' is no key.",
-        "line 6: w would be the key of write and of edges.",
+        "line 3: stop = 'ctlr+x' is not a key.",
+        "line 6: w is assigned to both write and edges.",
     ]
 
 

@@ -74,9 +74,9 @@ async def test_the_card_says_how_far_to_believe_a_run(recorded: Any, open_screen
     async with open_screen(host, size=(120, 40)) as (app, pilot, until):
         await until(lambda: app.state.shown is not None and app.state.shown.picture.card is not None)
         await pilot.press("b")
-        await until(lambda: "How far to believe it" in text_of(app))
+        await until(lambda: "Evidence" in text_of(app))
         text = text_of(app)
         for words in ("│ weak ", "· 3 positives and 20 negatives are few", "3.6 9 of 10", "mean difference 40%"):
             assert words in text
         await pilot.press("b")
-        await until(lambda: "How far to believe it" not in text_of(app))
+        await until(lambda: "Evidence" not in text_of(app))

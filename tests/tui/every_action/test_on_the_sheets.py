@@ -82,8 +82,8 @@ CIRCUITS = (
     ("combine.union", "Keep the union", ("down", "space"), ("ctrl+u", "'both'", "enter"), "both"),
     ("combine.intersection", "Keep the intersection", (), "escape", "- Keep the"),
     ("combine.subtract", "Keep the difference", (), "escape", "- Keep the"),
-    ("lay", "2 Heads: ", (), "C", "laid over"),
-    ("less", "this run less", (), "escape", "- this run less"),
+    ("lay", "2 Heads: ", (), "C", "overlaid"),
+    ("less", "this run minus", (), "escape", "- this run minus"),
     ("drop", r"< (\d) kept circuit", ("C", "/kept circuit/")),
     ("close", "2 Heads: "),
 )
@@ -97,7 +97,7 @@ LOG = (
     ("walk.down", SCREEN),
     ("walk.page_down", SCREEN),
     ("errors", "errors only", (), "e", "- errors only"),
-    ("filter", "Words that a line has", (), "escape"),
+    ("filter", "Words in a line", (), "escape"),
     ("close", "2 Heads: "),
 )
 OPTIONS = (
@@ -175,21 +175,21 @@ SETTINGS = (
     ("turn.on", "~ ▸ Theme +(.*)"),
     ("turn.back", "~ ▸ Theme +(.*)"),
     ("pick", SCREEN, (), "escape"),
-    ("usual", "usual value: |The usual value", "right"),
-    ("again", "Read again"),
+    ("usual", "Default value: ", "right"),
+    ("again", "Reloaded"),
     ("close", "2 Heads: "),
 )
 TOUR = (
-    ("forward", "- Which heads speak"),
-    ("back", "Which heads speak"),
-    ("close", "- Which heads speak"),
+    ("forward", "- Which heads have codes"),
+    ("back", "Which heads have codes"),
+    ("close", "- Which heads have codes"),
 )
 WALKS: dict[str, Any] = {
     "card": (("b", "/above chance/"), CARD),
     "help": (("question_mark", "/Run the probe/"), HELP),
     "question": (("slash", "/Jump to head/"), QUESTION),
     "choice": (("d", "/Subtract from run/"), CHOICE),
-    "tour": (("f1", "/Which heads speak/"), TOUR),
+    "tour": (("f1", "/Which heads have codes/"), TOUR),
     "settings": (("comma", "/▸ Theme/"), SETTINGS),
     "log": (("G", "/▸host/"), LOG),
     "replay": (("p", "/playing|■ end/"), REPLAY),
@@ -199,7 +199,7 @@ WALKS: dict[str, Any] = {
     "copy-the-grid": (("space", "y", "/Which form/"), COPY),
     "circuits": (("C", "/two/"), CIRCUITS),
     "options": (("O", "/▸ +Recipe/"), OPTIONS),
-    "progress": (("i", "/nothing waits/"), PROGRESS),
+    "progress": (("i", "/queue empty/"), PROGRESS),
     "runs": (("R", "/runs by/"), RUNS),
     "sessions": (("S", "/2 sessions/"), SESSIONS),
 }

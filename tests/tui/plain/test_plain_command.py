@@ -57,7 +57,7 @@ def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
         r"marked: (\d\.\d, ){3}\d\.\d\. mean ",
         r"mine lies over the heads: \d\.\d",
         r"the ranking finds them with AUC 1\.00, precision 1\.00, recall 1\.00\.",
-        r"this run less .*seed 0",
+        r"this run minus .*seed 0",
         r"1\. head \d\.\d: [+-][\d.]+, [\d.]+ here, [\d.]+ there",
         r"kept again: (\d\.\d, ){3}\d\.\d\.",
         r"replay 1 to \d+ says how things stood then\.",

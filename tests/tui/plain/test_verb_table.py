@@ -235,7 +235,7 @@ async def test_another_run_and_a_circuit_are_subtracted(recorded: Any, spoken: A
     lines = ("difference", "difference 1", "difference", "difference end", "difference end", "d smaller", "d nothing")
     said, code, _ = await spoken(*lines, host=host)
     assert "1. Runs: other [bold]/3. toy · ␛[31mred" in said
-    assert said.count("total variation: this run less other [bold]/3.") == 2
+    assert said.count("total variation: this run minus other [bold]/3.") == 2
     first = next(line for line in said if line.startswith("1. head 5.7: "))
     assert first == "1. head 5.7: +0.48, 0.96 here, 0.48 there"
     assert any(re.search(r"Spearman 1\.00", line) for line in said)

@@ -56,13 +56,13 @@ async def test_a_card_that_does_not_fit_says_how_much_is_below(
     host.add(*events[:-2], *CAUSES, CardWritten(card=LONG), *events[-2:])
     async with open_screen(host, size=size) as (app, pilot, until):
         await pilot.press("b")
-        await until(lambda: isinstance(app.screen, CardSheet) and "How far to believe it" in text_of(app))
+        await until(lambda: isinstance(app.screen, CardSheet) and "Evidence" in text_of(app))
         sheet = app.screen.query_one("#sheet")
         await until(lambda: "esc closes" in text_of(app))
         if size[1] == 48:
             assert sheet.lines_below == 0
             assert not re.search(r"more lines?", text_of(app))
-            assert "What heads do to the answer" in text_of(app)
+            assert "Effects of heads on the answer" in text_of(app)
             return
         await until(lambda: sheet.lines_below > 2 and f"↓ {sheet.lines_below} more lines" in text_of(app))
         before = sheet.lines_below

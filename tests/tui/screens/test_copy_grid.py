@@ -40,7 +40,7 @@ async def test_y_sends_the_grid_to_the_terminal_and_writes_files(
         await pilot.press("y")
         await until(lambda: isinstance(app.screen, CopySheet) and "SVG picture" in text_of(app))
         await pilot.press("m")
-        await until(lambda: "was sent to your terminal" in spoken(text_of(app)))
+        await until(lambda: "sent to your terminal" in spoken(text_of(app)))
         (told,) = [text for text in sent if text.startswith("\x1b]52;c;")]
         arrived = base64.b64decode(told.removeprefix("\x1b]52;c;").rstrip("\x07\x1b\\")).decode()
         view = app.state.view()
@@ -68,7 +68,7 @@ async def test_what_no_clipboard_takes_becomes_a_file(
         sent: list[str] = []
         monkeypatch.setattr(app._driver, "write", sent.append)
         await pilot.press("y", "s")
-        await until(lambda: "too much for a terminal's clipboard" in spoken(text_of(app)))
+        await until(lambda: "too large for a terminal's clipboard" in spoken(text_of(app)))
         assert [path.suffix for path in written(tmp_path)] == [".svg"]
         assert not [text for text in sent if text.startswith("\x1b]52")]
 

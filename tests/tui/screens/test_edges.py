@@ -174,7 +174,7 @@ async def test_the_keys_of_the_edges(size: tuple[int, int], recorded: Any, open_
         far = screen.board.pan
         await pilot.press("H")
         assert screen.board.pan == far, "what is past the end is not counted"
-        assert any("no further" in note.message for note in app._notifications)
+        assert any("The drawing ends" in note.message for note in app._notifications)
         screen.board.pan = (0, 0)
         screen.drawing.paint()
         assert screen.board.pan == (0, 0)

@@ -98,7 +98,7 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
             assert app.screen.path.text.endswith("examples.jsonl")
             await pilot.press("ctrl+u", *typed(name), "enter")
             if name == "mine.csv":
-                await until(lambda: "enter again writes over it" in text_of(app))
+                await until(lambda: "enter again overwrites it" in text_of(app))
                 assert (folder / name).read_text() == "precious"
                 await pilot.press("enter")
             await until(lambda: app.screen is screen)
@@ -119,9 +119,9 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
     [
         ("table.csv", b"a,b,c\n1,2,3\n", "table.csv, line 1: there is no column 'prompt'."),
         ("torn.csv", b'prompt,polarity\nThe sky,+\n"open,-\n', "torn.csv, line 3: unexpected end of data."),
-        ("empty.txt", b"", "There is no example in it"),
-        ("empty.csv", b"", "There is no example in it"),
-        ("words.txt", b"# nothing\n{who} = Mary, John\n", "There is no example in it"),
+        ("empty.txt", b"", "It contains no example"),
+        ("empty.csv", b"", "It contains no example"),
+        ("words.txt", b"# nothing\n{who} = Mary, John\n", "It contains no example"),
         ("latin.txt", b"+ The caf\xe9 => is\n", "line 1: byte 0xe9 is not UTF-8 text. Save the file as UTF-8."),
         ("wide.txt", "+ The sky => blue\n".encode("utf-16"), "byte 0xff is not UTF-8 text."),
         ("picture.csv", b"\x89PNG\r\n\x1a\n\x00", "byte 0x89 is not UTF-8 text."),
@@ -151,7 +151,7 @@ async def test_a_pasted_table_with_a_flaw_stands_as_lines_and_says_so(
     async with open_screen(host) as (app, pilot, until):
         screen = await open_write(host, app, pilot, until)
         screen.add_text("prompt,polarity\nThe sky,sideways\n")
-        await until(lambda: "Taken as lines: the table, line 2: polarity 'sideways'" in text_of(app))
+        await until(lambda: "Read as lines: the table, line 2: polarity 'sideways'" in text_of(app))
         assert [each.prompt for each in screen.desk.examples][1:] == ["prompt,polarity", "The sky,sideways"]
 
 
@@ -201,4 +201,4 @@ async def test_a_task_is_a_starting_point(size: tuple[int, int], recorded: Any, 
         made = host.of_kind("MakeTaskExamples")
         assert made[-1].pairs == 25
         assert len(app.state.session.examples.current) == 1 + 2 * 25
-        assert "50 examples are here" in text_of(app)
+        assert "50 examples added" in text_of(app)

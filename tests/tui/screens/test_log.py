@@ -73,7 +73,7 @@ async def test_it_follows_and_what_is_foreign_is_disarmed(
         await pilot.press("e")
         await until(lambda: "run 99 begins" not in text_of(app) and "out of everything" in text_of(app))
         await pilot.press("e", "home")
-        await until(lambda: "run 0 begins" in text_of(app) and "stands still" in text_of(app))
+        await until(lambda: "run 0 begins" in text_of(app) and "paused:" in text_of(app))
         with logs("host").open("a") as file:
             file.write(line("later"))
         await until(lambda: app.screen.log_list.tail.lines[-1].text == "later")
@@ -113,6 +113,6 @@ async def test_no_log_is_no_trouble(recorded: Any, open_screen: Any, text_of: An
     host.add(*recorded.events())
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await pilot.press("G")
-        await until(lambda: "Nothing is logged yet" in text_of(app))
+        await until(lambda: "Nothing logged yet" in text_of(app))
         await pilot.press("down", "up", "end", "home", "e", "escape")
         await until(lambda: len(app.screen_stack) == 1)

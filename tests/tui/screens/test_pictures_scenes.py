@@ -44,7 +44,7 @@ def _log_of_ada(app: Any) -> None:
     app.screen.log_list.border_title = "/home/ada/headcode/state/logs/host.log"
 
 
-CHOOSE = ("seen: Subtract from run 1", *"great", "enter", "seen: this run less")
+CHOOSE = ("seen: Subtract from run 1", *"great", "enter", "seen: this run minus")
 SCENES: dict[str, Scene] = {
     "first_start_wide": Scene(
         sees="no example and no grid yet, the engine loading, the run's stages to come, every key that does something",
@@ -66,13 +66,13 @@ SCENES: dict[str, Scene] = {
     ),
     "closer_wide": Scene(
         sees="codes with counts on both sides, coloured prompts, a triangle of attention, words raised and lowered",
-        words=("Codes and who carries them", "attention, a row looks", "raises"),
+        words=("Prompts by code", "attention, rows attend", "raises"),
         keys=("enter",),
         world="colours",
     ),
     "closer_small": Scene(
         sees="the same in 24 lines: two codes, the prompt, where its last token looks, what the code writes",
-        words=("Codes and who carries them", "looks at", "raises"),
+        words=("Prompts by code", "attends to", "raises"),
         keys=("enter",),
         size=SMALL,
         world="colours",
@@ -107,7 +107,7 @@ SCENES: dict[str, Scene] = {
     ),
     "card_small": Scene(
         sees="the verdict weak, why, what to change, heads above chance with how many of them to expect by chance",
-        words=("How far to believe it", "weak"),
+        words=("Evidence", "weak"),
         keys=("b",),
         size=SMALL,
     ),
@@ -123,7 +123,7 @@ SCENES: dict[str, Scene] = {
     ),
     "palette_small": Scene(
         sees="a line to type in and the actions that do something now, each with its key and what it does",
-        words=("Measure the cause",),
+        words=("Measure effects",),
         keys=("ctrl+p", *"caus"),
         size=SMALL,
     ),
@@ -179,13 +179,13 @@ SCENES: dict[str, Scene] = {
     "difference_wide": Scene(
         sees="a grid in two colours from a neutral middle, signs in the cells, both values of the head at the cursor, "
         "which heads are in one circuit only",
-        words=("this run less greater/3", "+ more here", "2.3 total variation"),
+        words=("this run minus greater/3", "+ higher here", "2.3 total variation"),
         keys=("d", *CHOOSE, "slash", "seen: Jump to head", *"2.3", "enter"),
         world="other",
     ),
     "difference_small": Scene(
         sees="the same in 24 lines, told by + and - as well as by colour",
-        words=("this run less greater/3", "2.3 total variation"),
+        words=("this run minus greater/3", "2.3 total variation"),
         keys=("d", *CHOOSE, "slash", "seen: Jump to head", *"2.3", "enter"),
         size=SMALL,
         world="other",

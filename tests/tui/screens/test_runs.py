@@ -70,7 +70,7 @@ async def test_each_run_says_its_recipe_and_what_was_changed(recorded: Any, open
         await until(lambda: len(app.screen_stack) == 2)
         shown = text_of(app)
         assert "contrast  lambda own" in shown
-        assert "all else by default" in shown
+        assert "all other options default" in shown
         assert "published  lambda own" in shown
         assert "seeds 4,8, steps 77" in shown
 

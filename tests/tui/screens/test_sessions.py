@@ -125,18 +125,18 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         await says("is not a valid tag")
         await pilot.press("N")
         await typed(pilot, "words of mine")
-        await says("Kept.")
+        await says("Saved.")
 
         await pilot.press("d")
-        await says("own words 2 is in the trash: u brings it back.")
+        await says("own words 2 is in the trash: u restores it.")
         assert len(names(app)) == 2
         await pilot.press("T")
         await says("Trash: 1 session")
         await pilot.press("enter")
-        await says("It is in the trash: u brings it back first.")
+        await says("It is in the trash: u restores it first.")
         await pilot.press("T")
         await pilot.press("u")
-        await says("own words 2 is back.")
+        await says("own words 2 is restored.")
         assert names(app)[0] == "own words 2"
         await pilot.press("u")
         await says("Nothing was deleted here.")

@@ -66,15 +66,15 @@ async def test_a_run_that_waits_says_for_whom(recorded: Any, open_screen: Any, t
     host.add(RunQueued(config=ProbeConfig(), model="toy", task="ioi"))
     async with open_screen(host, size=size, clock=time.time) as (app, pilot, until):
         await host.be_at(OTHER)
-        await until(lambda: "waits for run theirs/4 (train, 12 of 500 steps)" in text_of(app))
+        await until(lambda: "waiting for run theirs/4 (train, 12 of 500 steps)" in text_of(app))
         heard_us = int((time.time() - 200) * 1e6)
         await host.be_at(msgspec.structs.replace(OTHER, silent=True, heard_us=heard_us))
         await until(lambda: "run theirs/4 has reported nothing for 3 min" in text_of(app))
         assert "headcode host cancel" in " ".join(text_of(app).split())
         await pilot.press("i")
         await until(lambda: isinstance(app.screen, ProgressScreen))
-        await until(lambda: "the engine is at run theirs/4" in text_of(app))
-        assert "waits for run theirs/4" in text_of(app)
+        await until(lambda: "engine busy: run theirs/4" in text_of(app))
+        assert "waiting for run theirs/4" in text_of(app)
 
 
 async def test_plain_mode_says_both(recorded: Any, open_screen: Any) -> None:
@@ -84,7 +84,7 @@ async def test_plain_mode_says_both(recorded: Any, open_screen: Any) -> None:
         state, news = app.state, Announcements(app.state)
         await host.be_at(OTHER)
         await until(lambda: state.worker is not None and state.worker.at_work == OTHER)
-        waits = "waits for run theirs/4 (train, 12 of 500 steps)"
+        waits = "waiting for run theirs/4 (train, 12 of 500 steps)"
         assert f"run 1 {waits}." in news.lines()
         assert not [line for line in news.lines() if "theirs" in line]  # said once
         assert any(waits in line for line in runs(state))

@@ -72,6 +72,6 @@ async def test_what_comes_under_a_sheet_is_drawn(recorded: Any, open_screen: Any
         app.screen.dismiss()
         await until(lambda: len(app.screen_stack) == 1)
         text = text_of(app)
-        assert "training goes on" not in text
+        assert "still training" not in text
         assert "values speak for a head" in text
         assert "✓ done" in text

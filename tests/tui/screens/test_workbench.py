@@ -70,7 +70,7 @@ async def test_the_screen_is_drawn_before_the_host_answers(text_of: Any) -> None
             "2 Heads: total variation",
             "3 Head",
             "r run",
-            "Looking for the host",
+            "Connecting to the host",
         ):
             assert words in text
         await pilot.press("r", "x", "m", "t", "right", "]", "s", "3", "1", "down", "2", "q")
@@ -87,7 +87,7 @@ async def test_a_run_is_watched_from_the_queue_to_its_end(recorded: Any, open_sc
         await host.tell(*events[3 : train + 1])
         await until(lambda: "220/500 steps" in text_of(app))
         text = text_of(app)
-        for words in ("provisional ~ training goes on", "codes still moving in 10 heads", "✓ ok", "✗ broken", "~ weak"):
+        for words in ("provisional ~ still training", "codes still changing in 10 heads", "✓ ok", "✗ broken", "~ weak"):
             assert words in text
         assert not app.state.view().final
         await host.tell(*events[train + 1 :])
@@ -145,7 +145,7 @@ async def test_a_failed_run_says_why_and_what_to_do(recorded: Any, open_screen: 
     async with open_screen(host) as (app, pilot, until):
         await until(lambda: app.state.shown.active)
         await host.tell(RunEnded(state="failed", failure=failure))
-        await until(lambda: "✗ failed: r does it once more" in text_of(app))
+        await until(lambda: "✗ failed: r repeats it" in text_of(app))
         assert "It needs 14 GB. Use fewer examples." in text_of(app)
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
@@ -162,7 +162,7 @@ async def test_a_failed_run_is_said_aloud_and_the_strip_is_not_covered(
     async with open_screen(host, size=size, notifications=True) as (app, _pilot, until):
         await until(lambda: app.state.shown.active)
         await host.tell(RunEnded(state="failed", failure=failure))
-        strip = ("✗ failed: r does it once more", "It needs 14 GB. Use fewer examples.", "? keys")
+        strip = ("✗ failed: r repeats it", "It needs 14 GB. Use fewer examples.", "? keys")
         await until(lambda: all(words in text_of(app) for words in ("The run failed", *strip)))
 
 

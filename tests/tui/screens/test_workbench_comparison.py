@@ -84,15 +84,15 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         screen.draw_now()
         await pilot.pause()
         shown = text_of(app)
-        assert "this run less other [bold]/3" in shown
-        assert "+ more here, - more there" in shown
+        assert "this run minus other [bold]/3" in shown
+        assert "+ higher here, - higher there" in shown
         assert re.search(r"total variation \S+ - \S+ = -3", shown)
         assert "in both" in shown
         assert "Jaccard" in shown
 
         # The measure cycles on, and the cut moves, under the difference.
         await pilot.press("m", "t")
-        await until(lambda: "unique codes: this run less" in text_of(app))
+        await until(lambda: "unique codes: this run minus" in text_of(app))
         await pilot.press("M", "d")
         await until(lambda: app.state.against() is None)
         await pilot.press("T")
@@ -121,7 +121,7 @@ async def test_the_page_shows_both_values(recorded: Any, open_screen: Any, text_
         await until(lambda: app.state.against() is not None)
         app.state.put_cursor(0, 0)
         app.screen.draw_now()
-        await until(lambda: "here   there  differs" in text_of(app))
+        await until(lambda: "here   there     diff" in text_of(app))
         assert re.search(r"▸ total variation +(\S+) +(\S+) +-3\.00", text_of(app))
         await pilot.press("right_square_bracket")
         await until(lambda: app.state.cursor == app.state.against().order[app.state.against().rank[HeadId(0, 0)]])
@@ -137,7 +137,7 @@ async def test_a_circuit_is_subtracted_as_membership(recorded: Any, open_screen:
         app.screen.subtract("r-9")
         await until(lambda: app.state.against() is not None)
         text = text_of(app)
-        assert "in the circuit or not: this run less circuit mine" in text
+        assert "in the circuit or not: this run minus circuit mine" in text
         assert "precision" in text
         assert set(app.state.against().differences.values()) == {-1.0, 0.0, 1.0}
 

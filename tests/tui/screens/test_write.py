@@ -141,7 +141,7 @@ async def test_spaces_at_the_ends_are_taken_off_together_and_come_back_together(
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = await open_write(app, pilot, until)
         await until(lambda: len(screen.desk.grades) == 5)
-        assert "z takes the space off" in text_of(app)
+        assert "z removes the space" in text_of(app)
         await pilot.press("z")
         await until(lambda: prompts(app) == [each.prompt for each in (*pairs(2)[:3], *pairs(4)[4:6])])
         assert "3 prompts end without the space now" in text_of(app)
@@ -353,14 +353,14 @@ async def test_what_is_read_is_chosen_beside_the_tokens(
     host = with_examples(recorded.host(), *pairs(2))
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = await open_write(app, pilot, until)
-        await until(lambda: "read where the pair parts most (mean, P changes it)" in text_of(app))
+        await until(lambda: "read where the pair differs most (mean, P changes it)" in text_of(app))
         # One example without a pair, and every head reads the mean of all tokens.
         await pilot.press("p")
-        await until(lambda: "all of them are read (mean, P changes it)" in text_of(app))
+        await until(lambda: "all are read (mean, P changes it)" in text_of(app))
         await pilot.press("P", "ctrl+u", *typed("behind"), "enter")
         await until(lambda: "position='behind' is not a position policy." in text_of(app))
         await pilot.press("ctrl+u", *typed("last"), "enter")
-        await until(lambda: app.screen is screen and "1 of them read (last, P changes it)" in text_of(app))
+        await until(lambda: app.screen is screen and "1 read (last, P changes it)" in text_of(app))
         assert host.of_kind("GradeExamples")[-1].position == "last"
         await until(lambda: len(screen.desk.grades) == 4)
         await pilot.press("r")
@@ -394,7 +394,7 @@ async def test_the_pane_says_when_the_set_was_edited_since_the_run(
         await pilot.press("1")
         assert "Edited since" not in text_of(app)
         await host.tell(ExamplesSet(examples=made[1:], content_hash=content_hash(made[1:])))
-        await until(lambda: "Edited since: 9 + 10 now" in text_of(app))
+        await until(lambda: "Edited since: now 9 + 10" in text_of(app))
         await pilot.press(*["down"] * 4)
         await until(lambda: app.state.selected == 3)
         assert made[3].prompt[-20:] in text_of(app)

@@ -47,7 +47,7 @@ async def test_pasted_slots_are_counted_before_they_are_filled(
         screen.rows.post_message(events.Paste(TEXT))
         await asked(app, until, text_of)
         await pilot.press("escape")
-        await until(lambda: app.screen is screen and "Nothing is added." in text_of(app))
+        await until(lambda: app.screen is screen and "Nothing was added." in text_of(app))
         assert not screen.desk.examples
 
 

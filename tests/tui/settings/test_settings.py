@@ -100,7 +100,7 @@ async def test_settings_change_the_screen_at_once(
         await pilot.press("comma")
         await until(lambda: ("Theme" in text_of(app) and "config.toml, line 3" in text_of(app)) or size[0] == 80)
         await pilot.press("right")
-        await until(lambda: app.theme == "dusk" and "Kept." in text_of(app))
+        await until(lambda: app.theme == "dusk" and "Saved." in text_of(app))
         await pilot.press("down", "right", "right")
         await until(lambda: app.colour_map == "viridis")
         text = find_folders().settings.read_text()
@@ -150,7 +150,7 @@ async def test_a_broken_file_is_told_and_not_written_over(recorded: Any, open_sc
         assert path.read_text() == "[screen"
         path.write_text('[screen]\ntheme = "day"\n')
         await pilot.press("r")
-        await until(lambda: app.theme == "day" and "all is well" in text_of(app))
+        await until(lambda: app.theme == "day" and "no errors" in text_of(app))
 
 
 async def test_the_files_are_named_with_what_is_wrong_in_them(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -161,7 +161,7 @@ async def test_the_files_are_named_with_what_is_wrong_in_them(recorded: Any, ope
         await until(lambda: "2 to correct" in text_of(app))
         for _ in range(len(SETTINGS) + 2):
             await pilot.press("down")
-        await until(lambda: "line 2: run = 'nonsense' is no key" in text_of(app))
+        await until(lambda: "line 2: run = 'nonsense' is not a key" in text_of(app))
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])

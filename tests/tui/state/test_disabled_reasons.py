@@ -50,7 +50,7 @@ async def test_what_cannot_be_done_says_what_it_waits_for(recorded: Any, open_sc
         await until(lambda: "Edges: no edges of run 1 are known" in text_of(app))
         assert len(app._notifications) == 1
         await pilot.press("escape", "ctrl+p", *"edges")
-        await until(lambda: "Edges  – not now" in text_of(app))
+        await until(lambda: "Edges  – disabled" in text_of(app))
 
 
 async def test_every_action_that_can_be_impossible_has_words(recorded: Any, open_screen: Any) -> None:

@@ -183,7 +183,7 @@ async def test_a_run_under_way_is_seen_whole(recorded: Any, open_screen: Any, te
         assert " left" in shown
         assert all(f"seed {seed} " in shown for seed in (0, 1, 2))
         assert any("\u2801" <= sign <= "\u28ff" for sign in shown)
-        await until(lambda: "still move in" in text_of(app) or app.screen.pane.virtual_size.height > 20)
+        await until(lambda: "still changing in" in text_of(app) or app.screen.pane.virtual_size.height > 20)
         await pilot.press("down")
         await until(lambda: "run 2" in text_of(app))
         assert "under way" in text_of(app)
@@ -209,7 +209,7 @@ async def test_a_run_that_waits_is_taken_out_of_the_queue(recorded: Any, open_sc
         await until(lambda: host.of_kind("CancelRun"))
         assert host.of_kind("CancelRun")[0].run == "run-2"
         await host.tell(RunEnded(state="stopped"))
-        await until(lambda: "nothing waits" in text_of(app))
+        await until(lambda: "queue empty" in text_of(app))
         assert app.state.shown is app.state.runs[0]
         await pilot.press("O")
         await until(lambda: isinstance(app.screen, OptionsScreen))

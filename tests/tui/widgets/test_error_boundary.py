@@ -47,7 +47,7 @@ async def test_a_pane_that_fails_to_draw_is_a_panel_that_says_so(
         assert "Boom: [/b]the pane␛[2J is �ill" in pane.failed
         if pane.size.height > 4:
             await until(lambda: "✗ The pane" in text_of(app))
-            assert "opens this pane again" in re.sub(r"\s*[│┃]?\s*\n\s*[│┃]?\s*", " ", text_of(app))
+            assert "reopens this pane" in re.sub(r"\s*[│┃]?\s*\n\s*[│┃]?\s*", " ", text_of(app))
         assert "Boom" in (find_folders().logs / "screen.log").read_text()
         # The others live, and what the host tells is taken in.
         await host.tell(*recorded.events(until="train"))

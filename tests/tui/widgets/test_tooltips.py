@@ -34,7 +34,7 @@ async def test_the_top_line_and_the_tabs_are_told(size: tuple[int, int], recorde
         assert "S lists all sessions" in await told(pilot, top, text.index("first light"), 0)
         assert "6 layers of 8 heads, 128 tokens" in await told(pilot, top, text.index("toy"), 0)
         assert "The model is loaded" in await told(pilot, top, text.index("warm"), 0)
-        assert "nothing needs saving" in await told(pilot, top, text.index("saved") + 2, 0)
+        assert "Everything is saved automatically" in await told(pilot, top, text.index("saved") + 2, 0)
         assert not await told(pilot, top, text.index("saved") - 6, 0)
         await pilot.hover(top, offset=(text.index("toy"), 0))
         await until(lambda: app.screen.get_child_by_type(Tooltip).display)
