@@ -1,1 +1,1 @@
-"""The engine: heads captured, codes trained, scores counted. It reports through a Monitor and stores nothing."""
+"""The engine: captures heads, trains codes and scores them. It reports to a Monitor and stores nothing."""

@@ -1,4 +1,4 @@
-"""How a probe is run: every setting with its meaning, refused at birth where it makes no sense."""
+"""The configuration of a probe: every setting with its meaning, validated on creation."""
 
 import math
 import re
@@ -14,7 +14,7 @@ Replacement = Literal["auto", "pair", "mean", "resample", "zero"]
 
 MAX_SEEDS = 64
 MAX_CODES = 65_536
-"""Codes are stored as 32-bit integers; beyond this a 'small' autoencoder is a typing mistake."""
+"""Codes are stored as 32-bit integers; above this a 'small' autoencoder is a typing error."""
 _POSITION = re.compile(r"mean|last|at:-?\d+|token:.+", re.DOTALL)
 
 
@@ -25,25 +25,30 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The shape of one discrete SAE and how it is trained (METHOD 3). Defaults are those of the contrast recipe."""
 
     recipe: Recipe = "contrast"
-    """What the SAE is shown and where it starts. published: activations as they are, random directions. contrast:
-    each example less its pair's mean, each head where its pair parts most, directions of the data
-    (engine.sae.contrast)."""
+    """The SAE's input and initialisation.
+
+    published: raw activations, random directions. contrast: each example minus its pair's mean, each head at the
+    position where its pair differs most, directions of the data (engine.sae.contrast).
+    """
     n_codes: int = 200
-    """Latents; after discretising, the alphabet every head speaks in. Published: 200."""
+    """Latents: the number of different codes a head can have. Published: 200."""
     sparsity: float | None = None
-    """Lambda, the weight of the L1 term. None: .5 under contrast, where a head is silent whose contrast is shorter
-    than lambda times the mean; under published what the model's folder recommends, else .2
-    (engine.catalog.recommended_config).
-    Published: .02 (docstring .05)."""
+    """Lambda, the weight of the L1 term. None: resolved by the recipe.
+
+    contrast: .5, where a head is silent if its contrast is shorter than lambda times the mean; published: what the
+    model's folder recommends, else .2 (engine.catalog.recommended_config). Published value: .02 (docstring .05).
+    """
     steps: int = 50
-    """Optimiser steps at most; training may stop earlier once the codes are still. Published: 500."""
+    """Maximum number of optimiser steps; training may stop earlier once the codes are stable. Published: 500."""
     learning_rate: float = 1e-3
     """Adam's step size. Published: 1e-3."""
     training_examples: int = 20
     """Examples the SAE is trained on, drawn from both polarities; it is applied to all. Published: 10."""
     scale: bool = True
-    """Scale all activations by one number, to a mean norm of sqrt(d_model) (published) or d_model / 2 (contrast):
-    lambda then means the same for every model. False: as the model gives them."""
+    """Scale all activations by one number, to a mean norm of sqrt(d_model) (published) or d_model / 2 (contrast).
+
+    Then lambda means the same for every model. False: no scaling.
+    """
 
     def __post_init__(self) -> None:
         if not 2 <= self.n_codes <= MAX_CODES:
@@ -56,17 +61,18 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError(f"learning_rate={self.learning_rate}: must be above 0.", hint="Published: 0.001.")
         if self.training_examples < 2:
             raise ConfigError(
-                f"training_examples={self.training_examples}: one of each polarity is the least.", hint="Published: 10."
+                f"training_examples={self.training_examples}: at least one of each polarity is needed.",
+                hint="Published: 10.",
             )
 
 
 PUBLISHED = SAEConfig(recipe="published", steps=500, training_examples=10)
-"""The published method, lambda aside."""
+"""The published method, except lambda."""
 RECIPES: dict[Recipe, SAEConfig] = {"contrast": SAEConfig(), "published": PUBLISHED}
 
 
 def find_recipe(name: str | None) -> SAEConfig:
-    """The recipe's settings, lambda left open; None is the default recipe. Raises ConfigError with the list."""
+    """Return the recipe's settings with lambda open; None is the default recipe. Raises ConfigError with the list."""
     for recipe, settings in RECIPES.items():
         if name in (None, recipe):
             return settings
@@ -74,25 +80,34 @@ def find_recipe(name: str | None) -> SAEConfig:
 
 
 class EffectsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether and how the heads' effect on the model's answer is measured (METHOD 6)."""
+    """Whether and how the heads' effects on the model's answer are measured (METHOD 6)."""
 
     method: PatchingMethod = "none"
-    """attribution: every head from one gradient. exact: every head replaced, one at a time. combined: attribution and
-    codes propose, exact patching decides within the budget. circuit: combined, then the circuit is checked whole."""
+    """The method of measurement.
+
+    attribution: every head from one gradient. exact: every head replaced, one at a time. combined: attribution and
+    codes propose heads, exact patching decides within the budget. circuit: combined, then the circuit as a whole is
+    checked.
+    """
     metric: PatchingMetric = "auto"
-    """auto: what the task is measured by, else the best the examples allow (engine.patching.metrics)."""
+    """auto: the task's metric, else the best the examples allow (engine.patching.metrics)."""
     replacement: Replacement = "auto"
-    """What a head's output is replaced by: its value on the paired negative, its mean over the negatives, its value on
-    a negative drawn at random, or zero. auto: pair where there are pairs, else mean."""
+    """The replacement of a head's output.
+
+    Its value on the paired negative, its mean over the negatives, its value on a random negative, or zero. auto: pair
+    if there are pairs, else mean.
+    """
     budget: float = 30.0
-    """For combined: what exact patching may cost, in forward passes of the examples it runs on."""
+    """For combined: cost limit of exact patching, in forward passes of its examples."""
     gradient_steps: int = 0
-    """Attribution by integrated gradients: at how many points between both sides; 0: one gradient at the positives."""
+    """Attribution by integrated gradients: number of points between both sides; 0: one gradient at the positives."""
     edges: bool = False
-    """Attribution for every pair of heads, too: what a head does to the answer through a later one. Costs about as much
-    as every head's queries, keys and values once more."""
+    """Also attribution for every pair of heads: the effect of a head through a later one.
+
+    Costs about as much as every head's queries, keys and values once more.
+    """
     examples: int = 64
-    """Positives the effects are measured on, at most; of more, this many are drawn."""
+    """Maximum number of positives that effects are measured on; of more, this many are drawn."""
 
     def __post_init__(self) -> None:
         for name, kind in (("method", PatchingMethod), ("metric", PatchingMetric), ("replacement", Replacement)):
@@ -102,7 +117,7 @@ class EffectsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                     f"cause {name}={value!r} does not exist.", hint=f"One of {', '.join(get_args(kind))}."
                 )
         if not (math.isfinite(self.budget) and self.budget > 0):
-            raise ConfigError(f"budget={self.budget}: forward passes are counted above 0.", hint="30 is the default.")
+            raise ConfigError(f"budget={self.budget}: a number of forward passes above 0.", hint="30 is the default.")
         if not 0 <= self.gradient_steps <= 1000:
             raise ConfigError(f"gradient_steps={self.gradient_steps}: 0 to 1000.", hint="5 is usual; 0 takes one.")
         if not 1 <= self.examples <= 100_000:
@@ -110,20 +125,24 @@ class EffectsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that decides what a run computes, the model and the examples aside."""
+    """Everything that decides the results of a run, except model and examples."""
 
     sae: SAEConfig = SAEConfig()
     seeds: tuple[int, ...] = (0, 1, 2)
     """One SAE is trained per seed, all in one batched loop; scores are averaged over them."""
     position: str = "mean"
-    """Which token positions become the head's vector: mean | last | at:N | token:TEXT (its last occurrence). At mean,
-    the contrast of pairs is taken at one place, head by head: where the pair parts most
-    (engine.capture.pair_position)."""
+    """The token positions of a head's vector: mean | last | at:N | token:TEXT (its last occurrence).
+
+    With mean, the contrast of pairs is taken at one position per head: where the pair differs most
+    (engine.capture.pair_position).
+    """
     shuffles: int | None = None
-    """Label shuffles behind the p-values; 0 skips them. None: as many as one head alone among all needs to stand above
-    chance (engine.sample_size)."""
+    """Label permutations behind the p-values; 0 skips them.
+
+    None: as many as a single head needs to be significant (engine.sample_size).
+    """
     bootstraps: int = 100
-    """Draws of the examples behind the card's stability."""
+    """Bootstrap draws of the examples behind the card's stability."""
     circuit_size: int | None = None
     """Heads in the circuit by rank cut; None: a tenth of all heads, at least 3."""
     theta: float | None = None

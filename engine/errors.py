@@ -1,13 +1,13 @@
-"""What can go wrong in the engine, each error naming the value and the way out."""
+"""Errors of the engine; each names the wrong value and what to do."""
 
 import msgspec
 
 FAMILIES = ("input", "engine", "cancelled", "store", "host")
-"""What a failure is about; the command line maps each to one exit code (2, 3, 130, 4, 4)."""
+"""Kinds of failures; the command line maps each to one exit code (2, 3, 130, 4, 4)."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """An error as a plain value: what crosses a process or lies in the store."""
+    """An error as a plain value that crosses processes and is stored."""
 
     family: str
     """One of FAMILIES."""
@@ -18,7 +18,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeadcodeError(Exception):
-    """The root of every error Headcode raises on purpose; never raised itself."""
+    """The base of every error that Headcode raises; never raised itself."""
 
     family = "engine"
 
@@ -32,17 +32,17 @@ class HeadcodeError(Exception):
 
 
 class EngineError(HeadcodeError):
-    """The engine could not do what it was asked."""
+    """The engine could not do what was requested."""
 
 
 class InputError(EngineError):
-    """What a person gave cannot be used as it is; changing it is the way out."""
+    """A user's input that cannot be used and must be changed."""
 
     family = "input"
 
 
 class ConfigError(InputError):
-    """A setting outside what makes sense."""
+    """A setting with an invalid value."""
 
 
 class ExampleError(InputError):
@@ -54,19 +54,19 @@ class TaskError(InputError):
 
 
 class ModelError(InputError):
-    """A model that is not there, is no model, or is not supported."""
+    """A model that does not exist, is not a model, or is not supported."""
 
 
 class PickledWeights(ModelError):
-    """Weights in a format that can execute code on loading."""
+    """Weights in a format that can execute code when loaded."""
 
 
 class HubUnreachable(ModelError):
-    """A hub name was asked for and the hub does not answer."""
+    """The hub did not answer."""
 
 
 class NoSuchHead(InputError):
-    """A head was named that this model does not have."""
+    """A head that this model does not have."""
 
     def __init__(self, head: str, n_layers: int, n_heads: int) -> None:
         super().__init__(
@@ -76,13 +76,13 @@ class NoSuchHead(InputError):
 
 
 class OutOfMemory(EngineError):
-    """The machine or the device has less memory than the run needs."""
+    """The machine or the device has less memory than needed."""
 
 
 class Cancelled(EngineError):
-    """The person stopped the run; what was reported before stays."""
+    """The user stopped the run; what was reported before stays."""
 
     family = "cancelled"
 
     def __init__(self) -> None:
-        super().__init__("Stopped by the person.", hint="What was reported before is kept.")
+        super().__init__("Stopped by the user.", hint="What was reported before is kept.")

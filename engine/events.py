@@ -1,4 +1,4 @@
-"""Everything the engine reports, as frozen values: live, stored and replayed alike."""
+"""The events of the engine, as frozen values: the same live, stored and replayed."""
 
 from typing import Literal, Protocol, runtime_checkable
 
@@ -27,18 +27,20 @@ STAGES: tuple[Stage, ...] = ("load", "capture", "grade", "train", "codes", "scor
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """The root of all events; `kind` names the class on the wire and in the store."""
+    """The base of all events; `kind` names the class in JSON and in the store."""
 
 
 class StageStarted(Event, tag="stage_started", frozen=True, kw_only=True):
+    """A stage began."""
+
     stage: Stage
     total: int
-    """How many units of work the stage has; 0 where nobody can know."""
+    """Units of work in the stage; 0 if unknown."""
     unit: str = ""
 
 
 class StageProgress(Event, tag="stage_progress", frozen=True, kw_only=True):
-    """May be coalesced: only the newest matters."""
+    """Progress within a stage. May be coalesced: only the newest matters."""
 
     stage: Stage
     done: int
@@ -46,15 +48,19 @@ class StageProgress(Event, tag="stage_progress", frozen=True, kw_only=True):
 
 
 class StageFinished(Event, tag="stage_finished", frozen=True, kw_only=True):
+    """A stage ended."""
+
     stage: Stage
     seconds: float
 
 
 class ModelReady(Event, tag="model_ready", frozen=True, kw_only=True):
+    """The model is loaded."""
+
     model: ModelInfo
     versions: Versions
     warm: bool
-    """Whether the model was in memory already."""
+    """True if the model was in memory already."""
 
 
 class ExamplesMade(Event, tag="examples_made", frozen=True, kw_only=True):
@@ -64,22 +70,28 @@ class ExamplesMade(Event, tag="examples_made", frozen=True, kw_only=True):
     content_hash: str
     task: str | None = None
     repeats: tuple[int, ...] = ()
-    """Indices of examples that repeat an earlier one, token by token: no measure counts them
-    (engine.authoring.distinct_pairs)."""
+    """Indices of examples that repeat an earlier one, token by token; no measure counts them.
+
+    See engine.authoring.distinct_pairs.
+    """
     made: bool | None = None
-    """Whether that task made them all. None: a run from before this was told; then their content decides."""
+    """True if that task made them all. None: a run that did not record it; then their content decides."""
 
 
 class ReferenceKnown(Event, tag="reference_known", frozen=True, kw_only=True):
+    """The known circuit of the run."""
+
     reference: Reference
 
 
 class Graded(Event, tag="graded", frozen=True, kw_only=True):
+    """The grades of the run's examples."""
+
     grades: tuple[Grade, ...]
 
 
 class TrainStep(Event, tag="train_step", frozen=True, kw_only=True):
-    """Loss parts, one number a seed; None where a loss was not finite."""
+    """Loss parts, one number per seed; None where a loss was not finite."""
 
     step: int
     """Optimiser steps done."""
@@ -91,21 +103,23 @@ class TrainStep(Event, tag="train_step", frozen=True, kw_only=True):
 
 
 class Scored(Event, tag="scored", frozen=True, kw_only=True):
-    """All heads' scores, layer by layer; provisional ones come while training goes on."""
+    """All heads' scores, layer by layer; provisional ones are sent during training."""
 
     nodes: tuple[HeadScores, ...]
     final: bool
 
 
 class EdgesScored(Event, tag="edges_scored", frozen=True, kw_only=True):
+    """The scores of the run's edges."""
+
     edges: tuple[EdgeScore, ...]
     """The best first; all of up to 2,000 pairs, else 200."""
     n_pairs: int
-    """How many pairs of heads were compared."""
+    """Number of head pairs compared."""
 
 
 class ArrayReady(Event, tag="array_ready", frozen=True, kw_only=True):
-    """A large array left in the run's spool folder as a safetensors file."""
+    """A large array in the run's spool folder, as a safetensors file."""
 
     name: Literal["codes", "sae"]
     file: str
@@ -118,57 +132,57 @@ EffectMethod = Literal["attribution", "exact", "combined", "backup"]
 
 
 class EffectsMeasured(Event, tag="cause_scored", frozen=True, kw_only=True, omit_defaults=True):
-    """What heads do to the model's answer, by one method. Later ones of the same setting add to it (cause_fold)."""
+    """Effects of heads on the model's answer, by one method. Later ones of the same setting are merged."""
 
     method: EffectMethod
-    """backup: exactly, with a circuit replaced."""
+    """backup: exact, with a circuit replaced."""
     metric: PatchingMetric
     replacement: Replacement
-    """What the heads were replaced by."""
+    """The replacement of the heads' outputs."""
     base: float
-    """The metric's mean over the undisturbed positives."""
+    """The metric's mean over the clean positives."""
     n_examples: int
     """Positives it was measured on; with replacement by pair, as many pairs."""
     position: str
     """The position policy: where in the prompt heads were replaced. mean: everywhere."""
     effects: tuple[HeadEffect, ...]
-    """Layer by layer; for exact, only the heads that were patched."""
+    """Layer by layer; for exact, only the patched heads."""
     passes: float
-    """What it cost, in forward passes of those positives."""
+    """The cost, in forward passes of those positives."""
     final: bool
-    """False: more heads are to come."""
+    """False: more heads will follow."""
     seconds: float = 0.0
-    """Since the measurement began, edges left out; 0: nobody looked at the clock."""
+    """Since the measurement began, edges excluded; 0: not recorded."""
     why: str = ""
-    """Why this metric; empty: measured before this was told."""
+    """The reason for this metric; empty: not recorded."""
     gradient_steps: int = 0
-    """Of attribution: at how many points the gradient was taken; 0: at the positives."""
+    """Of attribution: number of points at which the gradient was taken; 0: at the positives."""
     after: tuple[tuple[int, int], ...] = ()
-    """Of backup: the heads that were replaced beside each."""
+    """Of backup: the heads that were replaced together with each."""
     after_name: str = ""
-    """What a person calls them."""
+    """Their name."""
     left: float | None = None
-    """Of backup: the metric's mean with those heads replaced, what every effect is counted from."""
+    """Of backup: the metric's mean with those heads replaced, the reference of every effect."""
 
 
 class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True, omit_defaults=True):
-    """What heads do to the answer through single later heads, estimated from one gradient."""
+    """Effects of heads on the answer through single later heads, estimated from gradients."""
 
     metric: PatchingMetric
     replacement: Replacement
     base: float
     n_examples: int
     edges: tuple[EdgeEffect, ...]
-    """The largest either way first, those of no effect left out; all of up to 2,000 pairs, else 200."""
+    """The largest absolute ones first, without zeros; all of up to 2,000 pairs, else 200."""
     n_pairs: int
-    """How many pairs of heads were looked at."""
+    """Number of head pairs measured."""
     passes: float
     seconds: float = 0.0
-    """What the edges alone took; 0: nobody looked at the clock."""
+    """For the edges alone; 0: not recorded."""
 
 
 class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
-    """A circuit held against the whole model: what it does alone, what is lost without it (METHOD 6)."""
+    """A circuit compared with the whole model: its effect alone, and the loss without it (METHOD 6)."""
 
     name: str
     """codes: the circuit by the run's cut; combined: as many heads by effect."""
@@ -183,34 +197,34 @@ class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
     faithfulness: float
     """Of the circuit with every other head replaced."""
     completeness: float
-    """1 less what is left when the circuit's heads are replaced."""
+    """1 minus what is left with the circuit's heads replaced."""
     minimality: tuple[HeadEffect, ...]
-    """What taking each head out of the circuit does to the circuit's answer, in the metric's unit."""
+    """Change of the circuit's answer when each head is removed from it, in the metric's unit."""
     random_faithfulness: tuple[float, ...]
     """Of random circuits with as many heads in each layer, ascending."""
     random_completeness: tuple[float, ...]
     curve: tuple[CurvePoint, ...]
     """Along the ranking the circuit was cut from."""
     area: float
-    """Under the faithfulness curve, faithfulness held between 0 and 1, sizes as shares of all heads."""
+    """Under the faithfulness curve, faithfulness clamped to [0, 1], sizes as shares of all heads."""
     passes: float
 
 
 class CardWritten(Event, tag="card_written", frozen=True, kw_only=True):
-    """What the run's result is worth. A cause that is asked for later changes it (engine.analysis.run_state)."""
+    """The run's card. Effects measured later change it (engine.analysis.run_state)."""
 
     card: Card
 
 
 class Notice(Event, tag="notice", frozen=True, kw_only=True):
-    """Something the person should know that stops nothing."""
+    """A message for the user that does not stop the run."""
 
     message: str
     hint: str = ""
 
 
 class ProbeFinished(Event, tag="probe_finished", frozen=True, kw_only=True):
-    """The last word of a run that went through."""
+    """The last event of a successful run."""
 
     examples: ExampleCount
     circuit: tuple[tuple[int, int], ...]
@@ -219,7 +233,7 @@ class ProbeFinished(Event, tag="probe_finished", frozen=True, kw_only=True):
     """By softmax threshold."""
     timings: Timings
     cached: bool
-    """Whether activations came from the cache and the model did not run."""
+    """True if activations came from the cache and the model did not run."""
 
 
 EngineEvent = (
@@ -245,8 +259,17 @@ EngineEvent = (
 
 @runtime_checkable
 class Monitor(Protocol):
-    """The engine's only way to talk to whoever started it."""
+    """The engine's only connection to its caller."""
 
     def report(self, event: Event, /) -> None: ...
 
     def cancelled(self) -> bool: ...
+
+    class SilentMonitor:
+        """Drops events and is never cancelled."""
+
+        def report(self, event: Event, /) -> None:
+            """Drop the event."""
+
+        def cancelled(self) -> bool:
+            return False

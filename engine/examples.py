@@ -1,4 +1,4 @@
-"""Examples: a prompt with its polarity, read from lines or JSONL, checked where they enter."""
+"""Examples: a prompt with its polarity, read from JSONL and validated on input."""
 
 import hashlib
 import re
@@ -10,29 +10,29 @@ import msgspec
 from engine.errors import ExampleError
 
 MAX_PROMPT = 200_000
-"""Characters; a longer prompt is a file given by mistake. The model's context refuses far shorter ones."""
+"""Characters; a longer prompt is a file given by mistake. A model's context is far shorter."""
 MAX_EXAMPLES = 100_000
 MAX_LINE = 4_000_000
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
     "\U00020000-\U0003ffff]"
 )
-"""Scripts that write no space between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese, with their punctuation."""
+"""Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese, with their punctuation."""
 
 Polarity = Literal["positive", "negative"]
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One prompt. Its polarity travels with it; nothing is known from row order."""
+    """One prompt. Its polarity is part of it; the order of rows means nothing."""
 
     prompt: str
     polarity: Polarity
     expected: tuple[str, ...] = ()
     """Texts of the tokens that count as the answer; several form a set (greater-than). May be empty."""
     foils: tuple[str, ...] = ()
-    """Texts of the tokens the answer is measured against. May be empty."""
+    """Texts of the tokens that the answer is compared with. May be empty."""
     pair: int | None = None
-    """Examples with the same number are one pair: a positive and its minimally changed negative."""
+    """Examples with the same number are a pair: a positive and its minimally changed negative."""
     enabled: bool = True
 
     def __post_init__(self) -> None:
@@ -41,7 +41,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if len(self.prompt) > MAX_PROMPT:
             raise ExampleError(
                 f"The prompt that begins {self.prompt[:40]!r} has {len(self.prompt)} characters; "
-                f"{MAX_PROMPT} is the most Headcode reads.",
+                f"{MAX_PROMPT} is the maximum.",
                 hint="Shorten it: models read a few hundred to a few thousand tokens.",
             )
         if self.pair is not None and not -(2**63) <= self.pair < 2**63:
@@ -73,10 +73,10 @@ class _Line(msgspec.Struct):
 
 
 def answer_text(prompt: str, answer: str) -> str:
-    """The answer as the model would see it after the prompt: a word after a word gets its space.
+    """Return the answer as the model would see it after the prompt: a word after a word gets a space.
 
-    A leading space that is written stays; a digit directly after a digit continues the number, and a script without
-    spaces goes on without one.
+    A written leading space stays; a digit directly after a digit continues the number, and in a script without spaces
+    no space is added.
     """
     if not answer or answer[0].isspace() or not prompt or prompt[-1].isspace():
         return answer
@@ -88,9 +88,9 @@ def answer_text(prompt: str, answer: str) -> str:
 
 
 def read_jsonl(text: str, *, source: str = "input") -> tuple[Example, ...]:
-    """The examples of a JSONL text, one object a line; blank lines are skipped.
+    """Parse the examples of a JSONL text, one object per line; blank lines are skipped.
 
-    Raises ExampleError naming source and line. A pair written as text gets a number of its own.
+    Raises ExampleError with source and line. A pair written as text gets a number of its own.
     """
     examples: list[Example] = []
     names: dict[str, int] = {}
@@ -104,26 +104,26 @@ def read_jsonl(text: str, *, source: str = "input") -> tuple[Example, ...]:
 
 
 def write_jsonl(examples: Iterable[Example]) -> str:
-    """The examples as JSONL, readable by read_jsonl."""
+    """Return the examples as JSONL, readable by read_jsonl."""
     return "".join(msgspec.json.encode(example).decode() + "\n" for example in examples)
 
 
 def content_hash(examples: Sequence[Example]) -> str:
-    """A name for exactly this set in this order: 32 hexadecimal digits."""
+    """Return a hash of exactly this set in this order: 32 hexadecimal digits."""
     return hashlib.sha256(msgspec.json.encode(list(examples))).hexdigest()[:32]
 
 
 def check_set(examples: Sequence[Example]) -> tuple[Example, ...]:
-    """The enabled examples, when they can be compared at all.
+    """Return the enabled examples if they can be compared.
 
-    Raises ExampleError for a set without positives or without negatives, or with a crooked pair.
+    Raises ExampleError for a set without positives or without negatives, or with an invalid pair.
     """
     enabled = tuple(example for example in examples if example.enabled)
     for polarity, other in (("positive", "negative"), ("negative", "positive")):
         if not any(example.polarity == polarity for example in enabled):
             n_other = sum(example.polarity == other for example in enabled)
             raise ExampleError(
-                f"No {polarity} example is among them, and {n_other} {other}.",
+                f"There is no {polarity} example, and {n_other} {other}.",
                 hint=f"Codes are compared between the two sides: add at least one {polarity} prompt.",
             )
     by_pair: dict[int, list[Example]] = {}
@@ -161,7 +161,7 @@ def _from_line(line: str, where: str, names: dict[str, int]) -> Example:
         )
     pair = raw.pair
     if isinstance(pair, str):
-        # Named pairs get negative numbers, so that they never meet a numbered one.
+        # Named pairs get negative numbers, so that they never equal a numbered one.
         pair = names.setdefault(pair, -1 - len(names))
     try:
         return Example(

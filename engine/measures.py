@@ -1,4 +1,4 @@
-"""The one table of measures: what each is called, which way it points, and in words what it says."""
+"""The table of measures: the name, direction and meaning of each."""
 
 import msgspec
 
@@ -7,21 +7,21 @@ from engine.results import HeadScores
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """One number every head has. `id` is its field in HeadScores and in the probe's JSON."""
+    """One number that every head has. `id` is its field in HeadScores and in the probe's JSON."""
 
     id: str
     title: str
     meaning: str
     high_speaks: bool = True
-    """Whether a high value points at the circuit; False: a low one does (overlap, p, q)."""
+    """True if a high value is evidence for the circuit; False: a low one is (overlap, p, q)."""
     floor: float = 0.0
-    """The value of a head that says nothing; colours start here."""
+    """The value of a head without signal; colours start here."""
     ceiling: float | None = None
-    """The largest possible value; None: the largest seen."""
+    """The largest possible value; None: the largest on screen."""
     baseline: bool = False
-    """Needs no SAE: what the codes have to beat."""
+    """True if it needs no SAE: a baseline for the codes."""
     cause: bool = False
-    """Comes from changing the model, not from codes: only there where it was asked for."""
+    """True if it comes from patching, not from codes; it exists only where effects were measured."""
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -41,7 +41,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="overlap",
         title="overlap",
-        meaning="codes of both sides over codes of either; 1 says the same things",
+        meaning="codes of both sides over codes of either; 1: the same codes",
         high_speaks=False,
         floor=1.0,
         ceiling=0.0,
@@ -49,20 +49,20 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="mutual_information",
         title="mutual information",
-        meaning="bits a code tells about polarity, corrected for chance (may be slightly negative)",
+        meaning="bits of information a code has about polarity, bias-corrected (may be slightly negative)",
     ),
     Measure(
         id="unique_share",
         title="unique share",
-        meaning="share of positives that carry a unique code",
+        meaning="share of positives with a unique code",
         ceiling=1.0,
     ),
     Measure(id="paired_flips", title="paired flips", meaning="share of pairs whose codes differ", ceiling=1.0),
-    Measure(id="from_edges", title="from edges", meaning="times the head stands among the better half of head pairs"),
+    Measure(id="from_edges", title="from edges", meaning="number of top-half edges that contain the head"),
     Measure(
         id="p_value",
         title="p-value",
-        meaning="chance of telling the sides apart so consistently, by code or loudness, with labels shuffled",
+        meaning="permutation p-value of telling the sides apart so consistently, by code or loudness",
         high_speaks=False,
         floor=1.0,
         ceiling=0.0,
@@ -70,12 +70,12 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="q_value",
         title="q-value",
-        meaning="expected share of false heads among those at least this good",
+        meaning="expected share of false heads among those with at most this q-value",
         high_speaks=False,
         floor=1.0,
         ceiling=0.0,
     ),
-    Measure(id="stability", title="stability", meaning="share of seeds that put the head in the circuit", ceiling=1.0),
+    Measure(id="stability", title="stability", meaning="share of seeds with the head in the circuit", ceiling=1.0),
     Measure(
         id="unique_negative",
         title="unique on negatives",
@@ -111,39 +111,39 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="attribution",
         title="attribution",
-        meaning="share of the answer one gradient says the head moves, up or down, pair by pair",
+        meaning="share of the answer that the head moves, up or down, estimated from one gradient per pair",
         cause=True,
     ),
     Measure(
         id="exact_effect",
         title="exact effect",
-        meaning="share of the answer that goes or comes when the head alone is replaced",
+        meaning="share of the answer that changes when the head alone is replaced",
         cause=True,
     ),
     Measure(
         id="combined",
         title="combined effect",
-        meaning="share of the answer to expect on other prompts: exact where it was measured, else attribution's",
+        meaning="share of the answer expected on other prompts: exact where measured, else attribution",
         cause=True,
     ),
     Measure(
         id="backup",
         title="backup growth",
-        meaning="by how much the effect grows, in shares of the answer, once a circuit is replaced",
+        meaning="growth of the effect, in shares of the answer, once a circuit is replaced",
         cause=True,
     ),
-    Measure(id="baseline_random", title="random", meaning="drawn at random", ceiling=1.0, baseline=True),
+    Measure(id="baseline_random", title="random", meaning="a random number", ceiling=1.0, baseline=True),
 )
 
 DEFAULT_MEASURE = MEASURES[0]
-"""What heads are ranked by, circuits cut by and chance is tested on (docs/lab says why). Ties: ranking.ranked."""
+"""The measure that ranks heads, cuts circuits and is tested for significance (docs/lab). Ties: ranking.ranked."""
 
 NODE_SCORE = MEASURES[1]
-"""The published node score, and what the published softmax cut is over."""
+"""The published node score, and the measure of the published softmax cut."""
 
 
 def find_measure(name: str) -> Measure:
-    """The measure of that id or title.
+    """Return the measure of that id or title.
 
     Raises ConfigError with the list of ids.
     """
@@ -156,15 +156,15 @@ def find_measure(name: str) -> Measure:
 
 
 def value_of(node: HeadScores, measure: Measure) -> float | None:
-    """The measure's number for one head; None where it does not apply (no pairs, no shuffles)."""
+    """Return the measure's value for one head; None where it does not apply (no pairs, no permutations)."""
     value: float | None = getattr(node, measure.id)
     return value
 
 
 def loudness(value: float | None, measure: Measure, seen: float) -> float | None:
-    """Where a value stands between silence (0) and the loudest (1), for colours and shades.
+    """Return a value's position between no signal (0) and the strongest (1), for colours and shades.
 
-    `seen` is the extreme value on screen, used where the measure has no ceiling of its own.
+    `seen` is the extreme value on screen, used if the measure has no ceiling.
     """
     if value is None:
         return None

@@ -1,27 +1,27 @@
-"""What a run computes, as plain frozen values that cross processes and lie in the store."""
+"""The results of a run, as plain frozen values that cross processes and are stored."""
 
 from typing import Literal, NamedTuple
 
 import msgspec
 
 NO_CODE = -1
-"""The code of a silent head: argmax of all zeros is 0, and 0 is somebody's real code."""
+"""The code of a silent head: argmax of all zeros is 0, and 0 is a valid code."""
 
 Verdict = Literal["ok", "weak", "broken", "ungraded"]
 
 
 MOST_EDGES = 200
-"""Edges a run tells of many."""
+"""Edges reported by a run if there are many."""
 _ALL_EDGES = 2_000
 
 
 def n_edges_reported(n_pairs: int) -> int:
-    """How many edges a run tells, the best first: of a small model all, so that the whole ranking can be judged."""
+    """Return how many edges a run reports, the best first; all edges of a small model, to judge the whole ranking."""
     return n_pairs if n_pairs <= _ALL_EDGES else MOST_EDGES
 
 
 class HeadId(NamedTuple):
-    """A head's place: layer and head, both counted from 0. Written 9.6."""
+    """A head's layer and number, both counted from 0. Written 9.6."""
 
     layer: int
     head: int
@@ -31,7 +31,7 @@ class HeadId(NamedTuple):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model a run used. Identity is a content hash of its weights and tokenizer."""
+    """The model of a run. Its identity is a content hash of weights and tokenizer."""
 
     name: str
     identity: str
@@ -41,72 +41,73 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     d_model: int
     d_head: int
     context: int
-    """The most tokens the model reads."""
+    """Maximum tokens of a prompt."""
     vocabulary: int
 
 
 class Grade(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model makes of one example."""
+    """Whether the model can do one example."""
 
     index: int
-    """Which example, counted from 0 in the run's set."""
+    """Index of the example in the run's set, from 0."""
     verdict: Verdict
     reason: str
-    """The verdict in words."""
+    """The reason for the verdict."""
     n_tokens: int
     probability: float | None = None
     """Of the expected token, or the mass of the expected set, after the prompt."""
     rank: int | None = None
-    """Of the best expected token; 1 is what the model says."""
+    """Of the best expected token; 1 is the model's prediction."""
     says: str = ""
     """The token the model finds most probable."""
     says_probability: float = 0.0
     equal_length: bool | None = None
-    """Whether both sides of the pair have as many tokens; None without a pair."""
+    """True if both sides of the pair have as many tokens; None without a pair."""
     better_prompt: str = ""
-    """The prompt as it should be written, where the reason proposes that."""
+    """A corrected prompt, if the reason proposes one."""
 
 
 class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt as the model sees it, token by token."""
+    """A prompt's tokens."""
 
     texts: tuple[str, ...]
-    """Joined they give the prompt, special tokens aside."""
+    """Joined they give the prompt, apart from special tokens."""
     read: tuple[bool, ...]
-    """Which positions the heads are read at."""
+    """Positions at which heads are read."""
 
 
 class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
-    """Every measure of one head, averaged over seeds (METHOD 5 and 6). None: it does not apply to this set."""
+    """Every measure of one head, averaged over seeds (METHOD 5 and 6). None: not applicable to this set."""
 
     layer: int
     head: int
     unique_positive: float
-    """Node score: codes seen on positives and on no negative."""
+    """Node score: codes that occur on positives and on no negative."""
     unique_negative: float
     unique_normalised: float
-    """Node score over the number of codes seen on either side."""
+    """Node score divided by the number of codes on either side."""
     overlap: float
-    """Jaccard of the two sides' codes; 1: the head says the same things."""
+    """Jaccard index of the two sides' codes; 1: the same codes."""
     mutual_information: float
     """Between code and polarity, in bits, Miller-Madow corrected."""
     total_variation: float
     unique_share: float
-    """Share of positive examples that carry a unique code."""
+    """Share of positive examples with a unique code."""
     paired_flips: float | None
     """Share of pairs whose codes differ."""
     from_edges: float
-    """Times the head stands in the first half of all head pairs ordered by edge score."""
+    """Number of top-half edges that contain the head."""
     p_value: float | None
-    """Chance of telling the sides apart so consistently under shuffled labels (engine.scoring.significance;
-    Card.chance names the
-    statistic, which was the node score in runs before it)."""
+    """Permutation p-value of telling the sides apart so consistently (engine.scoring.significance).
+
+    Card.chance names the statistic, which was the node score in earlier versions.
+    """
     q_value: float | None
     """Benjamini-Hochberg over all heads."""
     stability: float
     """Share of seeds in which the head is in the circuit by rank cut."""
     silent: float
-    """Share of examples on which the head has no code."""
+    """Share of examples without a code."""
     baseline_mean_difference: float
     """Norm of the mean activation difference between the sides; no SAE."""
     baseline_paired_difference: float | None
@@ -114,19 +115,23 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
     baseline_linear_probe: float
     """Leave-one-out AUC of a ridge classifier on the head's output; no SAE."""
     baseline_random: float
-    """A number drawn at random: what no information looks like."""
+    """A random number: the value of no information."""
     contrast_length: float | None = None
-    """Mean length of the head's contrast on positives, over the mean of all heads: what codes are made of, without an
-    SAE. Breaks ties. None in runs from before it was kept."""
+    """Mean length of the head's contrast on positives, over the mean of all heads; no SAE. Breaks ties.
+
+    Codes are made of the contrasts. None in runs that did not record it.
+    """
     attribution: float | None = None
-    """Size of the effect one gradient promises, as a share of the metric's base (KL: in nats); None: not asked for."""
+    """Size of the effect estimated from gradients, as a share of the base (KL: in nats); None: not measured."""
     exact_effect: float | None = None
-    """Size of the effect the head's replacement had, in the same unit; None: not asked for, or not this head."""
+    """Size of the effect of replacing the head, in the same unit; None: not measured."""
     combined: float | None = None
-    """The exact effect where it was measured, else what attribution promises."""
+    """The exact effect if measured, else the attribution."""
     backup: float | None = None
-    """By how much the size of the head's effect grows once a circuit is replaced, in the same unit; below 0: it
-    shrinks. None: not asked for, or a head of that circuit."""
+    """How much the size of the head's effect grows once a circuit is replaced, in the same unit; below 0: it shrinks.
+
+    None: not measured, or a head of that circuit.
+    """
 
     @property
     def id(self) -> HeadId:
@@ -134,7 +139,7 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
-    """A pair of heads, earlier layer to later one, and how many code pairs only positives carry."""
+    """A pair of heads, earlier to later layer, and the number of code pairs that only positives have."""
 
     source: tuple[int, int]
     target: tuple[int, int]
@@ -144,56 +149,56 @@ class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EFFECT_FIELDS = ("attribution", "exact_effect", "combined", "backup")
-"""Fields of HeadScores that come from a model's answers, not from codes: filled in when a cause is known."""
+"""Fields of HeadScores that come from effect measurements, not from codes."""
 
 
 class HeadEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """What replacing one head does to the model's answer, in the metric's own unit."""
+    """The effect of replacing one head on the model's answer, in the metric's unit."""
 
     layer: int
     head: int
     effect: float
-    """Replaced minus clean, mean over examples. Below 0: the head helps (KL is never below 0)."""
+    """Patched minus clean, mean over examples. Below 0: the head helps (KL is never below 0)."""
     error: float | None = None
     """Standard error of that mean; None for one example."""
     size: float | None = None
-    """Mean over examples of how far each one moves, up or down. None: measured before this was told."""
+    """Mean over examples of the absolute effect. None in runs that did not record it."""
     alone: float | None = None
-    """Where the effect was measured with a circuit replaced: what it is without that."""
+    """For an effect measured with a circuit replaced: the effect without that."""
     measured_us: int | None = None
-    """When, UTC, microseconds since 1970. The log knows: filled in where a run is made of its events."""
+    """Time, UTC, microseconds since 1970; filled in from the log when a run is read from its events."""
 
 
 class EdgeEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """What the source's output does to the answer through the target alone, in the metric's own unit."""
+    """The effect of the source's output through the target alone, in the metric's unit."""
 
     source: tuple[int, int]
     target: tuple[int, int]
     effect: float
-    """Replaced minus clean, estimated by attribution; mean over examples."""
+    """Patched minus clean, estimated by attribution; mean over examples."""
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What the first `size` heads of a ranking are worth. 1: as much as all heads; 0: as little as none."""
+    """Faithfulness and completeness of the first `size` heads of a ranking. 1: like all heads; 0: like none."""
 
     size: int
     faithfulness: float
     """With every other head replaced."""
     completeness: float
-    """1 less what is left with these heads replaced: how much of the answer goes with them."""
+    """1 minus what is left with these heads replaced."""
 
 
 class Resampled(msgspec.Struct, frozen=True, kw_only=True):
-    """How one measure ranks the heads on bootstrap draws of the examples."""
+    """The ranks of all heads by one measure on bootstrap draws of the examples."""
 
     measure: str
     """Its id among the measures."""
     ranks: bytes
-    """A byte a head, layer by layer, draw after draw: 255 for the best head of a draw, 0 for the worst."""
+    """A byte per head, layer by layer, draw after draw: 255 for the best head of a draw, 0 for the worst."""
 
 
 class CircuitStability(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How much of the circuit would come out again."""
+    """How stable the circuit is over seeds and bootstraps."""
 
     seeds: float | None
     """Mean Jaccard index of the circuits of any two seeds; None for one seed."""
@@ -201,9 +206,9 @@ class CircuitStability(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """Mean Jaccard index of the run's circuit and those of resampled examples (pairs kept together)."""
     n_bootstraps: int
     heads: tuple[float, ...]
-    """Head by head, layer by layer: share of the bootstraps that put it into the circuit."""
+    """Head by head, layer by layer: share of bootstraps with the head in the circuit."""
     resampled: tuple[Resampled, ...] = ()
-    """What intervals of AUCs are taken from; empty in runs from before they were."""
+    """Ranks for intervals of AUCs; empty in runs that did not record them."""
 
 
 CardVerdict = Literal[
@@ -212,25 +217,25 @@ CardVerdict = Literal[
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """A template that most positives are, with one word changed."""
+    """A template of most positives, with one word changed."""
 
     text: str
     """Its words, ___ where they differ."""
     prompts: int
-    """How many distinct positives it is."""
+    """Number of distinct positives of this template."""
     of: int
-    """Of how many."""
+    """Number of all distinct positives."""
 
 
 class CardBaseline(msgspec.Struct, frozen=True, kw_only=True):
-    """One way of ranking heads without an SAE, beside the codes."""
+    """A ranking of heads without an SAE, compared with the codes."""
 
     measure: str
     """Its id among the measures."""
     shared: float
-    """Jaccard index of as many of its best heads and the circuit."""
+    """Jaccard index of its best heads and the circuit, as many heads in both."""
     auc: float | None
-    """For finding the heads that truly move the answer, where those are known."""
+    """For finding the heads that move the answer, if those are known."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,94 +244,101 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     measure: str
     """The baseline's id among the measures."""
     mean: float
-    """AUC of the baseline less AUC of the codes."""
+    """AUC of the baseline minus AUC of the codes."""
     low: float
     """Ends of the 95 % interval (paired bootstrap over heads and draws of the examples)."""
     high: float
 
 
 class CardHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A head of the circuit and what speaks for it."""
+    """A head of the circuit and its evidence."""
 
     layer: int
     head: int
     q_value: float | None
     seeds: float
-    """Share of seeds that put it into the circuit."""
+    """Share of seeds with the head in the circuit."""
     bootstraps: float
     effect: float | None
-    """Size of its effect as a share of the answer, where it was measured or estimated."""
+    """Size of its effect as a share of the answer, if measured or estimated."""
 
 
 class Significance(msgspec.Struct, frozen=True, kw_only=True):
-    """What p and q of a run are about."""
+    """What p and q of a run test."""
 
     statistic: str
-    """What was held against shuffled labels, in words."""
+    """The statistic compared with label permutations, as text."""
     labellings: int
-    """Over how many ways of labelling the examples: no p is below one of so many."""
+    """Number of label permutations: no p is below 1 over this number."""
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a run's result is worth (METHOD 6)."""
+    """The evaluation of a run's result (METHOD 6)."""
 
     verdict: CardVerdict
     reasons: tuple[str, ...]
-    """Why, a sentence each; the weightiest first."""
+    """The reasons, a sentence each; the most important first."""
     advice: tuple[str, ...]
-    """What to change to get a better one."""
+    """What to change for a better result."""
     above_chance: tuple[tuple[int, int], ...]
     """All heads with q below .05, best first."""
     expected_false: float | None
-    """How many of them are expected to be there by chance; None where chance was not measured."""
+    """How many of them are expected to be false; None if significance was not tested."""
     heads: tuple[CardHead, ...]
     """The circuit, best first."""
     steadiness: CircuitStability
     truth: str | None
-    """What the AUCs are against: effects measured in this run, or a known circuit; None: neither."""
+    """The ground truth of the AUCs: effects measured in this run, or a known circuit; None: neither."""
     codes_auc: float | None
     baselines: tuple[CardBaseline, ...]
     movers: float | None
-    """Share of the circuit's heads that move the answer by a twentieth; None where no cause was asked for."""
+    """Share of the circuit's heads that move the answer by a twentieth; None without effects."""
     diverged: bool = False
-    """Whether the training went nowhere, so that nothing was coded."""
+    """True if training diverged, so that nothing was coded."""
     template: Template | None = None
-    """What most positives are copies of, one word changed: the result is evidence about that template."""
+    """The template of most positives, one word changed: the result is evidence about that template only."""
     tied: int = 0
-    """Heads that have the same score as the last one in the circuit, where some are left outside: the contrast's length
-    decided between them."""
+    """Heads with the score of the last one in the circuit, if some of them are outside.
+
+    The contrast's length decided between them.
+    """
     rival: Difference | None = None
-    """The best baseline against the codes, where it finds the heads better; None where none does, or no truth is
-    known."""
+    """The best baseline that finds the heads better than the codes.
+
+    None if there is none, or no ground truth.
+    """
     chance: Significance | None = None
-    """None: not measured, or a run from before this was written down, whose p was that of the node score."""
+    """None: not tested, or a run that did not record it, whose p was that of the node score."""
     dormant: tuple[tuple[int, int], ...] | None = None
-    """Heads that do nothing alone and move the answer once the circuit is replaced, the largest first; None: nobody
-    measured the others with a circuit replaced."""
+    """Heads without effect alone that move the answer once the circuit is replaced, the largest first.
+
+    None: not measured for all other heads.
+    """
     dormant_after: str = ""
-    """Which circuit that was."""
+    """The name of that circuit."""
 
 
 ReferenceKind = Literal["known", "chosen", "effects"]
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The heads that a ranking is held against: a known circuit, published or measured, or what this run measured."""
+    """The heads a ranking is compared with: a known circuit, published or measured, or effects of this run."""
 
     name: str
     source: str
-    """Where it comes from, in words a person can look up."""
+    """The source, as text to look up."""
     heads: tuple[tuple[int, int], ...]
     kind: ReferenceKind = "known"
-    """known: of the task that made the examples. chosen: what a person laid beside the run, a circuit they kept, or
-    that of a task for examples of their own.
-    effects: what the heads of this run do to the answer."""
+    """known: of the task that made the examples. chosen: by the user, a saved circuit or that of a task.
+
+    effects: the heads that move the answer in this run.
+    """
     measure: str = ""
-    """Of effects: the measure that was cut. Its own AUC against them says nothing."""
+    """Of effects: the measure that was cut. Its own AUC against them is meaningless."""
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """How well a ranking of heads finds a known circuit. None where it is not defined (no head in, or all)."""
+    """How well a ranking of heads finds a known circuit. None where it is undefined (no head in it, or all)."""
 
     auc: float | None
     precision: float | None
@@ -340,10 +352,10 @@ class ExampleCount(msgspec.Struct, frozen=True, kw_only=True):
     negative: int
     broken: int
     distinct_positive: int | None = None
-    """Different prompts among them: copies count once. None in runs from before they were counted."""
+    """Distinct prompts among them. None in runs that did not count them."""
     distinct_negative: int | None = None
     clusters: int | None = None
-    """Pairs that share no prompt with another, those that do counted together; None without pairs."""
+    """Groups of pairs that share no prompt with another group; None without pairs."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -357,11 +369,11 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     scores: float = 0.0
     total: float = 0.0
     cause: float = 0.0
-    """0 where none was asked for."""
+    """0 if effects were not measured."""
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run ran on: same seed, same machine and same versions give the same codes."""
+    """The versions of a run: same seed, machine and versions give the same codes."""
 
     headcode: str
     python: str
@@ -371,12 +383,14 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CodeWrites(msgspec.Struct, frozen=True, kw_only=True):
-    """What one code of a head writes: a unit of its decoder direction at the prompt's end, seen through the final norm
-    as it stands there and the unembedding."""
+    """What one code of a head writes into the vocabulary.
+
+    A unit of its decoder direction at the prompt's end, through the final norm as it is there and the unembedding.
+    """
 
     code: int
     raises: tuple[tuple[str, float], ...]
-    """Tokens and logits, the most raised first; the mean logit is taken off."""
+    """Tokens and logits, the most raised first; the mean logit is subtracted."""
     lowers: tuple[tuple[str, float], ...]
     along: tuple[float, ...]
     """Cosine of the head's output with the direction, at each token of the prompt."""

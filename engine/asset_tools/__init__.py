@@ -1,5 +1,4 @@
-"""Maintainers' scripts that made the shipped model and references.
+"""Maintainers' scripts that made the bundled model and the references.
 
-Nothing at run time imports this; leave it out of the wheel.
-May import: everything in engine but worker.
+Not imported at run time and not in the wheel. May import: everything in engine except worker.
 """

@@ -1,8 +1,9 @@
-"""Measures references by exact patching: `python -m engine.asset_tools.measure_references MODEL [TASK ...] [--pairs
-48]`.
+"""Measure references by exact patching.
 
-Every head's z is replaced, at all positions, by its value on the paired negative, one head at a time. One JSON file a
-task goes into engine/references/MODEL/; a file that is there already is left alone.
+`python -m engine.asset_tools.measure_references MODEL [TASK ...] [--pairs 48]`
+
+Every head's z is replaced, at all positions, by its value on the paired negative, one head at a time. One JSON file per
+task goes into engine/references/MODEL/; an existing file is left alone.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import torch
 from engine.capture.head_outputs import read_examples
 from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import TaskError
-from engine.events import Event
+from engine.events import SilentMonitor
 from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import usable_pairs
 from engine.machine.folders import find_folders
@@ -31,28 +32,20 @@ from engine.results import HeadId
 from engine.tasks.registry import TASKS, find_task
 
 TASK_SEED = 1000
-"""Not the small seeds that probes and benches use."""
+"""Not a small seed, as probes and benchmarks use."""
 MEASURED = (
     "exact head patching from the paired negative: the head's z at all positions, one head at a time; mean over pairs "
     "of the task's metric, patched minus base"
 )
 
 
-class _Silent:
-    def report(self, event: Event, /) -> None:
-        """Nobody listens."""
-
-    def cancelled(self) -> bool:
-        return False
-
-
 def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredReference:
-    """The exact effect of every head on the task, on `pairs` pairs that the model can do.
+    """Return the exact effect of every head on the task, on `pairs` pairs that the model can do.
 
-    Twice as many are drawn and graded. Where not even a quarter of them is usable, the first of all are taken, and
-    `able` says what that is worth. Raises TaskError where the model's tokenizer cannot express the task.
+    Twice as many are drawn and graded. If not even a quarter of them is usable, the first of all are taken, and `able`
+    is False. Raises TaskError if the model's tokenizer cannot express the task.
     """
-    begun, task, monitor = time.perf_counter(), find_task(name), _Silent()
+    begun, task, monitor = time.perf_counter(), find_task(name), SilentMonitor()
     examples = task.make(model, pairs=2 * pairs, seed=seed)
     with torch.inference_mode():
         reading = read_examples(model, list(examples), ProbeConfig(), monitor, None)
@@ -89,7 +82,7 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
 
 
 def write(reference: MeasuredReference, folder: Path = FOLDER) -> Path:
-    """The file it was written to: folder/MODEL/TASK.json, a row of heads a line."""
+    """Write the reference to folder/MODEL/TASK.json, a row of heads per line, and return the path."""
     path = folder / reference.model / f"{reference.task}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(reference), indent=1).decode()
@@ -102,7 +95,7 @@ def _rounded(values: torch.Tensor, n_heads: int) -> list[list[float]]:
 
 
 def _rows_on_one_line(text: str) -> str:
-    """The JSON with each list of plain numbers on one line."""
+    """Put each list of plain numbers in the JSON on one line."""
     return re.sub(
         r"\[[-\d.e,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text
     )
@@ -122,7 +115,7 @@ def main() -> None:
     for name in given.tasks:
         path = given.folder / model.info.name / f"{name}.json"
         if path.exists():
-            print(f"{name}: there is {path}")
+            print(f"{name}: {path} exists")
             continue
         try:
             found = measure(model, name, pairs=given.pairs, seed=given.seed)

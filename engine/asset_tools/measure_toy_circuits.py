@@ -1,7 +1,8 @@
-"""Measures a model's circuits by exact patching: `python -m engine.asset_tools.measure_toy_circuits [MODEL_FOLDER]
-[--pairs 48]`.
+"""Measure a model's circuits by exact patching.
 
-Every head alone (circuits.json) and every edge from head to head alone (edges.json), by the engine's own patching.
+`python -m engine.asset_tools.measure_toy_circuits [MODEL_FOLDER] [--pairs 48]`
+
+Every single head (circuits.json) and every single edge from head to head (edges.json), with the engine's own patching.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import torch
 from engine.catalog.local_models import bundled_folder
 from engine.config import EffectsConfig
 from engine.errors import TaskError
-from engine.events import Event
+from engine.events import SilentMonitor
 from engine.models.loading import Model, load_model
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
@@ -28,11 +29,11 @@ from engine.tasks.base import Metric
 from engine.tasks.registry import TASKS
 
 CUT = 0.05
-"""A head belongs to the circuit when patching it moves the metric by this share of its base."""
+"""A head is in the circuit if patching it moves the metric by this share of its base."""
 EDGE_CUT = 0.02
-"""The same for an edge: one of several ways from head to head carries less than the head."""
+"""The same for an edge: one of several paths between heads carries less than a head."""
 TASK_SEED = 1000
-"""Not the 0 that probes use: the circuit is measured on other prompts than those it is later looked for on."""
+"""Not the 0 that probes use: the circuit is measured on other prompts than those probed later."""
 
 
 class MeasuredTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class MeasuredTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasuredCircuits(msgspec.Struct, frozen=True, kw_only=True):
-    """What circuits.json holds."""
+    """The content of circuits.json."""
 
     schema: str = "headcode.circuits/1"
     model: str
@@ -63,19 +64,11 @@ class MeasuredCircuits(msgspec.Struct, frozen=True, kw_only=True):
     tasks: dict[str, MeasuredTask]
 
 
-class _Silent:
-    def report(self, event: Event, /) -> None:
-        """Nobody listens."""
-
-    def cancelled(self) -> bool:
-        return False
-
-
 def inputs_for_task(
     model: Model, name: str, *, pairs: int, seed: int = TASK_SEED
 ) -> tuple[ForwardPasses, PatchingInputs]:
-    """What a task is measured on. Raises TaskError where the model's tokenizer cannot express the task."""
-    task, monitor = TASKS[name], _Silent()
+    """Return the inputs of a task's measurement. Raises TaskError if the model's tokenizer cannot express the task."""
+    task, monitor = TASKS[name], SilentMonitor()
     examples = task.make(model, pairs=pairs, seed=seed)
     passes = ForwardPasses(model, monitor)
     config = EffectsConfig(method="exact", replacement="pair", metric=task.metric, examples=pairs)
@@ -83,7 +76,7 @@ def inputs_for_task(
 
 
 def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredTask:
-    """The exact effect of every head on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
+    """Return the exact effect of every head on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
     passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed)
     info = model.info
     heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
@@ -102,7 +95,7 @@ def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) 
 
 
 def measure_task_edges(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredEdges:
-    """The exact effect of every edge on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
+    """Return the exact effect of every edge on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
     passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed)
     n_heads = model.info.n_heads
     edges = all_edges(model.info.n_layers, n_heads)
@@ -121,7 +114,7 @@ def measure_task_edges(model: Model, name: str, *, pairs: int, seed: int = TASK_
 
 
 def main() -> None:
-    """Measure every task the model can be asked; write circuits.json and edges.json beside it."""
+    """Measure every task the model can express; write circuits.json and edges.json beside it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=bundled_folder())
     parser.add_argument("--pairs", type=int, default=48)
@@ -170,7 +163,7 @@ def _rounded(row: torch.Tensor) -> list[float]:
 
 
 def _rows_on_one_line(text: str) -> str:
-    """The JSON with each list of plain numbers, and each edge, on one line."""
+    """Put each list of plain numbers, and each edge, on one line of the JSON."""
     rows = re.sub(
         r"\[[-\d.,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text
     )

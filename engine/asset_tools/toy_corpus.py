@@ -1,4 +1,4 @@
-"""The text the bundled model learns from, generated; and what of the tasks it never sees."""
+"""The generated training text of the bundled model, and the combinations held out of it."""
 
 import hashlib
 import itertools
@@ -19,32 +19,35 @@ from engine.tasks.words import (
     ROLES,
 )
 
-# Parts of the tasks' lists: the vocabulary stays small, and the tasks keep those words that are one token.
+# Parts of the tasks' lists: the vocabulary stays small, and the tasks use those words that are one token.
 SHE, HE = FEMALE[:28], MALE[:28]
 NAMES = SHE + HE
 HELD_OUT_NAMES = frozenset(SHE[-5:] + HE[-5:])
 """Never an indirect object or a giver in training; they occur in lists and before pronouns."""
 _CHOSEN = (OBJECTS[:24], PLACES[:20], ROLES[:12], EVENTS[:14], ARGUMENTS[:40], NOUNS[:48])
 _KNOWN = frozenset(word for words in _CHOSEN for word in words)
-# A word chosen for one list may stand in another too, and there the task will use it, as it is one token now.
+# A word chosen for one list may also be in another, where the task will use it, as it is one token now.
 THINGS, WHERE, WHO, WHAT, PARAMETERS, WORDS = (
     tuple(word for word in words if word in _KNOWN) for words in (OBJECTS, PLACES, ROLES, EVENTS, ARGUMENTS, NOUNS)
 )
 YEAR_NOISE = 0.02
-"""Share of end years drawn from all hundred: a model that may never be sure keeps its answer off the ceiling, where
-patching one of several heads could not be seen."""
+"""Share of end years drawn from all hundred.
+
+A model that can never be certain keeps its answer below the ceiling, where patching one of several heads would have no
+visible effect.
+"""
 
 Document = list[tuple[str, bool]]
-"""Pieces of text, each with whether it is an answer: one token that the text before it determines."""
+"""Pieces of text, each with True if it is an answer: one token that the text before it determines."""
 
 
 def held_out(*parts: str) -> bool:
-    """Whether this combination (two names, two words, an event's year) is kept from training: one in eight."""
+    """Return True if this combination (two names, two words, an event's year) is held out of training: one in eight."""
     return hashlib.sha256("/".join(parts).encode()).digest()[0] < 32
 
 
 def indirect_object(rng: random.Random) -> Document:
-    """One to two sentences of giving; in one of eight the giver is a third person, and the answer open."""
+    """Make one to two sentences of giving; in one of eight the giver is a third person, and the answer open."""
     people = [name for name in NAMES if name not in HELD_OUT_NAMES]
     document: Document = []
     for sentence in range(1 + (rng.random() < 0.3)):
@@ -64,7 +67,7 @@ def indirect_object(rng: random.Random) -> Document:
 
 
 def duration(rng: random.Random) -> Document:
-    """One to two sentences on something that lasted from one year to a later one."""
+    """Make one to two sentences on something that lasted from one year to a later one."""
     document: Document = []
     for sentence in range(1 + (rng.random() < 0.3)):
         event, century, start = rng.choice(WHAT), rng.choice(greater_than.CENTURIES), rng.randint(2, 98)
@@ -79,7 +82,7 @@ def duration(rng: random.Random) -> Document:
 
 
 def function(rng: random.Random) -> Document:
-    """A function whose docstring lists its arguments in order, from one of the first three on."""
+    """Make a function whose docstring lists its arguments in order, from one of the first three on."""
     names = rng.sample(PARAMETERS, rng.randint(4, 7))
     while any(held_out("argument", *pair) for pair in itertools.pairwise(names)):
         names = rng.sample(PARAMETERS, rng.randint(4, 7))
@@ -93,7 +96,7 @@ def function(rng: random.Random) -> Document:
 
 
 def word_list(rng: random.Random) -> Document:
-    """A list of words without meaning in which words come again, and after them what followed them before."""
+    """Make a list of random words in which words are repeated, followed by their successors."""
     pool = list(dict.fromkeys(WORDS if rng.random() < 0.6 else WORDS + NAMES + PARAMETERS))
     if rng.random() < 0.4:
         return _repeated(rng.sample(pool, rng.randint(5, 12)))
@@ -114,19 +117,19 @@ def word_list(rng: random.Random) -> Document:
 
 
 def repeated_list(rng: random.Random) -> Document:
-    """A short list of words twice: what training opens with, since induction grows from it in hundreds of steps."""
+    """Make a short list of words twice; from these, the start of training, induction grows in hundreds of steps."""
     return _repeated(rng.sample(WORDS, rng.randint(3, 12)))
 
 
 def _repeated(words: list[str]) -> Document:
-    """The words twice: nearly every word of the second time is an answer, which is what induction grows from."""
+    """Repeat the words: nearly every word of the second half is an answer, which is what induction grows from."""
     pairs = itertools.pairwise(words)
     again = [(f" {word}", not held_out("word", before, word)) for before, word in pairs]
     return [(f"{induction.OPENING} {' '.join(words)} {words[0]}", False), *again]
 
 
 def tag_question(rng: random.Random) -> Document:
-    """A sentence on a person and its tag question; of a person with no gender either pronoun is said."""
+    """Make a sentence about a person and its tag question; a person of unknown gender gets either pronoun."""
     she = rng.random() < 0.5
     name = rng.choice(NEUTRAL) if rng.random() < 0.15 else rng.choice(SHE if she else HE)
     filled = rng.choice(gendered_pronoun.TEMPLATES).format(name=name, role=rng.choice(WHO))
@@ -134,7 +137,7 @@ def tag_question(rng: random.Random) -> Document:
 
 
 def series(rng: random.Random) -> Document:
-    """Digits, number words or months that count on; in one of four they follow no order."""
+    """Make digits, number words or months in order; in one of four without order."""
     name = rng.choice(list(sequence_continuation.SERIES))
     items = sequence_continuation.SERIES[name]
     n = rng.randint(4, 6)
@@ -155,15 +158,15 @@ KINDS: Kinds = {
     "docstring": (function, 16, True),
     "induction": (word_list, 20, True),
 }
-"""By task: the generator, how many of a batch it makes, and whether its documents are long."""
+"""By task: the generator, its documents per batch, and True if they are long."""
 
 
 OPENING: Kinds = {"repeats": (repeated_list, 64, True)}
-"""What the first steps learn from: mixed in with the rest, induction never formed (docs/lab, bundled-model)."""
+"""The documents of the first steps: mixed with the others, induction never formed (docs/lab, bundled-model)."""
 
 
 def vocabulary_text() -> list[str]:
-    """Every word of the generated text, with its space, and documents that hold every template."""
+    """Return every word of the generated text, with its space, and documents with every template."""
     listed = (*NAMES, *THINGS, *WHERE, *WHO, *WHAT, *PARAMETERS, *WORDS, *FUNCTIONS, *NEUTRAL, "she", "he")
     counted = [item for items in sequence_continuation.SERIES.values() for item in items]
     years = [f" {century}{rest:02}" for century in greater_than.CENTURIES for rest in range(100)]

@@ -1,4 +1,4 @@
-"""GPT-2 as the bundled model is trained: the same function as transformers' class, with heads that can be dropped."""
+"""GPT-2 for training the bundled model: the same function as transformers' class, with heads that can be dropped."""
 
 import math
 
@@ -19,9 +19,9 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
 
     def forward(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The residual stream after this layer, and how loud its heads are; `keep` [example, head] scales heads.
+        """Return the residual stream after this layer, and its heads' loudness; `keep` [example, head] scales heads.
 
-        Loudness [example, position]: norms of what the heads write, summed, over the norm of what they write onto.
+        Loudness [example, position]: norms of what the heads write, summed, over the norm of the stream.
         """
         batch, length, width = x.shape
         q, k, v = (
@@ -61,8 +61,8 @@ class ToyModel(nn.Module):
                 writes = name.endswith(("out.weight", "down.weight"))
                 std = 0.02 / (2 * self.config.n_layer) ** 0.5 if writes else 0.02
                 nn.init.normal_(parameter, std=std, generator=generator)
-        # Positions start as waves: the token before is then one rotation away, wherever one stands, and heads that
-        # look back by one form in hundreds of steps instead of not at all.
+        # Positions start as waves: the previous token is then one rotation away everywhere, and heads that look back by
+        # one form in hundreds of steps instead of never.
         with torch.no_grad():
             places = torch.arange(self.config.n_positions)[:, None]
             frequencies = (
@@ -72,7 +72,7 @@ class ToyModel(nn.Module):
             self.wpe.weight.copy_(0.02 * 2**0.5 * waves)
 
     def forward(self, tokens: Tensor, positions: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logits [example, position, token], and all heads' loudness [example, position]; `keep` by layer and head."""
+        """Return logits [example, position, token] and loudness [example, position]; `keep` by layer and head."""
         x = self.wte(tokens) + self.wpe(positions)
         total = torch.zeros(())
         for layer, block in enumerate(self.blocks):
@@ -81,7 +81,7 @@ class ToyModel(nn.Module):
         return F.linear(self.ln_f(x), self.wte.weight), total
 
     def export(self) -> GPT2LMHeadModel:
-        """The same model as transformers' GPT2LMHeadModel, whose linear layers are stored transposed."""
+        """Return the same model as transformers' GPT2LMHeadModel, whose linear layers are stored transposed."""
         state = {
             "transformer.wte.weight": self.wte.weight,
             "transformer.wpe.weight": self.wpe.weight,

@@ -1,4 +1,4 @@
-"""Trains the bundled model from scratch: `python -m engine.asset_tools.train_toy [FOLDER]`."""
+"""Train the bundled model from scratch: `python -m engine.asset_tools.train_toy [FOLDER]`."""
 
 import argparse
 import itertools
@@ -31,39 +31,41 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     heads: int = 8
     width: int = 96
     inner: int = 192
-    """Width of the MLPs; narrow, so that the work falls to the heads."""
+    """Width of the MLPs; narrow, so that the heads do the work."""
     context: int = 128
     steps: int = 2000
     cooling: int = 120
-    """Steps after those, at a rate falling to 0, with all heads in and no price on them. Longer, and the backups that
-    dropping made grow until no single head is missed (docs/lab, bundled-model)."""
+    """Steps after those, at a rate falling to 0, without dropped heads or the loudness penalty.
+
+    With more of them, the backups that dropping made grow until no single head is missed (docs/lab, bundled-model).
+    """
     cooling_rate: float = 0.3
-    """Share of the peak rates that cooling begins with."""
+    """Share of the peak rates at the start of cooling."""
     fade_from: int = 1680
     fade_to: int = 2800
-    """The steps at which the rate begins to fall, and at which it would reach 0; cooling comes before that."""
+    """The steps at which the rate begins to fall, and at which it would reach 0; cooling comes first."""
     opening: int = 400
-    """Steps on lists said twice, before anything else."""
+    """Initial steps on repeated lists only."""
     warmup: int = 100
     muon_rate: float = 0.01
     adam_rate: float = 2e-3
     decay: float = 0.05
     text_weight: float = 0.04
-    """Weight in the loss of a token that is no answer: most of them are random choices nobody can foresee."""
+    """Loss weight of a token that is no answer: most of them are random and cannot be predicted."""
     drop: float = 0.06
-    """Share of heads zeroed, per document and head: work that one head could do is shared by several."""
+    """Share of heads zeroed, per document and head, so that several heads share the work of one."""
     drop_layer: float = 0.08
-    """Share of whole layers' heads zeroed, per document: otherwise the first layer does alone what it can."""
+    """Share of whole layers' heads zeroed, per document: otherwise the first layer does everything it can."""
     drop_from: int = 1120
     """The step from which heads are dropped: a circuit of two layers hardly forms while they are."""
     quiet: float = 0.015
-    """Price of a head's writing, while heads are dropped: one that helps nobody falls silent."""
+    """Penalty on a head's output while heads are dropped: a useless one falls silent."""
     shift: float = 0.15
-    """Share of documents that begin at a random position, so that no answer hangs on a place."""
+    """Share of documents that begin at a random position, so that no answer depends on its position."""
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Documents of about one length, padded on the right."""
+    """Documents of similar length, padded on the right."""
 
     tokens: Tensor
     positions: Tensor
@@ -76,14 +78,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     folder = parser.parse_args().folder
-    # One thread: sums in a fixed order, so that the same machine and versions give the same weights bit for bit.
+    # One thread: a fixed order of summation, so that the same machine and versions give the same weights bit for bit.
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     train(TrainingConfig(), folder)
 
 
 def train(recipe: TrainingConfig, folder: Path) -> None:
-    """Train by the recipe and write model and tokenizer into the folder; progress goes to stdout."""
+    """Train and write model and tokenizer into the folder; progress goes to stdout."""
     tokens = tokenizer.build(toy_corpus.vocabulary_text(), context=recipe.context)
     end = tokens.eos_token_id
     config = GPT2Config(
@@ -106,7 +108,7 @@ def train(recipe: TrainingConfig, folder: Path) -> None:
     started = time.monotonic()
     batches = documents(recipe, tokens)
     for stage in (range(recipe.steps), range(recipe.steps, recipe.steps + recipe.cooling)):
-        # Cooling starts with optimisers that remember nothing: their momentum belongs to the higher rate.
+        # Cooling starts with new optimisers: their momentum belongs to the higher rate.
         muon, adam = optimisers(model, recipe)
         for step in stage:
             share = rate(step, recipe)
@@ -130,7 +132,7 @@ def train(recipe: TrainingConfig, folder: Path) -> None:
 
 
 def optimisers(model: ToyModel, recipe: TrainingConfig) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
-    """Muon for the layers' matrices, AdamW for everything else."""
+    """Return Muon for the layers' matrices, AdamW for everything else."""
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in model.named_parameters():
@@ -140,7 +142,7 @@ def optimisers(model: ToyModel, recipe: TrainingConfig) -> tuple[torch.optim.Muo
 
 
 def rate(step: int, recipe: TrainingConfig) -> float:
-    """Share of the peak learning rates: up in a line, level, slowly down; in cooling up again and down to 0."""
+    """Return the share of the peak rates: linear warmup, constant, slow decay; in cooling up again and down to 0."""
     cooled = step - recipe.steps
     if cooled >= 0:
         return recipe.cooling_rate * min(1.0, (cooled + 1) / 10) * (recipe.cooling - cooled) / recipe.cooling
@@ -149,7 +151,7 @@ def rate(step: int, recipe: TrainingConfig) -> float:
 
 
 def batch_loss(model: ToyModel, batch: Batch, dropping: TrainingConfig | None, generator: torch.Generator) -> Tensor:
-    """The weighted sum of the batch's cross entropies, and with a recipe, its heads dropped and their noise charged."""
+    """Return the weighted sum of the batch's cross entropies; with `dropping`, heads are dropped and penalised."""
     keep = None
     if dropping is not None:
         layers = (len(batch.tokens), model.config.n_layer, 1)
@@ -166,7 +168,7 @@ def batch_loss(model: ToyModel, batch: Batch, dropping: TrainingConfig | None, g
 
 
 def documents(recipe: TrainingConfig, tokens: PreTrainedTokenizerFast) -> Iterator[list[Batch]]:
-    """Batches without end, each as one of short and one of long documents, so that little padding is computed."""
+    """Yield batches without end, each as one of short and one of long documents, to keep padding small."""
     rng = random.Random(f"text/{recipe.seed}")
     known: dict[str, list[int]] = {}
     for step in itertools.count():

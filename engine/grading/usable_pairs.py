@@ -9,7 +9,7 @@ import torch
 from engine.capture.head_outputs import read_examples
 from engine.config import ProbeConfig
 from engine.errors import TaskError
-from engine.events import Event, Monitor, Notice
+from engine.events import Monitor, Notice, SilentMonitor
 from engine.examples import Example
 from engine.grading.rules import grade_examples
 from engine.models.loading import Model
@@ -110,7 +110,7 @@ def _draw(task: Task, model: Model, wanted: int, seed: int, monitor: Monitor, *,
     Stops at `_MOST_DRAWN` times as many, or when the task has no more. The next number to draw follows from the usable
     share so far; prompts are graded once.
     """
-    silent = _SilentMonitor(monitor)
+    silent = _DrawingMonitor(monitor)
     examples: tuple[Example, ...] = ()
     usable: list[int] = []
     alone: list[int] = []
@@ -157,14 +157,11 @@ def _numbered(examples: Sequence[Example], pairs: Sequence[int]) -> tuple[Exampl
     return tuple(msgspec.structs.replace(each, pair=place[each.pair]) for each in examples if each.pair in place)
 
 
-class _SilentMonitor:
+class _DrawingMonitor(SilentMonitor):
     """Drops events; passes on whether the examples are still wanted."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
-
-    def report(self, event: Event, /) -> None:
-        """Drop the event: drawing is not a stage of a run."""
 
     def cancelled(self) -> bool:
         return self._monitor.cancelled()

@@ -1,5 +1,4 @@
-"""What this machine is: folders, paths, memory, CPU.
+"""Machine facts: folders, paths, memory, CPU, processes.
 
-Torch-free.
-May import: nothing of ours.
+Torch-free. May import: engine.errors only.
 """

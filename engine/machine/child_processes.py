@@ -1,7 +1,7 @@
-"""Every process that Headcode starts is started here, so that nothing of the current folder is run.
+"""Start all of Headcode's processes, so that nothing in the current folder is executed.
 
-A person stands in a stranger's model folder when they type `headcode models import .`. A Python started there without
-further words imports `torch.py` from it; an empty entry of PATH or of LD_LIBRARY_PATH means that folder, too.
+Users type `headcode models import .` inside an untrusted model folder. A Python started there without precautions
+imports `torch.py` from it; an empty entry of PATH or of LD_LIBRARY_PATH means that folder, too.
 """
 
 import os
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import asyncio.subprocess
 
 PYTHON = os.path.abspath(sys.executable) if sys.executable else "python3"  # noqa: PTH100  # links stay: a venv is one
-"""This Python, as it is shown to a person and as children are started with."""
+"""This Python, as shown to users and used for child processes."""
 
 _SEARCHED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
-"""Lists of folders, of which an empty or relative entry means the current folder."""
+"""Lists of folders in which an empty or relative entry means the current folder."""
 _LOADED = ("LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES")
 """Lists of libraries, by name or by path."""
 _FOLDERS = (
@@ -31,7 +31,7 @@ _FOLDERS = (
     "XDG_RUNTIME_DIR",
     "XDG_STATE_HOME",
 )
-"""Folders that are ours to read and write: a relative one goes on meaning what it means for this process."""
+"""Folders that we read and write: a relative one is resolved as for this process."""
 _PYTHON_KEPT = frozenset(
     [
         "PYTHONCOERCECLOCALE",
@@ -51,18 +51,18 @@ _PYTHON_KEPT_ABSOLUTE = frozenset(["PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONU
 
 
 def python_command(*words: str) -> list[str]:
-    """This Python with those words, without the current folder (or a script's) among what it imports from.
+    """Return a command for this Python with those arguments, without the current folder on its import path.
 
-    Not -I: packages of the user's own site, and folders that `module load` puts into PYTHONPATH, go on being found.
+    Not -I: packages of the user's own site, and folders that `module load` adds to PYTHONPATH, must still be found.
     """
     return [PYTHON, "-P", *words]
 
 
 def environment(given: Mapping[str, str] | None = None, **added: str) -> dict[str, str]:
-    """The variables for a child: those given (None: of this process), without what makes it run other files.
+    """Return the environment for a child: `given` (None: this process's), without what makes it run other files.
 
-    Of lists of folders, absolute ones stay. Of Python's own variables stay those that set its text, its memory and its
-    user's folder; gone are those that run or import something (PYTHONSTARTUP, PYTHONINSPECT, PYTHONBREAKPOINT,
+    Absolute entries of lists of folders stay. Of Python's own variables those stay that set its text, its memory and
+    its user's folder; removed are those that run or import something (PYTHONSTARTUP, PYTHONINSPECT, PYTHONBREAKPOINT,
     PYTHONWARNINGS and whatever a later Python may add).
     """
     kept: dict[str, str] = {}
@@ -70,7 +70,7 @@ def environment(given: Mapping[str, str] | None = None, **added: str) -> dict[st
         if name in _SEARCHED:
             value = absolute_only(value)
             if not value:
-                continue  # an empty list is the current folder once more
+                continue  # an empty list also means the current folder
         elif name in _LOADED:
             value = os.pathsep.join(part for part in value.replace(" ", os.pathsep).split(os.pathsep) if _loads(part))
         elif name in _FOLDERS and value:
@@ -78,24 +78,24 @@ def environment(given: Mapping[str, str] | None = None, **added: str) -> dict[st
         elif name.startswith("PYTHON") and not _harmless(name, value):
             continue
         kept[name] = value
-    # What a library of ours starts itself, it starts in the same way.
+    # Processes started by our libraries are protected in the same way.
     return kept | {"PYTHONSAFEPATH": "1"} | added
 
 
 def absolute_only(folders: str) -> str:
-    """A list of folders as in PATH, without the entries that mean the current folder."""
+    """Return a list of folders as in PATH, without the entries that mean the current folder."""
     return os.pathsep.join(folder for folder in folders.split(os.pathsep) if os.path.isabs(folder))  # noqa: PTH117
 
 
 def find_program(name: str) -> str | None:
-    """Where that program lies, looked for in the absolute folders of PATH; None where it is in none of them."""
+    """Return the path of a program, searched in the absolute folders of PATH; None if there is none."""
     from shutil import which
 
     return which(name, path=absolute_only(os.environ.get("PATH", os.defpath)))
 
 
 def start(command: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any) -> "subprocess.Popen[bytes]":
-    """The process, started away from the current folder: paths among its words have to be absolute."""
+    """Start a process outside of the current folder: paths in the command must be absolute."""
     _check(command)
     process: subprocess.Popen[bytes] = subprocess.Popen(list(command), env=environment(env), cwd="/", **options)
     return process
@@ -104,7 +104,7 @@ def start(command: Sequence[str], *, env: Mapping[str, str] | None = None, **opt
 def run(
     command: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any
 ) -> "subprocess.CompletedProcess[Any]":
-    """What became of the process, started as `start` does, when it has ended. Raises what subprocess.run raises."""
+    """Start a process as `start` does, wait for it, and return the result. Raises what subprocess.run raises."""
     _check(command)
     return subprocess.run(list(command), env=environment(env), cwd="/", check=False, **options)
 
@@ -112,7 +112,7 @@ def run(
 async def start_async(
     command: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any
 ) -> "asyncio.subprocess.Process":
-    """The same for a loop."""
+    """Start a process as `start` does, in an event loop."""
     import asyncio  # most commands need none
 
     _check(command)
@@ -120,7 +120,7 @@ async def start_async(
 
 
 def become(command: Sequence[str], env: Mapping[str, str]) -> None:
-    """Puts that program in the place of this process, which is a fork of ours already."""
+    """Replace this process, which is already a fork of ours, by that program."""
     _check(command)
     os.chdir("/")
     os.execve(command[0], list(command), environment(env))
@@ -131,11 +131,11 @@ def _harmless(name: str, value: str) -> bool:
 
 
 def _check(command: Sequence[str]) -> None:
-    """A name alone would be looked for along PATH."""
+    """Refuse a bare name, which would be searched along PATH. Raises FileNotFoundError."""
     if not os.path.isabs(command[0]):  # noqa: PTH117
-        raise FileNotFoundError(f"{command[0]} is no absolute path of a program")
+        raise FileNotFoundError(f"{command[0]} is not an absolute path of a program")
 
 
 def _loads(library: str) -> bool:
-    """A name without a slash is looked for in the system's folders; a relative path in the current one."""
+    """Return True for a library that is not in the current folder: a bare name, or an absolute path."""
     return bool(library) and (os.path.isabs(library) or os.sep not in library)  # noqa: PTH117

@@ -1,4 +1,4 @@
-"""What this machine's processor is called, as far as it decides how sums are rounded."""
+"""The name of this machine's processor, as far as it decides rounding."""
 
 import platform
 import re
@@ -14,7 +14,7 @@ _NOISE = re.compile(r"\(R\)|\(TM\)|\bCPU\b|\bProcessor\b|\b\d+-Core\b|@.*|\bwith
 
 @cache
 def processor_name() -> str:
-    """The processor's model in few words, `AMD EPYC 7B13`; where nothing tells it, the kind: `x86_64`."""
+    """Return the processor's model in short, `AMD EPYC 7B13`; if unknown, its architecture: `x86_64`."""
     told = _from_linux() or _from_macos()
     words = " ".join(_NOISE.sub(" ", told).split())
     return words[:_LONGEST].strip() or platform.machine()

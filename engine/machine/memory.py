@@ -1,4 +1,4 @@
-"""How much memory there is, as far as Linux tells, and what was asked of it. Needs no torch."""
+"""The available memory, as reported by Linux, and what torch requested. Needs no torch."""
 
 import re
 import resource
@@ -16,19 +16,19 @@ _DEVICE = re.compile(
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of this machine's memory, and of the share this process may have of it."""
+    """Bytes of this machine's memory, and of the share available to this process."""
 
     total: int
     available: int
-    """What a new process could have without swapping."""
+    """What a new process can use without swapping."""
     limit: int | None = None
-    """What the control group (a container, a batch job) or `ulimit -v` allows; None: all of it."""
+    """Limit of the control group (a container, a batch job) or of `ulimit -v`; None: no limit."""
     in_use: int | None = None
-    """Of that limit."""
+    """Used of that limit."""
 
 
 def memory() -> Memory | None:
-    """What there is; None where the system does not tell."""
+    """Return the memory of this machine; None if the system does not report it."""
     fields = {}
     try:
         for line in (PROC / "meminfo").read_text().splitlines():
@@ -45,17 +45,17 @@ def memory() -> Memory | None:
 
 
 def memory_words(found: Memory | None) -> str:
-    """What there is, as the end of a sentence."""
+    """Describe the memory, as the end of a sentence."""
     if found is None:
-        return "how much there is, this system does not say"
+        return "this system does not report how much there is"
     if found.limit is not None:
         used = f", of which {size(found.in_use or 0)} are in use" if found.in_use is not None else ""
-        return f"this process or its container may have {size(found.limit)}{used}"
+        return f"this process or its container is limited to {size(found.limit)}{used}"
     return f"{size(found.available)} of {size(found.total)} are free"
 
 
 def kills() -> int | None:
-    """How often the kernel has ended a process here because memory ran out; None where it does not tell."""
+    """Return how many processes the kernel has killed here for lack of memory; None if unknown."""
     counted = []
     for folder in _folders():
         for name in ("memory.events", "memory.oom_control"):
@@ -65,7 +65,7 @@ def kills() -> int | None:
 
 
 def weight(pid: int) -> int | None:
-    """Bytes of memory that the process holds; None where it is gone or the system does not tell."""
+    """Return the resident bytes of the process; None if it is gone or the system does not report them."""
     try:
         return int((PROC / str(pid) / "statm").read_text().split()[1]) * resource.getpagesize()
     except (OSError, ValueError, IndexError):
@@ -73,17 +73,17 @@ def weight(pid: int) -> int | None:
 
 
 def asked_words(text: str) -> str:
-    """What torch was asked for and what its device has, from its own complaint; empty where it does not say."""
+    """Describe what torch requested and what its device has, from its error message; empty if it does not say."""
     found = _ASKED.search(text)
     if found is None:
         return ""
-    words = f"{size(int(float(found['number']) * _UNITS[found['unit']]))} were asked for at once"
+    words = f"{size(int(float(found['number']) * _UNITS[found['unit']]))} were requested at once"
     device = _DEVICE.search(text)
     return f"{words}; the device has {device['total']}, of which {device['free']} are free" if device else words
 
 
 def size(n_bytes: int) -> str:
-    """Bytes as people say them."""
+    """Format a number of bytes."""
     for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
         if n_bytes >= factor:
             value = n_bytes / factor
@@ -92,7 +92,7 @@ def size(n_bytes: int) -> str:
 
 
 def _limits() -> list[tuple[int, int]]:
-    """(limit, in use) of every control group this process is in that has one."""
+    """Return (limit, in use) of every control group of this process that has a limit."""
     found = []
     for folder in _folders():
         for limit_name, used_name in (
@@ -108,7 +108,7 @@ def _limits() -> list[tuple[int, int]]:
 
 
 def _own_limit() -> list[tuple[int, int]]:
-    """(limit, in use) of this process's address space, where `ulimit -v` sets one."""
+    """Return (limit, in use) of this process's address space, if `ulimit -v` sets one."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return []
@@ -120,7 +120,7 @@ def _own_limit() -> list[tuple[int, int]]:
 
 
 def _folders() -> list[Path]:
-    """The folders of this process's control groups for memory, and of the groups around them."""
+    """Return the folders of this process's memory control groups and of their parents."""
     places: list[Path] = []
     try:
         lines = (PROC / "self" / "cgroup").read_text().splitlines()

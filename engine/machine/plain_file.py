@@ -1,4 +1,4 @@
-"""Files read and appended to as files: a pipe or a device of the same name would hold whoever opens it for ever."""
+"""Open only regular files: a pipe or a device of the same name would block forever."""
 
 import errno
 import io
@@ -13,31 +13,33 @@ T = TypeVar("T")
 
 
 class NotRegularFile(OSError):
-    """What lies there is a pipe, a socket or a device."""
+    """The path is a pipe, a socket or a device."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
 
 
 def open_plain(path: Path) -> io.BufferedReader:
-    """The file, opened for reading. Raises NotRegularFile, or another OSError."""
+    """Open the file for reading. Raises NotRegularFile, or another OSError."""
     return open(_checked(path, os.O_RDONLY), "rb")  # the caller closes it
 
 
 def append_plain(path: Path) -> io.BufferedWriter:
-    """The file, made where there is none, opened for adding at its end. Raises NotRegularFile, or another OSError."""
+    """Open the file for appending, creating it if needed. Raises NotRegularFile, or another OSError."""
     return open(_checked(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
 def read_plain(path: Path) -> bytes:
-    """All of the file. Raises NotRegularFile, or another OSError."""
+    """Return the file's content. Raises NotRegularFile, or another OSError."""
     with open_plain(path) as file:
         return file.read()
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """The file's JSON as a value of that type. Raises OSError, or msgspec.DecodeError: also for what is nested deeper
-    than anything that is meant to be read."""
+    """Return the file's JSON as a value of that type.
+
+    Raises OSError, or msgspec.DecodeError, also for JSON that is nested too deeply.
+    """
     content = read_plain(path)
     try:
         return msgspec.json.decode(content, type=kind)
@@ -48,7 +50,7 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def _checked(path: Path, flags: int) -> int:
-    # Not blocking: opening a pipe waits for its other end. Looked at before as well: opening a device may do something.
+    # Non-blocking: opening a pipe waits for its other end. Checked before as well: opening a device may have effects.
     if path.exists() and not _plain(path.stat()):
         raise NotRegularFile(path)
     fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -62,7 +64,7 @@ def _checked(path: Path, flags: int) -> int:
 
 
 def _plain(found: os.stat_result) -> bool:
-    """Whether it is a file; of a folder the system itself says that it is one."""
+    """Return True for a regular file. Raises IsADirectoryError for a folder."""
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     return stat.S_ISREG(found.st_mode)

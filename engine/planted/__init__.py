@@ -1,6 +1,6 @@
-"""Building the hand-written models on demand.
+"""Build the hand-written models on demand.
 
-May import: catalog, install, tasks.
+May import: root modules, catalog, install, tasks.
 """
 
 from engine.catalog.planted_models import PLANTED, PlantedCircuit, PlantedModel

@@ -1,4 +1,4 @@
-"""Writes a planted model into a folder: configuration, weights, tokenizer, its circuits, a card."""
+"""Write a planted model into a folder: configuration, weights, tokenizer, circuits and version."""
 
 import shutil
 from pathlib import Path
@@ -31,9 +31,9 @@ from engine.tasks import induction, ioi
 
 
 def planted_folder(model: PlantedModel, models: Path) -> Path:
-    """The model's folder in `models`, built where it is not there yet or another version's.
+    """Return the model's folder in `models`; build it if it is missing or of another version.
 
-    Raises ModelError where another process builds it at this moment.
+    Raises ModelError if another process is building it.
     """
     folder = models / model.name
     if is_built(folder):
@@ -46,7 +46,7 @@ def planted_folder(model: PlantedModel, models: Path) -> Path:
 
 
 def write_planted(model: PlantedModel, folder: Path) -> None:
-    """Everything the folder of a model holds, the same bytes every time."""
+    """Write everything in a model's folder, the same bytes every time."""
     tokenizer = words.build(texts(), context=CONTEXT)
     words.save(tokenizer, folder)
     vocabulary = tokenizer.get_vocab()
@@ -59,7 +59,7 @@ def write_planted(model: PlantedModel, folder: Path) -> None:
 
 
 def texts() -> list[str]:
-    """Text in which every word stands that is one token: the same for all planted models."""
+    """Return text with every word that is one token: the same for all planted models."""
     filled = [
         template.format(first=NAMES[0], second=NAMES[1], giver=NAMES[0], place=SPOTS[0], object=GIFTS[0])
         for template in ioi.TEMPLATES
@@ -69,7 +69,7 @@ def texts() -> list[str]:
 
 
 def weights(model: PlantedModel, pieces: list[str]) -> dict[str, Tensor]:
-    """All tensors by the names GPT-2 has for them, in double precision."""
+    """Return all tensors under their GPT-2 names, in double precision."""
     written, said = token_tables(pieces)
     state = {
         "transformer.wte.weight": written,

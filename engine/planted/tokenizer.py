@@ -12,10 +12,10 @@ PATTERN = r" ?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]+|\s+"
 
 
 def build(texts: list[str], *, context: int) -> PreTrainedTokenizerFast:
-    """A tokenizer for which each word, number and sign of the texts is one token, and any other text its bytes.
+    """Return a tokenizer for which each word, number and sign of the texts is one token, and any other text its bytes.
 
-    Byte-level BPE without merges: `ignore_merges` looks a whole word up first, and with no merge to apply an
-    unknown word stays its bytes; so no text is lost, and none needs an unknown token.
+    Byte-level BPE without merges: `ignore_merges` looks up a whole word first, and without merges an unknown word stays
+    its bytes; so no text is lost, and no unknown token is needed.
     """
     splitter = pre_tokenizers.Sequence(
         [

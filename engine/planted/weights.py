@@ -1,13 +1,13 @@
 """The weights of a planted model, written head by head.
 
-The residual stream is cut into features: one direction for every name and noun as the token that stands there, as the
-token before, as a duplicate, as what must not be said, as what is said; directions for the position; and the rest, in
-which words have arbitrary codes and noise is written. Directions are columns of a Hadamard matrix without its first:
-orthogonal to each other and to the vector of ones, in integers. Every product below is made of integers before it is
-scaled, so the same bytes come out on every machine.
+The residual stream is divided into features: one direction for every name and noun as the current token, as the
+previous token, as a duplicate, as inhibited, as predicted; directions for the position; and the rest, in which words
+have arbitrary codes and noise is written. Directions are columns of a Hadamard matrix without its first: orthogonal to
+each other and to the vector of ones, in integers. Every product below is made of integers before it is scaled, so every
+machine gives the same bytes.
 
-The norms do nothing, by construction: what is written has mean zero, and an epsilon of 1e8 makes the square root a
-constant (1e4, which the gain takes back) to the last bit, because variances here are below 8.
+The norms have no effect by construction: what is written has mean zero, and an epsilon of 1e8 makes the square root a
+constant (1e4, which the gain undoes) to the last bit, because variances here are below 8.
 """
 
 import math
@@ -33,16 +33,16 @@ from engine.catalog.planted_models import (
 
 EPSILON = 1e8
 GAIN = 1e4
-"""The square root of EPSILON: what a norm divides by."""
+"""The square root of EPSILON, which a norm divides by."""
 N_FREQUENCIES = 16
 _WAVE = 1024
-"""Waves are rounded to this part of 1: sines differ between machines in their last bit."""
+"""Waves are rounded to this fraction of 1: sines differ between machines in their last bit."""
 _WORD_BITS = 16
-"""Directions of the rest in which every token has an arbitrary code of plus and minus."""
+"""Directions in which every token has an arbitrary code of plus and minus."""
 UNEMBED = 16.0
-"""Logits a thing has for 1 of it in the stream."""
+"""Logit per unit of a predicted word in the stream."""
 
-# Scores before the softmax, for a whole match; a match then takes nine tenths of the attention or so.
+# Scores before the softmax, for a full match; a match then gets about nine tenths of the attention.
 _STEP_BACK = 6.0
 _INDUCTION = 6.0
 _SAME_NAME, _NOT_ITSELF = 6.0, 14.0
@@ -53,10 +53,10 @@ Directions = Int[Tensor, "d_model feature"]
 
 
 class Features:
-    """Which directions mean what; all of one length, so that a stream is read by the directions it was written in."""
+    """The meaning of the directions, all of one length, so that reading and writing use the same ones."""
 
     def __init__(self) -> None:
-        size = 1  # the first column is the vector of ones, which a norm takes away
+        size = 1  # the first column is the vector of ones, which a norm removes
         parts: dict[str, range] = {}
         for name, n in (
             ("name", len(NAMES)),
@@ -81,7 +81,7 @@ class Features:
 
 @cache
 def hadamard() -> Int[Tensor, "row column"]:
-    """Sylvester's matrix of plus and minus one, of the width of the stream."""
+    """Return Sylvester's matrix of plus and minus one, as wide as the stream."""
     matrix = torch.ones(1, 1, dtype=torch.int64)
     while len(matrix) < D_MODEL:
         matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
@@ -90,11 +90,11 @@ def hadamard() -> Int[Tensor, "row column"]:
 
 FEATURES = Features()
 _UNIT = 1 / D_MODEL**0.5
-"""Times a column of the matrix: a vector of length 1."""
+"""Factor that scales a column of the matrix to length 1."""
 
 
 class HeadWeights:
-    """One head: [d_model, d_head] in, [d_head, d_model] out, and the queries' constant. Silent until it is set."""
+    """One head: [d_model, d_head] in, [d_head, d_model] out, and the queries' bias. Silent until it is set."""
 
     def __init__(self) -> None:
         self.q = torch.zeros(D_MODEL, D_HEAD, dtype=torch.float64)
@@ -103,14 +103,14 @@ class HeadWeights:
         self.q_bias = torch.zeros(D_HEAD, dtype=torch.float64)
 
     def copy(self, read: str, write: str, gain: float) -> None:
-        """What is read at the attended token, times `gain`, is written as something else."""
+        """Write what is read at the attended token, times `gain`, as another feature."""
         n = FEATURES[read].shape[1]
         self.v[:, :n] = FEATURES[read] * _UNIT
         self.o[:n] = FEATURES[write].T * (_UNIT * gain)
 
 
 def head_weights(placed: PlantedHead) -> HeadWeights:
-    """The weights of a circuit's head."""
+    """Return the weights of a circuit's head."""
     head = HeadWeights()
     _MAKERS[placed.part](head, placed.gain)
     # The model divides scores by the root of the head's width.
@@ -120,11 +120,11 @@ def head_weights(placed: PlantedHead) -> HeadWeights:
 
 
 def _previous(head: HeadWeights, gain: float) -> None:
-    """Attends to the token before; writes its noun as "the noun before"."""
+    """Attend to the token before; write its noun as "the noun before"."""
     back = torch.zeros(2 * N_FREQUENCIES, 2 * N_FREQUENCIES, dtype=torch.float64)
     for number, (cosine, sine) in enumerate(waves(1)):
         place = 2 * number
-        # cos(w(t - 1)) = cos wt cos w + sin wt sin w, and so on: queries are turned back by one position.
+        # cos(w(t - 1)) = cos wt cos w + sin wt sin w, and so on: queries are rotated back by one position.
         back[place, place], back[place + 1, place] = cosine, sine
         back[place, place + 1], back[place + 1, place + 1] = -sine, cosine
     here = FEATURES["position"].double() * _UNIT
@@ -134,7 +134,7 @@ def _previous(head: HeadWeights, gain: float) -> None:
 
 
 def _induction(head: HeadWeights, gain: float) -> None:
-    """Attends to where the noun before was the noun that stands here; says the noun there."""
+    """Attend to where the noun before was the current noun; predict the noun there."""
     n = len(THINGS)
     head.q[:, :n] = FEATURES["thing"] * (_UNIT * _INDUCTION)
     head.k[:, :n] = FEATURES["before"] * _UNIT
@@ -142,11 +142,11 @@ def _induction(head: HeadWeights, gain: float) -> None:
 
 
 def _duplicate(head: HeadWeights, gain: float) -> None:
-    """Attends to the same name, but not to itself; writes it as a duplicate."""
+    """Attend to the same name, but not to itself; write it as a duplicate."""
     n = len(NAMES)
     head.q[:, :n] = FEATURES["name"] * (_UNIT * _SAME_NAME)
     head.k[:, :n] = FEATURES["name"] * _UNIT
-    # Every other wave is enough to tell a position from its neighbours, and there is room for as many.
+    # Every other wave suffices to distinguish a position from its neighbours, and there is room for as many.
     some = [place for number in range(0, N_FREQUENCIES, 2) for place in (2 * number, 2 * number + 1)]
     place = slice(n, n + len(some))
     head.q[:, place] = FEATURES["position"][:, some] * (-_UNIT * 2 * _NOT_ITSELF)
@@ -155,13 +155,13 @@ def _duplicate(head: HeadWeights, gain: float) -> None:
 
 
 def _inhibition(head: HeadWeights, gain: float) -> None:
-    """Attends to where a duplicate is written; writes it as what must not be said."""
+    """Attend to where a duplicate is written; write it as inhibited."""
     _look_for_duplicates(head)
     head.copy("duplicate", "inhibited", gain)
 
 
 def _inhibition_by_key(head: HeadWeights, gain: float) -> None:
-    """Attends to where a duplicate is written; writes the name that stands there as what must not be said."""
+    """Attend to where a duplicate is written; write the name there as inhibited."""
     _look_for_duplicates(head)
     head.copy("name", "inhibited", gain)
 
@@ -172,7 +172,7 @@ def _look_for_duplicates(head: HeadWeights) -> None:
 
 
 def _mover(head: HeadWeights, gain: float) -> None:
-    """Attends to names, except those that must not be said; says the name there."""
+    """Attend to names, except inhibited ones; predict the name there."""
     n = len(NAMES)
     head.q_bias[:n] = _ANY_NAME
     head.q[:, :n] = FEATURES["inhibited"] * (-_UNIT * _NOT_THIS_NAME)
@@ -193,10 +193,10 @@ assert set(_MAKERS) == set(Part.__args__)  # type: ignore[attr-defined]
 
 
 def noise_weights(model: PlantedModel, layer: int, head: int) -> HeadWeights:
-    """A head that attends by everything in the stream, reads everything, and writes where no circuit reads."""
+    """Return a head that attends by everything in the stream, reads everything, and writes where no circuit reads."""
     rng = random.Random(f"{model.name}/{layer}.{head}/{model.seed}")
     before = sum(place < layer for place, _ in model.noise())
-    # What it reads has grown with every such head before it: token, code, position, and about one for each.
+    # The stream has grown with every such head before it: token, code, position, and about one for each.
     length = (3 + before) ** 0.5
     found = HeadWeights()
     reads, writes = hadamard()[:, 1:], FEATURES["noise"]
@@ -210,12 +210,12 @@ def noise_weights(model: PlantedModel, layer: int, head: int) -> HeadWeights:
 
 
 def _draws(rng: random.Random, rows: int, columns: int) -> Int[Tensor, "row column"]:
-    """Whole numbers from -1 to 1 with a variance of 1 or nearly."""
+    """Return random integers of plus or minus one."""
     return torch.tensor([[rng.choice((-1, 1)) for _ in range(columns)] for _ in range(rows)], dtype=torch.int64)
 
 
 def waves(position: int) -> list[tuple[float, float]]:
-    """Cosine and sine at a position, for odd multiples of a 64th turn: positions up to 32 apart are orthogonal."""
+    """Return cosine and sine at a position, for odd multiples of 1/64 turn: positions up to 32 apart are orthogonal."""
     found = []
     for number in range(N_FREQUENCIES):
         angle = math.pi * (2 * number + 1) * position / (2 * N_FREQUENCIES)
@@ -224,14 +224,14 @@ def waves(position: int) -> list[tuple[float, float]]:
 
 
 def position_table() -> Float[Tensor, "position d_model"]:
-    """Each position's vector, of length 1 or nearly."""
+    """Return each position's vector, of length 1 or nearly."""
     wave = torch.tensor([[value for pair in waves(place) for value in pair] for place in range(CONTEXT)])
     wave = (wave.double() * _WAVE).to(torch.int64)
     return (wave @ FEATURES["position"].T) * (_UNIT / _WAVE / N_FREQUENCIES**0.5)
 
 
 def token_tables(texts: Sequence[str]) -> tuple[Float[Tensor, "token d_model"], Float[Tensor, "token d_model"]]:
-    """What each token writes at its position, and what of the stream makes its logit."""
+    """Return what each token writes at its position, and the direction of its logit."""
     codes = torch.zeros(len(texts), _WORD_BITS, dtype=torch.int64)
     for token, text in enumerate(texts):
         codes[token] = _draws(random.Random(f"token/{text}"), 1, _WORD_BITS)[0]
@@ -246,7 +246,7 @@ def token_tables(texts: Sequence[str]) -> tuple[Float[Tensor, "token d_model"], 
 
 
 def _rows_times(a: Tensor, b: Tensor) -> Tensor:
-    """a @ b in an order of additions that is the same on every machine."""
+    """Return a @ b with additions in an order that is the same on every machine."""
     total = torch.zeros(len(a), b.shape[1], dtype=torch.float64)
     for middle in range(b.shape[0]):
         total += a[:, middle : middle + 1] * b[middle : middle + 1]
@@ -254,7 +254,7 @@ def _rows_times(a: Tensor, b: Tensor) -> Tensor:
 
 
 def heads_of(model: PlantedModel) -> dict[tuple[int, int], HeadWeights]:
-    """All heads by (layer, head)."""
+    """Return all heads by (layer, head)."""
     found = {(layer, head): HeadWeights() for layer in range(model.n_layers) for head in range(N_HEADS)}
     found.update({place: noise_weights(model, *place) for place in model.noise()})
     found.update({each.head: head_weights(each) for circuit in model.circuits for each in circuit.placed})

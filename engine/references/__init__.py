@@ -1,5 +1,4 @@
-"""Known circuits and known edges, read from files.
+"""Known circuits and known edges, read from files (also in the JSON folders here).
 
-Torch-free. (The JSON folders published/ and smollm2-135m/ stay here.)
-May import: root, catalog, tasks.
+Torch-free. May import: root modules, catalog, tasks.
 """

@@ -1,4 +1,4 @@
-"""Truths to judge rankings by: which heads and edges belong to a task's circuit in a model, and who says so."""
+"""Ground truth for judging rankings: the heads and edges of a task's circuit in a model, and its source."""
 
 import difflib
 from collections.abc import Sequence
@@ -19,26 +19,28 @@ Edge = tuple[Head, Head]
 
 BUNDLED_CUTS = (0.05,)
 CUTS = (0.02, 0.04)
-"""Of a measured reference: a head belongs to the circuit when replacing it moves the metric by this share of its base.
-In SmolLM2 a twentieth of the base is moved by few heads (METHOD 8 cut at .1 and .2 of 5.3)."""
+"""Cuts of a measured reference: a head is in the circuit if replacing it moves the metric by this share of its base.
+
+In SmolLM2 few heads move a twentieth of the base (METHOD 8 cut at .1 and .2 of 5.3).
+"""
 CIRCUITS = "circuits.json"
-"""Measured effects that lie beside a model's weights."""
+"""Measured effects beside a model's weights."""
 PUBLISHED = FOLDER / "published"
 
 
 class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
-    """The heads, or the edges, that are held to be right."""
+    """The heads, or the edges, that count as correct."""
 
     level: Level
     cut: float | None
-    """The share of the base that counts; None where somebody else drew the line."""
+    """The share of the base that counts; None if the source decided."""
     source: str
     heads: frozenset[Head] = frozenset()
     edges: frozenset[Edge] = frozenset()
 
 
 class _MeasuredTask(msgspec.Struct):
-    """A task of a circuits.json, as far as it is needed here."""
+    """The fields of a task in circuits.json that are needed here."""
 
     base: float = 0.0
     pairs: int = 0
@@ -60,14 +62,14 @@ class _Published(msgspec.Struct):
 
 
 def reference_models() -> tuple[str, ...]:
-    """The names of all models something is known of, the bundled one first."""
+    """Return the names of all models with known circuits, the bundled one first."""
     measured = sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and path != PUBLISHED)
     published = sorted({name for each in _all_published() for name in each.models})
     return tuple(dict.fromkeys((BUNDLED, *PLANTED, *measured, *published)))
 
 
 def check_model(name: str) -> str:
-    """The name, when something is known of that model. Raises ConfigError with those there are."""
+    """Return the name if something is known of that model. Raises ConfigError with the list."""
     known = reference_models()
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -79,15 +81,17 @@ def check_model(name: str) -> str:
 
 
 class KnownGroundTruths(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one model: truths by task, and in words what cannot be used."""
+    """What is known of one model: ground truths by task, and why others cannot be used."""
 
     truths: dict[str, tuple[GroundTruth, ...]]
     left_out: dict[str, str]
 
 
 def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None = None) -> KnownGroundTruths:
-    """Everything known of that model. `folder`: where its weights lie; None: not here yet (published and planted
-    circuits need none). `cuts`: other shares of the base than the usual ones.
+    """Return everything known of that model.
+
+    `folder`: its weights; None: not on this machine (published and planted circuits need none). `cuts`: other shares of
+    the base than the defaults.
     """
     if model in PLANTED:
         return KnownGroundTruths(truths=_planted(model), left_out={})
@@ -121,11 +125,11 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
 
 
 def measured_reference(model: str, task: str) -> MeasuredReference | None:
-    """The effects that lie in the repository for that model and task, whatever weights they were measured on."""
+    """Return the effects in the repository for that model and task, regardless of the weights they were measured on."""
     try:
         return msgspec.json.decode(file_of(model, task).read_bytes(), type=MeasuredReference)
     except (OSError, ValueError):
-        return None  # none, or not one of ours
+        return None  # no file, or not one of ours
 
 
 def _all_measured(model: str) -> list[MeasuredReference]:
@@ -156,7 +160,7 @@ def _beside(folder: Path | None) -> _Circuits | None:
     try:
         return msgspec.json.decode(bytes_of(folder / CIRCUITS), type=_Circuits)
     except (ModelError, msgspec.MsgspecError, RecursionError):
-        return None  # none, or somebody else's file of that name
+        return None  # no file, or another file of that name
 
 
 def _cut(effects: list[list[float]], base: float, cuts: Sequence[float], source: str) -> tuple[GroundTruth, ...]:

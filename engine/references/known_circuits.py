@@ -19,7 +19,7 @@ class _Circuit(msgspec.Struct):
     cut: float = 0.0
     pairs: int = 0
     planted: bool = False
-    """Known because the weights were written so; nothing was measured."""
+    """True if the weights were written that way; nothing was measured."""
     edges: list[tuple[tuple[int, int], tuple[int, int]]] = []
 
 
@@ -30,9 +30,9 @@ class _Circuits(msgspec.Struct):
 
 
 def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference | None:
-    """The circuit this model has for this task, as far as anybody measured or published one; else None.
+    """Return the known circuit of this model for this task; None if there is none.
 
-    A measured one counts only for the very weights it was measured on.
+    A measured one counts only for exactly the weights it was measured on.
     """
     if task is None:
         return None
@@ -51,9 +51,9 @@ def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference
             f"heads that move the metric by {circuit.cut:.0%} of its base",
             heads=tuple(circuit.heads),
         )
-    lying = measured_reference(model.name, task)
-    if lying is not None and lying.able and lying.identity == model.identity:
-        return _here(lying)
+    found = measured_reference(model.name, task)
+    if found is not None and found.able and found.identity == model.identity:
+        return _from_repository(found)
     try:
         published = dict(find_task(task).published)
     except TaskError:
@@ -64,8 +64,8 @@ def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference
     return None
 
 
-def _here(found: MeasuredReference) -> Reference:
-    """Of effects that lie in the repository: heads over the stricter of the usual cuts, the largest first."""
+def _from_repository(found: MeasuredReference) -> Reference:
+    """Return the heads over the stricter of the default cuts, the largest first."""
     cut = CUTS[-1]
     sizes = {(layer, head): abs(effect) for layer, row in enumerate(found.effects) for head, effect in enumerate(row)}
     heads = sorted((head for head in sizes if sizes[head] >= cut * abs(found.base)), key=lambda head: -sizes[head])
@@ -80,7 +80,7 @@ def _here(found: MeasuredReference) -> Reference:
 def planted_edges(
     model: ModelInfo, folder: Path, task: str
 ) -> frozenset[tuple[tuple[int, int], tuple[int, int]]] | None:
-    """The edges that were written into this model for this task; None where it is not a planted one."""
+    """Return the edges that were written into this model for this task; None if it is not a planted one."""
     found = _measured(folder)
     if found is None or found.identity != model.identity:
         return None
@@ -92,4 +92,4 @@ def _measured(folder: Path) -> _Circuits | None:
     try:
         return msgspec.json.decode(bytes_of(folder / FILE), type=_Circuits)
     except (ModelError, msgspec.MsgspecError, RecursionError):
-        return None  # none, or somebody else's file of that name
+        return None  # no file, or another file of that name

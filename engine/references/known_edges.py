@@ -1,4 +1,4 @@
-"""Known edges: measured ones that lie beside a model's weights, planted ones that were written into them."""
+"""Known edges: measured ones beside a model's weights, planted ones that were written into them."""
 
 from pathlib import Path
 
@@ -12,25 +12,24 @@ from engine.results import ModelInfo
 FILE = "edges.json"
 Head = tuple[int, int]
 Edge = tuple[Head, Head]
-"""(source, target), the source in an earlier layer."""
+"""(source, target); the source is in an earlier layer."""
 
 
 class MeasuredEdges(msgspec.Struct, frozen=True, kw_only=True):
-    """One task's edges in one model, by exact patching of every edge alone (engine.patching.edge_patching)."""
+    """One task's edges in one model, by exact patching of every single edge (engine.patching.edge_patching)."""
 
     metric: str
     base: float
     """The metric's mean over the positives."""
     cut: float
-    """An edge belongs to the circuit when replacing it moves the metric by this share of its base."""
+    """An edge is in the circuit if replacing it moves the metric by this share of its base."""
     pairs: int
     task_seed: int
     effects: list[list[float]]
-    """A row for each target from layer 1 on, head by head; in it a number for each head of the layers before: patched
-    minus base."""
+    """A row per target head from layer 1 on, a number per head of the earlier layers in it: patched minus base."""
 
     def by_edge(self, n_heads: int) -> dict[Edge, float]:
-        """Every edge's effect."""
+        """Return every edge's effect."""
         return {
             (divmod(source, n_heads), divmod(target + n_heads, n_heads)): effect
             for target, row in enumerate(self.effects)
@@ -39,7 +38,7 @@ class MeasuredEdges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasuredEdgesFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What edges.json holds."""
+    """The content of edges.json."""
 
     schema: str = "headcode.edges/1"
     model: str
@@ -50,21 +49,21 @@ class MeasuredEdgesFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownEdges(msgspec.Struct, frozen=True, kw_only=True):
-    """The head-to-head edges of a task's circuit. Every other pair of an earlier and a later head is none."""
+    """The head-to-head edges of a task's circuit; every other pair of an earlier and a later head is not in it."""
 
     source: str
-    """Where that is known from, in words."""
+    """The source."""
     cut: float | None
-    """The share of the base that makes an edge; None where the circuit was written so."""
+    """The share of the base that makes an edge; None if the circuit was written into the weights."""
     edges: frozenset[Edge]
     effects: dict[Edge, float]
-    """What was measured, in the metric's unit; empty where nothing had to be."""
+    """What was measured, in the metric's unit; empty for a planted circuit."""
 
 
 def known_edges(model: ModelInfo, folder: Path, task: str, cut: float | None = None) -> KnownEdges | None:
-    """The edges this very model has for this task; None where nobody measured or planted any, or none passes.
+    """Return the edges this exact model has for this task; None if none are measured or planted, or none passes.
 
-    `cut`: another share of the base than the stored one; without meaning for planted circuits.
+    `cut`: another share of the base than the stored one; ignored for planted circuits.
     """
     planted = planted_edges(model, folder, task)
     if planted is not None:
@@ -72,7 +71,7 @@ def known_edges(model: ModelInfo, folder: Path, task: str, cut: float | None = N
     try:
         found = msgspec.json.decode(bytes_of(folder / FILE), type=MeasuredEdgesFile)
     except (ModelError, msgspec.MsgspecError, RecursionError):
-        return None  # none, or somebody else's file of that name
+        return None  # no file, or another file of that name
     if found.identity != model.identity or task not in found.tasks:
         return None
     measured = found.tasks[task]

@@ -1,4 +1,4 @@
-"""Measured references: what every head of a model does to a ready-made task's answer, as it lies in a file."""
+"""Measured references: the effect of every head of a model on a ready-made task, as stored in a file."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,13 @@ class PromptSelection(msgspec.Struct, frozen=True, kw_only=True):
     """How the prompts were chosen."""
 
     task_seed: int
-    """Not one that benches and probes use by themselves: effects are measured on other prompts than those ranked."""
+    """Not a seed that benchmarks and probes use by default: effects are measured on other prompts than those ranked."""
     drawn: int
     """Pairs that were made and graded."""
     usable: int
-    """Pairs of those whose positive the model knows and whose negative it does not."""
+    """Those whose positive the model knows and whose negative it does not."""
     used: int
-    """Pairs the effects are measured on: the first usable ones, or the first of all where hardly any is usable."""
+    """Pairs the effects are measured on: the first usable ones, or the first of all if hardly any is usable."""
 
 
 class MeasuredReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,11 +28,11 @@ class MeasuredReference(msgspec.Struct, frozen=True, kw_only=True):
     schema: str = SCHEMA
     model: str
     identity: str
-    """Of the weights and the tokenizer (engine.catalog.local_models.model_identity): it counts for no other model."""
+    """Of the weights and the tokenizer (engine.catalog.local_models.model_identity): it applies to no other model."""
     task: str
     metric: Literal["logit_difference", "probability_mass"]
     measured: str
-    """What was done, in words."""
+    """A description of the measurement."""
     prompts: PromptSelection
     grades: dict[str, int]
     """How many prompts got which grade, as "positive ok": 40."""
@@ -45,15 +45,17 @@ class MeasuredReference(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     date: str
     seconds: float
-    """Wall clock, one thread."""
+    """Wall-clock time, one thread."""
 
     @property
     def able(self) -> bool:
-        """Whether the model does this task: whether a third of the pairs is usable. Effects of a task it cannot do say
-        what moves its wrong answers."""
+        """True if the model can do this task: a third of the pairs is usable.
+
+        Effects of a task it cannot do show what moves its wrong answers.
+        """
         return 3 * self.prompts.usable >= self.prompts.drawn
 
 
 def file_of(model: str, task: str) -> Path:
-    """Where the reference of that model and task lies, if there is one."""
+    """Return the path of the reference of that model and task, whether or not it exists."""
     return FOLDER / model / f"{task}.json"

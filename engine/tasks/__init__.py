@@ -1,4 +1,4 @@
 """Ready-made tasks, one generator per file, and the registry.
 
-May import: root.
+May import: root modules.
 """

@@ -1,4 +1,4 @@
-"""What a ready-made task is, and what it asks of a model's tokenizer."""
+"""What a ready-made task is, and what it needs of a model's tokenizer."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -12,24 +12,27 @@ from engine.results import Reference
 from engine.tasks.recognise import Recogniser
 
 Metric = Literal["logit_difference", "probability_mass"]
-"""logit_difference: mean logit of the expected tokens minus mean logit of the foils, at the last position.
-probability_mass: probability of all expected tokens minus probability of all foils, there."""
+"""The metric of a task, at the last position.
+
+logit_difference: mean logit of the expected tokens minus mean logit of the foils. probability_mass: probability of all
+expected tokens minus probability of all foils.
+"""
 
 TRIES_PER_PAIR = 60
-"""Drafts looked at for one pair; a tokenizer that needs more cannot express the task."""
+"""Drafts tried per pair; a tokenizer that needs more cannot express the task."""
 
 
 @runtime_checkable
 class Splitter(Protocol):
-    """A model's tokenizer as far as a task needs it."""
+    """The part of a model's tokenizer that a task needs."""
 
     def pieces(self, text: str) -> tuple[str, ...]:
-        """The texts of the tokens `text` is split into, special tokens left out; joined they give `text` again."""
+        """Return the texts of the tokens of `text` without special tokens; joined they give `text`."""
         ...
 
 
 Maker = Callable[[Splitter, random.Random, int], list[Example]]
-"""(splitter, random source, pairs wanted) -> examples, positive and negative of one pair sharing its number."""
+"""(splitter, random source, number of pairs) -> examples; positive and negative of a pair share its number."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,20 +45,22 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     maker: Maker
     recogniser: Recogniser
     published: tuple[tuple[str, Reference], ...] = ()
-    """(model name as the hub spells it, the circuit its authors published)."""
+    """(model name as on the hub, the circuit its authors published)."""
 
     def make(self, splitter: Splitter, *, pairs: int, seed: int = 0) -> tuple[Example, ...]:
-        """`pairs` positives and as many negatives, the same for the same arguments.
+        """Return `pairs` positives and as many negatives, deterministic for the same arguments.
 
-        Raises TaskError where the tokenizer cannot express the task, saying what it lacks.
+        Raises TaskError if the tokenizer cannot express the task, with what it lacks.
         """
         if pairs < 1:
             raise TaskError(f"{self.name}: {pairs} pairs.", hint="Ask for at least one.")
         return tuple(self.maker(splitter, random.Random(f"{self.name}/{seed}"), pairs))
 
     def recognises(self, example: Example) -> bool:
-        """Whether the task could have made this example: prompt, polarity and answers are of its kind. Pair numbers
-        and whether it is enabled do not matter."""
+        """Return True if the task could have made this example: prompt, polarity and answers are of its kind.
+
+        Pair numbers and `enabled` do not matter.
+        """
         return self.recogniser(example)
 
 
@@ -65,24 +70,24 @@ class PairDraft(msgspec.Struct, frozen=True, kw_only=True):
     positive: str
     negative: str
     expected: tuple[str, ...]
-    """Exact token texts, with the leading space where the token has one."""
+    """Exact token texts, with the leading space if the token has one."""
     foils: tuple[str, ...]
 
 
 def single_tokens(splitter: Splitter, words: Iterable[str]) -> tuple[str, ...]:
-    """Those of the words that are one token, written as given (with their leading space, if any)."""
+    """Return the words that are one token as given (with their leading space, if any)."""
     return tuple(word for word in words if len(splitter.pieces(word)) == 1)
 
 
 def spaced_words(splitter: Splitter, words: Iterable[str]) -> list[str]:
-    """Those of the words that are one token after a space, written without it."""
+    """Return the words that are one token after a space, without the space."""
     return [word[1:] for word in single_tokens(splitter, (f" {word}" for word in words))]
 
 
 def need(words: Sequence[str], least: int, what: str, task: str) -> Sequence[str]:
-    """The words, when there are enough of them.
+    """Return the words if there are enough of them.
 
-    Raises TaskError naming the task, what was looked for and how many were found.
+    Raises TaskError with the task, what was searched and how many were found.
     """
     if len(words) < least:
         raise TaskError(
@@ -93,11 +98,11 @@ def need(words: Sequence[str], least: int, what: str, task: str) -> Sequence[str
 
 
 def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], PairDraft]) -> list[Example]:
-    """Examples of `pairs` drafts that hold for this tokenizer, positive and negative in turn.
+    """Return examples of `pairs` drafts that this tokenizer supports, positive and negative in turn.
 
-    A draft holds when both prompts have as many tokens and an answer is one token after either prompt (a tokenizer
-    may let it swallow the prompt's end). No pair comes twice while new ones are to be had.
-    Raises TaskError when hardly any draft holds.
+    A draft is supported if both prompts have as many tokens and an answer is one token after either prompt (a tokenizer
+    may merge it with the prompt's end). No pair is repeated while new ones are available. Raises TaskError if hardly
+    any draft is supported.
     """
     examples: list[Example] = []
     seen: set[tuple[str, str]] = set()
@@ -115,7 +120,7 @@ def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], PairDr
             repeats += 1
             if repeats < TRIES_PER_PAIR:
                 continue
-        elif not holds(splitter, draft):
+        elif not is_supported(splitter, draft):
             continue
         repeats = 0
         seen.add((draft.positive, draft.negative))
@@ -128,10 +133,10 @@ def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], PairDr
     return examples
 
 
-def holds(splitter: Splitter, draft: PairDraft) -> bool:
-    """Whether the pair has equal token counts and its answers are one token each after either prompt.
+def is_supported(splitter: Splitter, draft: PairDraft) -> bool:
+    """Return True if the pair has equal token counts and its answers are one token each after either prompt.
 
-    Of a set of answers its ends are looked at: a task with large sets has chosen them for this tokenizer already.
+    Only the ends of a set of answers are checked: a task with large sets has chosen them for this tokenizer already.
     """
     positive, negative = splitter.pieces(draft.positive), splitter.pieces(draft.negative)
     answers = dict.fromkeys(texts[end] for texts in (draft.expected, draft.foils) if texts for end in (0, -1))

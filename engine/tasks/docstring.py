@@ -1,4 +1,4 @@
-"""Docstring arguments: after two documented arguments, which does the signature have next?"""
+"""Docstring arguments: after two documented arguments, name the next one of the signature."""
 
 import random
 import re
@@ -12,17 +12,17 @@ from engine.tasks.words import ARGUMENTS, FUNCTIONS, NOUNS
 PUBLISHED = Reference(
     name="docstring arguments in attn-only-4l",
     source="Heimersheim and Janiak 2023, A circuit for Python docstrings in a 4-layer attention-only transformer",
-    # 1.2 is the authors'; a table that went round later has 1.0 in its place.
+    # 1.2 is the authors'; a table that circulated later has 1.0 instead.
     heads=((0, 5), (1, 2), (1, 4), (2, 0), (3, 0), (3, 6)),
 )
 
 MAX_BEFORE = 2
 MAX_AFTER = 2
-"""Undocumented arguments around the three that count, so that no fixed place holds the answer."""
+"""Maximum undocumented arguments around the three that count, so that the answer has no fixed position."""
 
 
 def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
-    """Pairs in which the negative's signature has other argument names than its docstring."""
+    """Make pairs in which the negative's signature has other argument names than its docstring."""
     arguments = need(spaced_words(splitter, dict.fromkeys(ARGUMENTS)), 16, "argument names", "docstring")
     nouns = need(spaced_words(splitter, NOUNS), 8, "nouns", "docstring")
 
@@ -44,7 +44,7 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
 
 
 def source_text(function: str, signature: list[str], documented: tuple[str, ...], words: list[str]) -> str:
-    """A Python function up to the `:param` whose argument comes next; two words a line."""
+    """Return a Python function up to the `:param` whose argument comes next; two words per line."""
     lines = [f"def {function}(self, {', '.join(signature)}):", f'    """{words[0]} {words[1]}', ""]
     for number, name in enumerate(documented, start=1):
         lines.append(f"    :param {name}: {words[2 * number]} {words[2 * number + 1]}")
@@ -58,8 +58,10 @@ _SOURCE = re.compile(
 
 
 def recognise(example: Example) -> bool:
-    """Whether it is a function whose docstring has come to the third of three arguments in a row (in a negative: of
-    arguments that its signature has not), and that one is expected against the others."""
+    """Return True for a function whose docstring continues with the third of three consecutive arguments.
+
+    In a negative the documented arguments are not in its signature. The third is expected against the others.
+    """
     found = _SOURCE.fullmatch(example.prompt)
     if found is None or found["function"] not in FUNCTIONS or len(example.expected) != 1:
         return False

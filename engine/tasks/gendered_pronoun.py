@@ -1,4 +1,4 @@
-"""Gendered pronouns: a name, and in the tag question the pronoun that goes with it."""
+"""Gendered pronouns: a name, and the matching pronoun in the tag question."""
 
 import random
 
@@ -15,7 +15,7 @@ TEMPLATES = (
 
 
 def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
-    """Pairs in which the negative speaks of someone whose gender nobody knows."""
+    """Make pairs in which the negative is about someone of unknown gender."""
     she = need(spaced_words(splitter, FEMALE), 6, "female names", "gendered_pronoun")
     he = need(spaced_words(splitter, MALE), 6, "male names", "gendered_pronoun")
     neutral = need(spaced_words(splitter, NEUTRAL), 1, "neutral words (someone, everyone)", "gendered_pronoun")
@@ -35,7 +35,7 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
 
 
 def recognise(example: Example) -> bool:
-    """Whether it is a tag question about a name (in a negative: someone), and the name's pronoun is expected."""
+    """Return True for a tag question about a name (in a negative: someone) that expects the name's pronoun."""
     found, answers = filled_in(example.prompt, TEMPLATES, {"role": ROLES}), one_answer(example)
     if found is None or answers is None or set(answers) != {"she", "he"}:
         return False

@@ -17,7 +17,7 @@ TEMPLATES = (
 )
 CENTURIES = range(11, 19)
 YEARS = range(10, 90)
-"""Last two digits of the start year. Early and late ones leave too little on one side to tell knowing from luck."""
+"""Last two digits of the start year. Others leave too few on one side to distinguish knowledge from chance."""
 
 PUBLISHED = Reference(
     name="greater-than in GPT-2 small",
@@ -27,19 +27,19 @@ PUBLISHED = Reference(
 
 
 class _Year(msgspec.Struct, frozen=True):
-    """One start year the tokenizer can be asked about."""
+    """A start year that the tokenizer can express."""
 
     start: str
     control: str
-    """The negative's start year, after which every answer is as good."""
+    """The negative's start year, after which every answer is equally valid."""
     end: str
-    """What the prompt shows of the end year."""
+    """The part of the end year in the prompt."""
     expected: tuple[str, ...]
     foils: tuple[str, ...]
 
 
 def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
-    """Pairs in which the negative starts in 01, so that nearly every later year is allowed."""
+    """Make pairs in which the negative starts in 01, so that nearly every later year is allowed."""
     events = need(spaced_words(splitter, EVENTS), 4, "events", "greater_than")
     years = usable_years(splitter)
     if not years:
@@ -63,24 +63,24 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
 
 
 def usable_years(splitter: Splitter) -> list[_Year]:
-    """Every start year this tokenizer can be asked about, in order; empty where it can be asked about none.
+    """Return every start year that this tokenizer can express, in order; empty if there is none.
 
-    The way ' 1732' is split decides what the prompt shows of the end year and which token is asked for:
-    `17|32` two digits, `1|7|3|2` the tens digit, `173|2` the units digit. In the last two the equal digit is
-    neither right nor wrong (1735 follows 1732 and so may 17|3..), hence it is in neither set.
+    The way ' 1732' is split decides which part of the end year is in the prompt and which token is expected: `17|32`
+    two digits, `1|7|3|2` the tens digit, `173|2` the units digit. In the last two the equal digit is neither right nor
+    wrong (1735 follows 1732 and so may 17|3..), hence it is in neither set.
     """
     years = (_year(splitter, f"{century}{rest:02}") for century in CENTURIES for rest in YEARS)
     return _answerable(splitter, [year for year in years if year is not None])
 
 
 def _year(splitter: Splitter, start: str) -> _Year | None:
-    """The question this start year gives, all answers of its kind included; None where it gives none."""
+    """Return the question of this start year, with all its answers; None if there is none."""
     pieces = splitter.pieces(f" {start}")
     if pieces[-1] == start[2:]:  # two digits
         shown, control, asked, width = start[:2], f"{start[:2]}01", int(start[2:]), 2
-    elif pieces[-2:] == (start[2], start[3]):  # single digits: asked for is the tens digit
+    elif pieces[-2:] == (start[2], start[3]):  # single digits: the tens digit is expected
         shown, control, asked, width = start[:2], f"{start[:2]}01", int(start[2]), 1
-    elif pieces[-1] == start[3]:  # three and one: asked for is the units digit
+    elif pieces[-1] == start[3]:  # three and one: the units digit is expected
         shown, control, asked, width = start[:3], f"{start[:3]}0", int(start[3]), 1
     else:
         return None
@@ -94,7 +94,7 @@ def _year(splitter: Splitter, start: str) -> _Year | None:
 
 
 def _answerable(splitter: Splitter, years: list[_Year]) -> list[_Year]:
-    """The years with those answers that are one token after what the prompt shows; at least two on either side."""
+    """Return the years with those answers that are one token after the prompt; at least two on either side."""
     follows = {
         end: {answer for year in years if year.end == end for answer in (*year.expected, *year.foils)}
         for end in {year.end for year in years}
@@ -112,8 +112,11 @@ def _answerable(splitter: Splitter, years: list[_Year]) -> list[_Year]:
 
 
 def recognise(example: Example) -> bool:
-    """Whether something lasted from a year (in a negative: from one that ends in 01 or 0), the end year is shown as far
-    as a tokenizer may ask for the rest, and later digits are expected against earlier ones."""
+    """Return True if something lasted from a year, and later end digits are expected against earlier ones.
+
+    In a negative it starts in a year that ends in 01 or 0. The end year is shown as far as a tokenizer may leave the
+    rest open.
+    """
     found = filled_in(example.prompt, TEMPLATES, {"event": EVENTS})
     if found is None:
         return False
@@ -130,10 +133,10 @@ def recognise(example: Example) -> bool:
     if int(start[:2]) not in CENTURIES:
         return False
     if not example.positive:
-        # The digit that was asked for stands between both sets; the prompt does not show it.
+        # The expected digit is between both sets; the prompt does not show it.
         return start[2:] == ("01" if len(end) == 2 else f"{start[2]}0") and earlier[-1] < later[0]
     asked = int(start[2:]) if width == 2 else int(start[len(end)])
-    # Of two digits the same year is too early; a single equal digit leaves it open, and is in neither set.
+    # With two digits the same year is too early; a single equal digit leaves it open, and is in neither set.
     return int(start[2:]) in YEARS and later[0] > asked >= earlier[-1] + (width == 1)
 
 

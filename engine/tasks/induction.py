@@ -1,4 +1,4 @@
-"""Induction: a word comes a second time; what followed it the first time?"""
+"""Induction: a word is repeated; continue with what followed it the first time."""
 
 import random
 
@@ -12,13 +12,13 @@ OPENING = "Words:"
 
 
 def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
-    """Pairs in which the negative's list has another word where the repeated one stood first."""
+    """Make pairs in which the negative's list has another word at the first position of the repeated one."""
     nouns = need(spaced_words(splitter, NOUNS), 24, "nouns", "induction")
 
     def draw() -> PairDraft:
         n = rng.choice(LENGTHS)
         *words, other = rng.sample(list(nouns), n + 1)
-        # The last two words are no cue: after them the answer would be the text just read.
+        # The last two words cannot be repeated: the answer would be the text just read.
         at = rng.randrange(n - 2)
         cue, answer = words[at], words[at + 1]
         replaced = [*words[:at], other, *words[at + 1 :]]
@@ -33,8 +33,10 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
 
 
 def recognise(example: Example) -> bool:
-    """Whether it is a list of different nouns and one of them (in a negative: another) again, and what followed it is
-    expected against the rest of the list."""
+    """Return True for a list of distinct nouns with one of them repeated, whose successor is expected.
+
+    In a negative the repeated word is not in the list. The foils are the rest of the list.
+    """
     opening, *words = example.prompt.split(" ")
     *words, cue = words or [""]
     if opening != OPENING or len(words) not in LENGTHS or not distinct([*words, *({cue} - {*words})], NOUNS):

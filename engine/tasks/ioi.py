@@ -1,4 +1,4 @@
-"""Indirect objects: of two people, one gives something; to whom?"""
+"""Indirect objects: of two people, one gives something to the other; name the other."""
 
 import random
 
@@ -23,7 +23,7 @@ PUBLISHED = Reference(
     heads=(
         *((0, 1), (0, 10), (2, 2), (3, 0), (4, 11), (5, 5), (5, 8), (5, 9), (6, 9)),
         *((7, 3), (7, 9), (8, 6), (8, 10)),
-        # 9.0 is the authors'; a table that went round later has 11.3 in its place.
+        # 9.0 is the authors'; a table that circulated later has 11.3 instead.
         *((9, 0), (9, 6), (9, 7), (9, 9), (10, 0), (10, 1), (10, 2), (10, 6), (10, 7), (10, 10)),
         *((11, 2), (11, 9), (11, 10)),
     ),
@@ -31,7 +31,7 @@ PUBLISHED = Reference(
 
 
 def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
-    """Pairs in which the negative's giver is a third person, so that either of the two could be given to."""
+    """Make pairs in which the negative's giver is a third person, so that either of the two could receive."""
     names = need(spaced_words(splitter, (*FEMALE, *MALE)), 12, "names", "ioi")
     objects = need(spaced_words(splitter, OBJECTS), 4, "objects", "ioi")
     places = need(spaced_words(splitter, PLACES), 4, "places", "ioi")
@@ -52,7 +52,7 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
 
 
 def recognise(example: Example) -> bool:
-    """Whether two people meet, one of them (in a negative a third) gives, and the other is expected."""
+    """Return True if two people meet, one of them (in a negative: a third) gives, and the other is expected."""
     names = {*FEMALE, *MALE}
     words = {"first": names, "second": names, "giver": names, "object": OBJECTS, "place": PLACES}
     found, answers = filled_in(example.prompt, TEMPLATES, words), one_answer(example)

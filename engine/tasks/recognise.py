@@ -1,4 +1,4 @@
-"""Tells a task's own examples from a person's: by what stands in them, without the tokenizer they were made for."""
+"""Recognise a task's own examples by their content, without the tokenizer they were made for."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -7,14 +7,14 @@ from functools import cache
 from engine.examples import Example
 
 Recogniser = Callable[[Example], bool]
-"""Whether the task could have made this example, for some tokenizer and some seed."""
+"""Returns True if the task could have made this example, for some tokenizer and some seed."""
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
-    """The template as a pattern; a field that comes again must be the same word again."""
+    """Return the template as a pattern; a repeated field must have the same word."""
     parts, seen, at = list[str](), set[str](), 0
     for field in _FIELD.finditer(template):
         name = field[1]
@@ -26,9 +26,9 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def filled_in(prompt: str, templates: Iterable[str], words: Mapping[str, Collection[str]]) -> dict[str, str] | None:
-    """What stands in the fields of the template that gives this prompt; None where none of them does.
+    """Return the fields of the template that gives this prompt; None if no template does.
 
-    `words`: what may stand in a field; a field that is not named may hold any word.
+    `words`: the allowed words of a field; a field without an entry may have any word.
     """
     for template in templates:
         found = _pattern(template).fullmatch(prompt)
@@ -40,7 +40,7 @@ def filled_in(prompt: str, templates: Iterable[str], words: Mapping[str, Collect
 
 
 def one_answer(example: Example) -> tuple[str, str] | None:
-    """The expected word and the foil, without their leading spaces; None where it is not one of each."""
+    """Return the expected word and the foil, without their leading spaces; None unless there is one of each."""
     if len(example.expected) != 1 or len(example.foils) != 1:
         return None
     expected, foil = example.expected[0], example.foils[0]
@@ -48,10 +48,10 @@ def one_answer(example: Example) -> tuple[str, str] | None:
 
 
 def spaced(words: Iterable[str]) -> tuple[str, ...]:
-    """The words as answers after a word: with a leading space each."""
+    """Return the words as answers after a word: with a leading space each."""
     return tuple(f" {word}" for word in words)
 
 
 def distinct(words: Sequence[str], allowed: Collection[str]) -> bool:
-    """Whether the words are all different and all allowed."""
+    """Return True if the words are all different and all allowed."""
     return len(set(words)) == len(words) and all(word in allowed for word in words)

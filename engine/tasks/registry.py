@@ -15,7 +15,7 @@ TASKS: dict[str, Task] = {
 
 
 def find_task(name: str) -> Task:
-    """The task of that name. Raises TaskError with what there is, and the closest name first."""
+    """Return the task of that name. Raises TaskError with the closest name and the list."""
     task = TASKS.get(name)
     if task is None:
         spelled = name.strip().lower().replace("-", "_").replace(" ", "_")
@@ -26,10 +26,9 @@ def find_task(name: str) -> Task:
 
 
 def made_by(task: str | None, examples: Iterable[Example]) -> bool:
-    """Whether the task could have made every enabled example; False where there is none, or no such task.
+    """Return True if the task could have made every enabled example; False without examples or without the task.
 
-    A circuit that is known for a task, and the task's metric, are for these alone: a prompt that a person changed is
-    another question.
+    A task's known circuit and its metric apply only to these: a prompt that was edited is another question.
     """
     known = TASKS.get(task) if task is not None else None
     enabled = [example for example in examples if example.enabled]

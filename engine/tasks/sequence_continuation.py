@@ -1,4 +1,4 @@
-"""Sequence continuation: digits, number words and months that count on."""
+"""Sequence continuation: digits, number words and months in order."""
 
 # ruff: noqa: SIM905  (as in words.py)
 
@@ -16,13 +16,13 @@ SERIES = {"Digits": DIGITS, "Numbers": NUMBERS, "Months": MONTHS}
 
 LENGTHS = (4, 5)
 LEAST = 8
-"""Neighbouring items of a series that must be single tokens, or the series is left out."""
+"""Minimum consecutive items of a series that must be single tokens; otherwise the series is left out."""
 
 
 def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
-    """Pairs in which the negative shows items of the same series that do not count on, the last one included."""
+    """Make pairs in which the negative shows items of the same series out of order, the last one included."""
     usable = {name: items for name, items in ((n, _run(splitter, s)) for n, s in SERIES.items()) if items}
-    # Where a digit never carries its space (Llama's way), the prompt ends in the space and the digit is asked for.
+    # Where a digit is never merged with its space (Llama), the prompt ends in the space and the digit is expected.
     bare = "Digits" not in usable and splitter.pieces("1 2") == ("1", " ", "2")
     if bare:
         usable["Digits"] = list(DIGITS)
@@ -51,14 +51,14 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
 
 
 def _run(splitter: Splitter, items: tuple[str, ...]) -> list[str]:
-    """The series up to its first item that is not one token after a space; empty when that is too short."""
+    """Return the series up to its first item that is not one token after a space; empty if that is too short."""
     single = set(spaced_words(splitter, items))
     run = next((list(items[:n]) for n, item in enumerate(items) if item not in single), list(items))
     return run if len(run) >= LEAST else []
 
 
 def _aimless(rng: random.Random, items: list[str], n: int, answer: str) -> list[str]:
-    """`n` different items, no two neighbours one step apart, and the answer is not the last one's successor."""
+    """Return `n` distinct items, no two neighbours one step apart, whose last is not followed by the answer."""
     while True:
         places = rng.sample(range(len(items)), n)
         steps = [later - earlier for earlier, later in itertools.pairwise(places)]
@@ -67,8 +67,10 @@ def _aimless(rng: random.Random, items: list[str], n: int, answer: str) -> list[
 
 
 def recognise(example: Example) -> bool:
-    """Whether it shows items of one series in order (in a negative: in none), and the next one is expected against the
-    others the tokenizer has."""
+    """Return True for items of one series in order (in a negative: out of order), with the next one expected.
+
+    The foils are the other items that the tokenizer has.
+    """
     name, colon, rest = example.prompt.partition(":")
     items = SERIES.get(name)
     if items is None or not colon or len(example.expected) != 1:
@@ -79,7 +81,7 @@ def recognise(example: Example) -> bool:
     answer = example.expected[0].removeprefix(lead)
     told = {f"{lead}{item}": item for item in items}
     known = [told[text] for text in (*example.foils, *example.expected) if text in told]
-    # Of a series its beginning is used, as far as the tokenizer has its items.
+    # The first items of a series are used, as far as the tokenizer has them.
     usable = items[: len(known)]
     foils = tuple(f"{lead}{item}" for item in usable if item != answer)
     if len(shown) not in LENGTHS or len(usable) < LEAST or answer not in usable or example.foils != foils:

@@ -1,4 +1,4 @@
-"""Small classes of words beside those of words.py: what may stand in each other's place in any prompt."""
+"""Small classes of interchangeable words, beside those of words.py."""
 
 # ruff: noqa: SIM905  (words read better as text than as a hundred quoted strings)
 
@@ -19,9 +19,9 @@ SMALL = frozenset(
     his her their this that these those had has have do did not no so when while after before because who
     whom""".split()
 )
-"""Words that carry the sentence and not what it is about."""
+"""Function words."""
 
-# ---- words that are recognised in prompts people write, beside those the tasks draw from
+# ---- words that are recognised in users' prompts, beside those the tasks use
 
 WOMEN = tuple("woman girl mother sister daughter wife queen aunt".split())
 MEN = tuple("man boy father brother son husband king uncle".split())
@@ -40,4 +40,4 @@ CAPITALS = {
     "Norway": "Oslo",
     "Sweden": "Stockholm",
 }
-"""A country and its capital change together."""
+"""Countries with their capitals, which change together."""

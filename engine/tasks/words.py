@@ -1,4 +1,4 @@
-"""Words the tasks draw from; each task keeps those that are one token for the model at hand."""
+"""Words the tasks draw from; each task uses those that are one token for the model."""
 
 # ruff: noqa: SIM905  (words read better as text than as a hundred quoted strings)
 
@@ -9,7 +9,7 @@ FEMALE = tuple(
     Hannah Samantha Megan Rose Martha Carol Sandra Donna Sharon Betty Dorothy Ellen Joan Judith Eva Clara Sally
     Jenny Wendy Eleanor Caroline Natalie Vanessa Kathleen Deborah""".split()
 )
-"""Names most English text speaks of as `she`; the common ones first."""
+"""Names that most English text refers to as `she`; the common ones first."""
 
 MALE = tuple(
     """John James Robert Michael William David Richard Thomas Charles Daniel Matthew Anthony Mark Paul Steven Andrew
@@ -18,17 +18,17 @@ MALE = tuple(
     Joe Roger Keith Jeremy Harold Carl Gerald Lawrence Ralph Roy Louis Philip Johnny Bobby Howard Fred Martin Harry
     Jason Oliver Luke Josh Jacob Dave""".split()
 )
-"""Names most English text speaks of as `he`; the common ones first."""
+"""Names that most English text refers to as `he`; the common ones first."""
 
 NEUTRAL = tuple("someone everyone somebody everybody anyone nobody".split())
-"""Stand where a name stands and say nothing of gender."""
+"""Words in place of a name that do not reveal gender."""
 
 OBJECTS = tuple(
     """book ring ball drink letter basket bottle camera cup flower gift key lamp map necklace pen phone picture plate
     radio sandwich shirt snack watch toy box bag coin card hat knife mirror paper pillow ticket toolbox bone computer
     kiss message""".split()
 )
-"""Things one gives away; each goes with the article `a`."""
+"""Things to give; each takes the article `a`."""
 
 PLACES = tuple(
     """store garden school park station house office market library hospital restaurant museum church beach farm hotel
@@ -39,13 +39,13 @@ ROLES = tuple(
     """friend teacher doctor cook singer neighbor leader dancer writer student driver painter player boss lawyer
     manager parent runner scientist speaker""".split()
 )
-"""What anybody may be, with no gender in the word; each goes with the article `a`."""
+"""Gender-neutral roles; each takes the article `a`."""
 
 EVENTS = tuple(
     """war siege trial project journey reign contract plan program conflict strike study voyage expedition campaign
     famine drought treaty festival marriage debate mission career fight""".split()
 )
-"""What lasts for years."""
+"""Things that last for years."""
 
 ARGUMENTS = tuple(
     """path name value size files data index mode text line group order key state file message result count level type
@@ -53,7 +53,7 @@ ARGUMENTS = tuple(
     offset format label item node parent output input buffer token event filter image frame page date time task
     method number list code version address channel style title status object""".split()
 )
-"""Names programmers give to arguments."""
+"""Common argument names."""
 
 FUNCTIONS = tuple("load save update create find check build send read write open parse move copy merge".split())
 
@@ -66,4 +66,4 @@ NOUNS = tuple(
     fruit sugar coffee butter cheese meat rice egg cup plate knife spoon pen pencil book page map flag coin ring
     crown sword shield rope wire tool box bag basket""".split()
 )
-"""Plain nouns for lists with no meaning."""
+"""Plain nouns for random lists."""

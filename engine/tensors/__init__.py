@@ -1,4 +1,4 @@
-"""The two helpers every torch file shares: seeded generators, thread count.
+"""Helpers of every torch file: seeded generators, number of threads, out-of-memory detection.
 
 May import: torch only.
 """

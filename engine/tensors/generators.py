@@ -6,6 +6,6 @@ import torch
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A CPU generator that depends on nothing but the seed and what it is for."""
+    """Return a CPU generator that depends only on the seed and the purpose."""
     digest = hashlib.sha256(f"{purpose}/{seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -4,7 +4,7 @@ import torch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is torch saying that memory ran out, on the CPU or on a GPU."""
+    """Return True if the error is torch running out of memory, on the CPU or on a GPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from engine.errors import Cancelled, EngineError, Failure, HeadcodeError
-from engine.events import Event, StageProgress
+from engine.events import Event, SilentMonitor, StageProgress
 from engine.protocol import (
     AnyWorkerRequest,
     CancelJob,
@@ -81,14 +81,11 @@ class JobMonitor:
         self._stop.set()
 
 
-class SilentMonitor:
+class SideRequestMonitor(SilentMonitor):
     """The Monitor of a side request: drops events and knows whether the answer is still wanted."""
 
     def __init__(self) -> None:
         self._stopped = False
-
-    def report(self, event: Event, /) -> None:
-        pass
 
     def cancelled(self) -> bool:
         return self._stopped
@@ -105,14 +102,14 @@ class RequestQueue:
         self._writer = writer
         self._changed = threading.Condition()
         self._runs: deque[tuple[RunProbe | MeasureEffects, JobMonitor]] = deque()
-        self._side_requests: deque[tuple[SideRequest, SilentMonitor]] = deque()
-        self._monitors: dict[str, JobMonitor | SilentMonitor] = {}
+        self._side_requests: deque[tuple[SideRequest, SideRequestMonitor]] = deque()
+        self._monitors: dict[str, JobMonitor | SideRequestMonitor] = {}
         self._quitting = False
         self.between: Callable[[], None] = lambda: None
         """Called at every report of a run."""
         threading.Thread(target=self._listen, daemon=True, name="orders").start()
 
-    def next(self) -> tuple[RunProbe | MeasureEffects, JobMonitor] | tuple[SideRequest, SilentMonitor] | None:
+    def next(self) -> tuple[RunProbe | MeasureEffects, JobMonitor] | tuple[SideRequest, SideRequestMonitor] | None:
         """Return the next job and its monitor, side requests first; None to quit."""
         with self._changed:
             self._changed.wait_for(lambda: self._side_requests or self._runs or self._quitting)
@@ -120,7 +117,7 @@ class RequestQueue:
                 return self._side_requests.popleft()
             return self._runs.popleft() if self._runs else None
 
-    def waiting(self) -> tuple[SideRequest, SilentMonitor] | None:
+    def waiting(self) -> tuple[SideRequest, SideRequestMonitor] | None:
         """Return the next side request without removing it; None if there is none."""
         with self._changed:
             return self._side_requests[0] if self._side_requests else None
@@ -146,7 +143,7 @@ class RequestQueue:
                     self._monitors[order.job] = monitor
                     self._runs.append((order, monitor))
                 elif isinstance(order, SideRequest):
-                    quiet = self._monitors[order.job] = SilentMonitor()
+                    quiet = self._monitors[order.job] = SideRequestMonitor()
                     self._side_requests.append((order, quiet))
                 elif isinstance(order, CancelJob):
                     if order.job in self._monitors:
@@ -202,7 +199,7 @@ def main() -> None:
 
 def _answer(
     order: SideRequest,
-    monitor: SilentMonitor,
+    monitor: SideRequestMonitor,
     orders: RequestQueue,
     side_requests: "SideRequestHandler",
     writer: ProtocolWriter,

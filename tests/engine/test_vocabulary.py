@@ -52,7 +52,7 @@ def test_examples_survive_their_own_file() -> None:
 
 
 def test_one_side_alone_cannot_be_compared() -> None:
-    with pytest.raises(ExampleError, match="No negative example is among them, and 2 positive"):
+    with pytest.raises(ExampleError, match="There is no negative example, and 2 positive"):
         check_set(read_jsonl(f"{GOOD}\n" + GOOD.replace("1}", "2}")))
 
 

@@ -49,6 +49,6 @@ def test_a_task_the_model_cannot_do_is_refused_with_numbers(model: Model, record
         return [msgspec.structs.replace(each, expected=each.foils, foils=each.expected) for each in ioi.maker(*given)]
 
     impossible = msgspec.structs.replace(ioi, name="turned", maker=turned)
-    with pytest.raises(TaskError, match=r"toy can do \d of 48 pairs of turned; 3 were asked for") as refused:
+    with pytest.raises(TaskError, match=r"toy can do \d of 48 pairs of turned; 3 were requested") as refused:
         make_usable(impossible, model, pairs=3, seed=0, monitor=recorder())
     assert "fewer" in (refused.value.hint or "")

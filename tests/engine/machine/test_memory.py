@@ -51,7 +51,7 @@ def test_the_tightest_control_group_counts(machine: Path) -> None:
     found = memory()
     assert found is not None
     assert (found.limit, found.available) == (2_000_000_000, 500_000_000)
-    assert memory_words(found) == "this process or its container may have 2.0 GB, of which 1.5 GB are in use"
+    assert memory_words(found) == "this process or its container is limited to 2.0 GB, of which 1.5 GB are in use"
     assert kills() == 5
 
 
@@ -62,7 +62,7 @@ def test_an_older_kernels_groups(machine: Path) -> None:
     (folder / "memory.limit_in_bytes").write_text("1000000000\n")
     (folder / "memory.usage_in_bytes").write_text("250000000\n")
     (folder / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n")
-    assert memory_words(memory()) == "this process or its container may have 1.0 GB, of which 250 MB are in use"
+    assert memory_words(memory()) == "this process or its container is limited to 1.0 GB, of which 250 MB are in use"
     assert kills() == 7
 
 
@@ -71,14 +71,14 @@ def test_a_system_that_does_not_tell(machine: Path, monkeypatch: pytest.MonkeyPa
     assert memory() is None
     assert kills() is None
     assert weight(1) is None
-    assert "does not say" in memory_words(None)
+    assert "does not report" in memory_words(None)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (CPU, "461 MB were asked for at once"),
-        (CUDA, "21.5 GB were asked for at once; the device has 139.80 GiB, of which 512.00 MiB are free"),
+        (CPU, "461 MB were requested at once"),
+        (CUDA, "21.5 GB were requested at once; the device has 139.80 GiB, of which 512.00 MiB are free"),
         ("something else", ""),
     ],
 )
@@ -91,7 +91,7 @@ def test_the_failure_says_what_was_asked_what_there_is_and_what_to_lower() -> No
     assert is_out_of_memory(error)
     order = RunProbe(job="r", model="big", config=ProbeConfig(seeds=(1, 2, 3, 4)), spool="", models="", activations="")
     failure = out_of_memory(error, order)
-    assert "461 MB were asked for" in failure.message
+    assert "461 MB were requested" in failure.message
     assert memory() is None or "free" in failure.message or "may have" in failure.message
     for words in ("seeds (4)", "codes (", "prompts", "smaller model than big"):
         assert words in failure.hint

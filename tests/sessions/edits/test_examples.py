@@ -107,7 +107,7 @@ async def test_a_run_is_found_by_id_beginning_and_number(lab) -> None:
 @pytest.mark.parametrize(
     ("examples", "words"),
     [
-        ((YES,), "No negative example is among them, and 1 positive"),
+        ((YES,), "There is no negative example, and 1 positive"),
         ((YES, Example(prompt="no", polarity="negative", enabled=False)), "No negative example"),
         ((YES, NO, *(Example(prompt=p, polarity="positive", pair=1) for p in "ab")), "Pair 1 has 2 examples"),
     ],

@@ -71,7 +71,7 @@ def jsonl(line: str) -> str:
         (jsonl('{"prompt": "  ", "polarity": "positive"}'), "line 3: The prompt is empty"),
         (jsonl('{"polarity": "positive"}'), "missing required field `prompt`"),
         (jsonl('{"prompt": 3, "polarity": "positive"}'), "line 3"),
-        (jsonl('{"prompt": "' + "x" * 200_001 + '", "polarity": "positive"}'), "200000 is the most"),
+        (jsonl('{"prompt": "' + "x" * 200_001 + '", "polarity": "positive"}'), "200000 is the maximum"),
         ("+ a => b\n* c => d\n", "line 2: The line begins with '* c => d'"),
         ("+ a => b\n- => d\n", "line 2: The prompt is empty"),
         ("+ a =>\n- b => c\n", "line 1: There is no expected answer"),

@@ -131,7 +131,7 @@ def test_ctrl_c_keeps_what_is_done_and_prints_it(home: dict[str, str]) -> None:
     assert 1 <= told.runs_done < told.runs == 15
     assert {row.task for row in told.rows} >= {"ioi"}
     assert f"Stopped with {told.runs_done} of 15 runs done" in err
-    assert "headcode: Stopped by the person." in err
+    assert "headcode: Stopped by the user." in err
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_the_bench_goes_on_later(home: dict[str, str]) -> None:
