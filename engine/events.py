@@ -265,11 +265,12 @@ class Monitor(Protocol):
 
     def cancelled(self) -> bool: ...
 
-    class SilentMonitor:
-        """Drops events and is never cancelled."""
 
-        def report(self, event: Event, /) -> None:
-            """Drop the event."""
+class SilentMonitor:
+    """Drops events and is never cancelled."""
 
-        def cancelled(self) -> bool:
-            return False
+    def report(self, event: Event, /) -> None:
+        """Drop the event."""
+
+    def cancelled(self) -> bool:
+        return False
