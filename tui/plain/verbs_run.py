@@ -27,7 +27,7 @@ from tui.output.card import card_lines
 from tui.plain import wording
 from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
 from tui.state import notes
-from tui.state.disabled_reasons import reason_for
+from tui.state.disabled_reasons import disabled_reason
 from tui.state.parsing import guess_measure, read_head
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
@@ -61,7 +61,7 @@ class RunVerbs:
 
     def because(self, action: str) -> None:
         """Says why that cannot be done now."""
-        self.refuse(f"{reason_for(self.state, action)}.")
+        self.refuse(f"{disabled_reason(self.state, action) or 'there is nothing it could do now'}.")
 
     # ---- run
 
@@ -87,7 +87,7 @@ class RunVerbs:
         self.say("nothing goes on.")
 
     async def do_stop(self, _: str) -> None:
-        if self.state.active is None and self.state.measured is None and not self.state.verifying:
+        if disabled_reason(self.state, "stop"):
             self.because("stop")
         else:
             await self.link.stop_run()
@@ -95,10 +95,11 @@ class RunVerbs:
 
     async def do_cause(self, _: str) -> None:
         run = self._run()
-        if run is None or run.state != "done" or run.cause is not None:
-            self.because("cause")
-        elif run.picture.causes and not self.state.marked:
+        known = run is not None and run.state == "done" and run.cause is None and run.picture.causes
+        if run is not None and known and not self.state.marked:
             self.tell(wording.causes(run))
+        elif run is None or disabled_reason(self.state, "cause"):
+            self.because("cause")
         else:
             await self.link.request_effects()
             with suppress(TimeoutError):
@@ -107,7 +108,7 @@ class RunVerbs:
 
     async def do_backups(self, _: str) -> None:
         run = self._run()
-        if run is None or run.state != "done" or run.cause is not None or self.state.view() is None:
+        if run is None or disabled_reason(self.state, "backups"):
             self.because("backups")
         else:
             await self.link.request_backups()
@@ -117,7 +118,7 @@ class RunVerbs:
 
     async def do_verify(self, _: str) -> None:
         run = self._run()
-        if run is None or run.state != "done":
+        if run is None or disabled_reason(self.state, "verify"):
             self.because("verify")
         else:
             await self.link.verify_run()
@@ -149,7 +150,7 @@ class RunVerbs:
     async def do_heads(self, rest: str) -> None:
         view = self.state.view()
         if view is None:
-            self.because("table")
+            self.because("cut.more")
         elif rest and rest != "all" and not rest.isdecimal():
             self.refuse(f"heads {rest}: write how many, or all.")
         else:
@@ -159,7 +160,7 @@ class RunVerbs:
     async def do_head(self, rest: str) -> None:
         shape, view = self.state.shape(), self.state.view()
         if shape is None or view is None:
-            self.because("jump")
+            self.because("cut.more")
             return
         if rest:
             try:

@@ -17,6 +17,7 @@ from sessions.protocol import (
     SetOperation,
     SidesAnswer,
 )
+from tui.state.disabled_reasons import disabled_reason
 from tui.state.subtraction import side_of
 from tui.state.workbench_state import Part, WorkbenchState
 from tui.widgets.latest_worker import run_latest
@@ -40,23 +41,8 @@ class ComparisonActions(Base):
     link: "SessionLink"
     draw_now: Callable[..., None]
 
-    def holds(self, action: str) -> bool:
-        """Return True if a comparison action is enabled now."""
-        state = self.state
-        run = state.shown
-        scored = run is not None and bool(run.picture.nodes)
-        if action == "end_difference":
-            return state.subtraction.side is not None or bool(state.marked)
-        if action == "difference":
-            return scored and state.link == "live"
-        if action == "overlay":
-            there = run is not None and state.overlay.there(run.picture, state.session.circuits)
-            return scored and state.subtraction.side is None and bool(there)
-        if action == "keep":
-            return scored and state.link == "live"
-        if action == "circuits":
-            return state.link == "live"
-        return run is not None and run.state == "done" and state.link == "live" and not state.verifying
+    def _enabled(self, action: str) -> bool:
+        return not disabled_reason(self.state, action)
 
     # ---- subtract
 
@@ -64,7 +50,7 @@ class ComparisonActions(Base):
         """Open the choice of what to subtract, or end the current difference."""
         if self.state.subtraction.end():
             self.draw_now(_GRID)
-        elif self.holds("difference"):
+        elif self._enabled("difference"):
             run_latest(self, "difference", self._choose_difference)
 
     def action_end_difference(self) -> None:
@@ -116,7 +102,7 @@ class ComparisonActions(Base):
 
     def action_overlay(self) -> None:
         run = self.state.shown
-        if run is not None and self.holds("overlay"):
+        if run is not None and self._enabled("overlay"):
             self.state.overlay.cycle(run.picture, self.state.session.circuits)
             self.draw_now(_GRID)
 
@@ -126,7 +112,7 @@ class ComparisonActions(Base):
         from tui.screens.text_prompt import TextPromptSheet
 
         run, view = self.state.shown, self.state.view()
-        if run is None or view is None or not self.holds("keep"):
+        if run is None or view is None or not self._enabled("keep"):
             return
         names = ", ".join(self.state.session.circuits) or "none yet"
         suggestion = f"run {run.number} {view.measure.title}"
@@ -152,7 +138,7 @@ class ComparisonActions(Base):
     def action_circuits(self) -> None:
         from tui.screens.circuits import CircuitsScreen
 
-        if self.holds("circuits"):
+        if self._enabled("circuits"):
             self.app.push_screen(CircuitsScreen(self.state, self), lambda _: self.draw_now())
 
     def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None:
@@ -169,5 +155,5 @@ class ComparisonActions(Base):
     # ---- verify
 
     def action_verify(self) -> None:
-        if self.holds("verify"):
+        if self._enabled("verify"):
             run_latest(self, "verify", self.link.verify_run)

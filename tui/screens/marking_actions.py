@@ -22,14 +22,6 @@ class MarkingActions(Base):
     """Redraws what depends on the marks."""
     _cursor_moved: Callable[[], None]
 
-    def marks_do(self, action: str) -> bool:
-        """Return True if a marking action is enabled now."""
-        if action == "unmark":
-            return bool(self.state.marked)
-        if action == "mark_circuit":
-            return self.state.view() is not None
-        return self.state.shape() is not None
-
     def mark(self, heads: Iterable[HeadId]) -> None:
         """Mark heads, or unmark them if all are marked."""
         self.state.marks.toggle(heads)

@@ -21,7 +21,7 @@ from tui.connection.session_link import SessionLink
 from tui.screens.marking_actions import MarkingActions
 from tui.screens.sub_screen import SubScreen
 from tui.screens.view_actions import ViewActions
-from tui.state.disabled_reasons import reason_for
+from tui.state.disabled_reasons import disabled_reason
 from tui.state.workbench_state import ALL_PARTS, Part, WorkbenchState
 from tui.themes.themes import Depth
 from tui.widgets import example_list, grid_pane
@@ -86,7 +86,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         self.grid = GridPane(state, depth, id="grid")
         self.head = HeadPage(state, id="head")
         self.progress = ProgressStrip(state, clock=clock, id="progress")
-        self.keyline = KeyLine(state, self.possible, lambda: self.table)
+        self.keyline = KeyLine(state, self.is_enabled, lambda: self.table)
 
     @property
     def table(self) -> Sequence[Action]:
@@ -263,21 +263,14 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
 
     # ---- enabled actions
 
-    def possible(self, action: Action) -> bool:
+    def is_enabled(self, action: Action) -> bool:
         """Return True if the action is enabled."""
-        if action.group == "Mark" or action.id == "signs":
-            return self.marks_do(action.id)
-        if action.id == "theme":
-            return getattr(self.app, "depth", "full") != "16"
-        return self.looks_do(action.id)
+        return not self.disabled_reason(action)
 
     def disabled_reason(self, action: Action) -> str:
         """Return why the action is disabled; empty if it is enabled."""
-        if self.possible(action):
-            return ""
-        keys = {each.id: each.key for each in workbench_actions(self.app)}
         small = getattr(self.app, "depth", "full") == "16"
-        return reason_for(self.state, action.id, small=small, key=keys.__getitem__)
+        return disabled_reason(self.state, action.id, small=small, key=self.state.key)
 
     # ---- moving and changing panes
 

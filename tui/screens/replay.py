@@ -78,7 +78,7 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
         super().__init__(state, link, depth, clock=self._recorded_s, size=size)
         self.player = link.player
         self.timeline = ReplayTimeline(state, self.player, id="timeline")
-        self.keyline = KeyLine(state, self.possible, lambda: self.table)
+        self.keyline = KeyLine(state, self.is_enabled, lambda: self.table)
         self._replay_link = link
         self._plays_at_once, self._start = playing, start
 
@@ -143,10 +143,10 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
     def draw_now(self, parts: frozenset[Part] | None = None) -> None:
         super().draw_now() if parts is None else super().draw_now(parts)
 
-    def possible(self, action: Action) -> bool:
+    def disabled_reason(self, action: Action) -> str:
         if action.group != "Replay":
-            return super().possible(action)
-        return action.id == "close" or self._replay_link.opened.is_set()
+            return super().disabled_reason(action)
+        return "" if action.id == "close" or self._replay_link.opened.is_set() else "the recording is not open yet"
 
     # ---- actions
 

@@ -26,19 +26,6 @@ class ViewActions(Base):
     _cursor_moved: Callable[[], None]
     _back: Callable[[None], None]
 
-    def looks_do(self, action: str) -> bool:
-        """Return True if a view action is enabled now."""
-        run = self.state.shown
-        if action == "card":
-            return run is not None and run.picture.card is not None
-        if action == "seed":
-            return run is not None and len(run.config.seeds) > 1
-        if action == "edges":
-            return run is not None and bool(run.picture.edges)
-        if action.startswith(("cut", "ranking")):
-            return run is not None and bool(run.picture.nodes)
-        return True
-
     def action_card(self) -> None:
         from tui.screens.card import CardSheet
 

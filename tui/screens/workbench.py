@@ -1,41 +1,15 @@
 """The workbench: the panes of a live session and all its actions."""
 
-from tui.actions import Action
 from tui.screens.comparison_actions import ComparisonActions
 from tui.screens.memory_guard import warn_of_memory
 from tui.screens.panes import PanesScreen
 from tui.state import notes
+from tui.state.disabled_reasons import disabled_reason
 from tui.terminal.sanitize import clean
 
 
 class WorkbenchScreen(ComparisonActions, PanesScreen):
     """The panes of a live session, with the actions that start runs and keep results."""
-
-    def possible(self, action: Action) -> bool:
-        state = self.state
-        run = state.shown
-        if action.id == "run":
-            return state.link in ("live", "failed")
-        if action.id == "options":
-            return state.link == "live" and state.session_id is not None
-        if action.id == "progress":
-            return run is not None
-        if action.id == "stop":
-            busy = state.active is not None or state.measured is not None
-            return state.link == "live" and (busy or bool(state.verifying))
-        if action.group == "Compare":
-            return self.holds(action.id)
-        if action.id in ("cause", "backups"):
-            return state.link == "live" and run is not None and run.state == "done" and run.cause is None
-        if action.id == "write":
-            return state.session_id is not None
-        if action.id == "replay":
-            return state.link == "live" and state.last_seq > 0
-        if action.id == "sessions" or action.id.startswith("note"):
-            return state.link == "live"
-        if action.id == "copy":
-            return run is not None and bool(run.picture.nodes)
-        return super().possible(action)
 
     # ---- actions, one per id of the table
 
@@ -69,14 +43,12 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
             self.app.push_screen(replay, self._back)
 
     def action_cause(self) -> None:
-        run = self.state.shown
-        if self.state.link == "live" and run is not None and run.state == "done" and run.cause is None:
+        if not disabled_reason(self.state, "cause"):
             self.state.expect_effects()
             self.run_worker(self.link.request_effects(), group="ask", exit_on_error=True)
 
     def action_backups(self) -> None:
-        run = self.state.shown
-        if self.state.link == "live" and run is not None and run.state == "done" and run.cause is None:
+        if not disabled_reason(self.state, "backups"):
             self.state.expect_effects()
             self.run_worker(self.link.request_backups(), group="ask", exit_on_error=True)
 

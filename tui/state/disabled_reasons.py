@@ -1,10 +1,16 @@
-"""Why an action of the workbench would do nothing now, in words that say what it waits for."""
+"""The conditions of the workbench's actions, used by keys, palette, tooltips and plain mode."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
+from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
 
 Key = Callable[[str], str]
+Hint = Callable[[str, str], str]
+"""Formats "; KEY does something" from an action id and what it does; empty where no keys are named."""
+Condition = Callable[[WorkbenchState, Hint], str]
+"""Returns why an action is disabled; empty if it is enabled."""
 
 _LINK = {
     "connecting": "the host is not reached yet",
@@ -14,67 +20,157 @@ _LINK = {
 }
 
 
-def reason_for(state: WorkbenchState, action: str, *, small: bool = False, key: Key | None = None) -> str:
-    """What has to be so before the action of that id does something. `small`: the terminal shows sixteen colours.
+def disabled_reason(state: WorkbenchState, action: str, *, small: bool = False, key: Key | None = None) -> str:
+    """Return why the action with that id is disabled; empty if it is enabled.
 
-    `key` says by which key an action goes; without it none is named.
+    `small`: the terminal shows sixteen colours. `key` returns the key of an action; without it no key is named.
     """
 
-    def by(name: str, does: str) -> str:
+    def hint(name: str, does: str) -> str:
         return f"; {key(name)} {does}" if key is not None else ""
 
-    run = state.shown
     if action == "theme" and small:
         return "this terminal shows its owner's sixteen colours, and Headcode takes those"
-    if action in _NEEDS_HOST and state.link != "live":
-        return _LINK.get(state.link, "the host is not reached")
-    if action in ("write", "replay") and state.session_id is None:
-        return "no session is open yet"
-    if action == "options":
-        return "no session is open yet"
-    if action == "stop":
-        return "nothing is going on that could be stopped"
-    if action == "end_difference":
-        return "nothing is subtracted and nothing is marked"
-    if action == "unmark":
-        return f"nothing is marked{by('mark', 'marks the head at the cursor')}"
+    condition = CONDITIONS.get(action)
+    return condition(state, hint) if condition is not None else ""
+
+
+def _host(state: WorkbenchState, _hint: Hint) -> str:
+    return "" if state.link == "live" else _LINK.get(state.link, "the host is not reached")
+
+
+def _run_host(state: WorkbenchState, hint: Hint) -> str:
+    """Allow `run` without a host, too: it reconnects."""
+    return "" if state.link == "failed" else _host(state, hint)
+
+
+def _session(state: WorkbenchState, _hint: Hint) -> str:
+    return "" if state.session_id is not None else "no session is open yet"
+
+
+def _recorded(state: WorkbenchState, _hint: Hint) -> str:
+    return "" if state.last_seq else "nothing is recorded yet"
+
+
+def _something_runs(state: WorkbenchState, _hint: Hint) -> str:
+    busy = state.active is not None or state.measured is not None or bool(state.verifying)
+    return "" if busy else "nothing is going on that could be stopped"
+
+
+def _run(state: WorkbenchState, hint: Hint) -> str:
+    return "" if state.shown is not None else f"there is no run yet{hint('run', 'begins one')}"
+
+
+def _of_run(
+    test: Callable[[SessionRun], bool], reason: Callable[[SessionRun], str], state: WorkbenchState, hint: Hint
+) -> str:
+    run = state.shown
     if run is None:
-        return f"there is no run yet{by('run', 'begins one')}"
-    if action in ("cause", "backups") and run.cause is not None:
-        return f"the causes of run {run.number} are being measured"
-    if action == "verify" and state.verifying:
-        return f"run {run.number} is being done again already"
-    if action in ("cause", "backups", "verify") and run.state != "done":
-        return f"run {run.number} is {run.state}; only a finished run can be asked"
-    if action == "card":
-        return f"run {run.number} has no card yet; it is written when a run ends"
-    if action == "seed":
-        return f"run {run.number} has one seed only"
-    if action == "edges":
-        return f"no edges of run {run.number} are known" + (" yet" if run.active else "")
-    if action == "overlay" and state.subtraction.side is not None:
-        return f"a difference is shown{by('end_difference', 'ends it')}"
-    if action == "overlay" and run.picture.nodes:
-        return f"no circuit is known here and none is kept{by('keep', 'keeps one')}"
-    if not run.picture.nodes:
-        return f"run {run.number} has no scores yet"
-    return "there is nothing it could do now"
+        return _run(state, hint)
+    return "" if test(run) else reason(run)
 
 
-_NEEDS_HOST = frozenset(
-    {
-        "run",
-        "options",
-        "stop",
-        "cause",
-        "backups",
-        "verify",
-        "difference",
-        "keep",
-        "circuits",
-        "sessions",
-        "note.head",
-        "note.run",
-        "replay",
-    }
+_finished = partial(
+    _of_run,
+    lambda run: run.state == "done",
+    lambda run: f"run {run.number} is {run.state}; only a finished run can be asked",
 )
+_not_measuring = partial(
+    _of_run, lambda run: run.cause is None, lambda run: f"the causes of run {run.number} are being measured"
+)
+_scored = partial(_of_run, lambda run: bool(run.picture.nodes), lambda run: f"run {run.number} has no scores yet")
+_has_card = partial(
+    _of_run,
+    lambda run: run.picture.card is not None,
+    lambda run: f"run {run.number} has no card yet; it is written when a run ends",
+)
+_several_seeds = partial(
+    _of_run, lambda run: len(run.config.seeds) > 1, lambda run: f"run {run.number} has one seed only"
+)
+_has_edges = partial(
+    _of_run,
+    lambda run: bool(run.picture.edges),
+    lambda run: f"no edges of run {run.number} are known" + (" yet" if run.active else ""),
+)
+
+
+def _not_verifying(state: WorkbenchState, hint: Hint) -> str:
+    return _of_run(
+        lambda _: not state.verifying, lambda run: f"run {run.number} is being done again already", state, hint
+    )
+
+
+def _no_difference(state: WorkbenchState, hint: Hint) -> str:
+    return "" if state.subtraction.side is None else f"a difference is shown{hint('end_difference', 'ends it')}"
+
+
+def _has_overlay(state: WorkbenchState, hint: Hint) -> str:
+    return _of_run(
+        lambda run: bool(state.overlay.there(run.picture, state.session.circuits)),
+        lambda _: f"no circuit is known here and none is kept{hint('keep', 'keeps one')}",
+        state,
+        hint,
+    )
+
+
+def _grid(state: WorkbenchState, hint: Hint) -> str:
+    return "" if state.shape() is not None else _scored(state, hint) or "there is no grid yet"
+
+
+def _view(state: WorkbenchState, hint: Hint) -> str:
+    return "" if state.view() is not None else _scored(state, hint) or "there is no grid yet"
+
+
+def _marked(state: WorkbenchState, hint: Hint) -> str:
+    return "" if state.marked else f"nothing is marked{hint('mark', 'marks the head at the cursor')}"
+
+
+def _can_end(state: WorkbenchState, _hint: Hint) -> str:
+    ends = state.subtraction.side is not None or bool(state.marked)
+    return "" if ends else "nothing is subtracted and nothing is marked"
+
+
+def _all(*conditions: Condition) -> Condition:
+    """Return the condition that gives the first reason of several."""
+    return lambda state, hint: next((reason for each in conditions if (reason := each(state, hint))), "")
+
+
+_effects = _all(_host, _run, _not_measuring, _finished)
+
+CONDITIONS: Mapping[str, Condition] = {
+    "run": _run_host,
+    "options": _all(_host, _session),
+    "progress": _run,
+    "stop": _all(_host, _something_runs),
+    "cause": _effects,
+    "backups": _effects,
+    "write": _session,
+    "card": _has_card,
+    "seed": _several_seeds,
+    "edges": _has_edges,
+    "cut.fewer": _scored,
+    "cut.more": _scored,
+    "ranking.next": _scored,
+    "ranking.previous": _scored,
+    "difference": _all(_host, _scored),
+    "end_difference": _can_end,
+    "overlay": _all(_run, _no_difference, _scored, _has_overlay),
+    "keep": _all(_host, _scored),
+    "circuits": _host,
+    "verify": _all(_host, _run, _not_verifying, _finished),
+    "mark": _grid,
+    "mark_box.left": _grid,
+    "mark_box.down": _grid,
+    "mark_box.up": _grid,
+    "mark_box.right": _grid,
+    "mark_layer": _grid,
+    "mark_circuit": _view,
+    "unmark": _marked,
+    "signs": _grid,
+    "sessions": _host,
+    "copy": _scored,
+    "note.head": _host,
+    "note.run": _host,
+    "replay": _all(_host, _session, _recorded),
+}
+"""By action id; an action that is not listed is always enabled."""
