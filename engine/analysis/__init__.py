@@ -2,3 +2,14 @@
 
 Torch-free. May import: root modules, references.
 """
+
+__all__ = [
+    "baseline_comparison",
+    "benchmark",
+    "card",
+    "effects",
+    "ground_truth",
+    "ranking",
+    "ranking_metrics",
+    "run_state",
+]

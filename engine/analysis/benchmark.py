@@ -138,7 +138,7 @@ def benchmark_rows(
     for run in runs:  # of several runs on the same prompts, the first captures them and the others hit the cache
         prompts = (run.cell.model, run.cell.task, run.cell.examples, run.cell.draw)
         capture[prompts] = max(capture.get(prompts, 0.0), run.seconds.get("capture", 0.0))
-    said: set[tuple[object, ...]] = set()
+    counted: set[tuple[object, ...]] = set()
     places = {key: place for place, key in enumerate(truths)}
     for run in sorted(runs, key=lambda run: (places.get((run.cell.model, run.cell.task), -1), run.cell)):
         cell = run.cell
@@ -148,9 +148,9 @@ def benchmark_rows(
                 key = (cell.model, cell.task, truth.level, truth.cut, name, recipe, cell.examples, cell.usable)
                 judged = quality(ranking, true)
                 # A measure without SAEs has the same values in the runs of every recipe: it counts once per draw.
-                if judged is None or (only and name not in only) or (*key, cell.draw) in said:
+                if judged is None or (only and name not in only) or (*key, cell.draw) in counted:
                     continue
-                said.add((*key, cell.draw))
+                counted.add((*key, cell.draw))
                 found.setdefault(key, []).append((judged, seconds))
                 about[key] = {"n_true": sum(true), "n_all": len(true), "truth": truth.source}
     return [_row(key, about[key], values) for key, values in found.items()]
@@ -228,9 +228,9 @@ def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> 
     return found
 
 
-def _is_complete(told: int, n_pairs: int) -> bool:
+def _is_complete(n_listed: int, n_pairs: int) -> bool:
     """Return True if the list holds all edges (those without effect may be missing), not only the best of many."""
-    return told in range(1, n_pairs + 1) and (told != MOST_EDGES or n_pairs == MOST_EDGES)
+    return n_listed in range(1, n_pairs + 1) and (n_listed != MOST_EDGES or n_pairs == MOST_EDGES)
 
 
 def _seconds(run: BenchmarkResult, measure: Measure, capture: float) -> float:

@@ -134,9 +134,9 @@ def agreement(
     found = set(map(tuple, circuit))
     hits = len(found & truth)
     values = zip(strengths(nodes, measure), nodes, strict=True)
-    told = [(value, node) for value, node in values if value > -math.inf]
+    measured = [(value, node) for value, node in values if value > -math.inf]
     return Agreement(
-        auc=auc([value for value, _ in told], [(node.layer, node.head) in truth for _, node in told]),
+        auc=auc([value for value, _ in measured], [(node.layer, node.head) in truth for _, node in measured]),
         precision=hits / len(found) if found else None,
         recall=hits / len(truth) if truth else None,
     )

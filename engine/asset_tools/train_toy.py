@@ -84,17 +84,17 @@ def main() -> None:
     train(TrainingConfig(), folder)
 
 
-def train(recipe: TrainingConfig, folder: Path) -> None:
+def train(training: TrainingConfig, folder: Path) -> None:
     """Train and write model and tokenizer into the folder; progress goes to stdout."""
-    tokens = tokenizer.build(toy_corpus.vocabulary_text(), context=recipe.context)
+    tokens = tokenizer.build(toy_corpus.vocabulary_text(), context=training.context)
     end = tokens.eos_token_id
     config = GPT2Config(
         vocab_size=len(tokens),
-        n_positions=recipe.context,
-        n_embd=recipe.width,
-        n_layer=recipe.layers,
-        n_head=recipe.heads,
-        n_inner=recipe.inner,
+        n_positions=training.context,
+        n_embd=training.width,
+        n_layer=training.layers,
+        n_head=training.heads,
+        n_inner=training.inner,
         bos_token_id=end,
         eos_token_id=end,
         pad_token_id=end,
@@ -102,20 +102,20 @@ def train(recipe: TrainingConfig, folder: Path) -> None:
         embd_pdrop=0.0,
         attn_pdrop=0.0,
     )
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(training.seed)
     model = ToyModel(config)
     model.initialise(generator)
     started = time.monotonic()
-    batches = documents(recipe, tokens)
-    for stage in (range(recipe.steps), range(recipe.steps, recipe.steps + recipe.cooling)):
+    batches = documents(training, tokens)
+    for stage in (range(training.steps), range(training.steps, training.steps + training.cooling)):
         # Cooling starts with new optimisers: their momentum belongs to the higher rate.
-        muon, adam = optimisers(model, recipe)
+        muon, adam = optimisers(model, training)
         for step in stage:
-            share = rate(step, recipe)
-            for optimiser, peak in ((muon, recipe.muon_rate), (adam, recipe.adam_rate)):
+            share = rate(step, training)
+            for optimiser, peak in ((muon, training.muon_rate), (adam, training.adam_rate)):
                 for group in optimiser.param_groups:
                     group["lr"] = peak * share
-            dropping = recipe if recipe.drop_from <= step < recipe.steps else None
+            dropping = training if training.drop_from <= step < training.steps else None
             losses = []
             some = next(batches)
             total = sum(float(batch.weights.sum()) for batch in some)
@@ -131,23 +131,23 @@ def train(recipe: TrainingConfig, folder: Path) -> None:
     write(model, tokens, folder)
 
 
-def optimisers(model: ToyModel, recipe: TrainingConfig) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
+def optimisers(model: ToyModel, training: TrainingConfig) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
     """Return Muon for the layers' matrices, AdamW for everything else."""
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in model.named_parameters():
         (matrices if parameter.ndim == 2 and name.startswith("blocks") else rest).append(parameter)
-    muon = torch.optim.Muon(matrices, lr=recipe.muon_rate, momentum=0.95, weight_decay=recipe.decay)
-    return muon, torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=recipe.decay)
+    muon = torch.optim.Muon(matrices, lr=training.muon_rate, momentum=0.95, weight_decay=training.decay)
+    return muon, torch.optim.AdamW(rest, lr=training.adam_rate, betas=(0.9, 0.95), weight_decay=training.decay)
 
 
-def rate(step: int, recipe: TrainingConfig) -> float:
+def rate(step: int, training: TrainingConfig) -> float:
     """Return the share of the peak rates: linear warmup, constant, slow decay; in cooling up again and down to 0."""
-    cooled = step - recipe.steps
+    cooled = step - training.steps
     if cooled >= 0:
-        return recipe.cooling_rate * min(1.0, (cooled + 1) / 10) * (recipe.cooling - cooled) / recipe.cooling
-    left = (recipe.fade_to - step) / (recipe.fade_to - recipe.fade_from)
-    return min(1.0, (step + 1) / recipe.warmup, max(left, 0.02))
+        return training.cooling_rate * min(1.0, (cooled + 1) / 10) * (training.cooling - cooled) / training.cooling
+    left = (training.fade_to - step) / (training.fade_to - training.fade_from)
+    return min(1.0, (step + 1) / training.warmup, max(left, 0.02))
 
 
 def batch_loss(model: ToyModel, batch: Batch, dropping: TrainingConfig | None, generator: torch.Generator) -> Tensor:
@@ -167,12 +167,12 @@ def batch_loss(model: ToyModel, batch: Batch, dropping: TrainingConfig | None, g
     return loss
 
 
-def documents(recipe: TrainingConfig, tokens: PreTrainedTokenizerFast) -> Iterator[list[Batch]]:
+def documents(training: TrainingConfig, tokens: PreTrainedTokenizerFast) -> Iterator[list[Batch]]:
     """Yield batches without end, each as one of short and one of long documents, to keep padding small."""
-    rng = random.Random(f"text/{recipe.seed}")
+    rng = random.Random(f"text/{training.seed}")
     known: dict[str, list[int]] = {}
     for step in itertools.count():
-        kinds = toy_corpus.OPENING if step < recipe.opening else toy_corpus.KINDS
+        kinds = toy_corpus.OPENING if step < training.opening else toy_corpus.KINDS
         rows: dict[bool, list[tuple[list[int], list[float]]]] = {False: [], True: []}
         for make, count, long in kinds.values():
             for _ in range(count):
@@ -186,14 +186,14 @@ def documents(recipe: TrainingConfig, tokens: PreTrainedTokenizerFast) -> Iterat
                         if len(piece) < 12:
                             known[piece] = found
                     ids += found
-                    weights += [1.0 if answer else recipe.text_weight] * len(found)
+                    weights += [1.0 if answer else training.text_weight] * len(found)
                 rows[long].append((ids, weights))
-        yield [_padded(some, recipe, tokens.eos_token_id, rng) for some in rows.values() if some]
+        yield [_padded(some, training, tokens.eos_token_id, rng) for some in rows.values() if some]
 
 
-def _padded(rows: list[tuple[list[int], list[float]]], recipe: TrainingConfig, pad: int, rng: random.Random) -> Batch:
+def _padded(rows: list[tuple[list[int], list[float]]], training: TrainingConfig, pad: int, rng: random.Random) -> Batch:
     length = max(len(ids) for ids, _ in rows)
-    starts = [rng.randrange(recipe.context - length) if rng.random() < recipe.shift else 0 for _ in rows]
+    starts = [rng.randrange(training.context - length) if rng.random() < training.shift else 0 for _ in rows]
     return Batch(
         torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in rows]),
         torch.tensor(starts)[:, None] + torch.arange(length),

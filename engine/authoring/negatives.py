@@ -136,15 +136,15 @@ _NATURAL = (
 def _other_names(prompt: str, rng: random.Random, answers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Use a third person where a name is repeated; else another name everywhere."""
     names = [span for span in _words(prompt) if span[2] in _NAMES]
-    said = Counter(name for _, _, name in names)
-    again = [next(span for span in reversed(names) if span[2] == name) for name, n in said.items() if n > 1]
+    counts = Counter(name for _, _, name in names)
+    again = [next(span for span in reversed(names) if span[2] == name) for name, n in counts.items() if n > 1]
     for span in again:
         for other in _others(span[2], _list_of(span[2]), prompt, rng, answers):
             yield _put(prompt, [span], other), f"another name: {span[2]} → {other}"
         for other in _others("", _opposite(span[2]), prompt, rng, answers)[:1]:
             yield _put(prompt, [span], other), f"another name: {span[2]} → {other}"
     if not again:
-        for name in said:
+        for name in counts:
             places = [span for span in names if span[2] == name]
             for other in (
                 *_others(name, _opposite(name), prompt, rng, answers)[:2],
@@ -232,8 +232,8 @@ def _without_the_answer(example: Example, rng: random.Random) -> Iterator[tuple[
 def _repeated(prompt: str, rng: random.Random, answers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Replace one of two occurrences of a word: nothing is left to repeat."""
     words = [span for span in _words(prompt) if span[2].lower() not in SMALL]
-    said = Counter(word for _, _, word in words)
-    for word in (word for word in reversed(said) if said[word] > 1):
+    counts = Counter(word for _, _, word in words)
+    for word in (word for word in reversed(counts) if counts[word] > 1):
         places = [span for span in words if span[2] == word]
         for other in _others(word, _list_of(word), prompt, rng, answers):
             yield _put(prompt, places[-1:], other), f"not repeated: {word} → {other}"

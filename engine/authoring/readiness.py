@@ -106,16 +106,16 @@ def _graded(
     weak = [index for index, verdict in verdicts.items() if verdict == "weak"]
     unequal = [index for index in use if index in grades and grades[index].equal_length is False]
     distinct = n_distinct(examples[index] for index in use)
-    said = [f"{len(use)} examples, {distinct} distinct"] if distinct < len(use) else []
-    said += [f"{len(broken)} broken"] if broken else []
-    said += [f"{len(weak)} weak"] if weak else []
+    remarks = [f"{len(use)} examples, {distinct} distinct"] if distinct < len(use) else []
+    remarks += [f"{len(broken)} broken"] if broken else []
+    remarks += [f"{len(weak)} weak"] if weak else []
     uneven = len(unequal) // 2 or 1
-    said += [f"{uneven} unequal {'pair' if uneven == 1 else 'pairs'}"] if unequal else []
-    said += [f"{len(flaws)} unread"] if flaws else []
-    said += [f"{len(slots)} with slots"] if slots else []
+    remarks += [f"{uneven} unequal {'pair' if uneven == 1 else 'pairs'}"] if unequal else []
+    remarks += [f"{len(flaws)} unread"] if flaws else []
+    remarks += [f"{len(slots)} with slots"] if slots else []
     left = len(use) - len(slots) - len(verdicts)
     if left:
-        said.append(f"{left} still to grade")
+        remarks.append(f"{left} still to grade")
     hopeless = verdicts and len(broken) > _TOO_MANY_BROKEN * len(verdicts)
     few = min(n_distinct(examples[i] for i in each) for each in sides.values()) < _FEW
     if hopeless:
@@ -124,7 +124,7 @@ def _graded(
         verdict = "Worth a try"
     else:
         verdict = "Grading goes on" if left else "Worth running"
-    state = f"{verdict}. {', '.join((counts, *said))}."
+    state = f"{verdict}. {', '.join((counts, *remarks))}."
     if few and not hopeless:
         state += f" {_FEW} of each give more stable scores."
     found = _first_flaw(flaws)

@@ -2,3 +2,5 @@
 
 May import: root modules, models, tensors.
 """
+
+__all__ = ["activation_cache", "head_outputs", "pair_position", "token_notices"]

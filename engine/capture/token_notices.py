@@ -13,7 +13,7 @@ def tokenizer_notices(model: Model, examples: Sequence[Example], answers: Sequen
     tokens = model.tokens
     if tokens.behind:
         yield Notice(
-            message=f"The tokenizer adds {_told(model, tokens.behind)} after every text: it is left out, and every "
+            message=f"The tokenizer adds {_token_list(model, tokens.behind)} after every text: it is left out; every "
             "prompt is read at its own last token.",
             hint="A language model predicts the next token; after such an end token there is none.",
         )
@@ -21,8 +21,8 @@ def tokenizer_notices(model: Model, examples: Sequence[Example], answers: Sequen
     if doubled:
         first = tokens.encode(examples[doubled[0]].prompt).doubled
         yield Notice(
-            message=f"{len(doubled)} of {len(examples)} prompts begin with {_told(model, first)}, which the tokenizer "
-            f"adds itself; one is kept. The first is example {doubled[0] + 1}.",
+            message=f"{len(doubled)} of {len(examples)} prompts begin with {_token_list(model, first)}; the tokenizer "
+            f"adds it itself: one is kept. The first is example {doubled[0] + 1}.",
             hint="Leave it out of the prompts.",
         )
     joined = [index for index, each in enumerate(answers) if each.joined]
@@ -43,5 +43,5 @@ def tokenizer_notices(model: Model, examples: Sequence[Example], answers: Sequen
         )
 
 
-def _told(model: Model, ids: Sequence[int]) -> str:
+def _token_list(model: Model, ids: Sequence[int]) -> str:
     return " ".join(model.token_words(token) for token in ids)

@@ -2,3 +2,14 @@
 
 Torch-free. May import: root modules, machine, tasks.
 """
+
+__all__ = [
+    "declared_shape",
+    "fetch_messages",
+    "local_models",
+    "model_shape",
+    "planted_models",
+    "recommended_config",
+    "safetensors_headers",
+    "settings_file",
+]

@@ -2,3 +2,5 @@
 
 May import: root modules, capture, models, tasks.
 """
+
+__all__ = ["grader", "rules", "usable_pairs"]

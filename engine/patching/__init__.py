@@ -2,3 +2,17 @@
 
 May import: root modules, analysis, authoring, capture, models, tasks, tensors.
 """
+
+__all__ = [
+    "attribution",
+    "candidates",
+    "circuit_checks",
+    "edge_attribution",
+    "edge_patching",
+    "effects_stage",
+    "forward",
+    "head_patching",
+    "inputs",
+    "metrics",
+    "partial_forward",
+]

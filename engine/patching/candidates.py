@@ -17,9 +17,9 @@ def proposals(by_attribution: Sequence[HeadId], by_codes: Sequence[HeadId]) -> l
         if len(order) % _CODES_EVERY == _CODES_EVERY - 1:
             # A head with a nonlinear effect (a saturated answer, a broken softmax) has a small gradient but may have
             # codes.
-            told = next((each for each in codes if each not in order), None)
-            if told is not None:
-                order.setdefault(told)
+            proposed = next((each for each in codes if each not in order), None)
+            if proposed is not None:
+                order.setdefault(proposed)
     return list(order)
 
 

@@ -46,12 +46,12 @@ def check_circuit(
     masks = torch.cat([~torch.cat(alone), torch.cat(gone)])
     done = 0
 
-    def heard(_which: int, _metric: Tensor) -> None:
+    def on_measured(_which: int, _metric: Tensor) -> None:
         nonlocal done
         done += 1
         progress(done)
 
-    measured = measure_replaced(passes, inputs, masks, heard).mean(dim=1).tolist()
+    measured = measure_replaced(passes, inputs, masks, on_measured).mean(dim=1).tolist()
     kept = iter(measured)
     here, empty = next(kept), next(kept)
     curve_alone, random_alone, minus_one = (

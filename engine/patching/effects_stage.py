@@ -109,11 +109,11 @@ class EffectsStage:
         self._step()
         beside = one_head_each(others, info.n_layers, info.n_heads) | gone
 
-        def tell(*, final: bool) -> None:
+        def report_finished(*, final: bool) -> None:
             if done:
                 places = sorted(done, key=lambda place: others[place])
                 effects = torch.stack([(done[place] - left).cpu() for place in places], dim=1)
-                self._tell(
+                self._report_effects(
                     "backup",
                     [others[place] for place in places],
                     effects,
@@ -125,12 +125,12 @@ class EffectsStage:
                     left=round(float(left.mean()), 6),
                 )
 
-        self._telling(beside, done, tell)
+        self._measure_and_report(beside, done, report_finished)
 
     def _attribution(self) -> Float[Tensor, "row head"]:
         effects = attribute(self.passes, self.inputs, steps=self.config.gradient_steps).flatten(1).cpu()
         # The cost includes the passes over replacements and positives that made the inputs.
-        self._tell("attribution", self.heads, effects, passes=self._cost(0))
+        self._report_effects("attribution", self.heads, effects, passes=self._cost(0))
         if self.config.edges:
             self._edges()
         return effects
@@ -163,13 +163,15 @@ class EffectsStage:
         begun, known = self.passes.work, dict[int, Tensor]()
         info, clean = self.model.info, self.inputs.base_by_row
 
-        def tell(*, final: bool) -> None:
+        def report_finished(*, final: bool) -> None:
             places = sorted(known, key=lambda place: heads[place])
             if places:
                 effects = torch.stack([(known[place] - clean).cpu() for place in places], dim=1)
-                self._tell("exact", [heads[place] for place in places], effects, passes=self._cost(begun), final=final)
+                self._report_effects(
+                    "exact", [heads[place] for place in places], effects, passes=self._cost(begun), final=final
+                )
 
-        self._telling(one_head_each(heads, info.n_layers, info.n_heads), known, tell)
+        self._measure_and_report(one_head_each(heads, info.n_layers, info.n_heads), known, report_finished)
         return torch.stack([(known[place] - clean).cpu() for place in range(len(heads))], dim=1)
 
     def _plan_exact(self, heads: Sequence[HeadId], *, more: int) -> dict[HeadId, Float[Tensor, " row"]]:
@@ -177,8 +179,8 @@ class EffectsStage:
         self._plan(len(heads) + more)
         return dict(zip(heads, self._exact(heads).unbind(dim=1), strict=True))
 
-    def _telling(
-        self, masks: Bool[Tensor, "many layer head"], known: dict[int, Tensor], tell: Callable[..., None]
+    def _measure_and_report(
+        self, masks: Bool[Tensor, "many layer head"], known: dict[int, Tensor], report_finished: Callable[..., None]
     ) -> None:
         """Measure the masks into `known`; call `tell` at intervals, at the end, and on cancellation.
 
@@ -191,20 +193,20 @@ class EffectsStage:
             known[which] = metric
             self._step()
             if time.monotonic() - last > _PARTIAL_EVERY_S:
-                tell(final=False)
+                report_finished(final=False)
                 last = time.monotonic()
 
         try:
             measure_replaced(self.passes, self.inputs, masks, found)
         except Cancelled:
-            tell(final=False)
+            report_finished(final=False)
             raise
-        tell(final=True)
+        report_finished(final=True)
 
     def _combined(self, ranking: Sequence[HeadId], more: int = 0) -> list[HeadId]:
         """Report attribution, exact effects within the budget, and both combined; return the heads by effect."""
         promised = self._attribution()
-        order = proposals(_by_likely_size(self.causes[-1]), ranking)
+        order = proposals(_by_expected_size(self.causes[-1]), ranking)
         share = self.inputs.share(self.passes)
         left = self.config.budget - self._cost(0)
         chosen = affordable(order, self.model.info.n_layers, share, max(left, 0.0))
@@ -214,8 +216,8 @@ class EffectsStage:
             exact = self._exact(chosen)
             for column, head in enumerate(chosen):
                 together[:, self._place(head)] = exact[:, column]
-        self._tell("combined", self.heads, together, passes=self._cost(0))
-        return _by_likely_size(self.causes[-1])
+        self._report_effects("combined", self.heads, together, passes=self._cost(0))
+        return _by_expected_size(self.causes[-1])
 
     def _circuit(self, ranking: Sequence[HeadId], circuit: Sequence[HeadId]) -> None:
         measurements = n_measurements(len(self.heads), len(circuit))
@@ -247,7 +249,7 @@ class EffectsStage:
         self._done += 1
         self.monitor.report(StageProgress(stage="cause", done=min(self._done, self._total), total=self._total))
 
-    def _tell(
+    def _report_effects(
         self,
         method: str,
         heads: Sequence[HeadId],
@@ -295,7 +297,7 @@ class EffectsStage:
         self.monitor.report(scored)
 
 
-def _by_likely_size(cause: EffectsMeasured) -> list[HeadId]:
+def _by_expected_size(cause: EffectsMeasured) -> list[HeadId]:
     """Return the heads by expected size of their effect on other prompts."""
     best = sorted(cause.effects, key=lambda each: (-expected_size(each), each.layer, each.head))
     return [HeadId(each.layer, each.head) for each in best]

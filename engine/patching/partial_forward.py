@@ -96,11 +96,13 @@ def tails_of(passes: ForwardPasses, inputs: "PatchingInputs", unchanged: Sequenc
     lengths = (inputs.last + 1).tolist()
     tails = []
     for rows, begin, end in _grouped(passes, lengths, unchanged):
-        tails.append(_trusted(passes, inputs, rows, begin, end))
+        tails.append(_verified_pass(passes, inputs, rows, begin, end))
     return tails
 
 
-def _trusted(passes: ForwardPasses, inputs: "PatchingInputs", rows: list[int], begin: int, end: int) -> PartialPass:
+def _verified_pass(
+    passes: ForwardPasses, inputs: "PatchingInputs", rows: list[int], begin: int, end: int
+) -> PartialPass:
     chosen = torch.tensor(rows, device=inputs.tokens.device)
     tokens, last = inputs.tokens[chosen], inputs.last[chosen]
     prefix = passes.prefix(tokens[:, :begin], last + 1) if begin else None
@@ -108,25 +110,25 @@ def _trusted(passes: ForwardPasses, inputs: "PatchingInputs", rows: list[int], b
     if prefix is not None:
         ways += [(prefix, True), (prefix, False)]
     ways += [(None, True)]
-    for kept, short in ways:
+    for cache, short in ways:
         if short and inputs.readout is None:
             continue
-        start = begin if kept is not None else 0
+        start = begin if cache is not None else 0
         tail = PartialPass(
             rows=chosen,
             tokens=tokens[:, start:end],
             last=last - start,
             begin=start,
             end=end,
-            prefix=kept,
+            prefix=cache,
             short=short,
         )
-        if _holds(passes, inputs, tail):
+        if _reproduces_clean(passes, inputs, tail):
             return tail
     return PartialPass(rows=chosen, tokens=tokens[:, :end], last=last, begin=0, end=end, prefix=None, short=False)
 
 
-def _holds(passes: ForwardPasses, inputs: "PatchingInputs", tail: PartialPass) -> bool:
+def _reproduces_clean(passes: ForwardPasses, inputs: "PatchingInputs", tail: PartialPass) -> bool:
     try:
         with torch.no_grad():
             again = tail.run(passes, inputs, 1)[0]

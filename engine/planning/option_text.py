@@ -90,12 +90,12 @@ def read_seeds(text: str, name: str = "--seeds") -> tuple[int, ...]:
 
 def format_changes(options: RunOptions, *, model: str, models: Path) -> str:
     """List what differs from the defaults, except the recipe: steps 77, seeds 10; empty if nothing does."""
-    told = [
+    changes = [
         f"{option.title[:1].lower()}{option.title[1:]} {format_value(option, value_of(options, option.path))}"
         for option in changed_options(options, model=model, models=models)
         if option.path != "sae.recipe"
     ]
-    return ", ".join(told)
+    return ", ".join(changes)
 
 
 def format_config(config: ProbeConfig) -> str:

@@ -70,11 +70,11 @@ def texts() -> list[str]:
 
 def weights(model: PlantedModel, pieces: list[str]) -> dict[str, Tensor]:
     """Return all tensors under their GPT-2 names, in double precision."""
-    written, said = token_tables(pieces)
+    written, unembedding = token_tables(pieces)
     state = {
         "transformer.wte.weight": written,
         "transformer.wpe.weight": position_table(),
-        "lm_head.weight": said,
+        "lm_head.weight": unembedding,
         **_norm("transformer.ln_f"),
     }
     heads = heads_of(model)

@@ -236,13 +236,13 @@ def token_tables(texts: Sequence[str]) -> tuple[Float[Tensor, "token d_model"], 
     for token, text in enumerate(texts):
         codes[token] = _draws(random.Random(f"token/{text}"), 1, _WORD_BITS)[0]
     written = (codes @ FEATURES["word"].T) * (_UNIT / _WORD_BITS**0.5)
-    said = torch.zeros(len(texts), D_MODEL, dtype=torch.float64)
+    unembedding = torch.zeros(len(texts), D_MODEL, dtype=torch.float64)
     for words, read, say in ((NAMES, "name", "say_name"), (THINGS, "thing", "say_thing")):
         for number, word in enumerate(words):
             token = texts.index(f" {word}")
             written[token] += FEATURES[read][:, number] * _UNIT
-            said[token] = FEATURES[say][:, number] * (_UNIT * UNEMBED)
-    return written, said
+            unembedding[token] = FEATURES[say][:, number] * (_UNIT * UNEMBED)
+    return written, unembedding
 
 
 def _rows_times(a: Tensor, b: Tensor) -> Tensor:

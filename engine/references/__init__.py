@@ -2,3 +2,5 @@
 
 Torch-free. May import: root modules, catalog, tasks.
 """
+
+__all__ = ["ground_truth", "known_circuits", "known_edges", "measured"]

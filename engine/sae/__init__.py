@@ -2,3 +2,5 @@
 
 May import: root modules, tensors.
 """
+
+__all__ = ["autoencoder", "codes", "contrast", "training"]

@@ -122,12 +122,12 @@ class Trainer:
             # Once below the threshold it stays there: the L1 term only lowers activity. Checked every fifth step.
             self._sparse = self.steps_done % 5 == 4 and _share_active(latents) < _SPARSE_BELOW
         error, gradients = (self._sparse_gradients if self._sparse else self._dense_gradients)(latents)
-        told = None
+        step_report = None
         if report:
             penalty = self.sparsity * latents.sum(dim=(1, 2)) / latents.shape[1]
-            told = StepReport(error(), penalty, discretise(latents))
+            step_report = StepReport(error(), penalty, discretise(latents))
         self._adam(gradients)
-        return told
+        return step_report
 
     def _dense_gradients(self, latents: Tensor) -> tuple[Callable[[], Tensor], list[Tensor]]:
         n_rows, d_model = self.x.shape[1:]

@@ -119,7 +119,7 @@ def _train(
     last_codes: Tensor | None = None
     first: StepReport | None = None
     steps = config.sae.steps
-    told_every = max(1, min(REPORT_EVERY, steps // 20))
+    report_every = max(1, min(REPORT_EVERY, steps // 20))
     # Codes of all examples cost a fifth of a step per training set of rows: keep that below a tenth.
     n_rows = x.shape[0] * x.shape[1]
     dear = math.ceil(2 * n_rows / rows.shape[1])
@@ -129,13 +129,13 @@ def _train(
     for done in range(steps):
         if monitor.cancelled():
             raise Cancelled
-        told = trainer.step(report=done % told_every == 0 or done == steps - 1)
-        if told is not None:
-            moving = _moving(told.codes.cpu(), last_codes, nodes, x.shape[1])
-            monitor.report(_as_event(told, moving, done + 1, steps))
-            first = told if first is None else first
-            saes.diverged = bool((~(told.reconstruction <= DIVERGED * first.reconstruction)).any())
-            last_codes = told.codes.cpu()
+        step_report = trainer.step(report=done % report_every == 0 or done == steps - 1)
+        if step_report is not None:
+            moving = _moving(step_report.codes.cpu(), last_codes, nodes, x.shape[1])
+            monitor.report(_as_event(step_report, moving, done + 1, steps))
+            first = step_report if first is None else first
+            saes.diverged = bool((~(step_report.reconstruction <= DIVERGED * first.reconstruction)).any())
+            last_codes = step_report.codes.cpu()
         waited = (done + 1) % often == 0 and time.monotonic() - scored > max(SCORE_AFTER_S, 9 * cost)
         if done + 1 < steps and ((done + 1) % every == 0 or waited):
             began = time.monotonic()
@@ -159,12 +159,12 @@ def _moving(
     return tuple(len(owners[changed].unique()) for owners, changed in zip(nodes, codes != before, strict=True))
 
 
-def _as_event(told: StepReport, moving: tuple[int, ...], step: int, total: int) -> TrainStep:
+def _as_event(step_report: StepReport, moving: tuple[int, ...], step: int, total: int) -> TrainStep:
     return TrainStep(
         step=step,
         total=total,
-        reconstruction=_finite(told.reconstruction.tolist()),
-        sparsity=_finite(told.sparsity.tolist()),
+        reconstruction=_finite(step_report.reconstruction.tolist()),
+        sparsity=_finite(step_report.sparsity.tolist()),
         moving=moving,
     )
 

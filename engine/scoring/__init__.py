@@ -2,3 +2,5 @@
 
 May import: root modules, analysis, authoring, tensors.
 """
+
+__all__ = ["baselines", "edge_scores", "node_scores", "resampling", "score_table", "significance", "stability"]

@@ -37,8 +37,8 @@ class CodeOccurrences:
 
     def counts(self, rows: Bool[Tensor, " example"]) -> Float[Tensor, " symbol"]:
         """Return on how many of these examples each symbol occurs."""
-        said = self.which[:, rows].reshape(-1)
-        return torch.bincount(said, minlength=len(self.owner)).float()
+        occurring = self.which[:, rows].reshape(-1)
+        return torch.bincount(occurring, minlength=len(self.owner)).float()
 
     def per_head(self, values: Float[Tensor, " symbol"]) -> Float[Tensor, "seed node"]:
         """Return sums over each head's symbols."""
@@ -111,12 +111,12 @@ def _mutual_information(
     """Return I(code; polarity) in bits, less the Miller-Madow bias (Kc - 1)(2 - 1) / (2 N ln 2)."""
     n = symbols.n_examples
     information = torch.zeros(symbols.n_seeds, symbols.n_nodes)
-    said = on_positive + on_negative
+    occurring = on_positive + on_negative
     for counts in (on_positive, on_negative):
-        expected = said * n_counted(symbols, counts) / n
+        expected = occurring * n_counted(symbols, counts) / n
         terms = torch.where(counts > 0, counts / n * torch.log2(counts.clamp(min=1) / expected.clamp(min=1e-9)), 0.0)
         information += symbols.per_head(terms)
-    n_symbols = symbols.per_head(torch.ones_like(said))
+    n_symbols = symbols.per_head(torch.ones_like(occurring))
     return information - (n_symbols - 1) / (2 * n * math.log(2))
 
 

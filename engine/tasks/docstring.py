@@ -70,9 +70,9 @@ def recognise(example: Example) -> bool:
     if not distinct(words, NOUNS) or not distinct(names, ARGUMENTS):
         return False
     if not example.positive:
-        told = [text[1:] for text in (*example.expected, *example.foils) if text.startswith(" ")]
-        fits = len(told) == len(names) == 1 + len(example.foils) and 4 <= len(names) <= MAX_BEFORE + 3 + MAX_AFTER
-        return fits and distinct([*names, *told], ARGUMENTS) and {*documented} <= {*told[1:]}
+        answers = [text[1:] for text in (*example.expected, *example.foils) if text.startswith(" ")]
+        fits = len(answers) == len(names) == 1 + len(example.foils) and 4 <= len(names) <= MAX_BEFORE + 3 + MAX_AFTER
+        return fits and distinct([*names, *answers], ARGUMENTS) and {*documented} <= {*answers[1:]}
     for before in range(MAX_BEFORE + 1):
         row = names[before : before + 3]
         if len(row) == 3 and (row[0], row[1]) == documented and 1 <= len(names) - before - 3 <= MAX_AFTER:

@@ -123,9 +123,9 @@ def recognise(example: Example) -> bool:
     start, end = found["start"], found["end"]
     digits = example.expected + example.foils
     width = len(digits[0]) if digits else 0
-    told = all(text.isascii() and text.isdecimal() and len(text) == width for text in digits)
+    well_formed = all(text.isascii() and text.isdecimal() and len(text) == width for text in digits)
     shown = {1: (2, 3), 2: (2,)}.get(width, ())
-    if not (told and len(start) == 4 and start.isdecimal() and len(end) in shown and start.startswith(end)):
+    if not (well_formed and len(start) == 4 and start.isdecimal() and len(end) in shown and start.startswith(end)):
         return False
     later, earlier = [int(text) for text in example.expected], [int(text) for text in example.foils]
     if later != sorted({*later}) or earlier != sorted({*earlier}) or min(len(later), len(earlier)) < 2:

@@ -43,8 +43,8 @@ def recognise(example: Example) -> bool:
         return False
     for at in range(len(words) - 2):
         if (words[at] == cue) == example.positive and example.expected == spaced(words[at + 1 : at + 2]):
-            told = [word for place, word in enumerate(words) if place not in (at, at + 1)]
-            return (example.positive or cue not in words) and example.foils == spaced(told)
+            others = [word for place, word in enumerate(words) if place not in (at, at + 1)]
+            return (example.positive or cue not in words) and example.foils == spaced(others)
     return False
 
 

@@ -79,8 +79,8 @@ def recognise(example: Example) -> bool:
     shown = rest.removesuffix(" ").removeprefix(" ").split(" ")
     lead = "" if bare else " "
     answer = example.expected[0].removeprefix(lead)
-    told = {f"{lead}{item}": item for item in items}
-    known = [told[text] for text in (*example.foils, *example.expected) if text in told]
+    by_text = {f"{lead}{item}": item for item in items}
+    known = [by_text[text] for text in (*example.foils, *example.expected) if text in by_text]
     # The first items of a series are used, as far as the tokenizer has them.
     usable = items[: len(known)]
     foils = tuple(f"{lead}{item}" for item in usable if item != answer)

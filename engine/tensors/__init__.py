@@ -2,3 +2,5 @@
 
 May import: torch only.
 """
+
+__all__ = ["generators", "out_of_memory", "threads"]

@@ -2,3 +2,5 @@
 
 Started as `python -m engine.worker`. May import: everything in engine except asset_tools.
 """
+
+__all__ = ["effects_job", "head_inspection", "pipeline", "side_requests"]

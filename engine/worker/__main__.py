@@ -143,8 +143,8 @@ class RequestQueue:
                     self._monitors[order.job] = monitor
                     self._runs.append((order, monitor))
                 elif isinstance(order, SideRequest):
-                    quiet = self._monitors[order.job] = SideRequestMonitor()
-                    self._side_requests.append((order, quiet))
+                    side_monitor = self._monitors[order.job] = SideRequestMonitor()
+                    self._side_requests.append((order, side_monitor))
                 elif isinstance(order, CancelJob):
                     if order.job in self._monitors:
                         self._monitors[order.job].cancel()

@@ -212,7 +212,7 @@ def test_a_few_measured_heads_say_nothing_of_the_circuit() -> None:
 def test_pairs_that_share_a_prompt_are_told_so_and_not_to_write_as_many_as_there_are() -> None:
     shared = ExampleCount(positive=14, negative=14, broken=0, distinct_positive=14, distinct_negative=1, clusters=1)
     card = write_card(grid(q=0.5), CIRCUIT, steady(), shared, chance=Significance(statistic="codes", labellings=1))
-    assert card.advice[0].startswith("write pairs of prompts of their own, 8 or more: those there are share prompts")
+    assert card.advice[0].startswith("write 8 or more pairs that share no prompts: the present ones share prompts")
 
 
 def test_a_circuit_of_most_heads_gets_no_credit_for_holding() -> None:
@@ -236,7 +236,7 @@ def test_effects_count_more_than_labels() -> None:
     cause = effects(0.3, 0.2, 0.2, 0.01, 0.0, 0.0)
     card = write_card(with_effects(grid(q=0.5), [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause])
     assert (card.verdict, card.movers, card.codes_auc) == ("believable", 1.0, 1.0)
-    assert any("each pair in its own way" in reason for reason in card.reasons)
+    assert any("in another way in each pair" in reason for reason in card.reasons)
     assert card.truth == "effects measured in this run"
     idle = effects(0.0, 0.0, 0.0, 0.3, 0.3, 0.0)
     card = write_card(with_effects(grid(), [idle]), CIRCUIT, steady(), ENOUGH, causes=[idle])

@@ -55,7 +55,7 @@ def test_no_line_is_lost(line: str) -> None:
         ('+ a => "x', "not closed"),
         ("- => y", "prompt is empty"),
         ("+ a =>", "There is no expected answer"),
-        ("+ a => b |", "No foil"),
+        ("+ a => b |", "There is no foil"),
         ("+ a => b | c | d", "More than one |"),
         ('+ a => "b" c', "follows a quoted answer"),
         ('{"prompt": 3, "polarity": "positive"}', "Expected `str`"),

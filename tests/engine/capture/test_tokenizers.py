@@ -99,7 +99,7 @@ def test_everything_is_read_at_the_prompts_own_last_token(behind: bool, tmp_path
         found = plain.effect(ids[0], ids[1], (each.layer, each.head), mary, john)
         assert each.effect == pytest.approx(found, abs=1e-4)
     assert any(abs(each.effect) > 0.01 for each in cause.effects)
-    assert sum("behind every text" in each for each in notices(heard)) == behind
+    assert sum("after every text" in each for each in notices(heard)) == behind
 
 
 def test_a_token_put_behind_changes_no_number(tmp_path: Path, recorder: Any) -> None:
@@ -208,9 +208,7 @@ def test_a_first_token_typed_once_more_is_one(tmp_path: Path, recorder: Any) -> 
     once, twice = probed(folder, pair(), recorder), probed(folder, pair(before="<s>"), recorder)
     assert numbers(once) == numbers(twice)
     told = [each for each in notices(twice) if "<s>" in each]
-    assert told == [
-        "2 of 2 prompts begin with <s>, which the tokenizer puts there itself; one is kept. The first is example 1."
-    ]
+    assert told == ["2 of 2 prompts begin with <s>; the tokenizer adds it itself: one is kept. The first is example 1."]
     assert not [each for each in notices(once) if "<s>" in each]
     with pytest.raises(ExampleError, match="no token of its own"):
         encode_prompt(loaded(folder), 0, Example(prompt="<s>", polarity="positive"))

@@ -12,7 +12,7 @@ from engine.events import Notice
 from engine.models.loading import Model
 from engine.patching.attribution import attribute
 from engine.patching.head_patching import mask_of, measure_replaced
-from engine.patching.partial_forward import _trusted
+from engine.patching.partial_forward import _verified_pass
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
@@ -137,7 +137,7 @@ def test_rows_of_like_begin_are_computed_together_from_where_they_can_change(mod
             assert tail.end >= len(ids[0])
     assert inputs.share(passes) < 1
     whole = prepared(model, examples, recorder())[1]
-    whole._tails = [_trusted(passes, whole, list(range(12)), 0, whole.tokens.shape[1])]
+    whole._tails = [_verified_pass(passes, whole, list(range(12)), 0, whole.tokens.shape[1])]
     assert not any(tail.prefix for tail in whole.tails(passes))
     heads = all_heads(model)[::5]
     assert torch.allclose(exact(model, passes, inputs, heads), exact(model, passes, whole, heads), atol=3e-4)

@@ -45,8 +45,8 @@ import resource, sys, tempfile
 import msgspec
 from engine.config import ProbeConfig
 from engine.protocol import RunProbe
-from engine.worker.pipeline import Probe
-from engine.models.warm_model import Shelf
+from engine.worker.pipeline import ProbeJob
+from engine.models.warm_model import WarmModel
 
 class Deaf:
     def report(self, event): pass
@@ -56,7 +56,7 @@ config = msgspec.json.decode(sys.argv[1], type=ProbeConfig)
 with tempfile.TemporaryDirectory() as spool:
     order = RunProbe(job="j", model="toy", config=config, task="ioi", pairs=int(sys.argv[2]), spool=spool,
                      models="/none", activations="")
-    Probe(order, Shelf(), Deaf()).run()
+    ProbeJob(order, WarmModel(), Deaf()).run()
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(int(status["VmHWM"].split()[0]) * 1024)
 """

@@ -195,11 +195,11 @@ async def test_another_user_is_refused_even_with_the_folder_open(lab) -> None:
 async def test_a_foreground_host_ends_with_its_command(lab, alive, until) -> None:
     code = (
         "import asyncio, sys\n"
-        "from engine.machine.folders import find_places\n"
+        "from engine.machine.folders import find_folders\n"
         "from sessions.client.connection import HostClient\n"
         "from sessions.protocol import *\n"
         "async def main():\n"
-        "    client = await HostClient.foreground(find_places(), command=sys.argv[1:])\n"
+        "    client = await HostClient.foreground(find_folders(), command=sys.argv[1:])\n"
         "    session = (await client.ask(CreateSession(model='hang', task='ioi'), SessionAnswer)).session\n"
         "    await client.ask(QueueRun(session=session.session_id), RunAnswer)\n"
         "    async for batch in client.follow(session.session_id):\n"
