@@ -1,6 +1,6 @@
-"""The command `headcode`: its commands, and the one place where errors become exit codes."""
+"""The command `headcode`: its subcommands, and the one place where errors become exit codes."""
 
-from tui import current_folder  # noqa: F401  # before anything is imported that could lie in that folder
+from tui import current_folder  # noqa: F401  # before any import that could be satisfied from the current folder
 
 # isort: split
 import os
@@ -36,17 +36,17 @@ from tui.output.cli_options import ColourOption
 from tui.terminal.sanitize import clean
 
 EXIT_CODES = {"input": 2, "engine": 3, "store": 4, "host": 4, "cancelled": 130}
-"""What a failure is about, as a number a script can ask. 1 is kept for an answer that is no."""
+"""Exit code of each family of failures. 1 is reserved for a check that failed."""
 BROKEN_PIPE = 141
-"""128 + SIGPIPE: what other tools answer when the reader of their output has gone."""
+"""128 + SIGPIPE, as other tools return when the reader of their output has closed it."""
 
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]  # not exported
 
 app = typer.Typer(
     name="headcode",
     help="Find circuits in language models with discrete sparse autoencoders.",
-    epilog="Exit codes: 0 done; 1 the answer is no; 2 usage or bad input; 3 the engine failed; "
-    "4 the store or the host failed; 130 stopped by you.",
+    epilog="Exit codes: 0 success; 1 check failed; 2 usage error or bad input; 3 the engine failed; "
+    "4 the store or the host failed; 130 cancelled.",
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -98,27 +98,29 @@ def workbench(
     model: Annotated[str | None, typer.Option(help="Start on this model. [default: toy]")] = None,
     task: Annotated[str | None, typer.Option(help="Start on this ready-made task.")] = None,
     color: ColourOption = "auto",
-    mono: Annotated[bool, typer.Option("--mono", help="Shades and digits instead of colours, like NO_COLOR.")] = False,
+    mono: Annotated[
+        bool, typer.Option("--mono", help="Use shades and digits instead of colours, like NO_COLOR.")
+    ] = False,
     plain: Annotated[
-        bool, typer.Option("--plain", help="Lines and a prompt instead of a screen; HEADCODE_PLAIN=1 does the same.")
+        bool, typer.Option("--plain", help="Text lines and a prompt instead of a screen; also set by HEADCODE_PLAIN=1.")
     ] = False,
-    debug: Annotated[  # noqa: ARG001  # main() takes it out of the words; here it is for --help
-        bool, typer.Option("--debug", help="Show the trace of an error; any command takes it.")
+    debug: Annotated[  # noqa: ARG001  # main() removes it from the arguments; declared here for --help
+        bool, typer.Option("--debug", help="Show the traceback of an error; every command accepts it.")
     ] = False,
-    version: Annotated[  # noqa: ARG001  # its callback answers
-        bool, typer.Option("--version", help="Say the version.", callback=_show_version, is_eager=True)
+    version: Annotated[  # noqa: ARG001  # handled by its callback
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Find circuits in language models with discrete sparse autoencoders.
 
-    Without a command: the workbench, on this terminal.
+    Without a command, opens the workbench in this terminal.
     """
     if context.invoked_subcommand is None:
         demo.open_workbench(session=session, model=model, task=task, color="none" if mono else color, plain=plain)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+    """Run one command and return its exit code."""
     words, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
     streams = sys.stdout, sys.stderr
     for stream in (sys.stdout, sys.stderr):
@@ -133,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _usage(error)
         return EXIT_CODES["input"]
     except SystemExit as error:
-        # Typer leaves like this when a reader has gone, and puts wrappers in the place of the streams.
+        # Typer exits like this when the reader has closed the pipe, and replaces the streams by wrappers.
         if not isinstance(error.__context__, BrokenPipeError):
             raise
         sys.stdout, sys.stderr = streams
@@ -154,12 +156,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             hint="Check free space and permissions: headcode doctor",
         )
         return _failed(error, failure, debug)
-    except Exception as error:  # noqa: BLE001  # the last door before the person: a fault of Headcode's own
+    except Exception as error:  # noqa: BLE001  # last resort: a bug in Headcode itself
         failure = Failure(
             family="engine",
             name=type(error).__name__,
-            message=f"Headcode made a mistake: {type(error).__name__}: {error}.",
-            hint="Once more with --debug shows where; please report it.",
+            message=f"Internal error: {type(error).__name__}: {error}.",
+            hint="Run it again with --debug for the traceback, and please report it.",
         )
         return _failed(error, failure, debug)
     return code if isinstance(code, int) else 0
@@ -175,7 +177,7 @@ def _failed(error: BaseException, failure: Failure, debug: bool) -> int:
 
 
 def _drop_output() -> None:
-    """Python flushes stdout once more at exit; what is left has no reader."""
+    """Send what is left of stdout to /dev/null: Python flushes it at exit, and nothing reads it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -187,23 +189,24 @@ def _say(message: str, hint: str) -> None:
         sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()
     except OSError:
-        return  # nobody is listening; the exit code still tells
+        return  # stderr is closed; the exit code still reports the failure
 
 
 def _usage(error: typer.BadParameter) -> None:
     context = error.ctx
     path = context.command_path if context else "headcode"
-    _say(error.format_message(), f"{path} --help lists what it takes.")
+    _say(error.format_message(), f"{path} --help lists its options.")
 
 
 def _take_debug(words: list[str]) -> tuple[list[str], bool]:
-    """The words without --debug, wherever it stood before a lone --, and whether it did."""
+    """Return the arguments without --debug (before a lone --), and whether it was there."""
     end = words.index("--") if "--" in words else len(words)
     kept = [word for word in words[:end] if word != "--debug"]
     return kept + words[end:], len(kept) < end
 
 
 def run() -> None:
+    """Run the command line and exit with its code."""
     raise SystemExit(main())
 
 

@@ -1,8 +1,8 @@
-"""Imported before anything else: takes the current folder out of what this process imports from and runs.
+"""Removes the current folder from the import path and PATH. Imported before anything else.
 
-`python -m tui.cli` puts it first, and so does an empty or relative entry of PYTHONPATH, as in
-`export PYTHONPATH=$PYTHONPATH:/opt/x` where there was none before. A `torch.py` in a
-stranger's folder would be run. This module may import only what Python has loaded by itself.
+`python -m tui.cli` puts it first, and so does an empty or relative entry of PYTHONPATH, as in `export
+PYTHONPATH=$PYTHONPATH:/opt/x` where it was unset. A `torch.py` in a foreign folder would be executed. This module may
+import only what Python has already loaded.
 """
 
 import os
@@ -10,10 +10,10 @@ import sys
 
 
 def leave(path: list[str], environ: "os._Environ[str]", own: str, *, first: bool, named: bool) -> None:
-    """Removes the current folder from `path`, and relative folders of PATH from `environ`.
+    """Remove the current folder from `path`, and relative folders of PATH from `environ`.
 
-    The folder `own` stays: the code that runs was imported from it. `first`: whether Python puts the current folder (or
-    a script's) first; `named`: whether it reads PYTHONPATH.
+    The folder `own` stays: the running code was imported from it. `first`: whether Python puts the current folder (or a
+    script's) first; `named`: whether it reads PYTHONPATH.
     """
     try:
         here = os.getcwd()  # noqa: PTH109  # pathlib may lie in that folder

@@ -1,4 +1,4 @@
-"""`headcode bench`: how well measures find circuits that are known, and how fast everything is."""
+"""`headcode bench`: how well the measures find known circuits, and how fast the everyday steps are."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tui.headless.bench_runner import BenchRequest, BenchState
 
 app = typer.Typer(
-    help="Measure how well circuits are found, and how fast.", no_args_is_help=True, rich_markup_mode=None
+    help="Benchmark how well circuits are found, and how fast.", no_args_is_help=True, rich_markup_mode=None
 )
 app.command("speed")(speed)
 
@@ -25,41 +25,49 @@ app.command("speed")(speed)
 @app.command("circuits")
 def circuits(
     models: Annotated[
-        str | None, typer.Option(help="Models, with commas. [default: those with references that are on this machine]")
+        str | None,
+        typer.Option(help="Models, comma-separated. [default: installed models that have a reference circuit]"),
     ] = None,
     tasks: Annotated[
-        str | None, typer.Option(help="Ready-made tasks, with commas. [default: all with a reference]")
+        str | None, typer.Option(help="Ready-made tasks, comma-separated. [default: all with a reference circuit]")
     ] = None,
     measures: Annotated[
-        str | None, typer.Option(help="Fields of a probe's nodes, with commas. [default: all, causes included]")
+        str | None,
+        typer.Option(help="Measures, comma-separated (fields of a probe's nodes). [default: all, effects included]"),
     ] = None,
-    examples: Annotated[str, typer.Option(help="Pairs of prompts a run has, with commas: 10,25,250.")] = "10",
-    seeds: Annotated[str, typer.Option(help="How many draws of prompts and SAEs (3), or their numbers (0,4,7).")] = "3",
+    examples: Annotated[str, typer.Option(help="Prompt pairs per run, comma-separated: 10,25,250.")] = "10",
+    seeds: Annotated[
+        str, typer.Option(help="Number of draws of prompts and SAE seeds (3), or their numbers (0,4,7).")
+    ] = "3",
     recipe: Annotated[str, typer.Option(help="contrast, published, or both.")] = "contrast,published",
     usable: Annotated[
-        bool, typer.Option("--usable", help="Only pairs the model can do, as references were measured on.")
+        bool, typer.Option("--usable", help="Use only pairs the model can do, as the references do.")
     ] = False,
     cuts: Annotated[
         str | None,
-        typer.Option(help="Shares of the base from which on a head counts. [default: bundled .05; others .02,.04]"),
+        typer.Option(
+            help="Smallest effect of a true head, as shares of the base. [default: bundled .05; others .02,.04]"
+        ),
     ] = None,
-    by: Annotated[str, typer.Option(help="What tables show: auc, average_precision, precision_at_size or f1.")] = "auc",
+    by: Annotated[
+        str, typer.Option(help="Quality shown in the tables: auc, average_precision, precision_at_size or f1.")
+    ] = "auc",
     name: Annotated[
-        str | None, typer.Option(help="Name of the bench's session. [default: follows from the rest]")
+        str | None, typer.Option(help="Name of the benchmark's session. [default: derived from the other options]")
     ] = None,
     show: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Show a bench that is there; nothing is run.")
+        str | None, typer.Option(metavar="NAME", help="Show a stored benchmark without running anything.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run everything anew, in a new session.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run everything again, in a new session.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    markdown: Annotated[bool, typer.Option("--markdown", help="Tables in Markdown.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     as_json: JsonOption = False,
     color: ColourOption = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr while it runs.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on stderr while it runs.")] = False,
 ) -> None:
-    """Hold every measure against circuits that are known: planted, measured head by head, or published.
+    """Evaluate every measure on known circuits: planted, measured head by head, or published.
 
-    The runs are kept in a session of their own. After a stop the same command goes on where it was.
+    The runs are kept in a session of their own. After an interruption, the same command resumes.
     """
     from engine.analysis.benchmark import benchmark_rows, plan_runs
     from engine.config import find_recipe
@@ -141,7 +149,7 @@ def _read(name: str) -> "BenchState":
 
 
 def _run(order: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "BenchState":
-    """Carries the order out and leaves in the session what it came to."""
+    """Run the request and save a summary as a note in its session."""
     import shlex
 
     from engine.analysis.benchmark import benchmark_rows
@@ -156,7 +164,7 @@ def _run(order: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "Bench
             narrate(text)
 
     for text in format_skipped(ground.left_out):
-        say(f"left out: {text}.")
+        say(f"skipped: {text}.")
 
     async def go(client: "HostClient") -> "BenchState":
         told = await BenchRunner(client, order, _BenchReporter(order, ground, say)).conduct()
@@ -169,16 +177,16 @@ def _run(order: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "Bench
     told = with_host(go)
     name = shlex.quote(told.session.name)
     if told.stopped:
-        say(f"Stopped with {len(told.taken)} of {len(order.cells)} runs done; the same command goes on from there.")
+        say(f"Stopped with {len(told.taken)} of {len(order.cells)} runs done; the same command resumes.")
     elif told.n_before == len(order.cells):
-        say(f"All {len(order.cells)} runs were there already (session {name}); --fresh runs them anew.")
+        say(f"All {len(order.cells)} runs were already done (session {name}); --fresh runs them again.")
     if told.kept:
         say(f"kept in session {name}: headcode bench circuits --show {name}")
     return told
 
 
 class _BenchReporter:
-    """Says a line for every run that is over."""
+    """Print a line for every finished run."""
 
     def __init__(self, order: "BenchRequest", ground: "BenchInputs", say: "Callable[[str], None]") -> None:
         import time

@@ -1,4 +1,4 @@
-"""`headcode bench speed`: what the everyday steps cost on this machine."""
+"""`headcode bench speed`: time the everyday steps on this machine."""
 
 from typing import Annotated
 
@@ -10,15 +10,15 @@ SCHEMA = "headcode.bench-speed/1"
 
 
 def speed(
-    model: Annotated[str | None, typer.Option(help="A larger model to time as well, one that is here.")] = None,
-    repeat: Annotated[int, typer.Option(help="Repetitions; medians are printed.", min=1, max=100)] = 5,
+    model: Annotated[str | None, typer.Option(help="Also time this larger, installed model.")] = None,
+    repeat: Annotated[int, typer.Option(help="Number of repetitions; medians are printed.", min=1, max=100)] = 5,
     as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr meanwhile.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on stderr while it runs.")] = False,
 ) -> None:
-    """Time the everyday steps: help, a first and a warm probe, the screen's first frame, memory.
+    """Time the everyday steps: help, a first and a warm probe, the first frame of the screen, memory.
 
-    Whole commands, in an installation of their own that is removed again: your host and sessions are not touched.
-    The aims are those for two idle cores.
+    Runs whole commands in a temporary installation; your host and sessions are not touched. The targets are for two
+    idle cores.
     """
     import os
     import platform
@@ -55,8 +55,8 @@ def speed(
         )
         for row in rows
     ]
-    print_columns(told, header=("what", "median", "slowest", "aim"))
-    narrate(f"{machine}; aims are for two idle cores.")
+    print_columns(told, header=("what", "median", "slowest", "target"))
+    narrate(f"{machine}; targets are for two idle cores.")
 
 
 def _told(value: float, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""`headcode cause`: what the heads of a stored run do to the model's answer, measured without training again."""
+"""`headcode cause`: measure the effects of a stored run's heads on the answer, without training again."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,39 +24,41 @@ if TYPE_CHECKING:
 )
 def cause(
     *,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="SESSION/2, a run's id or its beginning, latest.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="SESSION/2, a run's id or a prefix of it, or latest.")],
     method: Annotated[
         str | None,
         typer.Option(
-            help="attribution: every head from one gradient. exact: every head replaced, one at a time. combined: "
-            "both, within the budget. circuit: combined, then the circuit is checked whole. [default: combined; exact "
-            "with --heads]"
+            help="attribution: all heads from one gradient. exact: patch every head, one at a time. combined: both, "
+            "within the budget. circuit: combined, then check the circuit as a whole. [default: combined; exact with "
+            "--heads]"
         ),
     ] = None,
     heads: Annotated[
-        str | None, typer.Option(metavar="L.H,...", help="Replace only these heads, exactly: 2.3,4.1")
+        str | None, typer.Option(metavar="L.H,...", help="Patch only these heads, exactly: 2.3,4.1")
     ] = None,
     after: Annotated[
         str | None,
         typer.Option(
             metavar="CIRCUIT",
-            help="Backups: measure every other head with these replaced, too, and how much its effect grows. circuit "
-            "(the run's), the name of a kept circuit, or heads: 2.3,4.1",
+            help="Find backup heads: also measure every other head with this circuit replaced. circuit (the run's), "
+            "the name of a saved circuit, or heads: 2.3,4.1",
         ),
     ] = None,
     position: Annotated[
         str | None,
-        typer.Option(help="Where heads are replaced: mean (everywhere), last, at:N, token:TEXT. [default: the run's]"),
+        typer.Option(
+            help="Positions at which heads are replaced: mean (all), last, at:N, token:TEXT. [default: the run's]"
+        ),
     ] = None,
     chosen: Chosen,
     as_json: JsonOption = False,
     color: ColourOption = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr while it runs.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on stderr while it runs.")] = False,
 ) -> None:
-    """Measure what the heads of a stored run do to the answer; nothing is trained again.
+    """Measure the effects of a stored run's heads on the answer; nothing is trained again.
 
-    What is found is kept with the run, as if it had been asked for with it. Ctrl+C stops it at the next head and keeps
-    what is measured: that is printed, and the exit code is 130.
+    The effects are stored with the run. Ctrl+C stops at the next head; what was measured is kept and printed, and the
+    exit code is 130.
     """
     import asyncio
 
@@ -90,7 +92,7 @@ def cause(
 def make_asked(
     method: str | None, *, heads: "tuple[HeadId, ...]", after: bool = False, **how: object
 ) -> "EffectsConfig":
-    """What is to be measured. Raises ConfigError where the words do not go together."""
+    """Return the requested measurement. Raises ConfigError if the options contradict each other."""
     import msgspec
 
     from engine.config import EffectsConfig
@@ -98,32 +100,32 @@ def make_asked(
 
     method = method or ("exact" if heads or after else "combined")
     if after and method != "exact":
-        raise ConfigError(
-            f"--after measures exactly, and --method {method} was given too.", hint="Leave --method out, or exact."
-        )
+        raise ConfigError(f"--after needs --method exact, not {method}.", hint="Omit --method, or give exact.")
     if after and how.get("edges"):
-        raise ConfigError("--after measures heads, and --edges was given too.", hint="Ask for edges on their own.")
-    if method == "none":
-        raise ConfigError("--method none measures nothing.", hint="attribution, exact, combined or circuit.")
-    if heads and method != "exact":
         raise ConfigError(
-            f"--heads names the heads to replace, and {method} chooses its own.", hint="Leave --method out, or exact."
+            "--after measures heads and cannot be combined with --edges.", hint="Measure edges separately."
         )
+    if method == "none":
+        raise ConfigError("--method none measures nothing.", hint="Choose attribution, exact, combined or circuit.")
+    if heads and method != "exact":
+        raise ConfigError(f"--heads needs --method exact, not {method}.", hint="Omit --method, or give exact.")
     given = {name: value for name, value in how.items() if value is not None}
     return msgspec.structs.replace(EffectsConfig(), method=method, **given)
 
 
 def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":
-    """The heads of a list, else nothing and the name of a circuit: the host knows what that holds.
+    """Return the heads of a list, or no heads and the name of a circuit, which the host resolves.
 
-    Raises ConfigError for an empty one.
+    Raises ConfigError if the text is empty.
     """
     from engine.errors import ConfigError
 
     if text is None:
         return (), ""
     if not text.strip():
-        raise ConfigError("--after names no circuit.", hint="circuit is the run's own; heads: --after 2.3,4.1")
+        raise ConfigError(
+            "--after is empty.", hint="Give circuit (the run's own), the name of a saved circuit, or heads: 2.3,4.1"
+        )
     try:
         return read_heads(text, option="--after"), ""
     except ConfigError:
@@ -131,7 +133,7 @@ def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":
 
 
 def read_heads(text: str | None, *, option: str = "--heads") -> "tuple[HeadId, ...]":
-    """The heads of a list like 2.3,4.1, each once, in its order. Raises ConfigError for what is none."""
+    """Return the heads of a list like 2.3,4.1 without duplicates, in order. Raises ConfigError for an invalid head."""
     from engine.errors import ConfigError
     from engine.results import HeadId
 
@@ -142,7 +144,7 @@ def read_heads(text: str | None, *, option: str = "--heads") -> "tuple[HeadId, .
         layer, dot, head = word.partition(".")
         whole = all(part.isascii() and part.isdecimal() for part in (layer, head))
         if not (dot and whole) or len(word) > 12:
-            raise ConfigError(f"{option}: {word[:40]!r} is no head.", hint="Heads are written layer.head: 2.3,4.1")
+            raise ConfigError(f"{option}: {word[:40]!r} is not a head.", hint="Heads are written layer.head: 2.3,4.1")
         found[HeadId(int(layer), int(head))] = None
     if not found:
         raise ConfigError(f"{option} names no head.", hint="Heads are written layer.head: 2.3,4.1")

@@ -1,4 +1,4 @@
-"""`headcode circuits`: heads kept under a name, put together as sets."""
+"""`headcode circuits`: save sets of heads under names and combine them."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,21 +14,22 @@ if TYPE_CHECKING:
 
 SCHEMA = "headcode.circuits/1"
 
-app = typer.Typer(help="Keep circuits under names and combine them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Save circuits under names and combine them.", no_args_is_help=True, rich_markup_mode=None)
 
 _SessionOption = Annotated[
-    str | None, typer.Option(help="The session that keeps it; not needed where only one has a circuit of that name.")
+    str | None, typer.Option(help="The session of the circuit; needed only if several have a circuit of that name.")
 ]
 _Name = Annotated[str, typer.Argument(help="Name of the circuit.")]
-_NewName = Annotated[str, typer.Argument(help="Name to keep it under; a taken one is replaced.")]
-_Of = Annotated[list[str], typer.Argument(help="Kept circuits, two or more.")]
+_NewName = Annotated[str, typer.Argument(help="Name to save it under; an existing circuit of that name is replaced.")]
+_Of = Annotated[list[str], typer.Argument(help="Two or more saved circuits.")]
 
 
 @app.command("list")
 def list_circuits(
-    session: Annotated[str | None, typer.Argument(help="Of this session only.")] = None, as_json: JsonOption = False
+    session: Annotated[str | None, typer.Argument(help="Only circuits of this session.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List the kept circuits."""
+    """List the saved circuits."""
     from tui.headless.host_request import with_host
     from tui.output.console import narrate, print_columns
     from tui.terminal.times import moment
@@ -38,7 +39,7 @@ def list_circuits(
         _print_json(rows)
         return
     if not rows:
-        narrate("No circuit is kept yet. headcode circuits keep SESSION/1 NAME keeps the cut of a run.")
+        narrate("No circuits yet. headcode circuits keep SESSION/1 NAME saves the circuit of a run.")
         return
     table: list[tuple[str, ...]] = [
         (row.session, row.name, str(len(row.heads)), moment(row.kept_us), row.source) for row in rows
@@ -48,7 +49,7 @@ def list_circuits(
 
 @app.command("show")
 def show_circuit(name: _Name, session: _SessionOption = None, as_json: JsonOption = False) -> None:
-    """Show the heads of a kept circuit."""
+    """Show the heads of a saved circuit."""
     from tui.headless.host_request import with_host
     from tui.output.console import print_line
 
@@ -67,15 +68,15 @@ def keep(
     ],
     name: _NewName,
     cut: Annotated[
-        int | None, typer.Option(help="How many heads. [default: as the run is cut]", min=1, show_default=False)
+        int | None, typer.Option(help="Number of heads. [default: the run's circuit size]", min=1, show_default=False)
     ] = None,
-    measure: Annotated[str, typer.Option(help="Best by this measure: a field of nodes.")] = "total_variation",
+    measure: Annotated[str, typer.Option(help="Measure to rank heads by (a field of nodes).")] = "total_variation",
     heads: Annotated[
-        str | None, typer.Option(help="These heads instead, for example 9.6,10.0.", show_default=False)
+        str | None, typer.Option(help="Save these heads instead, for example 9.6,10.0.", show_default=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep the best heads of a run, or heads given by hand, as a circuit."""
+    """Save the best heads of a run, or given heads, as a circuit."""
     from engine.measures import find_measure
     from sessions.comparison.comparison import check_shapes, select_circuit
     from sessions.protocol import CircuitAnswer, GetSides, SaveCircuit, SidesAnswer
@@ -109,25 +110,25 @@ def keep(
 
 @app.command("union")
 def union(name: _NewName, of: _Of, session: _SessionOption = None, as_json: JsonOption = False) -> None:
-    """Keep the heads that are in any of the circuits."""
+    """Save the heads that are in any of the circuits."""
     _combine("union", name, of, session, as_json)
 
 
 @app.command("intersect")
 def intersect(name: _NewName, of: _Of, session: _SessionOption = None, as_json: JsonOption = False) -> None:
-    """Keep the heads that are in all of the circuits."""
+    """Save the heads that are in all of the circuits."""
     _combine("intersection", name, of, session, as_json)
 
 
 @app.command("subtract")
 def subtract(name: _NewName, of: _Of, session: _SessionOption = None, as_json: JsonOption = False) -> None:
-    """Keep the heads of the first circuit that are in none of the others."""
+    """Save the heads of the first circuit that are in none of the others."""
     _combine("subtract", name, of, session, as_json)
 
 
 @app.command("drop")
 def drop(name: _Name, session: _SessionOption = None) -> None:
-    """Forget a kept circuit; the log of the session still has it."""
+    """Remove a saved circuit; the session's log still has it."""
     from sessions.protocol import DeleteCircuit, Done
     from tui.headless.host_request import with_host
     from tui.output.console import narrate
@@ -142,17 +143,17 @@ def drop(name: _Name, session: _SessionOption = None) -> None:
 
 
 def read_heads(text: str) -> tuple[tuple[int, int], ...]:
-    """Heads written layer.head, with commas or blanks between them. Raises ConfigError naming what is none."""
+    """Parse heads written layer.head, separated by commas or spaces. Raises ConfigError for an invalid head."""
     from engine.errors import ConfigError
 
     heads = []
     for part in text.replace(",", " ").split():
         layer, point, head = part.partition(".")
         if not (point and layer.isascii() and layer.isdecimal() and head.isascii() and head.isdecimal()):
-            raise ConfigError(f"--heads: {part!r} is no head.", hint="Heads are written layer.head: 9.6,10.0")
+            raise ConfigError(f"--heads: {part!r} is not a head.", hint="Heads are written layer.head: 9.6,10.0")
         heads.append((int(layer), int(head)))
     if not heads:
-        raise ConfigError("--heads: there is none in it.", hint="Heads are written layer.head: 9.6,10.0")
+        raise ConfigError("--heads is empty.", hint="Heads are written layer.head: 9.6,10.0")
     return tuple(heads)
 
 
@@ -181,7 +182,7 @@ async def _all(client: "HostClient", session: str | None) -> "Sequence[CircuitRo
 
 
 async def _one(client: "HostClient", name: str, session: str | None) -> "CircuitRow":
-    """The circuit of that name. Raises NoSuchRecord where there is none, or several and no session was given."""
+    """Return the circuit of that name. Raises NoSuchRecord if there is none, or several and no session was given."""
     from sessions.errors import NoSuchRecord
 
     rows = [row for row in await _all(client, session) if name in (row.name, f"{row.session}/{row.name}")]
@@ -189,8 +190,8 @@ async def _one(client: "HostClient", name: str, session: str | None) -> "Circuit
         return rows[0]
     if rows:
         there = ", ".join(repr(row.session) for row in rows[:5])
-        raise NoSuchRecord(f"Several sessions keep a circuit {name!r}: {there}.", hint="Say which with --session.")
-    raise NoSuchRecord(f"No circuit {name!r} is kept.", hint="headcode circuits list shows what there is.")
+        raise NoSuchRecord(f"Several sessions have a circuit {name!r}: {there}.", hint="Choose one with --session.")
+    raise NoSuchRecord(f"There is no circuit {name!r}.", hint="headcode circuits list shows the saved circuits.")
 
 
 def _kept(row: "CircuitRow", as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`headcode compare`: two runs, seeds, circuits or example sets, held against each other."""
+"""`headcode compare`: compare two runs, seeds, circuits or example sets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,15 +20,15 @@ _SIDE = (
 
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same for the other side; A - B is shown.")],
-    measure: Annotated[str, typer.Option(help="What is subtracted: a field of nodes.")] = "total_variation",
+    b: Annotated[str, typer.Argument(metavar="B", help="The other side, in the same forms; A - B is shown.")],
+    measure: Annotated[str, typer.Option(help="Measure to subtract (a field of nodes).")] = "total_variation",
     cut: Annotated[
-        int | None, typer.Option(help="Heads in both circuits. [default: each side's own]", min=1, show_default=False)
+        int | None, typer.Option(help="Size of both circuits. [default: each side's own]", min=1, show_default=False)
     ] = None,
     as_json: JsonOption = False,
     color: ColourOption = "auto",
 ) -> None:
-    """Subtract one grid from another, and say what else differs."""
+    """Subtract one grid from another and show what else differs."""
     from engine.measures import find_measure
     from sessions.comparison import comparison as algebra
     from sessions.protocol import GetSides, SidesAnswer
@@ -41,7 +41,7 @@ def compare(
     files = {name: foreign_side(Path(name)) for name in (a, b) if name.endswith(".json") and Path(name).is_file()}
 
     async def question(client: "HostClient") -> "SidesAnswer":
-        # A file is this side's to read: the host is asked for what it has.
+        # Files are read here; the host is asked only for what the store has.
         theirs = [name for name in (a, b) if name not in files] or [a]
         return await client.ask(GetSides(a=theirs[0], b=theirs[-1]), SidesAnswer)
 
@@ -58,15 +58,15 @@ def compare(
 
 
 def foreign_side(path: Path) -> "ComparisonSide":
-    """The importance JSON of another tool as a grid to compare with. Raises BadImportance naming file and fault."""
+    """Load another tool's importance JSON as a grid to compare with. Raises BadImportance."""
     from sessions.comparison.comparison import ComparisonSide
     from tui.output.importance_json import BadImportance, read_importance
 
     found = read_importance(path)
     if not found.scores:
         raise BadImportance(
-            f"{path} scores neither heads nor edges: there is no grid in it.",
-            hint=f"Its circuit: headcode import {path} --as-circuit NAME --session SESSION",
+            f"{path} has no scores of heads or edges, so it gives no grid.",
+            hint=f"To use its circuit: headcode import {path} --as-circuit NAME --session SESSION",
         )
     return ComparisonSide(
         reference=f"file:{path.name}",

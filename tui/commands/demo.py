@@ -1,4 +1,4 @@
-"""The workbench itself, and what stands in for it where there is no terminal."""
+"""Open the workbench, or its stand-in where there is no terminal."""
 
 import sys
 
@@ -10,7 +10,7 @@ from tui.output.cli_options import ColourOption, check_colour
 def open_workbench(
     *, session: str | None, model: str | None, task: str | None, color: str, plain: bool = False
 ) -> None:
-    """Opens the screen, or the plain workbench. Raises ConfigError where there is no terminal to draw on."""
+    """Open the screen or plain mode. Raises ConfigError if the screen has no terminal to draw on."""
     from engine.errors import ConfigError
     from engine.machine.folders import find_folders
     from tui.settings.settings import load
@@ -19,8 +19,8 @@ def open_workbench(
     plain = plain or bool(load(find_folders().settings)["screen.plain"])
     if not plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(
-            "The workbench needs a terminal, and stdin or stdout is none.",
-            hint="Without one: headcode --plain, or headcode probe ioi; headcode --help lists everything.",
+            "The workbench needs a terminal, and stdin or stdout is not one.",
+            hint="Without a terminal use headcode --plain, or headcode probe ioi; headcode --help lists all commands.",
         )
     if task is not None:
         from engine.tasks.registry import find_task
@@ -43,7 +43,7 @@ def open_workbench(
 def demo(
     color: ColourOption = "auto",
 ) -> None:
-    """The workbench on a terminal; elsewhere the grid of indirect objects on the bundled model."""
+    """Open the workbench on a terminal; elsewhere print the grid of indirect objects on the bundled model."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         open_workbench(session=None, model=None, task=None, color=color)
         return

@@ -1,4 +1,4 @@
-"""`headcode doctor`: what works on this machine, and what to do about the rest. Imports neither torch nor duckdb."""
+"""`headcode doctor`: check the installation and suggest fixes. Imports neither torch nor duckdb."""
 
 import os
 import shlex
@@ -32,7 +32,7 @@ _PACKAGES = (
 DEVICE_LIMIT_S = 30
 CACHE_LIMIT_S = 60
 _CACHE_ERROR = 1e-3
-"""Logits that differ by more come from another computation; rounding makes 1e-5."""
+"""Largest logit difference attributed to rounding, which makes about 1e-5."""
 _LEAST_MEMORY, _LEAST_DISK = 1_000_000_000, 1_000_000_000
 _ASK_DEVICE = (
     "import torch;"
@@ -44,7 +44,7 @@ _ASK_DEVICE = (
 
 
 class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing looked at."""
+    """Result of one check."""
 
     name: str
     verdict: Verdict
@@ -54,13 +54,17 @@ class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 def doctor(
     device_check: Annotated[
-        bool, typer.Option(help="Ask torch for its device and try a forward pass, in processes of their own (seconds).")
+        bool,
+        typer.Option(help="Also check torch's device and run a forward pass, in separate processes (takes seconds)."),
     ] = True,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Save what a damaged store still holds into a new one; the old one stays.")
+        bool,
+        typer.Option(
+            "--repair", help="Save what can be read from a damaged store into a new one; the old one is kept."
+        ),
     ] = False,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="With --repair: use the new one, and move the old one aside.")
+        bool, typer.Option("--in-place", help="With --repair: use the new store and move the old one aside.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,16 +78,14 @@ def doctor(
         from tui.headless.repair_store import run_repair
 
         if not repair:
-            raise ConfigError(
-                "--in-place says where a repaired store goes.", hint="headcode doctor --repair --in-place"
-            )
+            raise ConfigError("--in-place needs --repair.", hint="headcode doctor --repair --in-place")
         raise typer.Exit(0 if run_repair(places, in_place=in_place, as_json=as_json) else 1)
     running = host(places)
     looked = [store(places, host_runs=running.found.startswith("process"))]
     checks = [python(), *versions(), memory(), *folders(places), *looked, socket_folder(places), running]
     checks += [terminal(), bundled()]
     if device_check:
-        checks += [device(), kept_keys_and_values()]
+        checks += [device(), key_value_cache()]
     broken = any(check.verdict == "fail" for check in checks)
     if as_json:
         print_json({"schema": "headcode.doctor/1", "works": not broken, "checks": msgspec.to_builtins(checks)})
@@ -98,6 +100,7 @@ def doctor(
 
 
 def python() -> HealthCheck:
+    """Check the Python version and PYTHONPATH."""
     version = ".".join(map(str, sys.version_info[:3]))
     good = (3, 11) <= sys.version_info[:2] < (3, 14)
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -105,8 +108,8 @@ def python() -> HealthCheck:
         return HealthCheck(
             name="python",
             verdict="warn",
-            found=f"{version}  {child_processes.PYTHON}, PYTHONPATH names the current folder",
-            todo="An empty or relative entry lets any Python run files of the folder you stand in: take it out.",
+            found=f"{version}  {child_processes.PYTHON}, PYTHONPATH contains the current folder",
+            todo="Remove the empty or relative entry: it lets Python run files of the current folder.",
         )
     return HealthCheck(
         name="python",
@@ -117,6 +120,7 @@ def python() -> HealthCheck:
 
 
 def versions() -> list[HealthCheck]:
+    """Check that the required packages are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     checks: list[HealthCheck] = []
@@ -130,6 +134,7 @@ def versions() -> list[HealthCheck]:
 
 
 def memory() -> HealthCheck:
+    """Check that enough memory is free for the bundled model."""
     from tui.output.console import format_bytes
 
     free = free_memory()
@@ -140,12 +145,12 @@ def memory() -> HealthCheck:
         name="memory",
         verdict="ok" if good else "warn",
         found=f"{format_bytes(free)} free",
-        todo="" if good else "The bundled model needs about 700 MB; end other programs.",
+        todo="" if good else "The bundled model needs about 700 MB; close other programs.",
     )
 
 
 def free_memory() -> int | None:
-    """Bytes that a new process could have; None where the system does not say."""
+    """Return the memory in bytes available to a new process, or None if the system does not report it."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -159,7 +164,7 @@ def free_memory() -> int | None:
 
 
 def folders(places: "AppFolders") -> list[HealthCheck]:
-    """Data, cache, config and state: can they be made and written, and is there room?"""
+    """Check that the data, cache, config and state folders can be written and have space."""
     from tui.output.console import format_bytes
 
     checks: list[HealthCheck] = []
@@ -179,14 +184,14 @@ def folders(places: "AppFolders") -> list[HealthCheck]:
                     name=f"{name} folder",
                     verdict="warn" if little else "ok",
                     found=f"{folder}  {format_bytes(free)} free",
-                    todo="Make room: models and activations lie there." if little else "",
+                    todo="Free some space: models and activations are stored there." if little else "",
                 )
             )
     return checks
 
 
 def store(places: "AppFolders", *, host_runs: bool) -> HealthCheck:
-    """The store: every value of every table is read, unless a host has it open; then its header."""
+    """Check the store by reading every value of every table, or only its header while a host has it open."""
     from sessions.errors import StoreDamaged
     from sessions.files.store_exchange import check_no_remains, exchange_record
     from tui.output.console import format_bytes
@@ -199,7 +204,7 @@ def store(places: "AppFolders", *, host_runs: bool) -> HealthCheck:
             check_no_remains(path)
         except StoreDamaged as error:
             return _fail("store", error.message, error.hint)
-        return HealthCheck(name="store", verdict="ok", found=f"{path}  not made yet")
+        return HealthCheck(name="store", verdict="ok", found=f"{path}  not created yet")
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "a pipe or a device"
         return _fail("store", f"{path} is {kind}", "Move it aside; the store is a file.")
@@ -210,12 +215,12 @@ def store(places: "AppFolders", *, host_runs: bool) -> HealthCheck:
     except OSError as error:
         return _fail("store", f"{path}: {error.strerror}", f"chmod u+rw {path}")
     if head[8:12] != b"DUCK":
-        return _fail("store", f"{path} is no DuckDB file", "Move it aside; a new one is made at the next run.")
+        return _fail("store", f"{path} is not a DuckDB file", "Move it aside; the next run creates a new one.")
     if not os.access(path, os.W_OK):
         return _fail("store", f"{path} is read-only", f"chmod u+w {path}")
     found = f"{path}  {format_bytes(size)}"
     if host_runs:
-        return HealthCheck(name="store", verdict="ok", found=f"{found}, open in the host (not read through)")
+        return HealthCheck(name="store", verdict="ok", found=f"{found}, open in the host (contents not checked)")
     return _read_through(places, found)
 
 
@@ -226,16 +231,16 @@ def _read_through(places: "AppFolders", found: str) -> HealthCheck:
     try:
         report = run_store_process("check", places)
     except HostError:
-        return HealthCheck(name="store", verdict="ok", found=f"{found}, a host is just opening it")
+        return HealthCheck(name="store", verdict="ok", found=f"{found}, a host is opening it")
     except (StoreDamaged, StoreTooNew) as error:
         return _fail("store", error.message, error.hint)
     except SessionError as error:
         return HealthCheck(name="store", verdict="warn", found=error.message, todo=error.hint)
     if not report.sound:
-        todo = "headcode doctor --repair saves what can be read into a new store; this one is not touched."
+        todo = "headcode doctor --repair saves what can be read into a new store; this one is not changed."
         return _fail("store", f"{places.store}: {report.words}", todo)
     if report.network is not None:
-        todo = "What was recorded can be lost or locked there. HEADCODE_HOME=FOLDER moves it to a disk of this machine."
+        todo = "Data can be lost or locked there. Set HEADCODE_HOME=FOLDER to a local disk."
         found = f"{found}, on a network file system ({report.network})"
         return HealthCheck(name="store", verdict="warn", found=found, todo=todo)
     found = f"{found} ({report.words})" if report.words else found
@@ -248,6 +253,7 @@ def _read_through(places: "AppFolders", found: str) -> HealthCheck:
 
 
 def socket_folder(places: "AppFolders") -> HealthCheck:
+    """Check the folder of the host's socket: length of the path, owner and permissions."""
     folder = places.runtime
     if len(str(places.socket)) > 100:
         return _fail("socket", f"{places.socket}: longer than 100 characters", "Set a shorter HEADCODE_HOME.")
@@ -255,7 +261,7 @@ def socket_folder(places: "AppFolders") -> HealthCheck:
         ancestor = _existing(folder)
         if not os.access(ancestor, os.W_OK | os.X_OK):
             return _fail("socket", f"{folder}: {ancestor} cannot be written", "Set HEADCODE_HOME.")
-        return HealthCheck(name="socket", verdict="ok", found=f"{places.socket}  not made yet")
+        return HealthCheck(name="socket", verdict="ok", found=f"{places.socket}  not created yet")
     about = folder.stat()
     if about.st_uid != os.getuid():
         return _fail("socket", f"{folder} belongs to another user", "Remove it, or set HEADCODE_HOME.")
@@ -265,7 +271,7 @@ def socket_folder(places: "AppFolders") -> HealthCheck:
 
 
 def host(places: "AppFolders") -> HealthCheck:
-    """Whether a host runs and says the store is well. Starts none."""
+    """Check that a running host answers and records. Does not start one."""
     import asyncio
 
     from engine.errors import HeadcodeError
@@ -278,9 +284,9 @@ def host(places: "AppFolders") -> HealthCheck:
     except TimeoutError:
         return _fail("host", "does not answer within 10 s", "headcode host stop; headcode host log")
     if status is None:
-        return HealthCheck(name="host", verdict="ok", found="not running; the first command that needs it starts it")
+        return HealthCheck(name="host", verdict="ok", found="not running; it is started when needed")
     if status.trouble:
-        return _fail("host", f"process {status.pid} records nothing more", status.trouble)
+        return _fail("host", f"process {status.pid} has stopped recording", status.trouble)
     elsewhere = f", listens on {status.socket}" if status.socket != str(places.socket) else ""
     return HealthCheck(
         name="host", verdict="ok", found=f"process {status.pid}, worker {status.worker_state}{elsewhere}"
@@ -288,6 +294,7 @@ def host(places: "AppFolders") -> HealthCheck:
 
 
 def terminal() -> HealthCheck:
+    """Check the terminal's size and colours."""
     from tui.output.console import find_colours, terminal_size
 
     name = os.environ.get("TERM", "unset")
@@ -297,14 +304,15 @@ def terminal() -> HealthCheck:
     colours = find_colours("auto", terminal=True, environ=os.environ)
     found = f"{width}x{height}, {colours} colours, TERM={name}, COLORTERM={os.environ.get('COLORTERM', 'unset')}"
     if width < 80 or height < 24:
-        return HealthCheck(name="terminal", verdict="warn", found=found, todo="The workbench wants 80x24 or more.")
+        return HealthCheck(name="terminal", verdict="warn", found=found, todo="The workbench needs at least 80x24.")
     if colours in ("16", "256") and not os.environ.get("COLORTERM"):
-        todo = "If it can do true colour, COLORTERM=truecolor says so (SSH does not pass it on by itself)."
+        todo = "If the terminal supports true colour, set COLORTERM=truecolor (SSH does not pass it on)."
         return HealthCheck(name="terminal", verdict="ok", found=found, todo=todo)
     return HealthCheck(name="terminal", verdict="ok", found=found)
 
 
 def bundled() -> HealthCheck:
+    """Check the bundled model's files."""
     from engine.catalog.local_models import BUNDLED, ModelSource, bundled_folder, model_identity, read_summary
     from engine.errors import ModelError
 
@@ -320,38 +328,44 @@ def bundled() -> HealthCheck:
 
 
 def device() -> HealthCheck:
-    """What torch would compute on, asked of a process of its own with a time limit."""
+    """Check which device torch uses, in a separate process with a time limit."""
     try:
         asked = child_processes.run(
             child_processes.python_command("-c", _ASK_DEVICE), capture_output=True, text=True, timeout=DEVICE_LIMIT_S
         )
     except subprocess.TimeoutExpired:
         found = f"torch did not answer within {DEVICE_LIMIT_S} s"
-        return HealthCheck(name="device", verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")
+        return HealthCheck(
+            name="device", verdict="warn", found=found, todo="The machine may be busy or its disk slow; try again."
+        )
     if asked.returncode != 0:
         last = asked.stderr.strip().splitlines()[-1:] or ["no reason given"]
         return _fail("device", f"torch cannot be imported: {last[0]}", "Install torch again for this Python.")
     return HealthCheck(name="device", verdict="ok", found=asked.stdout.strip())
 
 
-def kept_keys_and_values() -> HealthCheck:
-    """Whether small models answer the same from kept keys and values as from the whole prompt: versions of
-    transformers and TransformerLens that do not fit each other leave them out without a word."""
-    name, slower = "kept keys", "Effects stay right, but take up to twice as long."
+def key_value_cache() -> HealthCheck:
+    """Check that cached keys and values give the same logits as the whole prompt.
+
+    Mismatched versions of transformers and TransformerLens silently ignore the cache.
+    """
+    name, slower = "kept keys", "Effects are correct, but take up to twice as long."
     command = child_processes.python_command("-m", "engine.models.kv_cache")
     try:
         asked = child_processes.run(command, capture_output=True, text=True, timeout=CACHE_LIMIT_S)
     except subprocess.TimeoutExpired:
         found = f"a forward pass took longer than {CACHE_LIMIT_S} s"
-        return HealthCheck(name=name, verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")
+        return HealthCheck(
+            name=name, verdict="warn", found=found, todo="The machine may be busy or its disk slow; try again."
+        )
     if asked.returncode != 0:
         last = asked.stderr.strip().splitlines()[-1:] or ["no reason given"]
         return _fail(name, f"a forward pass failed: {last[0]}", "Install the versions of constraints.txt.")
     error = float(asked.stdout.split()[-1])
     if error <= _CACHE_ERROR:
-        found = f"keys and values of a prompt's begin are kept and used (logits within {error:.0e})"
+        found = f"keys and values of a shared prefix are reused (logits within {error:.0e})"
         return HealthCheck(name=name, verdict="ok", found=found)
-    found = "this transformers and this TransformerLens do not use kept keys and values"
+    found = "these versions of transformers and TransformerLens do not reuse keys and values"
     return HealthCheck(
         name=name, verdict="warn", found=found, todo=f"{slower} Install the versions of constraints.txt."
     )

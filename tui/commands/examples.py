@@ -1,4 +1,4 @@
-"""`headcode examples`: a session's examples shown, handed out, taken in, expanded, and their changes taken back."""
+"""`headcode examples`: show, export, import, generate, expand and undo a session's examples."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Show, export, import, expand and undo the examples of a session.", no_args_is_help=True, rich_markup_mode=None
 )
-SessionArgument = Annotated[str, typer.Argument(help="Its name, its id, or latest.")]
+SessionArgument = Annotated[str, typer.Argument(help="A session's name or id, or latest.")]
 
 
 @app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(help="The new session's name; one that is taken gets a number.")],
-    file: Annotated[str | None, typer.Argument(help="Lines, JSONL or CSV to begin with; - is stdin.")] = None,
-    model: Annotated[str, typer.Option(help="The model it is about: headcode models list.")] = "toy",
+    name: Annotated[str, typer.Argument(help="Name of the new session; a number is added if it is taken.")],
+    file: Annotated[str | None, typer.Argument(help="Examples to start with: lines, JSONL or CSV; - is stdin.")] = None,
+    model: Annotated[str, typer.Option(help="The session's model; see headcode models list.")] = "toy",
     as_json: JsonOption = False,
 ) -> None:
-    """Begin a session of your own examples, empty or with those of a file."""
+    """Create a session for your own examples, empty or from a file."""
     from engine.authoring.drafts import parse_pasted
     from sessions.protocol import CreateSession, DiscardSession, SessionsRemoved, SetExamples
     from tui.headless.host_request import with_host
@@ -48,7 +48,7 @@ def new(
 
 @app.command("show")
 def show(session: SessionArgument, as_json: JsonOption = False) -> None:
-    """Show the examples, one a line; a # marks those that are left out."""
+    """Show the examples, one per line; # marks disabled ones."""
     import msgspec
 
     from engine.authoring.drafts import flaw, text_of
@@ -72,7 +72,7 @@ def show(session: SessionArgument, as_json: JsonOption = False) -> None:
         )
         return
     if not found.examples:
-        narrate("No examples yet: headcode examples import reads a file, make takes a ready-made task.")
+        narrate("No examples yet: headcode examples import reads a file, make adds those of a ready-made task.")
     for place, each in enumerate(found.examples):
         print_line(("" if each.enabled else "# ") + text_of(each))
         if place in flaws:
@@ -82,11 +82,11 @@ def show(session: SessionArgument, as_json: JsonOption = False) -> None:
 @app.command("export")
 def export(
     session: SessionArgument,
-    file: Annotated[str, typer.Argument(help="Where to; - is stdout.")] = "-",
+    file: Annotated[str, typer.Argument(help="Output file; - is stdout.")] = "-",
     form: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="lines, jsonl or csv.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write the examples to a file; its ending says the format: .jsonl, .csv, or .txt for lines."""
+    """Write the examples to a file; the suffix selects the format: .jsonl, .csv, or .txt for lines."""
     from tui.output.console import narrate, write_data
 
     kind = form or {"jsonl": "jsonl", "csv": "csv"}.get(
@@ -98,20 +98,22 @@ def export(
         return
     path = path_of(file)
     if path.exists() and not force:
-        raise ConfigError(f"{file} is there already.", hint="--force writes over it.")
+        raise ConfigError(f"{file} already exists.", hint="--force overwrites it.")
     write_file(path, text)
-    narrate(f"{text.count(chr(10))} lines are in {file}.")
+    narrate(f"{text.count(chr(10))} lines written to {file}.")
 
 
 @app.command("import")
 def import_(
     session: SessionArgument,
     file: Annotated[str, typer.Argument(help="Lines, JSONL or CSV; - is stdin.")],
-    replace: Annotated[bool, typer.Option("--replace", help="In the place of what is there, not after it.")] = False,
-    fill: Annotated[bool, typer.Option("--fill/--keep-slots", help="Fill {slots} in every way, or leave them.")] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the existing examples instead of adding.")
+    ] = False,
+    fill: Annotated[bool, typer.Option("--fill/--keep-slots", help="Fill {slots} in every way, or keep them.")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Add the examples of a file; {slots} are filled, what cannot be read is kept as text."""
+    """Add the examples of a file; {slots} are filled, and unreadable lines are kept as text."""
     from engine.authoring.drafts import flaw, parse_pasted, preview_slots
     from tui.headless.read_examples import read_text
     from tui.output.console import narrate
@@ -121,10 +123,10 @@ def import_(
     def change(now: "tuple[Example, ...]") -> "tuple[Example, ...]":
         found = preview_slots(text, after=() if replace else now)
         if found is not None:
-            narrate(f"{found.words}{'; they stay as they are' if not fill else ''}.")
+            narrate(f"{found.words}{'; they are kept as they are' if not fill else ''}.")
         new = parse_pasted(text, after=() if replace else now, fill=fill)
         if not new:
-            raise ExampleError(f"{file} holds no examples.", hint="A line is: + prompt => expected | foil.")
+            raise ExampleError(f"{file} contains no examples.", hint="Write lines as: + prompt => expected | foil")
         unread = sum(bool(flaw(each)) for each in new)
         narrate(f"{len(new)} examples{f', {unread} of them cannot be read yet' if unread else ''}.")
         return new if replace else (*now, *new)
@@ -135,16 +137,18 @@ def import_(
 @app.command("make")
 def make(
     session: SessionArgument,
-    task: Annotated[str, typer.Argument(help="A ready-made task: headcode tasks.")],
-    pairs: Annotated[int, typer.Option(help="How many pairs.", min=1)] = 10,
-    seed: Annotated[int, typer.Option(help="Another number, other examples.")] = 0,
+    task: Annotated[str, typer.Argument(help="A ready-made task; see headcode tasks.")],
+    pairs: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of the examples.")] = 0,
     usable: Annotated[
-        bool, typer.Option("--usable", help="Only pairs the model can do: positive ok, negative not broken.")
+        bool, typer.Option("--usable", help="Use only pairs the model can do: positive ok, negative not broken.")
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="In the place of what is there, not after it.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the existing examples instead of adding.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Add the examples of a ready-made task, made for the session's model."""
+    """Add examples of a ready-made task, generated for the session's model."""
     from engine.authoring.drafts import renumber_pairs
     from sessions.protocol import MakeTaskExamples, TaskExamplesMade
     from tui.headless.host_request import with_host
@@ -161,13 +165,13 @@ def make(
 def more(
     session: SessionArgument,
     pairs: Annotated[
-        int | None, typer.Option(help="How many; none given: as many as are missing, or 4.", min=1)
+        int | None, typer.Option(help="Number of pairs. [default: as many as are missing, or 4]", min=1)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add pairs made of those there are by exchanging words of one class, each graded by the session's model.
+    """Add variations of the existing pairs, made by swapping words of one class and graded by the session's model.
 
-    Exit code 1 where the model can do none of them, 2 where nothing can be varied.
+    Exit code 1 if the model can do none of them, 2 if nothing can be varied.
     """
     import msgspec
 
@@ -212,7 +216,7 @@ def more(
 @app.command("expand")
 def expand(
     session: SessionArgument,
-    count: Annotated[bool, typer.Option("--count", help="Only say how many examples there would be.")] = False,
+    count: Annotated[bool, typer.Option("--count", help="Only print how many examples there would be.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fill the {slots} of the session's lines in every way."""
@@ -237,13 +241,13 @@ def expand(
 
 @app.command("undo")
 def undo(session: SessionArgument, as_json: JsonOption = False) -> None:
-    """Take back the last change of the examples."""
+    """Undo the last change of the examples."""
     _step(session, -1, as_json)
 
 
 @app.command("redo")
 def redo(session: SessionArgument, as_json: JsonOption = False) -> None:
-    """Make the change again that was taken back."""
+    """Redo the change that was undone."""
     _step(session, 1, as_json)
 
 
@@ -258,7 +262,7 @@ def _ask_for(session: str) -> "ExampleSet":
 
 
 def _change(session: str, change: "Callable[[tuple[Example, ...]], tuple[Example, ...]]", as_json: bool) -> None:
-    """Makes the change on what is there; refused where somebody else was quicker."""
+    """Apply a change to the current examples; refused if another client changed them meanwhile."""
     from sessions.protocol import SetExamples
 
     found = _ask_for(session)

@@ -1,4 +1,4 @@
-"""`headcode export` and `headcode import`: sessions, grids and circuits in and out of files."""
+"""`headcode export` and `headcode import`: write and read sessions, grids and circuits as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,34 +36,38 @@ _WORDS = {"head": "heads", "node": "heads", "edge": "edges", "importance": "impo
 def export(
     what: Annotated[
         str,
-        typer.Argument(metavar="SESSION|RUN", help="A session for mine.headcode; else a run: NAME/2, NAME/2@0, an id."),
+        typer.Argument(
+            metavar="SESSION|RUN",
+            help="A session for a bundle (mine.headcode), otherwise a run: NAME/2, NAME/2@0 or an id.",
+        ),
     ],
-    file: Annotated[str, typer.Argument(help="Where to; its name says the format (h.csv: heads). - is stdout.")],
+    file: Annotated[str, typer.Argument(help="Output file; the name selects the format (h.csv: heads). - is stdout.")],
     form: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")
     ] = None,
     measure: Annotated[
-        str | None, typer.Option(help="Grid and circuit by this measure. [default: as the run was last looked at]")
+        str | None, typer.Option(help="Measure of grid and circuit. [default: the one last viewed]")
     ] = None,
     cut: Annotated[
-        int | None, typer.Option(help="Heads in the circuit. [default: as the run is cut]", min=1, show_default=False)
+        int | None,
+        typer.Option(help="Size of the circuit. [default: the run's circuit size]", min=1, show_default=False),
     ] = None,
-    sae: Annotated[bool, typer.Option("--sae", help="A bundle with the SAE weights (large).")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    sae: Annotated[bool, typer.Option("--sae", help="Include the SAE weights in a bundle (large).")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a session into one file, or a run's heads, edges, grid or importances for other tools."""
+    """Write a session to one file, or a run's heads, edges, grid or importances for other tools."""
     chosen = find_format(file, form)
     if chosen == "bundle":
         if file == STDOUT:
             raise ConfigError("A bundle cannot go to stdout.", hint="Give it a name: mine.headcode")
         for option, value in (("--measure", measure), ("--cut", cut)):
             if value is not None:
-                raise ConfigError(f"{option}: a bundle takes everything.", hint="Leave it out.")
+                raise ConfigError(f"{option} does not apply to a bundle.", hint="Omit it.")
         _bundle(what, file, sae=sae, force=force, as_json=as_json)
         return
     if sae:
-        raise ConfigError("--sae: only a bundle carries weights.", hint="headcode export SESSION mine.headcode --sae")
+        raise ConfigError("--sae applies only to a bundle.", hint="headcode export SESSION mine.headcode --sae")
     from tui.headless.export_run import write_run
 
     write_run(what, file, chosen, measure=measure, cut=cut, force=force, as_json=as_json)
@@ -71,44 +75,46 @@ def export(
 
 def import_(
     file: Annotated[Path, typer.Argument(help="A .headcode file, or a circuit as importance JSON.")],
-    name: Annotated[str | None, typer.Option("--name", help="What to call the session here.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Local name for the session.")] = None,
     as_copy: Annotated[
-        bool, typer.Option("--as-copy", help="Under new ids, beside the session it may be here as already.")
+        bool, typer.Option("--as-copy", help="Import under new ids, even if the session already exists.")
     ] = False,
     as_circuit: Annotated[
         str | None,
-        typer.Option("--as-circuit", metavar="NAME", help="Keep the heads of an importance JSON under this name."),
+        typer.Option(
+            "--as-circuit", metavar="NAME", help="Save the heads of an importance JSON as a circuit of this name."
+        ),
     ] = None,
-    session: Annotated[str | None, typer.Option(help="The session that keeps the circuit.")] = None,
+    session: Annotated[str | None, typer.Option(help="Session for the circuit.")] = None,
     top: Annotated[
-        int | None, typer.Option(help="The best heads of that file, instead of those in its graph.", min=1)
+        int | None, typer.Option(help="Take this many best heads of the file instead of those in its graph.", min=1)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take in a session that somebody exported, or a circuit another tool found."""
+    """Import an exported session, or a circuit found by another tool."""
     path = Path.cwd() / path_of(str(file))
     if as_circuit is None:
         if path.suffix.lower() == ".json":
             raise ConfigError(
-                f"{file} is no bundle.", hint="A circuit comes in with --as-circuit NAME --session SESSION."
+                f"{file} is not a bundle.", hint="Import a circuit with --as-circuit NAME --session SESSION."
             )
         for option, value in (("--session", session), ("--top", top)):
             if value is not None:
-                raise ConfigError(f"{option} is for a circuit.", hint="Give --as-circuit NAME, too.")
-        _take_in(path, name=name, as_copy=as_copy, as_json=as_json)
+                raise ConfigError(f"{option} applies only to a circuit.", hint="Also give --as-circuit NAME.")
+        _import_bundle(path, name=name, as_copy=as_copy, as_json=as_json)
         return
     if name is not None or as_copy:
-        raise ConfigError("--name and --as-copy are for a session.", hint="Leave them out.")
+        raise ConfigError("--name and --as-copy apply only to a session.", hint="Omit them.")
     if session is None:
-        raise ConfigError("A circuit is kept in a session.", hint="Say in which: --session latest")
+        raise ConfigError("A circuit needs a session.", hint="Give one, for example --session latest")
     _keep(path, as_circuit, session, top, as_json=as_json)
 
 
 def find_format(file: str, form: str | None) -> str:
-    """The format that was asked for, or that the file's name says. Raises ConfigError where neither does."""
+    """Return the requested format, or the one of the file's name. Raises ConfigError if neither gives one."""
     if form is not None:
         if form not in FORMATS:
-            raise ConfigError(f"--format {form}: there is no such format.", hint="Formats: " + ", ".join(FORMATS) + ".")
+            raise ConfigError(f"--format {form} does not exist.", hint="Formats: " + ", ".join(FORMATS) + ".")
         return form
     name = Path(file)
     suffix = name.suffix.lower()
@@ -117,12 +123,12 @@ def find_format(file: str, form: str | None) -> str:
     if suffix in _GRIDS:
         return _GRIDS[suffix]
     if suffix in (".csv", ".json", ".parquet"):
-        # Heads are what most people come for: a name that says nothing else, or several things, gets them.
+        # Heads are the most common export, so an undecided name selects them.
         found = {what for word, what in _WORDS.items() if word in name.stem.lower()}
         told = f"{found.pop()}-{suffix[1:]}" if len(found) == 1 else ""
         return told if told in FORMATS else f"heads-{suffix[1:]}"
     what = "stdout" if file == STDOUT else file
-    raise ConfigError(f"{what} does not say its format.", hint="Give --format: " + ", ".join(FORMATS) + ".")
+    raise ConfigError(f"{what} does not give a format.", hint="Give --format: " + ", ".join(FORMATS) + ".")
 
 
 def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> None:
@@ -163,10 +169,10 @@ def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> N
         f"{format_bytes(done.n_bytes)}; sha256 {done.sha256[:16]}"
     )
     if done.sae_missing:
-        narrate(f"note: {done.sae_missing} files of SAE weights are no longer here.")
+        narrate(f"note: {done.sae_missing} files of SAE weights no longer exist.")
 
 
-def _take_in(path: Path, *, name: str | None, as_copy: bool, as_json: bool) -> None:
+def _import_bundle(path: Path, *, name: str | None, as_copy: bool, as_json: bool) -> None:
     import msgspec
 
     from sessions.protocol import BundleImported, ImportBundle
@@ -184,8 +190,8 @@ def _take_in(path: Path, *, name: str | None, as_copy: bool, as_json: bool) -> N
     row = done.session
     told = {
         "new": f"{done.n_events} events, {done.n_runs} runs",
-        "same": "is here already, entry for entry",
-        "older": "is here already, and has gone on since this file was written",
+        "same": "already imported, with the same entries",
+        "older": "already here, with newer entries than this file",
     }[done.arrival]
     print_line(f"{row.name}  {row.session_id}  {told}")
 

@@ -1,4 +1,4 @@
-"""`headcode gc`: what the disk holds that no session needs, with sizes; removed when the person says so."""
+"""`headcode gc`: list files that no session needs, with sizes, and delete them on confirmation."""
 
 import re
 import sys
@@ -16,18 +16,21 @@ _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
 def gc(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     cache_days: Annotated[
-        float, typer.Option(help="Activations go that were not used for so many days; 0: all.", min=0, max=36_500)
+        float, typer.Option(help="Delete cached activations unused for this many days; 0: all.", min=0, max=36_500)
     ] = 30,
     cache_limit: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="And the longest unused beyond this, for example 2GB.")
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Also delete the least recently used activations beyond this size, for example 2GB."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what can go: unused activations, leftovers, old logs and copies, the trash; remove it on --yes.
+    """List files that can be deleted: unused activations, leftovers, old logs and copies, the trash.
 
-    Nothing that a session needs is ever removed.
+    --yes deletes them. Nothing that a session needs is ever deleted.
     """
     import msgspec
 
@@ -47,8 +50,8 @@ def gc(
     count = sum(pile.goes for pile in found.piles)
     if not yes and count and not as_json:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            narrate("Nothing was removed: --yes does it.")
-        elif confirm("Remove it?", yes=False):
+            narrate("Nothing was deleted; --yes deletes these files.")
+        elif confirm("Delete these files?", yes=False):
             found = ask(remove=True)
     if as_json:
         print_json(
@@ -61,13 +64,13 @@ def gc(
             }
         )
     elif found.removed and count:
-        narrate(f"Removed: {format_bytes(found.removed_bytes)}.")
+        narrate(f"Deleted {format_bytes(found.removed_bytes)}.")
     elif not count:
-        narrate("There is nothing to remove.")
+        narrate("There are no files to delete.")
 
 
 def read_size(text: str) -> int:
-    """Bytes in a size such as 2GB. Raises ConfigError."""
+    """Return the bytes of a size such as 2GB. Raises ConfigError."""
     from engine.errors import ConfigError
 
     match = _SIZE.fullmatch(text.strip())
@@ -86,5 +89,5 @@ def _print(found: "GarbageReport") -> None:
         (pile.kind, words(pile.n, pile.n_bytes), words(pile.goes, pile.goes_bytes), pile.about) for pile in found.piles
     ]
     total = sum(pile.goes for pile in found.piles), sum(pile.goes_bytes for pile in found.piles)
-    rows.append(("together", "", words(*total), ""))
-    print_columns(rows, header=("what", "there", "goes", "what of it goes"))
+    rows.append(("total", "", words(*total), ""))
+    print_columns(rows, header=("kind", "files", "can be deleted", "which"))

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 app = typer.Typer(
-    help="See and end the host: the process that owns the store.", no_args_is_help=True, rich_markup_mode=None
+    help="Show and stop the host: the process that owns the store.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 @app.command("status")
 def status(as_json: JsonOption = False) -> None:
-    """Say whether a host runs, and what it does. Starts none."""
+    """Show whether a host is running and what it does. Does not start one."""
     import asyncio
     import time
 
@@ -47,7 +47,7 @@ def status(as_json: JsonOption = False) -> None:
     if found is None:
         print_columns([("host", "not running"), ("store", str(places.store)), ("socket", str(places.socket))])
         return
-    idle = f"leaves in {found.idle_exit_s:.0f} s if nothing happens" if found.idle_exit_s is not None else "in use"
+    idle = f"exits in {found.idle_exit_s:.0f} s if nothing happens" if found.idle_exit_s is not None else "in use"
     worker = found.worker_state
     if found.worker_pid is not None:
         worker += f", process {found.worker_pid}" + (f", model {found.worker_model}" if found.worker_model else "")
@@ -65,12 +65,12 @@ def status(as_json: JsonOption = False) -> None:
         ]
     )
     if work is not None and work.silent:
-        narrate(f"{clean(work.title)} may hang: headcode host cancel ends it, and what waits goes on.")
+        narrate(f"{clean(work.title)} may hang: headcode host cancel ends it; queued work continues.")
 
 
 @app.command("cancel")
 def cancel(as_json: JsonOption = False) -> None:
-    """End what the engine is at, whoever asked for it; what waits goes on with a new engine."""
+    """End the engine's current work, whichever client started it; queued work continues in a new engine."""
     import asyncio
     import time
 
@@ -91,7 +91,7 @@ def cancel(as_json: JsonOption = False) -> None:
 
 @app.command("stop")
 def stop(as_json: JsonOption = False) -> None:
-    """End the host; runs under way are recorded as interrupted."""
+    """Stop the host; unfinished runs are recorded as interrupted."""
     import asyncio
 
     from engine.machine.folders import find_folders
@@ -107,10 +107,10 @@ def stop(as_json: JsonOption = False) -> None:
 
 @app.command("log")
 def log(
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many, from the end.", min=1)] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="Number of lines, from the end.", min=1)] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the end of the host's and the worker's logs."""
+    """Show the last lines of the host's and worker's logs."""
     from engine.machine.folders import find_folders
     from tui.output.console import print_json, print_line
 
@@ -130,7 +130,7 @@ def log(
 
 
 async def ask_status() -> "HostStatus | None":
-    """What the running host says of itself; None where none runs. Starts none."""
+    """Return the status of the running host, or None if there is none. Does not start one."""
     from sessions.protocol import GetStatus, StatusAnswer
 
     answer = await _ask(GetStatus(), StatusAnswer)
@@ -138,7 +138,7 @@ async def ask_status() -> "HostStatus | None":
 
 
 async def _ask(request: "AnyRequest", want: type[T]) -> T | None:
-    """The running host's answer; None where none runs."""
+    """Return the running host's answer, or None if there is no host."""
     from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
     from sessions.errors import NoHost
@@ -153,6 +153,6 @@ async def _ask(request: "AnyRequest", want: type[T]) -> T | None:
 
 def _tail(path: Path, lines: int) -> list[str]:
     with path.open("rb") as file:
-        # A line of a log is short; 400 bytes each is generous.
+        # Log lines are short; 400 bytes each is generous.
         file.seek(max(0, path.stat().st_size - 400 * lines))
         return file.read().decode("utf-8", "replace").splitlines()[-lines:]

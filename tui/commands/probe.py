@@ -1,4 +1,4 @@
-"""`headcode probe`: from prompts to a grid, in one command."""
+"""`headcode probe`: run a probe and print its grid."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,58 +30,60 @@ def probe(
     pairs: Annotated[
         int | None,
         typer.Option(
-            help="Pairs of examples a task makes, as they come. Left open: as many as one head of the model needs to "
-            "stand above chance, of those it can do."
+            help="Number of example pairs of a task. [default: as many as one head needs to be significant, using only "
+            "pairs the model can do]"
         ),
     ] = None,
-    task_seed: Annotated[int | None, typer.Option(help="Which examples a task makes. [default: 0]")] = None,
+    task_seed: Annotated[int | None, typer.Option(help="Seed of the task's examples. [default: 0]")] = None,
     usable: Annotated[
         bool | None,
-        typer.Option(
-            "--usable", help="Of a task's pairs only those the model can do: it draws until there are enough."
-        ),
+        typer.Option("--usable", help="Use only task pairs the model can do; pairs are drawn until there are enough."),
     ] = None,
     known: Annotated[
         str | None,
         typer.Option(
             metavar="TASK",
-            help="Hold your own examples against the circuit that is known for this task (it then says: chosen). "
-            "Without it a known circuit counts only for examples the task made.",
+            help="Compare your own examples with the known circuit of this task (marked as chosen). By default a known "
+            "circuit is used only for examples made by the task.",
         ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="quick, published or thorough: options that go together; those given beside it count more.",
+            help="A set of options: quick, published or thorough. Options given explicitly override it.",
         ),
     ] = None,
     chosen: Chosen,
-    measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "total_variation",
+    measure: Annotated[
+        str, typer.Option(help="Measure shown in the printed grid (a field of nodes).")
+    ] = "total_variation",
     name: Annotated[str | None, typer.Option(help="Name of the new session.")] = None,
     session: Annotated[str | None, typer.Option(help="Add the run to this session: its name or id.")] = None,
     again: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN", help="That run once more, with its own examples and settings: its id, SESSION/2 or latest."
+            metavar="RUN", help="Repeat this run with its examples and settings: its id, SESSION/2 or latest."
         ),
     ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Run nothing: say what it would take, whether it fits (exit 1: no), what to lower."
+            "--dry-run", help="Only estimate memory and time, and whether the run fits (exit code 1: it does not)."
         ),
     ] = False,
     as_json: JsonOption = False,
     color: ColourOption = "auto",
-    plain: Annotated[bool, typer.Option("--plain", help="No colours: the same as --color none.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr while it runs.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="No colours, like --color none.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on stderr while it runs.")] = False,
     foreground: Annotated[
-        bool, typer.Option("--foreground", help="Host and worker end with this command (batch jobs, CI).")
+        bool, typer.Option("--foreground", help="Stop host and worker with this command (batch jobs, CI).")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 2 when the model cannot do some examples.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 2 if the model cannot do some of the examples.")
+    ] = False,
 ) -> None:
-    """Find the heads that say on the positives what they never say on the negatives."""
+    """Find the heads whose codes differ between positive and negative prompts."""
     from engine.measures import find_measure
     from tui.output.console import detect_style, print_json
     from tui.output.progress import make_reporter
@@ -138,7 +140,7 @@ def probe(
 
 
 def run_now(order: "ProbeRequest", reporter: "object") -> "ProbeOutcome":
-    """Runs the order over the host of this store, to its end."""
+    """Run the request on this store's host until it has finished."""
     import asyncio
 
     from engine.machine.folders import find_folders
@@ -164,7 +166,7 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
         if recipe not in (None, base.sae.recipe):
             raise ConfigError(
                 f"--preset {preset} uses the {base.sae.recipe} recipe, and --recipe {recipe} was given too.",
-                hint="Leave one of them out.",
+                hint="Give only one of them.",
             )
     if "seeds" in given:
         given["seeds"] = read_seeds(given["seeds"])
@@ -176,7 +178,7 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
         method = base.cause.method
     if method in (None, "none") and effects:
         raise ConfigError(
-            f"{find_option(f'cause.{next(iter(effects))}').flag} says how a cause is measured, and none is asked for.",
+            f"{find_option(f'cause.{next(iter(effects))}').flag} configures effects, but none are measured.",
             hint="Add --cause attribution, exact, combined or circuit.",
         )
     if method is not None:
@@ -201,20 +203,20 @@ def make_order(
     trust_remote_code: bool = False,
     foreground: bool = False,
 ) -> "ProbeRequest":
-    """What to run, with everything refused that can be seen to be wrong from here, before torch is loaded."""
+    """Return the request. Raises on everything that can be checked before torch is loaded."""
     from engine.catalog.planted_models import PLANTED
     from engine.errors import ConfigError, TaskError
     from engine.examples import Example, check_set
     from tui.headless.read_examples import load_examples, looks_like_file
     from tui.headless.run_probe import ProbeRequest
 
-    if target in PLANTED:  # a planted model's name stands for the task it was made for, too
+    if target in PLANTED:  # a planted model's name also selects the task it was made for
         model, target = model or target, PLANTED[target].tasks[0]
     task: str | None = None
     examples: tuple[Example, ...] = ()
     if target is None:
         if session is None:
-            raise ConfigError("There is nothing to probe.", hint="Give a task (headcode tasks), a file, or --session.")
+            raise ConfigError("Nothing to probe.", hint="Give a task (headcode tasks), a file, or --session.")
     else:
         from engine.tasks.registry import TASKS, find_task
 
@@ -222,7 +224,7 @@ def make_order(
             try:
                 task = find_task(target).name
             except TaskError as error:
-                raise TaskError(f"{error.message[:-1]}, and no such file.", hint=error.hint) from error
+                raise TaskError(f"{error.message[:-1]}, and there is no such file.", hint=error.hint) from error
         else:
             examples = load_examples(target)
             check_set(examples)
@@ -231,18 +233,18 @@ def make_order(
 
         known = find_task(known).name
     if session is not None and name is not None:
-        raise ConfigError("--name names a new session, --session an old one: give one.", hint="Leave one of them out.")
+        raise ConfigError("--name is for a new session, --session for an existing one.", hint="Give only one of them.")
     if task is None or session is not None:
         for option, value in (("--pairs", pairs), ("--task-seed", task_seed), ("--usable", usable or None)):
             if value is not None:
                 raise ConfigError(
-                    f"{option}{'' if value is True else f' {value}'}: the examples are there already.",
-                    hint="It is for a ready-made task.",
+                    f"{option}{'' if value is True else f' {value}'} cannot be used: the examples already exist.",
+                    hint="It applies only to ready-made tasks.",
                 )
     if pairs is not None and pairs < 1:
         raise ConfigError(
-            f"--pairs {pairs}: a task makes at least one pair.",
-            hint="Left open it makes as many as one head of the model needs to reach significance.",
+            f"--pairs {pairs} is less than 1.",
+            hint="Without --pairs a task makes as many pairs as one head needs to be significant.",
         )
     return ProbeRequest(
         model=model_name(model) if model is not None else None,
@@ -264,7 +266,7 @@ def make_order(
 def make_again(
     run: str, config: "ProbeConfig", given: "Mapping[str, object]", *, foreground: bool = False
 ) -> "ProbeRequest":
-    """A run once more. Raises ConfigError where something was given that it has of its own."""
+    """Return a request to repeat a run. Raises ConfigError if an option of that run was given."""
     from engine.errors import ConfigError
     from tui.headless.run_probe import ProbeRequest
 
@@ -272,16 +274,16 @@ def make_again(
     for option, value in ({**given, **settings}).items():
         if value is not None:
             raise ConfigError(
-                f"--again {run} takes everything from that run, and {option} was given too.",
-                hint=f"Leave it out; for other settings: headcode probe --session {run.partition('/')[0]}",
+                f"--again {run} uses the settings of that run and cannot be combined with {option}.",
+                hint=f"Omit it; for other settings: headcode probe --session {run.partition('/')[0]}",
             )
     return ProbeRequest(model=None, again=run, foreground=foreground)
 
 
 def model_name(given: str) -> str:
-    """The model as the host must be told it: a folder by its whole path, because the host stands elsewhere.
+    """Return the model's name for the host; a folder as an absolute path, as the host runs in another folder.
 
-    Raises ModelError for what can be no model.
+    Raises ModelError if there is no such model.
     """
     from engine.catalog.local_models import find_model
     from engine.machine.folders import find_folders
@@ -291,7 +293,7 @@ def model_name(given: str) -> str:
 
 
 def refuse_broken(outcome: "ProbeOutcome") -> None:
-    """Raises ExampleError when the model could not do some of the examples."""
+    """Raise ExampleError if the model could not do some of the examples."""
     from engine.errors import ExampleError
 
     finished = outcome.picture.finished
@@ -301,5 +303,5 @@ def refuse_broken(outcome: "ProbeOutcome") -> None:
         raise ExampleError(
             f"{finished.examples.broken} of {finished.examples.positive + finished.examples.negative} examples "
             f"are broken.{first}",
-            hint="Change them or leave them out; without --strict the run counts as done.",
+            hint="Change or disable them; without --strict the run succeeds.",
         )

@@ -14,31 +14,32 @@ def replay(
         str, typer.Argument(metavar="SESSION|RUN", help="Name or id of a session; NAME/2 or an id for one run; latest.")
     ],
     speed: Annotated[
-        str | None, typer.Option(help="1x to 100x, or max. [default: 1x; a film 4x; --json max]", show_default=False)
+        str | None,
+        typer.Option(help="1x to 100x, or max. [default: 1x; 4x for a film; max for --json]", show_default=False),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Where to begin: a run's number, +5:30, 14:02:11, 50%, or words of a marker (edit, note)."
+            "--from", help="Start point: a run's number, +5:30, 14:02:11, 50%, or words of a marker (edit, note)."
         ),
     ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="As the commands told it: progress on stderr, grids on stdout.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The entries as JSON, one a line.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="As text: progress on stderr, grids on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the log entries as JSON lines.")] = False,
     cast: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a film of the screen: asciicast v2, for asciinema play.")
+        Path | None, typer.Option(metavar="FILE", help="Record the screen as asciicast v2, for asciinema play.")
     ] = None,
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a still of the screen at --from, else at the end.")
+        Path | None, typer.Option(metavar="FILE", help="Write a picture of the screen at --from, or at the end.")
     ] = None,
-    size: Annotated[str, typer.Option(help="Columns and rows of a film or still.")] = "120x36",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "total_variation",
+    size: Annotated[str, typer.Option(help="Columns and rows of the film or picture.")] = "120x36",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    measure: Annotated[
+        str, typer.Option(help="Measure shown in the printed grid (a field of nodes).")
+    ] = "total_variation",
     color: ColourOption = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="With --plain: grids only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="With --plain: print only the grids.")] = False,
 ) -> None:
-    """Play a recorded session or run again. Needs no model and no worker."""
+    """Replay a recorded session or run. Needs no model and no worker."""
     import asyncio
 
     from engine.errors import ConfigError
@@ -48,7 +49,7 @@ def replay(
     check_colour(color)
     asked = [name for name, on in (("--plain", plain), ("--json", as_json), ("--cast", cast), ("--svg", svg)) if on]
     if len(asked) > 1:
-        raise ConfigError(f"{' and '.join(asked)} are different things.", hint="Give one of them.")
+        raise ConfigError(f"{' and '.join(asked)} cannot be combined.", hint="Give only one of them.")
     pace = replaying.read_speed(speed) if speed is not None else None
     shown = find_measure(measure)
     columns, rows = replaying.read_size(size)

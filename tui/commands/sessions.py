@@ -1,4 +1,4 @@
-"""`headcode sessions`: what was done, and what was found."""
+"""`headcode sessions`: list and show sessions and their runs."""
 
 import shlex
 from typing import TYPE_CHECKING, Annotated
@@ -19,13 +19,13 @@ app = typer.Typer(
 
 @app.command("list")
 def list_sessions(
-    limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=10_000)] = 50,
-    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
-    trash: Annotated[bool, typer.Option("--trash", help="Those in the trash instead.")] = False,
-    search: Annotated[str | None, typer.Option(metavar="TEXT", help="Only those that have these words.")] = None,
+    limit: Annotated[int, typer.Option(help="Maximum number of sessions, newest first.", min=1, max=10_000)] = 50,
+    tag: Annotated[str | None, typer.Option(help="Only sessions with this tag.")] = None,
+    trash: Annotated[bool, typer.Option("--trash", help="List the trash instead.")] = False,
+    search: Annotated[str | None, typer.Option(metavar="TEXT", help="Only sessions that contain these words.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the sessions, the newest first."""
+    """List the sessions, newest first."""
     import msgspec
 
     from engine.errors import ConfigError
@@ -37,7 +37,7 @@ def list_sessions(
     from tui.terminal.times import moment
 
     if search is not None and trash:
-        raise ConfigError("--search looks outside the trash.", hint="headcode sessions list --trash shows all of it.")
+        raise ConfigError("--search does not cover the trash.", hint="headcode sessions list --trash lists all of it.")
     wanted = tag.strip().removeprefix("#").lower() if tag is not None else None
 
     async def question(client: "HostClient") -> tuple[SessionRow, ...]:
@@ -54,9 +54,9 @@ def list_sessions(
         if trash:
             narrate("The trash is empty.")
         elif tag is not None or search is not None:
-            narrate("No session fits. headcode sessions list shows all.")
+            narrate("No matching session. headcode sessions list shows all.")
         else:
-            narrate("No sessions yet. headcode probe ioi makes the first.")
+            narrate("No sessions yet. headcode probe ioi creates one.")
         return
     tagged = any(row.tags for row in rows)
     print_columns(
@@ -84,12 +84,12 @@ def list_sessions(
 
 @app.command("show")
 def show_session(
-    session: Annotated[str, typer.Argument(help="Name, id or beginning of an id; NAME/2 is its second run.")],
-    measure: Annotated[str, typer.Option(help="What the grid shows: a field of nodes.")] = "total_variation",
+    session: Annotated[str, typer.Argument(help="Name, id or prefix of an id; NAME/2 is its second run.")],
+    measure: Annotated[str, typer.Option(help="Measure shown in the grid (a field of nodes).")] = "total_variation",
     as_json: JsonOption = False,
     color: ColourOption = "auto",
 ) -> None:
-    """Show a session's runs and the grid of one, read from its stored log."""
+    """Show a session's runs and the grid of one of them, from the stored log."""
     import msgspec
 
     from engine.measures import find_measure
@@ -101,7 +101,7 @@ def show_session(
 
     shown, output = find_measure(measure), detect_style(color)
     name, number = split_run(session)
-    detail, run, picture = with_host(lambda client: look_up(client, name, number))
+    detail, run, picture = with_host(lambda client: find_run(client, name, number))
     if as_json:
         from tui.output.json import probe_json
 
@@ -127,7 +127,7 @@ def show_session(
     if run is None:
         print_line(f"No runs yet. headcode probe --session {shlex.quote(row.name)} makes one.")
         return
-    # The column is there as soon as one run was verified: before that it would only ask what it means.
+    # Shown only if a run was verified; otherwise the column would raise questions.
     checked = any(each.verified is not None for each in detail.runs)
     print_columns(
         [
@@ -145,7 +145,7 @@ def show_session(
         header=("run", "state", *(["verified"] if checked else []), "asked", "model", "seeds", "id"),
     )
     if any(each.state == "queued" for each in detail.runs):
-        _say_what_is_awaited()
+        _print_blocking_work()
     print_line()
     if run.failure is not None:
         print_line(f"Run {run.number} {run.state}: {run.failure.message}")
@@ -156,7 +156,7 @@ def show_session(
     print_run(picture, labels_of(row, run), measure=shown, output=output)
 
 
-def _say_what_is_awaited() -> None:
+def _print_blocking_work() -> None:
     import asyncio
     import time
 
@@ -166,13 +166,13 @@ def _say_what_is_awaited() -> None:
 
     status = asyncio.run(ask_status())
     if status is not None and status.at_work is not None:
-        narrate(f"What is queued waits for {format_work(status.at_work, int(time.time() * 1e6))}.")
+        narrate(f"Queued runs wait for {format_work(status.at_work, int(time.time() * 1e6))}.")
 
 
-async def look_up(
+async def find_run(
     client: "HostClient", name: str, number: int | None
 ) -> "tuple[SessionDetail, RunRow | None, RunSnapshot]":
-    """The session, the run that is meant (the newest that has scores to show) and its picture."""
+    """Return the session, the requested run (default: the newest) and its snapshot."""
     from engine.analysis.run_state import RunSnapshot
     from sessions.errors import NoSuchRecord
     from sessions.protocol import SessionDetailAnswer, ShowSession

@@ -1,4 +1,4 @@
-"""`headcode sessions rename|tag|note|search|delete|restore|empty`: what a person does to sessions as a whole."""
+"""`headcode sessions rename|tag|note|search|delete|restore|empty`: change and search whole sessions."""
 
 import shlex
 import sys
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from sessions.protocol import AnyRequest
     from sessions.rows import SearchHit, SessionRow
 
-SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Name, id or beginning of an id.")]
+SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Name, id or prefix of an id.")]
 _MOST_STDIN = 1 << 20
 
 
 class TagCommand(TyperCommand):
-    """A command that understands `-old` as a tag to remove; only -h and words that begin with -- are options."""
+    """A command that reads `-old` as a tag to remove; only -h and words with -- are options."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own context
         words: list[str] = []
@@ -37,7 +37,7 @@ def rename(
     name: Annotated[str, typer.Argument(help="The new name.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Give a session another name."""
+    """Rename a session."""
     from sessions.protocol import RenameSession
 
     row = _ask_session(RenameSession(session=session, name=name))
@@ -48,10 +48,12 @@ def tag(
     session: SessionArgument,
     tags: Annotated[list[str] | None, typer.Argument(metavar="[+TAG|-TAG]...", help="+TAG adds, -TAG removes.")] = None,
     add: Annotated[list[str] | None, typer.Option("--add", help="Add this tag; may be given several times.")] = None,
-    remove: Annotated[list[str] | None, typer.Option("--remove", help="Remove this tag; likewise.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="Remove this tag; may be given several times.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add and remove tags: headcode sessions tag NAME +ioi -draft. Without any: show them."""
+    """Add and remove tags: headcode sessions tag NAME +ioi -draft. Without tags: show them."""
     from sessions.protocol import ChangeTags
     from tui.headless.wording import format_tags
 
@@ -61,8 +63,8 @@ def tag(
 
 
 def note(
-    session: Annotated[str, typer.Argument(metavar="SESSION[/RUN]", help="Name, id or beginning of an id.")],
-    text: Annotated[str | None, typer.Argument(help="The note; - reads stdin. Without: show the notes.")] = None,
+    session: Annotated[str, typer.Argument(metavar="SESSION[/RUN]", help="Name, id or prefix of an id.")],
+    text: Annotated[str | None, typer.Argument(help="The note; - reads stdin. Without text: show the notes.")] = None,
     run: Annotated[str | None, typer.Option(help="On this run: its number, its id, or latest.")] = None,
     head: Annotated[str | None, typer.Option(help="On this head, written 9.6, of the run or the newest run.")] = None,
     change: Annotated[str | None, typer.Option(metavar="NOTE", help="Replace the text of this note.")] = None,
@@ -80,12 +82,14 @@ def note(
 
     name, number = split_run(session)
     if number is not None and run is not None:
-        raise ConfigError(f"{session} names a run, and --run {run} too: give one.", hint="NAME/2 or NAME --run 2.")
+        raise ConfigError(
+            f"{session} already names a run; --run {run} was given, too.", hint="Give NAME/2 or NAME --run 2."
+        )
     run = str(number) if number is not None else run
     place = read_head(head) if head is not None else None
     if remove is not None:
         if text is not None or change is not None or run is not None or head is not None:
-            raise ConfigError("--remove takes a note away and nothing else.", hint="Leave the text and the rest out.")
+            raise ConfigError("--remove cannot be combined with text or other options.", hint="Omit them.")
         gone = with_host(lambda client: client.ask(RemoveNote(session=name, note=remove), NoteAnswer))
         if as_json:
             print_json({"schema": "headcode.note/1", "removed": True, "note": msgspec.to_builtins(gone.note)})
@@ -93,7 +97,7 @@ def note(
             narrate(f"Removed: {gone.note.text}")
         return
     if text is None and (change is not None or head is not None):
-        raise ConfigError("There is no text for the note.", hint="Give it in quotes, or - to read it from stdin.")
+        raise ConfigError("The note has no text.", hint="Give it in quotes, or - to read it from stdin.")
     if text is None:
         detail = with_host(lambda client: client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
         notes = [each for each in detail.notes if run is None or run in (str(each.run_number), each.run_id)]
@@ -105,7 +109,7 @@ def note(
             narrate(f"No notes. headcode sessions note {shlex.quote(session)} 'some words' writes one.")
         return
     if change is not None and (run is not None or place is not None):
-        raise ConfigError("A note that is changed stays on its run and head.", hint="Leave --run and --head out.")
+        raise ConfigError("A changed note stays on its run and head.", hint="Omit --run and --head.")
     words = _stdin() if text == "-" else text
     spot = None if place is None else (place.layer, place.head)
     written = with_host(
@@ -118,8 +122,8 @@ def note(
 
 
 def search(
-    text: Annotated[list[str], typer.Argument(metavar="TEXT", help="Words; a session must have all of them.")],
-    limit: Annotated[int, typer.Option(help="How many, the best first.", min=1, max=10_000)] = 20,
+    text: Annotated[list[str], typer.Argument(metavar="TEXT", help="Words; a session must contain all of them.")],
+    limit: Annotated[int, typer.Option(help="Maximum number of sessions, best first.", min=1, max=10_000)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Find sessions by words in their names, tags, notes, prompts, models and tasks."""
@@ -127,7 +131,7 @@ def search(
 
 
 def delete(session: SessionArgument, as_json: JsonOption = False) -> None:
-    """Put a session into the trash. `restore` brings it back; after 30 days (a setting) it is removed for good."""
+    """Move a session to the trash. `restore` brings it back; after 30 days (a setting) it is deleted permanently."""
     from sessions.protocol import TrashSession
     from tui.output.console import narrate
 
@@ -146,11 +150,13 @@ def restore(session: SessionArgument, as_json: JsonOption = False) -> None:
 
 
 def empty(
-    sessions: Annotated[list[str] | None, typer.Argument(metavar="[SESSION]...", help="These; all by default.")] = None,
+    sessions: Annotated[
+        list[str] | None, typer.Argument(metavar="[SESSION]...", help="Sessions to delete. [default: all in the trash]")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove sessions in the trash for good: events, tables, SAE weights. There is no way back."""
+    """Permanently delete sessions in the trash: events, tables, SAE weights."""
     import msgspec
 
     from sessions.protocol import EmptyTrash, ListSessions, SessionsAnswer, SessionsRemoved
@@ -165,7 +171,7 @@ def empty(
             return
         chosen = tuple(row.session_id for row in there)
     what = f"{len(chosen)} session" + ("s" if len(chosen) != 1 else "")
-    if chosen and not confirm(f"Remove {what} for good?", yes=yes):
+    if chosen and not confirm(f"Permanently delete {what}?", yes=yes):
         raise typer.Abort
     gone: tuple[SessionRow, ...] = ()
     n_bytes = 0
@@ -177,13 +183,14 @@ def empty(
         return
     for row in gone:
         print_line(f"{row.name}  {row.session_id}")
-    narrate(f"Removed for good; {format_bytes(n_bytes)} of SAE weights went with it.")
+    narrate(f"Deleted permanently, with {format_bytes(n_bytes)} of SAE weights.")
 
 
 # ---- shared with `sessions list` and `sessions show`
 
 
 def find_hits(text: str, limit: int) -> "tuple[SearchHit, ...]":
+    """Return the sessions that contain all words, best first."""
     from sessions.protocol import SearchResults, SearchSessions
     from tui.headless.host_request import with_host
 
@@ -191,7 +198,7 @@ def find_hits(text: str, limit: int) -> "tuple[SearchHit, ...]":
 
 
 def print_hits(text: str, hits: "Sequence[SearchHit]", *, as_json: bool) -> None:
-    """Sessions that were found, each with where the words stand."""
+    """Print the sessions found, each with its matches."""
     import msgspec
 
     from tui.output.console import narrate, print_json, print_line
@@ -200,7 +207,7 @@ def print_hits(text: str, hits: "Sequence[SearchHit]", *, as_json: bool) -> None
         print_json({"schema": "headcode.search/1", "text": text, "hits": msgspec.to_builtins(hits)})
         return
     if not hits:
-        narrate(f"No session has {text!r}. headcode sessions list shows all.")
+        narrate(f"No session contains {text!r}. headcode sessions list shows all.")
     for hit in hits:
         row = hit.session
         runs = f"{row.n_runs} run" + ("s" if row.n_runs != 1 else "")
@@ -212,14 +219,14 @@ def print_hits(text: str, hits: "Sequence[SearchHit]", *, as_json: bool) -> None
 
 
 def read_head(text: str) -> "HeadId":
-    """The head that is written layer.head. Raises ConfigError."""
+    """Parse a head written layer.head. Raises ConfigError."""
     from engine.errors import ConfigError
     from engine.results import HeadId
 
     layer, dot, head = text.strip().partition(".")
     parts = (layer, head)
     if not dot or not all(part.isascii() and part.isdecimal() and len(part) <= 6 for part in parts):
-        raise ConfigError(f"{text[:40]!r} is no head.", hint="Heads are written layer.head, for example 9.6.")
+        raise ConfigError(f"{text[:40]!r} is not a head.", hint="Heads are written layer.head, for example 9.6.")
     return HeadId(int(layer), int(head))
 
 
@@ -248,5 +255,5 @@ def _stdin() -> str:
         sys.stderr.write("Type the note; Ctrl+D ends it.\n")
     raw = sys.stdin.buffer.read(_MOST_STDIN + 1)
     if len(raw) > _MOST_STDIN:
-        raise ConfigError("stdin holds more than 1 MB: that is no note.", hint="Keep long texts in a file.")
+        raise ConfigError("stdin holds more than 1 MB, too much for a note.", hint="Keep long texts in a file.")
     return raw.decode("utf-8", "replace")

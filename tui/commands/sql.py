@@ -1,4 +1,4 @@
-"""`headcode sql`: a question over the documented views, answered as a table, JSON or CSV."""
+"""`headcode sql`: query the documented views; print a table, JSON or CSV."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -16,13 +16,16 @@ _WIDEST = 60
 
 def sql(
     query: Annotated[
-        str, typer.Argument(metavar="[SQL]", help="The query; - reads stdin. Without: list the views and columns.")
+        str,
+        typer.Argument(
+            metavar="[SQL]", help="The query; - reads stdin. Without a query: list the views and their columns."
+        ),
     ] = "",
-    limit: Annotated[int, typer.Option(help="How many rows at most.", min=1, max=100_000)] = 1_000,
+    limit: Annotated[int, typer.Option(help="Maximum number of rows.", min=1, max=100_000)] = 1_000,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values with a header.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the store in SQL, read-only: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE over views.
+    """Query the store in SQL, read-only: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE over views.
 
     headcode sql "SELECT session, number FROM runs JOIN nodes USING (run_id) WHERE node = '2.3' AND place <= 10"
     """
@@ -32,7 +35,7 @@ def sql(
     from tui.output.console import narrate, print_json
 
     if as_csv and as_json:
-        raise ConfigError("--csv and --json cannot both be had.", hint="Choose one.")
+        raise ConfigError("--csv and --json cannot be combined.", hint="Choose one.")
     words = _stdin() if query == "-" else query
     if query and not words.strip():
         raise ConfigError("The query is empty.", hint='headcode sql "SELECT * FROM runs"')
@@ -57,7 +60,7 @@ def sql(
 
 
 def _print_views(found: "SqlTable") -> None:
-    """Each view with its columns, broken into lines."""
+    """Print each view with its columns, wrapped."""
     import textwrap
 
     from tui.output.console import narrate, print_line
@@ -89,7 +92,7 @@ def _print_table(found: "SqlTable") -> None:
 
 
 def _shown(value: object) -> str:
-    """A value as a person reads it; what is not there is a dash."""
+    """Format a value for reading; None is a dash."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -112,10 +115,10 @@ def _print_csv(found: "SqlTable") -> None:
 
     from tui.terminal.sanitize import escaped
 
-    # A file gets the text as it is; a terminal gets nothing that could steer it.
-    tame = escaped if sys.stdout.isatty() else str
+    # A file gets the raw text; control characters are escaped for a terminal.
+    sanitised = escaped if sys.stdout.isatty() else str
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([tame(name) for name in found.columns])
+    writer.writerow([sanitised(name) for name in found.columns])
     for row in found.rows:
         cells: list[object] = []
         for value in row:
@@ -123,7 +126,7 @@ def _print_csv(found: "SqlTable") -> None:
                 value = msgspec.json.encode(value).decode()
             elif isinstance(value, bool):
                 value = str(value).lower()
-            cells.append(tame(value) if isinstance(value, str) else value)
+            cells.append(sanitised(value) if isinstance(value, str) else value)
         writer.writerow(cells)
 
 
@@ -134,7 +137,7 @@ def _stdin() -> str:
         sys.stderr.write("Type the query; Ctrl+D ends it.\n")
     raw = sys.stdin.buffer.read(_MOST_STDIN + 1)
     if len(raw) > _MOST_STDIN:
-        raise ConfigError("stdin holds more than 1 MB: that is no query.", hint="At most 100,000 characters.")
+        raise ConfigError("stdin holds more than 1 MB, too much for a query.", hint="At most 100,000 characters.")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:

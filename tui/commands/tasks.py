@@ -1,4 +1,4 @@
-"""`headcode tasks`: the ready-made example sets."""
+"""`headcode tasks`: list the ready-made example sets."""
 
 from tui.output.cli_options import JsonOption
 
@@ -33,5 +33,5 @@ def tasks(as_json: JsonOption = False) -> None:
             (task.name, ", ".join(model for model, _ in task.published) or "-", task.description)
             for task in TASKS.values()
         ],
-        header=("task", "published for", "what it asks"),
+        header=("task", "published for", "description"),
     )

@@ -1,4 +1,4 @@
-"""`headcode verify`: a run done again from what is stored, and held against what it was."""
+"""`headcode verify`: repeat a stored run and compare the results."""
 
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def verify(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="SESSION/2, a run's id or its beginning, latest.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="SESSION/2, a run's id or a prefix of it, or latest.")],
     as_json: JsonOption = False,
     color: ColourOption = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr while it runs.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on stderr while it runs.")] = False,
 ) -> None:
-    """Do a run again from what is stored and say whether it comes out the same.
+    """Repeat a stored run and check that the results are the same.
 
-    Exit 0: the same, bit for bit or to rounding. Exit 1: it differs, or cannot be done again.
+    Exit code 0: identical, or equal up to rounding. Exit code 1: different, or it cannot be repeated.
     """
     import asyncio
 
@@ -42,7 +42,7 @@ def verify(
 
 
 async def _verify(run: str, reporter: "ProgressReporter") -> "VerificationReport":
-    """Raises Refusal, HostError, or Cancelled after Ctrl+C."""
+    """Verify a run and return the report. Raises Refusal, HostError, or Cancelled after Ctrl+C."""
     from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
     from sessions.errors import error_from
@@ -61,8 +61,8 @@ async def _verify(run: str, reporter: "ProgressReporter") -> "VerificationReport
         if client.welcome.notice:
             reporter.say(f"note: {client.welcome.notice}")
         job = await client.ask(VerifyRun(run=run), VerificationStarted)
-        reporter.say(f"{job.title} once more, nothing of it from the cache")
-        told = _VerifyReporter(reporter)
+        reporter.say(f"repeating {job.title} without the cache")
+        states = _VerifyReporter(reporter)
         seen = 0
         with stop_on_interrupt(
             lambda force: client.ask(CancelVerification(job=job.job, force=force), Done), reporter.say
@@ -71,7 +71,7 @@ async def _verify(run: str, reporter: "ProgressReporter") -> "VerificationReport
                 while True:
                     state = await client.ask(FollowVerification(job=job.job, seen=seen), VerificationState)
                     seen = state.news
-                    told.tell(state)
+                    states.report(state)
                     if state.report is not None:
                         return state.report
                     if state.failure is not None:
@@ -79,14 +79,14 @@ async def _verify(run: str, reporter: "ProgressReporter") -> "VerificationReport
 
 
 class _VerifyReporter:
-    """Turns states into the events a reporter knows."""
+    """Convert verification states into the events a reporter takes."""
 
     def __init__(self, reporter: "ProgressReporter") -> None:
         self.reporter = reporter
         self.stage: Stage | None = None
         self.begun = 0.0
 
-    def tell(self, state: "VerificationState") -> None:
+    def report(self, state: "VerificationState") -> None:
         from engine.events import StageFinished, StageProgress, StageStarted
 
         if state.stage != self.stage or state.report is not None:

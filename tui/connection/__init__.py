@@ -1,4 +1,4 @@
-"""Keeping the state in step with the host.
+"""The connection of the state to the host: requests, following the log, recording views and options.
 
 May import: state.
 """

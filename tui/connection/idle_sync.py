@@ -1,4 +1,4 @@
-"""What the host is told, or asked, when the keys rest: options, looks, and what the next run would take."""
+"""Requests sent once the keys are idle: options, views, and the preflight of the next run."""
 
 import asyncio
 import contextlib
@@ -14,13 +14,13 @@ from tui.state.workbench_state import WorkbenchState
 
 _OPTIONS_S = 0.5
 _AHEAD_S = 0.15
-"""What is changed within this is asked about once."""
+"""Changes within this time lead to one preflight request."""
 _LOOK_S = 1.0
-"""Changes of measure and cut that follow each other this closely are recorded as one."""
+"""Changes of measure and cut within this time are recorded as one."""
 
 
 class IdleSync(HostRequests):
-    """A held key would have the host record or reckon every step of it; the last one is enough."""
+    """Records options and views, and requests preflights, after a pause: a held key would send every step."""
 
     def __init__(self, state: WorkbenchState, changed: Changed) -> None:
         super().__init__(state, changed)
@@ -30,13 +30,13 @@ class IdleSync(HostRequests):
         self._options_timer: asyncio.TimerHandle | None = None
 
     async def flush(self) -> None:
-        """Tells what still waits; returns when the host has heard it."""
+        """Send everything that is pending; return when the host has recorded it."""
         self._send_views()
         self.record_options()
         await asyncio.gather(*self._background, return_exceptions=True)
 
     def choose_options(self, options: RunOptions) -> None:
-        """How the next run is to be done; recorded when nothing more is changed for half a second."""
+        """Set the options of the next run; they are recorded after half a second without changes."""
         state = self.state
         state.own_options = None if options == state.session.options else options
         if self._options_timer is not None:
@@ -46,7 +46,7 @@ class IdleSync(HostRequests):
         self.look_ahead()
 
     def record_options(self) -> None:
-        """Has what was chosen recorded now."""
+        """Record the chosen options now."""
         if self._options_timer is not None:
             self._options_timer.cancel()
             self._options_timer = None
@@ -59,7 +59,7 @@ class IdleSync(HostRequests):
             self._spawn(self._send(self._host, request))
 
     def look_ahead(self) -> None:
-        """Asks what the next run would take, where that may have changed since it was last asked."""
+        """Request the preflight of the next run if its inputs have changed."""
         state, host = self.state, self._host
         if state.session_id is None or host is None:
             return
@@ -82,9 +82,9 @@ class IdleSync(HostRequests):
                 self._changed(frozenset({"progress"}))
 
     def record_view(self) -> None:
-        """Has the host record how the shown run is looked at: the last of what changes within a second.
+        """Record the view of the shown run, once per second at most.
 
-        So a replay shows the same cuts at the same moments, and a screen opened later begins with the last one.
+        A replay then shows the same cuts at the same moments, and a screen opened later starts with the last one.
         """
         run, look = self.state.shown, self.state.current_look()
         if run is not None and look is not None:
@@ -103,6 +103,6 @@ class IdleSync(HostRequests):
                 self._spawn(self._send(host, SetView(run=run_id, look=look)))
 
     async def _send(self, host: HostConnection, request: SetView | ChooseOptions) -> None:
-        # A cut that is not recorded is no loss worth a word: the next one will be.
+        # A view that could not be recorded is no loss: the next one will be.
         with contextlib.suppress(HeadcodeError, OSError, EOFError):
             await host.ask(request, Done)

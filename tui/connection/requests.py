@@ -1,4 +1,4 @@
-"""How a screen asks the host: what a connection can do, and what becomes of an answer or of a refusal."""
+"""Requests to the host, and the handling of answers and refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class HostConnection(Protocol):
-    """What the screen needs of a connection."""
+    """The interface of a connection to the host."""
 
     welcome: Welcome
 
@@ -32,7 +32,7 @@ Changed = Callable[[frozenset[Part]], None]
 
 
 class HostRequests:
-    """Asks on behalf of a state. What goes wrong with a key's request ends up in the state, in words."""
+    """Sends requests for a state. Failures of a key's request are stored in the state."""
 
     def __init__(self, state: WorkbenchState, changed: Changed) -> None:
         self.state = state
@@ -41,7 +41,7 @@ class HostRequests:
         self._background: set[asyncio.Task[None]] = set()
 
     async def ask(self, request: AnyRequest, want: type[T], /) -> T:
-        """The answer, for who deals with a refusal itself. Raises HostGone, Refusal and its kin."""
+        """Return the answer, for callers that handle refusals. Raises HostGone, Refusal and its subclasses."""
         if self._host is None:
             raise HostGone("There is no host to ask.", hint="It is being looked for.")
         try:
@@ -52,8 +52,10 @@ class HostRequests:
             raise HostGone(f"The connection to the host broke: {error}.") from error
 
     async def try_ask(self, request: AnyRequest, want: type[T]) -> T | None:
-        """The answer to what a key asked for; None where there is none: a refusal is shown, a lost host is the loop's
-        to deal with."""
+        """Return the answer to a key's request, or None.
+
+        A refusal is stored in the state; a lost host is handled by the loop.
+        """
         state = self.state
         answer: T | None = None
         if self._host is None:
@@ -75,7 +77,7 @@ class HostRequests:
         return answer
 
     async def request(self, request: AnyRequest, want: type[T]) -> T:
-        """The host's answer to what a sheet asks. Raises HeadcodeError."""
+        """Return the host's answer to a sheet's request. Raises HeadcodeError."""
         if self._host is None:
             raise HostGone("There is no host to ask.", hint="It is being looked for.")
         try:
@@ -84,7 +86,7 @@ class HostRequests:
             raise HostGone(f"The connection to the host broke: {error}.") from error
 
     async def fetch_codes(self) -> None:
-        """The codes of the head under the cursor, unless they are here already."""
+        """Load the codes of the current head, unless they are loaded."""
         key = self.state.codes_key()
         if key is None or key in self.state.codes or self._host is None:
             return
@@ -101,7 +103,7 @@ class HostRequests:
             self._changed(frozenset({"head", "examples"}))
 
     async def look_at_head(self, request: GetHeadInspection) -> HeadInspection | Failure:
-        """The head on the prompt, or why it cannot be looked at."""
+        """Return the inspection of the head on the prompt, or the failure."""
         if self._host is None:
             return Failure(family="host", name="HostGone", message="There is no host to ask.", hint="Try again.")
         try:

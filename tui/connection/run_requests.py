@@ -1,4 +1,4 @@
-"""What a person has the host do: runs, causes, the same run once more, notes."""
+"""Requests for runs, effects, verifications and notes."""
 
 from collections.abc import Awaitable, Callable
 
@@ -27,14 +27,14 @@ from tui.state.workbench_state import WorkbenchState
 
 
 class RunRequests(HostRequests):
-    """What comes of them arrives in the log; what is refused is said in the state."""
+    """Results arrive in the log; refusals are stored in the state."""
 
     def __init__(self, state: WorkbenchState, changed: Changed) -> None:
         super().__init__(state, changed)
         self._verify_job: str | None = None
 
     async def queue_run(self) -> None:
-        """A run of the session as it is, with the options chosen; one that broke off is done once more."""
+        """Queue a run of the session with the chosen options, or repeat the run that failed."""
         state, last = self.state, self.state.shown
         if state.session_id is None:
             return
@@ -51,8 +51,10 @@ class RunRequests(HostRequests):
         await self.try_ask(request, RunAnswer)
 
     async def stop_run(self) -> None:
-        """Asks the run to stop; the second time, ends the engine it runs in. A run that is looked at while it waits
-        behind another leaves the queue: nobody who sees it means the other one."""
+        """Ask the active run to stop; the second time, end its engine.
+
+        A shown run that waits behind another one leaves the queue instead.
+        """
         shown = self.state.shown
         if shown is not None and shown.state == "queued" and shown is not self.state.active:
             await self.cancel_run(shown.run_id)
@@ -68,14 +70,14 @@ class RunRequests(HostRequests):
         await self.try_ask(CancelRun(run=run.run_id, force=force), Done)
 
     async def cancel_run(self, run_id: str) -> None:
-        """Takes a run that waits out of the queue."""
+        """Remove a waiting run from the queue."""
         await self.try_ask(CancelRun(run=run_id), Done)
 
     async def request_effects(self) -> None:
-        """What the heads of the shown run do to the answer; asked once more, its circuit is checked whole. Where heads
-        are marked, exactly they are measured.
+        """Measure the effects of the shown run's heads; if they are known, check its circuit as a whole.
 
-        How is what `O` says about causes, where that was changed; a method chosen there is the one that is taken.
+        Marked heads are measured exactly. The effect options chosen in `O`, if changed, apply here, too, including the
+        method.
         """
         run = self.state.shown
         if run is None:
@@ -94,7 +96,7 @@ class RunRequests(HostRequests):
         await self.try_ask(MeasureRunEffects(run=run.run_id, config=config, heads=heads), Done)
 
     async def request_backups(self) -> None:
-        """What every other head does once the marked heads, else those inside the cut, are replaced."""
+        """Measure every other head with the marked heads, else the circuit, replaced."""
         run, view = self.state.shown, self.state.view()
         if run is None or view is None:
             return
@@ -114,7 +116,7 @@ class RunRequests(HostRequests):
         )
 
     async def verify_run(self) -> None:
-        """Has the shown run done again. How far that is stands in the state; what came out arrives in the log."""
+        """Verify the shown run. Progress is stored in the state; the result arrives in the log."""
         run = self.state.shown
         if run is None:
             return
@@ -143,7 +145,7 @@ class RunRequests(HostRequests):
         return f"; {self.state.key('stop')} stops it"
 
     def note_writer(self, place: Place, old: SessionNote | None) -> Callable[[str], Awaitable[None]]:
-        """Keeps a text as a note on what is at hand now, whatever is at hand when the text is there."""
+        """Return a function that saves a text as a note on the current place, even if the cursor moves meanwhile."""
         run, session = self.state.shown, self.state.session_id
         run_id = run.run_id if run is not None and place != "session" else None
         head = (self.state.cursor.layer, self.state.cursor.head) if place == "head" else None
@@ -162,7 +164,7 @@ class RunRequests(HostRequests):
 
 
 def _verifying_words(number: int, state: VerificationState) -> str:
-    """How far a run is being done again."""
+    """Format the progress of a verification."""
     if state.stage is None:
         return f"Run {number} is done again: it waits its turn"
     count = f" {state.done} of {state.total}" if state.total > 1 else ""

@@ -1,4 +1,4 @@
-"""The screen's side of the host: finds or makes a session, follows its log, comes back when the host was lost."""
+"""The screen's link to the host: opens a session, follows its log, and reconnects after a lost host."""
 
 import asyncio
 import contextlib
@@ -33,11 +33,11 @@ DEFAULT_TASK = "ioi"
 FIRST_SESSION = "first light"
 _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _STATUS_S = 1.0
-"""At least between two words on an engine that stays as it is."""
+"""Minimum seconds between two status requests while the engine's state is unchanged."""
 
 
 class SessionLink(RunRequests, IdleSync):
-    """Keeps a state in step with the host. Everything foreign that goes wrong ends up in the state, in words."""
+    """Keeps a state in step with the host. Errors are stored in the state as text."""
 
     def __init__(
         self, state: WorkbenchState, connect: Connect, changed: Changed, *, session: str | None, asked: bool = False
@@ -46,19 +46,19 @@ class SessionLink(RunRequests, IdleSync):
         self.exit_code = 0
         self._wanted_model, self._wanted_task = state.model, state.task
         self._asked = asked
-        """Model or task were named, if only as they are by default: a session of another is none to open."""
+        """True if --model or --task was given, even at its default; then only a matching session is opened."""
         self.connect = connect
         self._begun_here = ""
-        """The session this screen made."""
+        """The session created by this screen."""
         self._session = session
         self._backoff = _BACKOFF_S
         self._ever_live = False
         self._switching = False
-        """Another session was asked for; the loop opens it."""
+        """Another session was requested; the loop opens it."""
         self._following: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Stays until something only the person can mend, or until it is cancelled."""
+        """Follow the session until a failure that only the user can fix, or cancellation."""
         tries = 0
         while True:
             try:
@@ -69,7 +69,7 @@ class SessionLink(RunRequests, IdleSync):
             except (OSError, EOFError) as found:
                 error = _broken(found)
             except asyncio.CancelledError:
-                # The feed was cancelled for another session, or all of this was, by whoever leaves.
+                # The feed was cancelled to open another session, or the whole task by its owner.
                 task = asyncio.current_task()
                 if not self._switching or (task is not None and task.cancelling()):
                     raise
@@ -93,7 +93,7 @@ class SessionLink(RunRequests, IdleSync):
     async def close(self) -> None:
         await self.flush()
         if self._begun_here == self.state.session_id and self._refused:
-            # For a model that nobody has, for example: the list of sessions is spared it.
+            # For example for a missing model: the session is not kept in the list.
             with contextlib.suppress(HeadcodeError, OSError, EOFError):
                 host = await self.connect()
                 try:
@@ -104,12 +104,12 @@ class SessionLink(RunRequests, IdleSync):
 
     @property
     def _refused(self) -> bool:
-        """Whether all runs there are came to nothing because of what was asked."""
+        """Whether all runs failed because of invalid input."""
         ends = [run.failure.family if run.failure is not None else "" for run in self.state.runs]
         return bool(ends) and all(family == "input" for family in ends)
 
     def open(self, session_id: str) -> None:
-        """Leaves this session for that one."""
+        """Switch to another session."""
         self._session, self._switching = session_id, True
         if self._following is not None:
             self._following.cancel()
@@ -146,7 +146,7 @@ class SessionLink(RunRequests, IdleSync):
                 self.look_ahead()
 
     async def _find_session(self, host: HostConnection) -> SessionRow:
-        """The one that was asked for, else the newest, else a first one with a run of its own under way."""
+        """Return the requested session, else the newest, else a new one with its first run queued."""
         if self._session is not None:
             return (await host.ask(ShowSession(session=self._session), SessionDetailAnswer)).detail.session
         sessions = (await host.ask(ListSessions(), SessionsAnswer)).sessions
@@ -165,7 +165,7 @@ class SessionLink(RunRequests, IdleSync):
         return session
 
     async def _watch_engine(self, host: HostConnection) -> None:
-        """Keeps the engine's state at hand: the host says when it is another one."""
+        """Keep the engine's status current; the host answers when it changes."""
         seen = FollowEngine()
         while True:
             try:
@@ -197,7 +197,7 @@ class SessionLink(RunRequests, IdleSync):
 
 
 def _broken(error: OSError | EOFError) -> HeadcodeError:
-    """What ended the connection, or kept it from coming about: then it is a file the system would not give."""
+    """Return the error that broke or prevented the connection; one with a file name is an error of the system."""
     if isinstance(error, OSError) and error.filename:
         return HostError(
             f"The system refused: {error.strerror or error} ({error.filename}).",

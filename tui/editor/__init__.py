@@ -1,4 +1,4 @@
-"""The example editor without a widget: buffer, edits, grades.
+"""The example editor without widgets: buffer, edits, grades, generated pairs.
 
 May import: state.
 """

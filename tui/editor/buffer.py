@@ -1,4 +1,4 @@
-"""What is being written: the session's examples under the changes that are on their way to the host."""
+"""The example buffer: the session's examples with the changes that are not recorded yet."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,27 +16,27 @@ Change = Callable[[Examples], Examples]
 T = TypeVar("T")
 
 _PATIENCE_S = 10.0
-"""How long the log may take to tell what the host has recorded."""
+"""Maximum seconds to wait for the log to show what the host has recorded."""
 
 
 class RequestSender(Protocol):
-    """What a desk needs of the link."""
+    """The interface of the link that the editor needs."""
 
     async def ask(self, request: AnyRequest, want: type[T], /) -> T: ...
 
 
 class ExampleBuffer:
-    """Examples, which of them is at hand, and what is not recorded yet."""
+    """The examples, the current one, and the changes that are not recorded yet."""
 
     def __init__(self, state: WorkbenchState, link: RequestSender) -> None:
         self.state = state
         self.link = link
         self.at = 0
-        """The example at hand."""
+        """Index of the current example."""
         self.failure: Failure | None = None
-        """Why something could not be recorded or graded."""
+        """Why examples could not be recorded or graded."""
         self._refused = False
-        """Whether the host would not record what is pending."""
+        """Whether the host refused to record the pending changes."""
         self._pending: list[Change] = []
         self._base: Examples | None = None
         self._examples: Examples = ()
@@ -45,7 +45,7 @@ class ExampleBuffer:
 
     @property
     def examples(self) -> Examples:
-        """With every change made here, recorded or not."""
+        """The examples with every change made here, recorded or not."""
         base = self.state.session.examples.current
         if base is not self._base:
             self._base = base
@@ -57,7 +57,7 @@ class ExampleBuffer:
 
     @property
     def flaws(self) -> dict[int, str]:
-        """What is wrong with lines that are no examples yet, by place."""
+        """What is wrong with unreadable lines, by index."""
         _ = self.examples
         return self._flaws
 
@@ -77,21 +77,21 @@ class ExampleBuffer:
         return [each for each in self.examples if each.pair == example.pair]
 
     def change(self, change: Change) -> None:
-        """Makes it here at once; `push` has it recorded."""
+        """Apply a change here at once; `push` records it."""
         examples = self.examples
         self._pending.append(change)
         self._take(change(examples))
 
     async def push(self) -> None:
-        """Has every change recorded. What cannot be stays here, with the reason in `failure`."""
+        """Record all changes. Those refused stay pending, with the reason in `failure`."""
         async with self._pushing:
             while self._pending and await self._push_once():
                 pass
 
     async def step(self, by: int) -> bool:
-        """Undo or redo, when everything written is recorded; False where there is nothing to.
+        """Undo or redo after recording all changes; return False if there is nothing to undo or redo.
 
-        What the host refused to record is the newest change: undo takes it back here, or it would never go.
+        If the host refused the newest change, undo removes it here; otherwise it could never be removed.
         """
         await self.push()
         if by < 0 and self._pending and self._refused:
@@ -126,7 +126,7 @@ class ExampleBuffer:
             try:
                 await self.link.ask(SetExamples(session=session, examples=examples, over=base), SessionAnswer)
             except StaleExamples:
-                # Somebody else was quicker: what is written here is laid on top of theirs.
+                # Another client was faster: the changes are applied on top of its version.
                 return await _until(lambda: history.content_hash != base)
             except HostGone:
                 return False

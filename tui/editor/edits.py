@@ -1,4 +1,4 @@
-"""How what is written is changed, line by line. Every change finds its line again in what others made of the set."""
+"""Edits of the examples. Each change finds its line again in versions changed by other clients."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ from tui.editor.buffer import ExampleBuffer, Examples
 
 
 class ExampleEdits(ExampleBuffer):
-    """What can be done to a line, or to several. What cannot be done says so and changes nothing."""
+    """Edits of one or several lines. An edit that is impossible says why and changes nothing."""
 
     def insert(self, place: int, new: Sequence[Example]) -> None:
         self.change(lambda examples: (*examples[:place], *new, *examples[place:]))
@@ -26,7 +26,7 @@ class ExampleEdits(ExampleBuffer):
         self.change(lambda examples: _put(examples, _find(examples, place, old), ()))
 
     def move(self, place: int, by: int) -> bool:
-        """Moves the example; says whether there was room."""
+        """Move the example; return whether there was room."""
         to = place + by
         if not 0 <= to < len(self.examples):
             return False
@@ -45,13 +45,13 @@ class ExampleEdits(ExampleBuffer):
         return True
 
     def copy(self, place: int) -> None:
-        """The same once more, below; a copy of one half stands below the pair and not between its halves."""
+        """Insert a copy below; a copy of one half of a pair goes below the pair."""
         copy = msgspec.structs.replace(self.examples[place], pair=None)
         self.at = self.below(place)
         self.insert(self.at, [copy])
 
     def toggle(self, place: int) -> bool:
-        """Leaves the example out of runs, or takes it in; False for a line that is no example yet."""
+        """Disable or enable the example; return False for an unreadable line."""
         if place in self.flaws:
             return False
         example = self.examples[place]
@@ -67,7 +67,7 @@ class ExampleEdits(ExampleBuffer):
         return True
 
     def pair(self, place: int) -> str:
-        """Makes a pair with the neighbour on the other side, or takes the pair apart; says what was done."""
+        """Pair the line with a free neighbour of the other polarity, or dissolve its pair; return what was done."""
         examples = self.examples
         example = examples[place]
         if example.pair is not None:
@@ -90,7 +90,7 @@ class ExampleEdits(ExampleBuffer):
         return f"No neighbour on the other side is free: {moves} moves one beside it, then {pair}."
 
     def below(self, place: int) -> int:
-        """Where a new line below this one stands: not between the halves of a pair."""
+        """Return the index for a new line below this one, not between the halves of a pair."""
         examples = self.examples
         if not examples:
             return 0
@@ -100,14 +100,14 @@ class ExampleEdits(ExampleBuffer):
         return place + 1
 
     def pair_for(self, place: int) -> int | None:
-        """The number a new negative of this positive gets: none where the positive has a partner already."""
+        """Return the pair number for a new negative of this positive, or None if the positive has a partner."""
         example = self.examples[place]
         if example.pair is None:
             return next_pair(self.examples)
         return example.pair if len(self.partners(example)) == 1 else None
 
     def accept(self, place: int, negative: Example) -> None:
-        """Puts a negative below its positive, as its pair where the positive has none."""
+        """Insert a negative below its positive, paired with it if the positive has no pair."""
         example = self.examples[place]
         if example.pair is None and negative.pair is not None:
             self.replace(place, msgspec.structs.replace(example, pair=negative.pair))
@@ -115,15 +115,17 @@ class ExampleEdits(ExampleBuffer):
         self.at = place + 1
 
     def paste(self, text: str, *, fill: bool = True) -> int:
-        """Adds what a text holds after the example at hand; how many. Raises ExampleError where they are too many.
+        """Insert the examples of a text after the current one and return their number.
 
-        Without `fill` lines with slots stay as they are.
+        Without `fill`, lines with slots are kept. Raises ExampleError if the set would be too large.
         """
         return self.add(parse_pasted(text, after=self.examples, fill=fill))
 
     def add(self, new: Sequence[Example]) -> int:
-        """Puts examples after the one at hand, pairs under numbers of their own; the last of them is at hand then.
-        How many they are. Raises ExampleError where the set would be larger than the host keeps."""
+        """Insert examples after the current one, with new pair numbers, and return their number.
+
+        The last of them becomes current. Raises ExampleError if the set would exceed the host's limit.
+        """
         there = len(self.examples)
         if there + len(new) > MAX_EXAMPLES:
             raise ExampleError(
@@ -137,9 +139,9 @@ class ExampleEdits(ExampleBuffer):
         return len(new)
 
     def unfold(self, place: int) -> int:
-        """Has the slots of a line, and of the lines in its pair, filled in every way; how many examples that gives.
+        """Fill the slots of a line and of the lines in its pair in every way; return the number of examples.
 
-        Raises ExampleError where they are too many.
+        Raises ExampleError if there are too many.
         """
         examples = self.examples
         example = examples[place]
@@ -169,14 +171,14 @@ class ExampleEdits(ExampleBuffer):
 
 
 def _find(examples: Examples, place: int, old: Example) -> int | None:
-    """Where the example is now; None where somebody else removed it."""
+    """Return the current index of the example, or None if another client removed it."""
     if place < len(examples) and examples[place] == old:
         return place
     return next((index for index, each in enumerate(examples) if each == old), None)
 
 
 def _put(examples: Examples, place: int | None, new: Iterable[Example]) -> Examples:
-    """Replaces one; where it is gone, what is new stands at the end: nothing that was written is lost."""
+    """Replace one example. If it is gone, the new ones are appended, so that nothing written is lost."""
     if place is None:
         return (*examples, *new)
     return (*examples[:place], *new, *examples[place + 1 :])

@@ -1,4 +1,4 @@
-"""Where the grades of a set stand: each by its place, pairs told by both halves, and what nobody has graded yet."""
+"""Grades of a set by index, with pair lengths compared, and the examples not graded yet."""
 
 from collections.abc import Collection
 
@@ -12,12 +12,12 @@ Content = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
 def content_of(example: Example) -> Content:
-    """What a grade depends on."""
+    """Return what a grade depends on."""
     return (example.prompt, example.polarity, example.expected, example.foils)
 
 
 class GradeIndex:
-    """Where each content stands, what is known of it, and what is still to be graded."""
+    """Index of the examples by content: their places, their grades, and which are not graded yet."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class GradeIndex:
         skipped: Collection[int],
         known: dict[Content, tuple[Grade, PromptTokens]],
     ) -> None:
-        """`skipped` are the places of lines that are no prompts: those that cannot be read, and templates."""
+        """`skipped` are the indices of lines that are not prompts: unreadable lines and templates."""
         self.examples = examples
         self.skipped = skipped
         self.grades: dict[int, Grade] = {}
@@ -58,7 +58,7 @@ class GradeIndex:
                     self._settle(each)
 
     def _settle(self, place: int) -> None:
-        """Gives a grade its place, and whether its pair has as many tokens."""
+        """Set a grade's index, and whether both halves of its pair have the same number of tokens."""
         pair = self.examples[place].pair
         both = self._pairs[pair] if pair is not None else []
         equal = None

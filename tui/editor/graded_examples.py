@@ -1,4 +1,4 @@
-"""What is being written, and what the model makes of it. No widget in here."""
+"""The edited examples together with the grades that the next run's model gives them."""
 
 import itertools
 import time
@@ -23,54 +23,55 @@ from tui.editor.more_pairs import MorePairs, more_pairs
 from tui.state.workbench_state import WorkbenchState
 
 Reading = tuple[str, str, str, bool]
-"""Position policy, model, device, and whether its own code may run."""
+"""Position policy, model, device, and whether remote code is trusted."""
 _FIRST_GRADED, _THEN_GRADED = 6, 32
-"""Examples asked for at once: the ones at hand quickly, then the rest."""
+"""Examples per request: a few near the current one first, then larger batches."""
 _COUNTED = 5_000
-"""Examples of a template up to which they are counted exactly."""
+"""Templates are counted exactly up to this many examples."""
 _LARGE = 1_000
 _WORTH_EVERY_S = 0.5
-"""Of more examples than that, a summary takes longer than a frame should."""
+"""Beyond _LARGE examples a summary takes longer than a frame, and is refreshed at this interval."""
 
 
 class GradedExamples(ExampleEdits):
-    """Examples with their grades, and what they are worth together."""
+    """Examples with their grades and the readiness of the set."""
 
     def __init__(self, state: WorkbenchState, link: RequestSender, name: str) -> None:
         super().__init__(state, link)
         self.name = name
-        """Under which the host knows whose grades are asked for."""
+        """The name under which the host files this editor's grading requests."""
         self.model: ModelInfo | None = None
-        """Who graded last; None: the model of the next run has graded nothing yet."""
+        """The model that graded last; None: the next run's model has graded nothing yet."""
         self.worth_is_old = False
-        """Whether `worth` would say something newer in a while."""
+        """Whether `worth` will have a newer result soon."""
         self._regraded = False
         self._read_by: Reading | None = None
-        """By whom and how what is known was read."""
+        """The reading under which the known grades were made."""
         self._known: dict[Content, tuple[Grade, PromptTokens]] = {}
         self._book: GradeIndex | None = None
         self._parts: tuple[Examples, bool] | None = None
         self._templates: tuple[Examples, dict[int, int]] | None = None
         self._counted: tuple[tuple[str, int], Examples, int] | None = None
         self.typed = ""
-        """The line at hand as it stands in the editor; empty while none is edited."""
+        """The current line as typed; empty if no line is being edited."""
         self._worth: tuple[Examples, int, float, Readiness] | None = None
 
     @property
     def position(self) -> str:
-        """The policy that the next run would read with."""
+        """The position policy of the next run."""
         return self.state.options.config.position
 
     @property
     def n_heads(self) -> int | None:
-        """How many heads the model of the next run has; None while it has graded nothing yet."""
+        """Number of heads of the next run's model; None while it has graded nothing yet."""
         return None if self.model is None else self.model.n_layers * self.model.n_heads
 
     @property
     def parts(self) -> bool:
-        """Whether the next run reads each head at the one place where its pair parts most, not at all tokens alike:
-        engine.sae.training.prepare does under the contrast recipe, where prompts are read whole and all are in
-        pairs."""
+        """Whether the next run reads each head only at the position where its pair differs most.
+
+        engine.sae.training.prepare does so under the contrast recipe if prompts are read whole and all are in pairs.
+        """
         config = self.state.options.config
         if config.position != "mean" or config.sae.recipe != "contrast":
             return False
@@ -82,12 +83,12 @@ class GradedExamples(ExampleEdits):
 
     @property
     def reading(self) -> Reading:
-        """Who grades, and how: as the next run would read."""
+        """Model and position policy of the next run, by which examples are graded."""
         options = self.state.options
         return (options.config.position, options.model, options.device, options.trust_remote_code)
 
     def question(self, examples: Sequence[Example], *, desk: str | None = None) -> GradeExamples:
-        """What the model of the next run is asked about them. A newer one of the same desk takes its place."""
+        """Return the grading request for these examples. It replaces an earlier one of the same desk."""
         position, model, device, trusted = self.reading
         return GradeExamples(
             session=self.state.session_id or "",
@@ -100,7 +101,7 @@ class GradedExamples(ExampleEdits):
         )
 
     def order(self, task: str, pairs: int) -> MakeTaskExamples:
-        """A request for examples of a ready-made task, in tokens of the model of the next run."""
+        """Return a request for examples of a ready-made task, for the tokens of the next run's model."""
         _, model, device, trusted = self.reading
         session = self.state.session_id or ""
         return MakeTaskExamples(
@@ -109,12 +110,12 @@ class GradedExamples(ExampleEdits):
 
     @property
     def is_stale(self) -> bool:
-        """Whether the next run would read otherwise than what was graded so far."""
+        """Whether the next run would read the prompts in another way than the grades assume."""
         return self._read_by is not None and self._read_by != self.reading
 
     @property
     def grades(self) -> dict[int, Grade]:
-        """By place; pairs of unequal length are told here, where both halves are known."""
+        """Grades by index, with the lengths of pairs compared where both halves are graded."""
         examples, skipped = self.examples, {*self.flaws, *self.templates}
         if self._book is None or self._book.examples is not examples or self._book.skipped != skipped:
             self._book = GradeIndex(examples, skipped, self._known)
@@ -122,9 +123,9 @@ class GradedExamples(ExampleEdits):
 
     @property
     def templates(self) -> dict[int, int]:
-        """The places of lines with slots: into how many examples each is filled, with the lines of its pair.
+        """Indices of lines with slots, with the number of examples each expands to together with its pair.
 
-        0 where a slot is still being typed. None of them is graded: the model reads what they are filled with.
+        0 while a slot is being typed. Templates are not graded; the model reads the filled lines.
         """
         examples = self.examples
         if self._templates is None or self._templates[0] is not examples:
@@ -136,7 +137,7 @@ class GradedExamples(ExampleEdits):
         return found
 
     def template_words(self, n: int) -> str:
-        """What a template is said to be."""
+        """Describe a template that expands to n examples."""
         if not n:
             return "a template: the words of its slot are being typed"
         return f"a template, filled into {n:,} {'example' if n == 1 else 'examples'}"
@@ -150,7 +151,7 @@ class GradedExamples(ExampleEdits):
         return known[0] if known is not None else None
 
     def worth(self) -> Readiness:
-        """What to think of the set; of a large one that is being graded, what was thought half a second ago."""
+        """Return the readiness of the set; for a large set that is being graded, at most half a second old."""
         examples, grades = self.examples, self.grades
         before = self._worth
         now = time.monotonic()
@@ -165,7 +166,7 @@ class GradedExamples(ExampleEdits):
         return found
 
     def trim(self) -> int:
-        """Writes every prompt as its grade proposes, where it does; how many that were."""
+        """Apply the prompts that grades propose; return how many were changed."""
         better = {self.examples[place]: grade.better_prompt for place, grade in self.grades.items()}
         better = {each: prompt for each, prompt in better.items() if prompt}
         if better:
@@ -177,9 +178,9 @@ class GradedExamples(ExampleEdits):
         return len(better)
 
     def slots(self, line: str, place: int | None = None) -> int:
-        """How many examples the line at that place, or at hand, is filled into with the lines of its pair.
+        """Return how many examples a line (default: the current one) expands to, together with its pair.
 
-        0 where it is no template, and where its lists have too few words.
+        0 if it is not a template or its lists have too few words.
         """
         examples, place = self.examples, self.at if place is None else place
         if not may_be_template(line):
@@ -192,17 +193,17 @@ class GradedExamples(ExampleEdits):
             lists = read_lists([text for text in others.values() if "{" in text])
             n = 0
             if is_template(line, lists):
-                # Counted again at every key: large numbers are not counted one by one.
+                # Counted again at every key, so large numbers are only estimated.
                 taken = [text for text in others.values() if text not in group]
                 n = count_slots(group, lists, taken=taken, exact=_COUNTED)
             self._counted = asked, examples, n
         return self._counted[2]
 
     async def grade(self, line: Example | None = None) -> bool:
-        """Asks for some of the grades that are missing, those at hand first; False when none is."""
+        """Request some of the missing grades, nearest to the current line first; return False if none is missing."""
         reading = self.reading
         if self._read_by != reading:
-            # Another model, or other tokens: nothing that was known holds, nor why it could not be known.
+            # With another model or other tokens, all grades and failures are outdated.
             if self._read_by is None or self._read_by[1:] != reading[1:]:
                 self.model = None
             self._read_by, self._book, self._worth = reading, None, None
@@ -221,9 +222,9 @@ class GradedExamples(ExampleEdits):
         return True
 
     async def more(self, asked: int | None = None) -> MorePairs:
-        """Adds good pairs made of those there are, behind the last, in one step of undo; what was made.
+        """Append good variations of the existing pairs as one undo step; return what was made.
 
-        Raises ExampleError where nothing can be varied or they would be too many, and what the link raises.
+        Raises ExampleError if nothing can be varied or the set would be too large, and errors of the link.
         """
 
         async def ask(examples: Sequence[Example]) -> Grades:
@@ -234,13 +235,13 @@ class GradedExamples(ExampleEdits):
 
         found = await more_pairs(self.examples, asked, ask)
         if found.new:
-            await self.push()  # what was written before is a step of its own
+            await self.push()  # earlier changes are an undo step of their own
             self.at = len(self.examples) - 1
             self.add(found.new)
         return found
 
     def keep(self, examples: Sequence[Example], answer: Grades, reading: Reading) -> None:
-        """Takes in what the model makes of some examples, unless another was chosen meanwhile."""
+        """Store grades, unless the reading has changed since they were requested."""
         if reading != self._read_by or reading != self.reading:
             return
         self.model = answer.model
@@ -252,7 +253,7 @@ class GradedExamples(ExampleEdits):
                 self._book.learn(content, grade)
 
     def _no_prompt(self, line: Example) -> bool:
-        """Whether the line that is being written cannot be read, or is a template."""
+        """Return whether the line being written is unreadable or a template."""
         return bool(flaw(line)) or is_open(self.typed) or bool(self.slots(text_of(line)))
 
     def _missing(self, line: Example | None) -> Examples:

@@ -1,4 +1,4 @@
-"""More pairs for a set that is too small: made of those there are, graded, and only good ones kept. No widget here."""
+"""More pairs for a set that is too small: variations of existing pairs, graded, of which good ones are kept."""
 
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,30 +25,30 @@ from engine.results import Grade
 from sessions.protocol import Grades
 
 _SPARE = 2
-"""Proposals graded at once for each that is still wanted."""
+"""Proposals graded at once per pair still wanted."""
 _LEAST = 8
 _MOST_TRIED = 16
-"""Proposals graded for each that is wanted; a model that can do fewer does not do this."""
+"""Maximum number of proposals graded per pair wanted; a model that passes fewer cannot do the task."""
 Ask = Callable[[Sequence[Example]], Awaitable[Grades]]
-"""Has a model grade some examples."""
+"""Grades some examples with the model."""
 
 
 class MorePairs(msgspec.Struct, frozen=True, kw_only=True):
-    """What was made of a set."""
+    """The pairs made, and how many were tried."""
 
     new: tuple[Example, ...]
-    """To be added, pairs under numbers of their own."""
+    """Examples to add, with new pair numbers."""
     n: int
-    """Pairs among them, or examples of each side."""
+    """Number of pairs among them, or of examples of each side."""
     tried: int
     paired: bool
     missing: int
-    """Pairs that one head still needs to reach significance, the new ones counted."""
+    """Pairs that one head still needs to be significant, after adding the new ones."""
     n_heads: int
 
     @property
     def words(self) -> str:
-        """What was added, of how many that were tried; not how it is taken back."""
+        """How many were added, of how many tried."""
         one, many = ("pair", "pairs") if self.paired else ("example of each side", "examples of each side")
         tried = one if self.tried == 1 else many
         if not self.n:
@@ -57,17 +57,17 @@ class MorePairs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rest(self) -> str:
-        """What stands behind that where some are missing all the same; else empty."""
+        """Text to append if pairs are still missing; empty otherwise."""
         if not self.missing:
             return ""
         return f"; {self.missing} still missing for one head of {self.n_heads} to reach significance"
 
 
 async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -> MorePairs:
-    """Good pairs made of those there are: as many as asked for, else as many as are missing for the model that grades,
-    else MORE.
+    """Return good variations of the existing pairs.
 
-    Raises ExampleError where nothing can be varied, and what `ask` raises.
+    As many as `asked`, else as many as the grading model misses, else MORE. Raises ExampleError if nothing can be
+    varied, and errors of `ask`.
     """
     made_of = sources(examples)
     if next(variations(made_of, examples), None) is None:
@@ -92,7 +92,7 @@ async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -
             break
         tried += len(batch)
         held += await _held(batch, made_of, own, ask)
-        # Of what was tried those come first whose negative is not even half known.
+        # Proposals whose negatives are not even weakly known come first.
         found = usable_variations([source for _, source in sorted(held, key=lambda each: each[0])], wanted)
     new = tuple(each for source in found for each in source)
     if paired:
@@ -112,7 +112,7 @@ async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -
 async def _held(
     batch: Sequence[Variation], made_of: Sequence[Source], own: Sequence[Sequence[Grade]], ask: Ask
 ) -> list[tuple[int, Source]]:
-    """Has a batch graded: what the model can do, with how many of its examples are half known."""
+    """Grade a batch; return the sources that pass, each with its number of weak examples."""
     answer = await ask([each for one in batch for each in one.examples])
     grades = iter(answer.grades)
     found = []

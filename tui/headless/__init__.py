@@ -1,5 +1,6 @@
-"""What commands and plain mode do over the host without a screen: run, measure, export, read and write examples,
-bench, fetch, repair.
+"""Work of commands and plain mode over the host.
+
+run, measure, export, read and write examples, benchmark, fetch, repair.
 
 May import: connection, output, replay, terminal.
 """

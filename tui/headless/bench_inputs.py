@@ -1,4 +1,4 @@
-"""What a bench stands on: which models and tasks have a truth here, and why others have not."""
+"""Inputs of a benchmark: the models and tasks with a reference circuit, and why others are skipped."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from engine.references.ground_truth import GroundTruth, check_model, known_truth
 from engine.tasks.registry import TASKS, find_task
 
 SkippedInput = tuple[str, str, str]
-"""(model, task or nothing, why)."""
+"""(model, task or empty, reason)."""
 
 
 class BenchInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be judged."""
+    """The models and tasks that can be evaluated."""
 
     truths: dict[tuple[str, str], tuple[GroundTruth, ...]]
     """By model and task."""
@@ -25,7 +25,7 @@ class BenchInputs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tasks(self) -> dict[str, list[str]]:
-        """The tasks of each model, in the order both were asked for."""
+        """The tasks of each model, in the requested order."""
         found: dict[str, list[str]] = {}
         for model, task in self.truths:
             found.setdefault(model, []).append(task)
@@ -33,16 +33,16 @@ class BenchInputs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def edges(self) -> frozenset[tuple[str, str]]:
-        """Models and tasks of which edges are known."""
+        """Models and tasks with known edges."""
         return frozenset(key for key, truths in self.truths.items() if any(truth.level == "edges" for truth in truths))
 
 
 def find_bench_inputs(
     models: Sequence[str] | None, tasks: Sequence[str] | None, cuts: Sequence[float] | None, folder: Path
 ) -> BenchInputs:
-    """The truths of these models and tasks; None: of all that are on this machine. `folder`: where models lie.
+    """Find the references of these models and tasks, None meaning all on this machine. `folder`: the models folder.
 
-    Raises ConfigError and TaskError for names there are not, ConfigError where nothing is left.
+    Raises ConfigError and TaskError for unknown names, ConfigError if nothing is left.
     """
     asked = tuple(dict.fromkeys(check_model(name) for name in models)) if models else reference_models()
     wanted = tuple(dict.fromkeys(find_task(name).name for name in tasks)) if tasks else tuple(TASKS)
@@ -70,12 +70,12 @@ def find_bench_inputs(
 
 
 def format_skipped(left_out: Iterable[SkippedInput]) -> list[str]:
-    """One sentence each, without its full stop."""
+    """Format each skipped input as a sentence without a full stop."""
     return [f"{model}{f', {task}' if task else ''}: {why}" for model, task, why in left_out]
 
 
 def check_measures(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, when all are measures. Raises ConfigError with the list."""
+    """Return the names if all are measures. Raises ConfigError with the list."""
     from engine.analysis.benchmark import RANDOM, measure_names
 
     there = measure_names()
@@ -87,13 +87,13 @@ def check_measures(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def wants_causes(measures: Sequence[str]) -> bool:
-    """Whether effects have to be measured for them; no measures: all are wanted."""
+    """Return whether effects have to be measured; no measures means all of them."""
     causes = {measure.id for measure in MEASURES if measure.cause}
     return not measures or bool(causes & set(measures))
 
 
 def split_list(text: str | None, option: str) -> tuple[str, ...] | None:
-    """The parts of a list with commas. Raises ConfigError where nothing is in it."""
+    """Split a comma-separated list. Raises ConfigError if it is empty."""
     if text is None:
         return None
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
@@ -103,7 +103,7 @@ def split_list(text: str | None, option: str) -> tuple[str, ...] | None:
 
 
 def parse_pair_counts(text: str, option: str) -> tuple[int, ...]:
-    """Pairs a run may have. Raises ConfigError naming what is none."""
+    """Parse numbers of pairs. Raises ConfigError for an invalid one."""
     found = []
     for part in split_list(text, option) or ():
         if not part.isdecimal() or not 1 <= int(part) <= 10_000:
@@ -113,7 +113,7 @@ def parse_pair_counts(text: str, option: str) -> tuple[int, ...]:
 
 
 def parse_cuts(text: str | None) -> tuple[float, ...] | None:
-    """Cuts as shares of the base. Raises ConfigError naming what is none."""
+    """Parse cuts, as shares of the base. Raises ConfigError for an invalid one."""
     found = []
     for part in split_list(text, "--cuts") or ():
         try:

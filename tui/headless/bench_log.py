@@ -1,4 +1,4 @@
-"""The log of a bench's session, folded run by run into what is judged."""
+"""The log of a benchmark's session, folded into one state per run."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -18,18 +18,18 @@ _CODE_STAGES = ("train", "codes", "scores")
 
 
 class BenchRun(msgspec.Struct, kw_only=True, eq=False):
-    """One run of the bench's session, as far as the log has told it."""
+    """State of one run of the benchmark, from the log so far."""
 
     queued: RunQueued
     usable: bool = False
-    """Whether its session's runs have only pairs the model can do."""
+    """Whether the runs of its session use only pairs the model can do."""
     picture: RunSnapshot = RunSnapshot()
     ended: RunEnded | None = None
     n_pairs: int = 0
     measuring: bool = False
-    """Whether effects are being measured, after the run."""
+    """Whether effects are being measured after the run."""
     measured: EffectsEnded | None = None
-    """How the last such measurement ended."""
+    """How the last effect measurement ended."""
     n_measured: int = 0
 
     def hear(self, entry: LogEntry) -> None:
@@ -44,7 +44,7 @@ class BenchRun(msgspec.Struct, kw_only=True, eq=False):
                 self.measuring, self.measured, self.n_measured = False, entry.event, self.n_measured + 1
 
     def cell(self) -> BenchmarkRun | None:
-        """Which run of a bench this is; None before its examples are made."""
+        """Return which run of a benchmark this is; None before its examples are made."""
         n = sum(example.positive for example in self.picture.examples)
         queued, seeds = self.queued, self.queued.config.seeds
         if queued.task is None or not n:
@@ -60,7 +60,7 @@ class BenchRun(msgspec.Struct, kw_only=True, eq=False):
         )
 
     def may_be(self, cell: BenchmarkRun) -> bool:
-        """Whether it is the cell's run, as far as can be told."""
+        """Return whether it may be this cell's run, as far as is known."""
         queued, own = self.queued, self.cell()
         same = (queued.model, queued.task, queued.config.sae.recipe) == (cell.model, cell.task, cell.recipe)
         return own == cell if own is not None else same and queued.config.seeds == cell.seeds
@@ -93,10 +93,10 @@ class BenchRun(msgspec.Struct, kw_only=True, eq=False):
 
 
 class BenchLog:
-    """The log of a bench's session, run by run."""
+    """The log of a benchmark's session, by run."""
 
     def __init__(self, *, usable: bool = False) -> None:
-        """`usable`: whether the session's runs have only pairs the model can do."""
+        """`usable`: whether the session's runs use only pairs the model can do."""
         self.usable = usable
         self.runs: dict[str, BenchRun] = {}
         self.seq = 0
@@ -104,7 +104,7 @@ class BenchLog:
         self._error: Exception | None = None
 
     async def read(self, client: HostClient, detail: SessionDetail) -> None:
-        """Everything up to the session's last entry."""
+        """Read up to the session's last entry."""
         if detail.last_seq:
             async for entries in client.follow(detail.session.session_id):
                 self._hear(entries)
@@ -112,7 +112,7 @@ class BenchLog:
                     break
 
     async def follow(self, client: HostClient, session_id: str) -> None:
-        """What comes after that, for ever. Raises HostGone, Refusal."""
+        """Follow later entries without end. Raises HostGone, Refusal."""
         try:
             async for entries in client.follow(session_id, after_seq=self.seq):
                 self._hear(entries)
@@ -125,23 +125,23 @@ class BenchLog:
             raise
 
     async def until(self, true: Callable[[], bool]) -> None:
-        """Returns once that holds. Raises what broke the log off."""
+        """Wait until the condition holds. Raises the error that broke the log off."""
         async with self._news:
             await self._news.wait_for(lambda: self._error is not None or true())
         if not true():
             raise self._error or HostError("The host's log ended.", hint="headcode host log")
 
     def taken(self) -> dict[BenchmarkRun, BenchmarkResult]:
-        """Every run that went through, the newest of each cell."""
+        """Return every finished run, the newest of each cell."""
         found = (run.taken() for run in self.runs.values() if run.ended is not None and run.ended.state == "done")
         return {each.cell: each for each in found if each is not None}
 
     def under_way(self, cell: BenchmarkRun) -> str | None:
-        """The run that somebody else, or a bench that was killed, has begun for this cell, or may have."""
+        """Return a run for this cell, or possibly for it, begun by another client or by an interrupted benchmark."""
         return next((name for name, run in self.runs.items() if run.ended is None and run.may_be(cell)), None)
 
     def done(self, cell: BenchmarkRun) -> str | None:
-        """The newest run of this cell that went through."""
+        """Return the newest finished run of this cell."""
         found = [name for name, run in self.runs.items() if run.ended and run.ended.state == "done"]
         return next((name for name in reversed(found) if self.runs[name].cell() == cell), None)
 

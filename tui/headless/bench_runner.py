@@ -1,4 +1,4 @@
-"""A bench carried out over the host: its runs lie in a session of their own, and what is there is not run again."""
+"""Runs a benchmark over the host, in a session of its own; finished runs are not repeated."""
 
 import asyncio
 import hashlib
@@ -36,65 +36,68 @@ from sessions.version import version
 from tui.headless.bench_log import BenchLog
 
 TAG = "bench"
-"""What sessions of benches are tagged with."""
+"""Tag of benchmark sessions."""
 USABLE = "usable-pairs"
-"""And those whose runs have only pairs the model can do."""
+"""Additional tag if the runs use only pairs the model can do."""
 HEADING = "Bench of circuits"
-"""The first words of the note that says what came out."""
+"""First words of the note with the summary."""
 _MOST_NOTE = 15_000
-"""Characters: a note has at most 20,000."""
+"""Maximum characters of the note; the host allows 20,000."""
 
 
 class BenchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be there in the end."""
+    """The runs and effects a benchmark consists of."""
 
     cells: tuple[BenchmarkRun, ...]
     cause: bool
-    """Effects are measured, too: on the run of the first recipe."""
+    """Measure effects, too, on the runs of the first recipe."""
     exact: bool = False
-    """And every head is patched exactly, whatever that costs."""
+    """Patch every head exactly, whatever it costs."""
     edges: frozenset[tuple[str, str]] = frozenset()
-    """Models and tasks whose edges are known."""
+    """Models and tasks with known edges."""
     name: str | None = None
-    """Of the session; None: one that follows from the order, so that the same order finds it again."""
+    """Name of the session; None: derived from the request, so that the same request finds it again."""
     fresh: bool = False
-    """In a new session, whatever there is."""
+    """Use a new session in any case."""
     device: str = "auto"
 
     @property
     def usable(self) -> bool:
-        """Whether only pairs the model can do are asked for."""
+        """Whether only pairs the model can do are used."""
         return any(cell.usable for cell in self.cells)
 
     def session_name(self) -> str:
-        # Another version may measure otherwise: its runs are not mixed with these.
+        # Another version may measure differently: its runs are not mixed with these.
         said = msgspec.json.encode([sorted(self.cells), self.cause, version()])
         return self.name or f"bench-{hashlib.sha256(said).hexdigest()[:6]}"
 
     def with_cause(self, cell: BenchmarkRun) -> bool:
-        """Effects do not depend on the recipe but for the order in which heads are tried: one recipe has them."""
+        """Return whether effects are measured on this run.
+
+        Effects do not depend on the recipe, except for the order in which heads are tried, so one recipe has them.
+        """
         return self.cause and cell.recipe == self.cells[0].recipe
 
 
 class BenchState(msgspec.Struct, kw_only=True, eq=False):
-    """Where a bench stands."""
+    """Progress of a benchmark."""
 
     session: SessionRow
     taken: dict[BenchmarkRun, BenchmarkResult]
     failed: dict[BenchmarkRun, Failure] = msgspec.field(default_factory=dict)
     stopped: bool = False
     kept: bool = True
-    """False: all its runs were refused, and its session was removed again."""
+    """False: all its runs were refused and its session was removed."""
     n_before: int = 0
-    """Runs that were there already."""
+    """Number of runs that already existed."""
 
 
 Heard = Callable[[BenchmarkRun, "BenchmarkResult | Failure", "BenchState"], None]
-"""Called when a run is over."""
+"""Called for every finished run."""
 
 
 async def read_bench(client: HostClient, name: str) -> BenchState:
-    """What lies in a bench's session. Raises Refusal where there is none, ConfigError where that is no bench."""
+    """Read a benchmark's session. Raises Refusal if there is none, ConfigError if it is not a benchmark."""
     detail = (await client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
     _check(detail)
     log = _log(detail)
@@ -103,7 +106,7 @@ async def read_bench(client: HostClient, name: str) -> BenchState:
 
 
 class BenchRunner:
-    """Carries an order out: Ctrl+C stops the run under way and keeps what is done, a second one leaves at once."""
+    """Runs a request. Ctrl+C stops the current run and keeps what is done; a second one leaves at once."""
 
     def __init__(self, client: HostClient, order: BenchRequest, heard: Heard) -> None:
         self.client, self.order, self.heard = client, order, heard
@@ -113,7 +116,7 @@ class BenchRunner:
         self._stops: list[asyncio.Task[None]] = []
 
     async def conduct(self) -> BenchState:
-        """Everything that is not there yet is run. Raises Cancelled, and HostError and Refusal of the host itself."""
+        """Run everything that is missing. Raises Cancelled, and HostError and Refusal of the host itself."""
         loop, work = asyncio.get_running_loop(), asyncio.current_task()
         loop.add_signal_handler(signal.SIGINT, lambda: self._interrupt(cast("asyncio.Task[object]", work)))
         try:
@@ -148,7 +151,7 @@ class BenchRunner:
             raise ends[0]
         bench.stopped = self._stopping
         if bench.failed and not bench.taken:
-            # The host keeps it where a run failed for another reason than a wrong name.
+            # The host keeps it if a run failed for another reason than an invalid name.
             bench.kept = not (
                 await self.client.ask(DiscardSession(session=detail.session.session_id), SessionsRemoved)
             ).sessions
@@ -182,20 +185,20 @@ class BenchRunner:
             )
 
     def _missing(self, taken: BenchmarkResult) -> list[PatchingMethod]:
-        """How effects have still to be measured on the run, for this order."""
+        """Return the effect methods that are still missing on the run."""
         if not self.order.with_cause(taken.cell):
             return []
         missing: list[PatchingMethod] = []
         if "combined" not in taken.seconds:
             missing.append("combined")
         elif "edges" not in taken.seconds and (taken.cell.model, taken.cell.task) in self.order.edges:
-            missing.append("attribution")  # which brings the edges
+            missing.append("attribution")  # which includes the edges
         if self.order.exact and any(node.exact_effect is None for node in taken.nodes):
             missing.append("exact")
         return missing
 
     def _hopeless(self, cell: BenchmarkRun) -> bool:
-        """Whether the model or the task failed before in this bench, in a way that will not change."""
+        """Return whether the model or task failed earlier in a way that will not change."""
         return any(
             other.model == cell.model
             and (failure.name not in ("TaskError", "OutOfMemory", "WorkerDied") or other.task == cell.task)
@@ -204,7 +207,7 @@ class BenchRunner:
 
     async def _one(self, cell: BenchmarkRun, log: BenchLog) -> None:
         while (run_id := log.under_way(cell)) is not None:
-            # Of a run whose prompts are not made yet, nobody knows how many they will be: seen when it is over.
+            # Before a run's prompts are made, their number is unknown; it is checked again when the run has ended.
             await self._over(run_id, log)
             if self._stopping:
                 return
@@ -241,9 +244,9 @@ class BenchRunner:
     async def _measure(
         self, run_id: str, method: PatchingMethod, cell: BenchmarkRun, log: BenchLog
     ) -> EffectsEnded | None:
-        """Has effects measured on a run that is done; returns how that ended where it gave nothing."""
+        """Measure effects on a finished run; return how that ended if it failed."""
         folding = log.runs[run_id]
-        if not folding.measuring:  # else a bench that was killed has asked for it
+        if not folding.measuring:  # otherwise an interrupted benchmark has requested it
             edges = method != "exact" and (cell.model, cell.task) in self.order.edges
             before = folding.n_measured
             await self.client.ask(MeasureRunEffects(run=run_id, config=EffectsConfig(method=method, edges=edges)), Done)
@@ -259,7 +262,7 @@ class BenchRunner:
         return ended
 
     async def _until(self, run_id: str, log: BenchLog, true: Callable[[], bool]) -> None:
-        """Waits for what the log will tell of the run, which Ctrl+C stops meanwhile."""
+        """Wait for a condition on the log; Ctrl+C stops the run meanwhile."""
         self._current = run_id
         if self._stopping:
             self._stop(run_id)
@@ -288,7 +291,7 @@ class BenchRunner:
 
 
 async def keep_summary(client: HostClient, session: SessionRow, text: str) -> None:
-    """Leaves what came out in the session as a note, in the place of an older one."""
+    """Save the summary as a note in the session, replacing an older one."""
     text = text if len(text) <= _MOST_NOTE else text[:_MOST_NOTE].rpartition("\n")[0] + "\n..."
     detail = (await client.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail
     before = next((note for note in detail.notes if note.text.startswith(HEADING)), None)
@@ -309,7 +312,7 @@ def _check(detail: SessionDetail) -> None:
 
 
 def seconds_left(cells: Sequence[BenchmarkRun], spent: Mapping[BenchmarkRun, float]) -> float | None:
-    """What is still to come will take so long, going by runs of the same kind; None before there are such."""
+    """Estimate the remaining seconds from runs of the same kind; None if there are none yet."""
     by_kind: dict[tuple[str, int, str], list[float]] = {}
     for cell, seconds in spent.items():
         by_kind.setdefault((cell.model, cell.examples, cell.recipe), []).append(seconds)

@@ -1,4 +1,4 @@
-"""`headcode probe --dry-run`: what a run would take, before it is begun."""
+"""`headcode probe --dry-run`: estimates of a run's memory and time."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def print_preflight(order: "ProbeRequest", *, as_json: bool) -> None:
-    """Prints it; exit code 1 where the run would not fit. Raises ConfigError for `--again`, which changes nothing."""
+    """Print the preflight; exit with code 1 if the run does not fit. Raises ConfigError for `--again`."""
     import asyncio
 
     import msgspec
@@ -34,7 +34,7 @@ def print_preflight(order: "ProbeRequest", *, as_json: bool) -> None:
 
 
 def rows_of(found: "Preflight") -> list[tuple[str, str]]:
-    """What is said of it, line by line."""
+    """Return the lines of the report."""
     from engine.machine.memory import size
 
     rows = [("model", found.model), ("prompts", str(found.n_examples)), ("memory", found.memory_words)]
@@ -49,7 +49,7 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
 
 
 async def ask_preflight(order: "ProbeRequest") -> "Preflight":
-    """The host's answer to what this order would take."""
+    """Return the host's preflight of this request."""
     from engine.machine.folders import find_folders
     from engine.planning.run_options import RunOptions
     from sessions.client.connection import HostClient

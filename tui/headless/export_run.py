@@ -1,4 +1,4 @@
-"""A run's heads, edges, grid or importances into a file: what `headcode export` does besides bundles."""
+"""Export of a run's heads, edges, grid or importances to a file (`headcode export`, except bundles)."""
 
 import sys
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ SCHEMA = "headcode.table/1"
 
 
 class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked to have exported, and how it is looked at."""
+    """The run to export, with its measure and circuit."""
 
     side: ComparisonSide
     measure: Measure
@@ -33,7 +33,7 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def about(self) -> dict[str, object]:
-        """What a table in JSON says of itself."""
+        """Metadata of a JSON table."""
         return {
             "schema": SCHEMA,
             "title": self.side.title,
@@ -49,7 +49,7 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
 def write_run(
     what: str, file: str, form: str, *, measure: str | None, cut: int | None, force: bool, as_json: bool
 ) -> None:
-    """Writes the file, or stdout for `-`. Raises ConfigError, NoSuchRecord, CannotWrite."""
+    """Write the file, or stdout for `-`. Raises ConfigError, NoSuchRecord, CannotWrite."""
     by = find_measure(measure) if measure is not None else None
     goal = None if file == "-" else Path.cwd() / path_of(file)
     if goal is None and (form.endswith("parquet") or as_json):
@@ -65,7 +65,7 @@ def write_run(
         pieces = export_text(subject, form)
         if goal is None:
             for piece in pieces:
-                # A grid is drawn for terminals, with the sequences that colour it; its title is clean already.
+                # A grid contains colour sequences for terminals; its title is sanitised already.
                 if form.startswith("grid"):
                     sys.stdout.write(piece)
                 else:
@@ -80,7 +80,7 @@ def write_run(
 
 
 def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
-    """Writes the text beside the goal and renames it; returns its bytes. Raises CannotWrite."""
+    """Write the text to a temporary file and rename it; return its size in bytes. Raises CannotWrite."""
 
     def write(part: Path) -> None:
         with part.open("w", encoding="utf-8", newline="\n", errors="replace") as out:
@@ -93,7 +93,7 @@ def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
 async def find_subject(
     client: "HostClient", what: str, measure: Measure | None, cut: int | None, *, edges: bool
 ) -> ExportedRun:
-    """What the words name, with scores. Raises NoSuchRecord, or CannotCompare where there are none."""
+    """Return the named run with its scores. Raises NoSuchRecord, or CannotCompare if it has none."""
     from sessions.protocol import GetSides, SessionDetailAnswer, ShowSession, SidesAnswer
     from tui.headless.run_probe import read_run
 
@@ -110,7 +110,7 @@ async def find_subject(
 
 
 def export_text(subject: ExportedRun, form: str) -> Iterable[str]:
-    """The text of every format but Parquet, in pieces."""
+    """Return the text of any format except Parquet, in pieces."""
     from tui.output.grid_pictures import GridPicture
     from tui.output.importance_json import importance_json
     from tui.output.tables import edges_table, heads_table

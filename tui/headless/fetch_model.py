@@ -1,4 +1,4 @@
-"""Driving `python -m engine.models.fetch`: its words become a bar on stderr, its failure an error."""
+"""Runs `python -m engine.models.fetch`, showing its progress on stderr and raising its failure."""
 
 import signal
 import subprocess
@@ -38,12 +38,12 @@ _DOING: dict[FetchStage, str] = {
 
 
 def run_fetch(words: Sequence[str]) -> FetchDone:
-    """Runs a fetch to its end. Raises Refusal with its failure; Ctrl+C reaches it too, and it cleans up."""
+    """Run a fetch to its end. Raises Refusal with its failure; Ctrl+C reaches the fetch, too, which cleans up."""
     command = child_processes.python_command("-m", "engine.models.fetch", *words)
     last: FetchDone | FetchFailed | None = None
     decoder: msgspec.json.Decoder[AnyFetchMessage] = msgspec.json.Decoder(AnyFetchMessage)
     with (
-        tempfile.TemporaryFile() as stderr,  # a pipe that nobody reads would fill up and stop the fetch
+        tempfile.TemporaryFile() as stderr,  # a pipe that is not read would fill up and block the fetch
         child_processes.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
         _FetchReporter() as reporter,
     ):
@@ -58,7 +58,7 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
                         reporter.report(word)
                 process.wait()
             except KeyboardInterrupt:
-                # The terminal sent it the same signal; asked otherwise (kill -INT), it still has to hear.
+                # The terminal sends it the same signal; after kill -INT it has to be signalled.
                 process.terminate()
         stderr.seek(0)
         trace = stderr.read()
@@ -80,7 +80,7 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
 
 
 class _FetchReporter:
-    """A bar where stderr is a terminal, a line per stage where it is not."""
+    """Shows a progress bar if stderr is a terminal, otherwise one line per stage."""
 
     def __init__(self) -> None:
         self.bar = sys.stderr.isatty()

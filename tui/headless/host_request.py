@@ -1,4 +1,4 @@
-"""Short questions to the host: connect, ask, close."""
+"""Short requests to the host: connect, ask, close."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 
 
 def with_host(question: Callable[[HostClient], Awaitable[Answer]]) -> Answer:
-    """What the question finds out; the host is started where none runs."""
+    """Return the result of the requests; the host is started if none is running."""
 
     async def go() -> Answer:
         async with await HostClient.connect(find_folders()) as client:
@@ -27,9 +27,9 @@ def with_host(question: Callable[[HostClient], Awaitable[Answer]]) -> Answer:
 
 
 def confirm(question: str, *, yes: bool) -> bool:
-    """Whether the person agrees: said beforehand, or asked where there is a terminal.
+    """Return whether the user agrees, by option or by answering on a terminal.
 
-    Raises ConfigError where nobody can be asked.
+    Raises ConfigError if there is no terminal to ask on.
     """
     if yes:
         return True

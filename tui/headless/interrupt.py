@@ -1,4 +1,4 @@
-"""Ctrl+C on something the host does for this command: once stops it, twice ends its worker, three times leaves."""
+"""Ctrl+C during work of the host: once stops it, twice ends its worker, three times leaves."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ Stop = Callable[[bool], Awaitable[object]]
 
 @contextmanager
 def stop_on_interrupt(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl+C asks the host to stop as long as this is open; the third cancels the task that opened it."""
+    """Turn Ctrl+C into stop requests inside the block; the third one cancels the task."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     asked: list[asyncio.Future[None]] = []
 
@@ -21,7 +21,7 @@ def stop_on_interrupt(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
         try:
             await stop(force)
         except (Refusal, HostError) as error:
-            say(f"  note: {error.message}")  # it may be over meanwhile
+            say(f"  note: {error.message}")  # it may have ended meanwhile
 
     def press() -> None:
         if len(asked) > 1:

@@ -1,4 +1,4 @@
-"""One measurement of causes from asking to its end, over the host."""
+"""One effect measurement over the host, from request to end."""
 
 import contextlib
 import shlex
@@ -25,7 +25,7 @@ from tui.output.progress import ProgressReporter
 
 
 class MeasuredEffects(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it, whole or in part."""
+    """The result, complete or partial."""
 
     run: RunRow
     title: str
@@ -34,9 +34,9 @@ class MeasuredEffects(msgspec.Struct, frozen=True, kw_only=True):
     """done, stopped or failed."""
     failure: Failure | None
     found: RunSnapshot
-    """This measurement alone."""
+    """This measurement only."""
     picture: RunSnapshot
-    """The run with it: its card is changed by what was found."""
+    """The run including it; its card depends on the effects."""
 
 
 async def measure_again(
@@ -50,9 +50,9 @@ async def measure_again(
     after: Sequence[HeadId] = (),
     after_name: str = "",
 ) -> MeasuredEffects:
-    """Measures and returns what was found; the first Ctrl+C stops it, the second ends its worker, the third leaves.
+    """Measure effects and return them.
 
-    Raises Refusal, HostError, Cancelled.
+    The first Ctrl+C stops it, the second ends its worker, the third leaves. Raises Refusal, HostError, Cancelled.
     """
     async with await HostClient.connect(places) as client:
         if client.welcome.notice:
@@ -80,7 +80,7 @@ async def measure_again(
 
 
 def refuse_unfinished(measured: MeasuredEffects) -> None:
-    """Raises Refusal where it did not come to its end, after what it found has been printed."""
+    """Raise Refusal if the measurement did not complete; called after printing what it found."""
     if measured.state == "done":
         return
     if measured.state == "stopped" or measured.failure is None:

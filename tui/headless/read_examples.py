@@ -1,4 +1,4 @@
-"""Examples from a file or from stdin, with every way that can go wrong said in words."""
+"""Reads examples from a file or stdin, with an error for everything that can go wrong."""
 
 import sys
 from pathlib import Path
@@ -8,19 +8,19 @@ from engine.examples import Example
 from engine.machine.paths import path_of
 
 MAX_BYTES = 32 << 20
-"""A larger file is no example set; the host takes 64 MB in one message."""
+"""Maximum size of an example file; the host accepts 64 MB per message."""
 STDIN = "-"
 
 
 def load_examples(target: str) -> tuple[Example, ...]:
-    """The examples in the file, or on stdin where the target is `-`. Raises ExampleError."""
+    """Read the examples of a file, or of stdin for `-`. Raises ExampleError."""
     from engine.authoring.text_format import read_examples
 
     return read_examples(read_text(target), source="stdin" if target == STDIN else target)
 
 
 def read_text(target: str, *, plain: bool = False) -> str:
-    """The text of such a file. Raises ExampleError; `plain`: also for a pipe, which may never end."""
+    """Read the text of a file or stdin. Raises ExampleError; with `plain`, also for a pipe, which may never end."""
     source = "stdin" if target == STDIN else target
     raw = _stdin() if target == STDIN else _file(path_of(target), plain)
     if len(raw) > MAX_BYTES:
@@ -38,7 +38,7 @@ def read_text(target: str, *, plain: bool = False) -> str:
 
 
 def looks_like_file(target: str) -> bool:
-    """Whether the target was meant as a file rather than as the name of a task."""
+    """Return whether the target names a file rather than a task."""
     return target == STDIN or "/" in target or "." in target or Path(target).exists()
 
 

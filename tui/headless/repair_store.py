@@ -1,4 +1,4 @@
-"""The store's file looked into and saved, in a process of its own: a damaged file may bring DuckDB down."""
+"""Checks and repairs the store in a separate process, as a damaged file may crash DuckDB."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LARGE = 200_000_000
 LOOK_LIMIT_S = 60
-"""Of a look, which limits itself; a repair takes as long as it takes."""
+"""Time limit of a check, which also limits itself; a repair has none."""
 
 
 class _RepairAnswer(msgspec.Struct):
@@ -25,9 +25,9 @@ class _RepairAnswer(msgspec.Struct):
 
 
 def run_store_process(mode: Literal["check", "repair", "place"], places: "AppFolders", name: str = "") -> StoreReport:
-    """What came of it; `name`: the repaired store that is to be put in place.
+    """Return the report; `name`: the repaired store to put in place.
 
-    Raises the store's own error, or StoreError where the process itself broke down.
+    Raises the store's own error, or StoreError if the process failed.
     """
     try:
         done = child_processes.run(
@@ -57,7 +57,7 @@ def run_store_process(mode: Literal["check", "repair", "place"], places: "AppFol
 
 
 def run_repair(places: "AppFolders", *, in_place: bool, as_json: bool) -> bool:
-    """Repairs, tells what came over, and puts it in place if that was asked; whether nothing was lost."""
+    """Repair the store, print what was saved, and put it in place on request; return whether nothing was lost."""
     from tui.output.console import format_bytes, narrate, print_columns, print_json, print_line
 
     if places.store.is_file() and places.store.stat().st_size > _LARGE:

@@ -1,4 +1,4 @@
-"""A recorded session without a screen: its entries at their pace, told as the commands told them."""
+"""Replay of a recorded session without a screen, at its recorded pace."""
 
 import asyncio
 import math
@@ -33,10 +33,10 @@ _SIZE = re.compile(r"(\d+)x(\d+)")
 
 
 class RecordedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be replayed, once it was found."""
+    """The session or run to replay."""
 
     target: str
-    """As the person named it."""
+    """As the user named it."""
     times: Timeline
     span: ReplaySpan
     clock: ReplayClock
@@ -56,7 +56,7 @@ class RecordedSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_speed(text: str) -> float:
-    """The speed; inf for max. Raises ConfigError."""
+    """Parse a speed; inf for max. Raises ConfigError."""
     if text == "max":
         return math.inf
     found = _SPEED.fullmatch(text)
@@ -66,7 +66,7 @@ def read_speed(text: str) -> float:
 
 
 def read_size(text: str) -> tuple[int, int]:
-    """Columns and rows. Raises ConfigError."""
+    """Parse columns and rows. Raises ConfigError."""
     found = _SIZE.fullmatch(text)
     if found is None or not (40 <= int(found[1]) <= 400 and 12 <= int(found[2]) <= 150):
         raise ConfigError(f"--size {text} is no size for a screen.", hint="40x12 to 400x150, for example 160x48.")
@@ -74,7 +74,7 @@ def read_size(text: str) -> tuple[int, int]:
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Raises ConfigError where the file cannot be written, before anything is made."""
+    """Raise ConfigError if the file cannot be written, before anything is made."""
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already.", hint="--force replaces it.")
     if not path.parent.is_dir():
@@ -82,11 +82,12 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 async def connect() -> HostConnection:
+    """Connect to the host of the default folders."""
     return await HostClient.connect(find_folders())
 
 
 async def find_recorded_session(what: str, start: str | None) -> RecordedSession:
-    """The recording that is meant. Raises NoSuchRecord for what the store does not hold."""
+    """Find the recording. Raises NoSuchRecord if the store does not have it."""
     reader = ReplayReader(connect, what)
     try:
         times = await reader.times()
@@ -100,7 +101,7 @@ async def find_recorded_session(what: str, start: str | None) -> RecordedSession
 
 
 async def entries_of(found: RecordedSession, reader: ReplayReader, *, speed: float) -> AsyncIterator[LogEntry]:
-    """The entries of the recording, each at its moment; of a run only its own and the session's."""
+    """Yield the entries, each at its time; for a run, only its own and the session's."""
     pages = LogPages(reader, found.times.last_seq)
     first = found.first if found.start is None else start_of(found.start, found)
     seq = 0
@@ -127,7 +128,7 @@ async def entries_of(found: RecordedSession, reader: ReplayReader, *, speed: flo
 
 
 async def print_entries(found: RecordedSession, *, speed: float | None) -> None:
-    """The entries as JSON lines on stdout, after a line that says what they are."""
+    """Print the entries as JSON lines on stdout, after a header line."""
     import sys
 
     row = found.times.session
@@ -146,7 +147,7 @@ async def print_entries(found: RecordedSession, *, speed: float | None) -> None:
 async def replay_plain(
     found: RecordedSession, reporter: ProgressReporter, *, speed: float, measure: Measure, output: OutputStyle
 ) -> None:
-    """Tells every run as `headcode probe` told it, through the same functions; between them what people did."""
+    """Print every run as `headcode probe` does, and the session's other events between them."""
     reader = ReplayReader(connect, found.times.session.session_id)
     teller = _ReplayPrinter(found, reporter, measure, output)
     try:

@@ -1,4 +1,4 @@
-"""One run from asking to its end, over the host: what `headcode probe` and scripts drive."""
+"""Runs one probe over the host, from request to end, for `headcode probe` and scripts."""
 
 import asyncio
 import contextlib
@@ -40,19 +40,19 @@ from tui.output.progress import ProgressReporter
 
 
 class ProbeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be run: a task, examples, or what a session already holds."""
+    """What to run: a task, examples, or what a session already holds."""
 
     model: str | None
-    """None: the session's, or the bundled one."""
+    """None: the session's model, or the bundled one."""
     task: str | None = None
     examples: tuple[Example, ...] = ()
     pairs: int = 0
-    """0: as many as a run needs, of those the model can do."""
+    """0: as many as a run needs, using only pairs the model can do."""
     task_seed: int = 0
     usable: bool = False
-    """Of the task's pairs only those the model can do."""
+    """Use only task pairs the model can do."""
     known: str | None = None
-    """Hold the run against this task's known circuit, whoever wrote the examples."""
+    """Compare the run with this task's known circuit, whoever wrote the examples."""
     config: ProbeConfig = ProbeConfig()
     session: str | None = None
     """Add to this session; None: a new one."""
@@ -61,11 +61,11 @@ class ProbeRequest(msgspec.Struct, frozen=True, kw_only=True):
     trust_remote_code: bool = False
     foreground: bool = False
     again: str | None = None
-    """This run once more, with its own examples and settings; nothing else is looked at."""
+    """Repeat this run with its examples and settings; other fields are ignored."""
 
 
 class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that went through."""
+    """A finished run."""
 
     session: SessionRow
     run: RunRow
@@ -73,10 +73,10 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run_probe(places: AppFolders, order: ProbeRequest, reporter: ProgressReporter) -> ProbeOutcome:
-    """Runs the order to its end and returns what it found.
+    """Run the request to its end and return what it found.
 
-    The first Ctrl+C asks the run to stop and waits for it, the second ends its worker, the third leaves at once.
-    Raises Cancelled, Refusal with the run's own failure, or HostError.
+    The first Ctrl+C stops the run and waits for it, the second ends its worker, the third leaves at once. Raises
+    Cancelled, Refusal with the run's own failure, or HostError.
     """
     conductor = _ProbeRunner(places, order, reporter)
     loop = asyncio.get_running_loop()
@@ -91,7 +91,7 @@ async def run_probe(places: AppFolders, order: ProbeRequest, reporter: ProgressR
 
 
 def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunSnapshot) -> tuple[RunSnapshot, RunEnded | None]:
-    """The picture after these log entries, as far as they belong to the run, and how the run ended if it did."""
+    """Fold the run's log entries into the snapshot; also return how the run ended, if it did."""
     ended: RunEnded | None = None
     for entry in entries:
         if entry.run_id == run_id:
@@ -103,7 +103,7 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunSnapshot) -> tu
 
 
 async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: int) -> RunSnapshot:
-    """A stored run, folded from its log up to the session's last entry: causes may have come long after its end."""
+    """Return a stored run, folded up to the session's last entry: effects may be measured long after its end."""
     picture = RunSnapshot()
     follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session_id))
     async with contextlib.aclosing(follow):
@@ -120,7 +120,7 @@ class _ProbeRunner:
         self.client: HostClient | None = None
         self.run: RunRow | None = None
         self.made: SessionRow | None = None
-        """The session that was made for this run."""
+        """The session created for this run."""
         self.pressed = 0
         self.stops: list[asyncio.Future[None]] = []
 
@@ -144,7 +144,7 @@ class _ProbeRunner:
         raise self._bad_end(ended, detail.session, run, picture)
 
     async def _discard(self, client: HostClient) -> None:
-        """Takes the new session away again where its run was refused; the host keeps it where anything came of it."""
+        """Remove the new session if its run was refused; the host keeps it if there are any results."""
         if self.made is not None:
             with contextlib.suppress(Refusal, HostError, OSError, EOFError):
                 gone = await client.ask(DiscardSession(session=self.made.session_id), SessionsRemoved)
@@ -164,7 +164,7 @@ class _ProbeRunner:
         try:
             await client.ask(CancelRun(run=run_id, force=force), Done)
         except (Refusal, HostError) as error:
-            # The run may have ended by itself meanwhile; its end arrives in the log either way.
+            # The run may have ended meanwhile; its end arrives in the log either way.
             self.reporter.say(f"  note: {error.message}")
 
     async def _queue(self, client: HostClient) -> tuple[SessionRow, RunRow]:

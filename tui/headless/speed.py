@@ -1,4 +1,4 @@
-"""What everyday steps cost on this machine: whole commands, in an installation of their own that is removed again."""
+"""Timing of everyday steps: whole commands, in a temporary installation."""
 
 import contextlib
 import os
@@ -19,30 +19,30 @@ from engine.machine import child_processes
 
 _PATIENCE_S = 900
 _LAST_OF_THE_FRAME = b"run"
-"""Stands in the line of keys, which is drawn last."""
+"""Part of the key line, which is drawn last."""
 
 
 class SpeedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure: the median of some repetitions."""
+    """One figure: the median of several repetitions."""
 
     what: str
     value: float
     unit: str
     """s or MB."""
     aim: float | None
-    """What two idle cores should need; None: nothing was asked."""
+    """Target for two idle cores; None: there is none."""
     slowest: float
     repeats: int
 
 
 class ProbeTimings(msgspec.Struct):
-    """Of a probe's JSON, what is looked at."""
+    """The part of a probe's JSON that is read."""
 
     timings_s: dict[str, float]
 
 
 class TrialInstallation:
-    """An installation for measuring: a home with a store, a host and a worker of its own, and the person's models."""
+    """A temporary installation with its own store, host and worker, and the user's models."""
 
     def __init__(self, models: Path) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="hc"))
@@ -53,12 +53,12 @@ class TrialInstallation:
         self.command = child_processes.python_command("-m", "tui.cli")
 
     def close(self) -> None:
-        """Ends what was started and removes everything."""
+        """Stop its processes and remove everything."""
         child_processes.run([*self.command, "host", "stop"], env=self.env, capture_output=True, timeout=60)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def run(self, *words: str) -> tuple[float, str]:
-        """Seconds of one command, and what it printed. Raises EngineError where it failed."""
+        """Run a command; return its seconds and output. Raises EngineError if it failed."""
         begun = time.perf_counter()
         done = child_processes.run(
             [*self.command, *words], env=self.env, capture_output=True, text=True, timeout=_PATIENCE_S
@@ -70,7 +70,7 @@ class TrialInstallation:
         return seconds, done.stdout
 
     def first_frame(self) -> float:
-        """Seconds from the start of the screen until its line of keys stands on a 160 x 48 terminal."""
+        """Return the seconds from the start of the screen until its key line is drawn at 160 x 48."""
         begun = time.perf_counter()
         process, terminal = pty.fork()
         if process == 0:
@@ -88,7 +88,7 @@ class TrialInstallation:
             os.close(terminal)
 
     def worker_mb(self) -> float | None:
-        """Memory the worker holds; None where the system does not say so in /proc."""
+        """Return the memory of the worker, or None if /proc does not report it."""
         told = msgspec.json.decode(self.run("host", "status", "--json")[1])
         pid = told["status"].get("worker_pid")
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -98,7 +98,7 @@ class TrialInstallation:
 
 
 def measure_speed(trial: TrialInstallation, *, model: str | None, repeat: int) -> Iterator[SpeedRow]:
-    """A row as soon as it is known. `model`: a larger one to time as well, as in --model of a probe."""
+    """Yield each row as soon as it is measured. `model`: a larger model to time as well."""
 
     def row(what: str, values: list[float], unit: str = "s", aim: float | None = None) -> SpeedRow:
         middle = statistics.median(values)

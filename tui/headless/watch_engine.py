@@ -1,4 +1,4 @@
-"""Saying, while a command waits, what it waits for, and that what goes on has reported nothing for long."""
+"""Reports what a waiting command waits for, and work that has reported nothing for long."""
 
 import asyncio
 import contextlib
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from sessions.client.connection import HostClient
 
 _FIRST_S = 2.0
-"""Before this nothing is said: most runs begin at once."""
+"""Nothing is reported before this; most runs begin at once."""
 _BETWEEN_S = 0.5
 
 
 @contextlib.asynccontextmanager
 async def watch_engine(client: "HostClient", run_id: str, say: Callable[[str], None]) -> AsyncIterator[None]:
-    """Inside, `say` is told what the run waits for, and where it is silent itself."""
+    """Inside the block, call `say` with what the run waits for, and if the run itself is silent."""
     watch = asyncio.create_task(_watch(client, run_id, say))
     try:
         yield
@@ -36,7 +36,7 @@ async def _watch(client: "HostClient", run_id: str, say: Callable[[str], None]) 
         try:
             status = (await client.ask(asked, StatusAnswer)).status
         except (HeadcodeError, OSError, EOFError):
-            return  # whoever waits hears of it
+            return  # the waiting command gets the same error
         work, now_us = status.at_work, int(time.time() * 1e6)
         asked = FollowEngine(
             seen=status.worker_state, job=work.job if work else "", silent=work.silent if work else False

@@ -1,4 +1,4 @@
-"""What several commands about sessions say in the same words."""
+"""Text shared by several commands about sessions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def split_run(text: str) -> tuple[str, int | None]:
-    """Session and run number of NAME/2; no number where none is given."""
+    """Split NAME/2 into session and run number; None without a number."""
     name, slash, number = text.rpartition("/")
     if slash and number.isdecimal():
         return name, int(number)
@@ -16,7 +16,7 @@ def split_run(text: str) -> tuple[str, int | None]:
 
 
 def print_notes(notes: "Sequence[NoteRow]") -> None:
-    """Notes with their places, times and ids."""
+    """Print notes with their places, times and ids."""
     from tui.output.console import print_line
     from tui.terminal.times import moment
 
@@ -27,11 +27,12 @@ def print_notes(notes: "Sequence[NoteRow]") -> None:
 
 
 def format_tags(tags: Sequence[str]) -> str:
+    """Format tags as #one #two."""
     return " ".join(f"#{each}" for each in tags)
 
 
 def format_note_place(note: "NoteRow") -> str:
-    """What a note speaks of: the session, run 2, head 9.6 of run 2."""
+    """Format a note's place: the session, run 2, head 9.6 of run 2."""
     if note.run_id is None:
         return "the session"
     run = f"run {note.run_number}"

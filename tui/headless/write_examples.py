@@ -13,7 +13,7 @@ FORMATS = ("lines", "jsonl", "csv")
 
 
 def format_examples(examples: "tuple[Example, ...]", kind: str) -> str:
-    """The examples as text in one of the formats. Raises ConfigError."""
+    """Format the examples as text. Raises ConfigError for an unknown format."""
     from engine.authoring.csv_format import write_csv
     from engine.authoring.text_format import write_lines
     from engine.examples import write_jsonl
@@ -29,7 +29,7 @@ def format_examples(examples: "tuple[Example, ...]", kind: str) -> str:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Writes the whole file or none of it. Raises ConfigError in words."""
+    """Write the file atomically. Raises ConfigError."""
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8", newline="")

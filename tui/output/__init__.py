@@ -1,4 +1,4 @@
-"""Text renderers: run, grid, comparison, card, effects, bench, JSON, tables, pictures, progress.
+"""Text renderers: run, grid, comparison, card, effects, benchmark, JSON, tables, pictures, progress.
 
 May import: actions, terminal, themes.
 """

@@ -1,4 +1,4 @@
-"""A bench as tables one would print in a paper, as Markdown, and as JSON."""
+"""A benchmark as tables for a paper, as Markdown, and as JSON."""
 
 from collections.abc import Collection, Sequence
 from statistics import fmean
@@ -26,7 +26,7 @@ TITLES = {
     "f1": "F1 at the best cut",
 }
 _RARELY = frozenset({"unique_negative", "stability", "p_value", "q_value"})
-"""Measures that are no ranking to choose a circuit by: printed where they are asked for, in the JSON always."""
+"""Measures that do not rank heads: printed only on request, but always in the JSON."""
 _WITH_SPREAD = 8
 """Columns of .974±.01."""
 _BASELINES = frozenset(measure.id for measure in MEASURES if measure.baseline) - {"baseline_random"}
@@ -34,7 +34,7 @@ _CAUSES = frozenset(measure.id for measure in MEASURES if measure.cause)
 
 
 class BenchTable(msgspec.Struct, frozen=True, kw_only=True):
-    """One printed table: a line for every measure, a column for every task."""
+    """One printed table: a row per measure, a column per task."""
 
     title: str
     tasks: tuple[str, ...]
@@ -44,26 +44,26 @@ class BenchTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BenchLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One measure. None where a task has no number."""
+    """One measure. None where a task has no value."""
 
     measure: str
     recipe: str
     values: tuple[float | None, ...]
     spreads: tuple[float | None, ...]
     mean: float | None
-    """Over all tasks; None where one of them has no number."""
+    """Mean over all tasks; None if one of them has no value."""
     seconds: float
 
 
 def check_quality(name: str) -> str:
-    """The name of one of the four qualities. Raises ConfigError with the list."""
+    """Return the name if it is one of the four qualities. Raises ConfigError with the list."""
     if name not in QUALITIES:
         raise ConfigError(f"--by {name}: there is no such quality.", hint=f"There are: {', '.join(QUALITIES)}.")
     return name
 
 
 def bench_tables(rows: Sequence[BenchmarkRow], by: str = "auc", only: Collection[str] = ()) -> list[BenchTable]:
-    """The rows as tables of one quality: one for every model, level, cut and number of examples."""
+    """Return tables of one quality, one for each model, level, cut and number of examples."""
     shown = [row for row in rows if only or row.measure not in _RARELY]
     found = []
     for key in dict.fromkeys(_table_of(row) for row in shown):
@@ -83,7 +83,7 @@ def bench_tables(rows: Sequence[BenchmarkRow], by: str = "auc", only: Collection
 
 
 def print_tables(tables: Sequence[BenchTable], output: OutputStyle) -> None:
-    """Writes them to stdout; the best number of each column is bold where there are colours."""
+    """Print the tables on stdout; with colours, the best value of each column is bold."""
     from rich.text import Text
 
     console = make_console(output)
@@ -98,7 +98,7 @@ def print_tables(tables: Sequence[BenchTable], output: OutputStyle) -> None:
 
 
 def _drawn(table: BenchTable, output: OutputStyle, strong: str) -> "Table":
-    """The table as it fits: with spreads where there is room for them."""
+    """Return the table as it fits, with spreads if there is room."""
     from rich.table import Table
     from rich.text import Text
 
@@ -132,7 +132,7 @@ def _group(line: BenchLine) -> str:
 
 
 def _pieces(task: str, width: int) -> list[str]:
-    """The task's name in lines of that width."""
+    """Split the task's name into lines of that width."""
     lines: list[str] = []
     for word in task.split("_"):
         while word:
@@ -142,7 +142,7 @@ def _pieces(task: str, width: int) -> list[str]:
 
 
 def markdown(tables: Sequence[BenchTable]) -> str:
-    """The same for a paper or an issue; spreads after ±, the best of each column bold."""
+    """Return the tables as Markdown, with spreads after ± and the best of each column bold."""
     parts = []
     for table in tables:
         header = ["measure", "recipe", *(f"{t} ({n})" for t, n in zip(table.tasks, table.n_true, strict=True))]
@@ -163,7 +163,7 @@ def markdown(tables: Sequence[BenchTable]) -> str:
 
 
 def summary(table: BenchTable) -> list[str]:
-    """What the table comes to: the best of each kind, by the mean over tasks."""
+    """Return a summary of the table: the best of each kind by the mean over tasks."""
     told = []
     for number, kind in ((0, "codes"), (2, "no SAE"), (1, "effects")):
         known = [line for line in table.lines if _order(line)[0] == number and line.mean is not None]
@@ -176,7 +176,7 @@ def summary(table: BenchTable) -> list[str]:
 
 
 def _against_baselines(table: BenchTable) -> list[str]:
-    """On how many tasks the best code measure, picked by its mean, is above everything that needs no SAE."""
+    """Return on how many tasks the code measure with the best mean beats everything that needs no SAE."""
     codes = [line for line in table.lines if _order(line)[0] == 0 and line.mean is not None]
     baselines = [line.values for line in table.lines if _order(line)[0] == 2]
     if not codes or not baselines or len(table.tasks) < 2:
@@ -200,7 +200,7 @@ def bench_json(
     total: int,
     left_out: Sequence[tuple[str, str, str]],
 ) -> dict[str, object]:
-    """The bench for a script; docs/bench.md names every field."""
+    """Return the benchmark as JSON; docs/bench.md names every field."""
     return {
         "schema": SCHEMA,
         "session": session,
@@ -213,7 +213,7 @@ def bench_json(
 
 
 def format_finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str:
-    """What one run found, in few words: AUC total variation .97, combined 1.0;"""
+    """Format what one run found: AUC total variation .97, combined 1.0."""
     rows = benchmark_rows([taken], {(taken.cell.model, taken.cell.task): truths}, (DEFAULT_MEASURE.id, "combined"))
     told: dict[str, str] = {}
     for row in rows:
@@ -222,7 +222,7 @@ def format_finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str
 
 
 def format_duration(seconds: float) -> str:
-    """About how long: 40 s, 12 min, 3 h."""
+    """Format an approximate duration: 40 s, 12 min, 3 h."""
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
@@ -243,7 +243,7 @@ def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: s
 
 
 def _order(line: BenchLine) -> tuple[int, str, int]:
-    """Codes by recipe, then causes, what needs no SAE, and chance; within them as the engine's table has them."""
+    """Return the sort key: codes by recipe, effects, baselines, chance; within them by the engine's table."""
     place = next((number for number, measure in enumerate(MEASURES) if measure.id == line.measure), 0)
     kind = 3 if line.measure == RANDOM else 2 if line.measure in _BASELINES else 1 if line.measure in _CAUSES else 0
     return kind, line.recipe if kind == 0 else "", place
@@ -272,7 +272,7 @@ def _best(table: BenchTable) -> list[float | None]:
 
 
 def _told(value: float | None, spread: float | None = None) -> str:
-    """.974, or .974±.01; 1.0 where nothing is missing."""
+    """Format .974, or .974±.01; 1.0 for a perfect value."""
     if value is None:
         return "-"
     text = "1.0" if value >= 0.9995 else f"{value:.3f}".removeprefix("0")

@@ -1,4 +1,4 @@
-"""The card of a run in lines of text: for the command line and for the screen."""
+"""The card of a run as lines of text, for the command line and the screen."""
 
 import re
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ _DONE_BY = {
     "look at the heads by effect": "measure.next",
     "measure the cause": "cause",
 }
-"""Advice that a key of the workbench follows, and its action; the last two are in cards of earlier versions."""
+"""Advice that a key of the workbench carries out, and its action; the last two occur in cards of earlier versions."""
 MOST_NAMED = 8
-"""Heads a line of the card names; the table of heads has all of them."""
+"""Number of heads that a line of the card names; the table of heads lists all."""
 _NAMED = re.compile(r" \((?:[tTm]|(?:v, or )?--cause combined)\)")
-"""Ways to follow it as cards name them; older ones name keys, as they were before a person could choose them."""
+"""Options and keys that cards name for following the advice; older cards name keys."""
 
 _OPTION = re.compile(r"\((--[a-z-]+ [\d.]*\d)\)|(--[a-z-]+ [\d.]*\d)")
-"""An option of the command line, which the screen sets among the options of the next run."""
+"""A command-line option, which the screen sets among the options of the next run."""
 
 
 def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
-    """Verdict, reasons, what to change, and the numbers behind them. With `key`, advice names the key for it."""
+    """Return verdict, reasons, advice, and the numbers behind them. With `key`, advice names keys."""
     lines = [f"{card.verdict}: {'; '.join(card.reasons)}" if card.reasons else card.verdict]
     lines += [f"to change  {'; '.join(format_advice(each, key) for each in card.advice)}"] if card.advice else []
     if card.expected_false is not None:
@@ -62,7 +62,7 @@ def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
 
 
 def format_advice(advice: str, key: KeyLabel | None = None) -> str:
-    """What to change: on the screen with the key for it, elsewhere with the option of the command line."""
+    """Format advice: with the key for it on the screen, otherwise with the command-line option."""
     plain = _NAMED.sub("", advice)
     done_by = next((words for words in _DONE_BY if words in plain), None)
     if key is not None and done_by is not None:
@@ -86,7 +86,7 @@ def _title(measure: str) -> str:
 
 
 def format_list(items: Sequence[str], between: str) -> str:
-    """Join the first items of a list; the rest are counted."""
+    """Join the first items of a list and count the rest."""
     rest = len(items) - MOST_NAMED
     told = between.join(items[: MOST_NAMED if rest > 1 else None])
     return f"{told}{between}and {rest} more" if rest > 1 else told

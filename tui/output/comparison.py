@@ -1,4 +1,4 @@
-"""A comparison as text: what was subtracted from what, the signed grid, heads, numbers, and what else differs."""
+"""A comparison as text: sides, signed grid, heads, numbers, and what else differs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ _PROMPT_WIDTH = 90
 
 
 def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dict[str, object]:
-    """The comparison for a script; docs/compare.md names every field."""
+    """Return the comparison as JSON; docs/compare.md names every field."""
     import msgspec
 
     return {
@@ -47,7 +47,7 @@ def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dic
 def print_comparison(
     a: ComparisonSide, b: ComparisonSide, found: Comparison, *, measure: Measure, output: OutputStyle
 ) -> None:
-    """Writes it to stdout."""
+    """Print the comparison on stdout."""
     from rich.text import Text
 
     console = make_console(output)
@@ -87,7 +87,7 @@ def print_comparison(
 
 
 def format_side(side: ComparisonSide) -> str:
-    """What a side is, on one line."""
+    """Describe a side on one line."""
     words = [clean(side.title)]
     if side.model is not None:
         words.append(f"{clean(side.model.name)} {side.n_layers} x {side.n_heads}")
@@ -105,7 +105,7 @@ def format_side(side: ComparisonSide) -> str:
 
 
 def difference_lines(grid: GridComparison, measure: Measure, output: OutputStyle) -> "list[Text]":
-    """The signed grid with its header and legend: A less B. Narrow paper gets a sign and a digit a head, in blocks."""
+    """Return the signed grid A - B with header and legend; narrow output gets one digit per head, in blocks."""
     from rich.text import Text
 
     member = grid.measure == MEMBERSHIP
@@ -151,7 +151,7 @@ def difference_lines(grid: GridComparison, measure: Measure, output: OutputStyle
 
 
 def circuit_lines(grid: GridComparison) -> list[str]:
-    """Which heads are on one side only, which on both."""
+    """Return the heads on one side only and on both."""
     rows = (("in both", grid.both), ("only in A", grid.only_a), ("only in B", grid.only_b))
     lines = [f"  {name:<10} {len(heads):>3}  {format_heads(heads)}" for name, heads in rows]
     shares = (("Jaccard", grid.jaccard), ("share of A in B", grid.precision), ("share of B in A", grid.recall))
@@ -159,6 +159,7 @@ def circuit_lines(grid: GridComparison) -> list[str]:
 
 
 def ranking_lines(grid: GridComparison) -> list[str]:
+    """Return the rank correlations, and the AUC of each side for the circuit of the other."""
     numbers = [("Spearman", grid.spearman), ("Kendall tau-b", grid.kendall)]
     first = "  " + "   ".join(f"{name} {format_short(value)}" for name, value in numbers)
     a_finds_b, b_finds_a = format_short(grid.auc_a_finds_b), format_short(grid.auc_b_finds_a)
@@ -166,11 +167,13 @@ def ranking_lines(grid: GridComparison) -> list[str]:
 
 
 def field_lines(fields: Sequence[FieldDifference]) -> list[str]:
+    """Return one line per differing field."""
     width = max(len(each.field) for each in fields)
     return [f"  {each.field.ljust(width)}  {_value(each.a)}  ->  {_value(each.b)}" for each in fields]
 
 
 def format_examples_difference(found: ExamplesDifference) -> str:
+    """Summarise how two example sets differ."""
     if found.none:
         return f"the same {found.same}"
     words = [f"{found.same} the same"]
@@ -182,7 +185,7 @@ def format_examples_difference(found: ExamplesDifference) -> str:
 
 
 def example_lines(found: ExamplesDifference) -> list[str]:
-    """The first examples of every kind that differ."""
+    """Return the first examples of every kind of difference."""
     lines: list[str] = []
     for change in found.changed[:_MOST_EXAMPLES]:
         lines.append(f"  ~ {', '.join(change.fields)}")
@@ -197,7 +200,7 @@ def example_lines(found: ExamplesDifference) -> list[str]:
 
 
 def format_example(example: Example) -> str:
-    """Sign, the end of the prompt, the answers."""
+    """Format sign, end of the prompt, and answers."""
     prompt = clean(example.prompt)
     if len(prompt) > _PROMPT_WIDTH:
         prompt = "..." + prompt[-(_PROMPT_WIDTH - 3) :]
@@ -208,11 +211,12 @@ def format_example(example: Example) -> str:
 
 
 def format_heads(heads: Sequence[tuple[int, int]]) -> str:
+    """Format heads as 9.6 10.0."""
     return " ".join(f"{layer}.{head}" for layer, head in heads) if heads else "none"
 
 
 def format_signed_value(value: float | None) -> str:
-    """The number with its sign; a point for no difference, a question mark where there is none."""
+    """Format a number with its sign; a point for no difference, a question mark for no value."""
     if value is None:
         return "?"
     text = format_short(value)
@@ -224,7 +228,7 @@ def format_signed_value(value: float | None) -> str:
 
 
 def membership_mark(in_a: bool, in_b: bool) -> str:
-    """= in both circuits, a only in A's, b only in B's."""
+    """Return "=" for both circuits, "a" for only A's, "b" for only B's, otherwise an empty string."""
     return "=" if in_a and in_b else "a" if in_a else "b" if in_b else ""
 
 

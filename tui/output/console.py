@@ -1,4 +1,4 @@
-"""Where text goes: stdout is data, stderr is narration; how many colours each can show."""
+"""Output on stdout (data) and stderr (narration), and how many colours each supports."""
 
 import os
 import sys
@@ -21,13 +21,13 @@ _RICH_SYSTEM: dict[Colours, Literal["truecolor", "256", "standard"] | None] = {
     "none": None,
 }
 PIPED_WIDTH = 100
-"""Columns where there is no terminal to ask: a file is read in an editor or a pager."""
+"""Columns for output that is not a terminal: it is read in an editor or a pager."""
 _SIGNS_A_CELL = 8
-"""With more accents than that nobody can read a letter: the rest is cut off."""
+"""Maximum characters per cell; further combining accents are unreadable and are cut."""
 
 
 class OutputStyle(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be shown where the result goes."""
+    """Colours, width and character set of an output."""
 
     colours: Colours
     width: int
@@ -35,9 +35,9 @@ class OutputStyle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_colours(choice: str, *, terminal: bool, environ: Mapping[str, str]) -> Colours:
-    """The number of colours to use: what was asked for, else what the terminal says it can.
+    """Return the number of colours: the chosen one, else what the terminal supports.
 
-    Raises ConfigError for a choice there is not. NO_COLOR and TERM=dumb mean none, and so does a pipe.
+    NO_COLOR, TERM=dumb and a pipe mean none. Raises ConfigError for an unknown choice.
     """
     check_colour(choice)
     if choice != "auto":
@@ -53,7 +53,7 @@ def find_colours(choice: str, *, terminal: bool, environ: Mapping[str, str]) -> 
 
 
 def detect_style(choice: str, stream: IO[str] | None = None) -> OutputStyle:
-    """What the stream (stdout) can show."""
+    """Return the style that the stream (default: stdout) supports."""
     out = sys.stdout if stream is None else stream
     terminal = out.isatty()
     return OutputStyle(
@@ -64,6 +64,7 @@ def detect_style(choice: str, stream: IO[str] | None = None) -> OutputStyle:
 
 
 def terminal_size() -> tuple[int, int]:
+    """Return columns and rows of the terminal."""
     import shutil
 
     size = shutil.get_terminal_size()
@@ -71,7 +72,7 @@ def terminal_size() -> tuple[int, int]:
 
 
 def make_console(output: OutputStyle, stream: IO[str] | None = None) -> "Console":
-    """A rich console that guesses nothing: no markup, no highlighting, the colours of `output`."""
+    """Return a rich console without guessing: no markup, no highlighting, the colours of `output`."""
     from rich.console import Console
 
     return Console(
@@ -88,30 +89,30 @@ def make_console(output: OutputStyle, stream: IO[str] | None = None) -> "Console
 
 
 def print_json(value: object) -> None:
-    """One JSON object on stdout, indented for eyes, on lines for diff. NaN and infinities become null."""
+    """Print one indented JSON object on stdout. NaN and infinities become null."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     write_data(text + "\n")
 
 
 def write_data(text: str) -> None:
-    """Data on stdout: as it is into a file or a pipe; what could steer or fool a terminal is escaped there."""
+    """Write data to stdout: unchanged to a file or pipe, with control characters escaped on a terminal."""
     sys.stdout.write(escaped(text, lines=True) if sys.stdout.isatty() else text)
 
 
 def print_line(text: str = "") -> None:
-    """One line of data on stdout, foreign characters disarmed."""
+    """Print one sanitised line of data on stdout."""
     sys.stdout.write(clean(text) + "\n")
 
 
 def narrate(text: str) -> None:
-    """One line of narration on stderr."""
+    """Print one line of narration on stderr."""
     sys.stderr.write(clean(text) + "\n")
 
 
 def print_columns(rows: list[tuple[str, ...]], *, header: tuple[str, ...] = (), right: Collection[int] = ()) -> None:
-    """Rows with their columns aligned in terminal cells, the last one left as long as it is.
+    """Print rows with aligned columns, measured in terminal cells; the last column is not padded.
 
-    `right` names the columns that are set to the right, as numbers are.
+    `right` lists the columns to align right, such as numbers.
     """
     table = [header, *rows] if header else rows
     if not table:
@@ -129,9 +130,9 @@ def print_columns(rows: list[tuple[str, ...]], *, header: tuple[str, ...] = (), 
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """A clean text with blanks behind it (before it: `right`) up to `width` cells.
+    """Pad a clean text with spaces to `width` cells, on the left if `right` is set.
 
-    A letter of Chinese takes two cells and an accent of its own none, which ljust does not know.
+    Unlike ljust, this counts wide characters as two cells and combining accents as none.
     """
     from rich.cells import cell_len
 
@@ -140,7 +141,7 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """The beginning of a clean text in at most `width` cells; three points say that there was more."""
+    """Cut a clean text to `width` cells, ending in three points if something was cut."""
     from rich.cells import split_graphemes
 
     most = width * _SIGNS_A_CELL
@@ -157,7 +158,7 @@ def shorten(text: str, width: int) -> str:
 
 
 def format_bytes(count: int) -> str:
-    """A size as people say it: 538 MB."""
+    """Format a size: 538 MB."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < 1000:

@@ -1,4 +1,4 @@
-"""What heads do to the model's answer, in lines of text: for the command line and for the screen."""
+"""Effects of heads on the answer as lines of text, for the command line and the screen."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from tui.terminal.times import moment
 
 MOST = 10
 _BARS = "_▁▂▃▄▅▆▇█"
-"""A share from none to all."""
+"""Bars for shares from 0 to 1."""
 _REPLACED = {
     "pair": "by their value on the paired negative",
     "mean": "by their mean over the negatives",
@@ -28,26 +28,29 @@ _METHODS = {
 
 
 def format_base(cause: EffectsMeasured, why: str = "") -> str:
-    """What the effects are measured in and on: logit difference, base 5.03, 10 pairs. `why` follows the metric."""
+    """Format metric, base and sample: logit difference, base 5.03, 10 pairs. `why` follows the metric."""
     sides = "pairs" if cause.replacement == "pair" else "positives"
     base = "" if cause.metric == "kl" else f", base {cause.base:.3g}"
     return f"{METRIC_WORDS[cause.metric]}{why}{base}, {cause.n_examples} {sides}"
 
 
 def format_replacement(cause: EffectsMeasured | CircuitChecked) -> str:
-    """How the heads were replaced."""
+    """Format how the heads were replaced."""
     return _REPLACED[cause.replacement]
 
 
 def format_signed(value: float) -> str:
-    """The number with its sign; none where it rounds to nothing."""
+    """Format a number with its sign; zero has none."""
     told = format_short(value)
     return f"+{told}" if value > 0 and told != "0" else told
 
 
 def format_effect(effect: HeadEffect, cause: EffectsMeasured) -> str:
-    """One head's effect, signed, with its error and its share: -.42 ±.05 (8 %). Of a backup: alone, then without the
-    circuit; of attribution the share is of the mean size, pair by pair, which heads are ranked by."""
+    """Format a head's signed effect with error and share: -.42 ±.05 (8 %).
+
+    For a backup: alone, then without the circuit. For attribution the share is the mean size over pairs, by which heads
+    are ranked.
+    """
     if cause.method == "backup":
         alone, after = (
             format_signed(value) if cause.metric == "kl" else f"{effect_share(value, cause):.0%}"
@@ -63,13 +66,13 @@ def format_effect(effect: HeadEffect, cause: EffectsMeasured) -> str:
 
 
 def best_cause(causes: Sequence[EffectsMeasured]) -> EffectsMeasured | None:
-    """The one that says most: combined, then exact, then attribution."""
+    """Return the most conclusive measurement: combined, then exact, then attribution."""
     order = ("combined", "exact", "attribution", "backup")
     return min(primary(causes).values(), key=lambda cause: order.index(cause.method), default=None)
 
 
 def cause_lines(picture: RunSnapshot) -> list[str]:
-    """Every method's strongest heads and every circuit's check."""
+    """Return the strongest heads of every method and every circuit check."""
     lines: list[str] = []
     shown = primary(picture.causes)
     for cause in picture.causes:
@@ -87,8 +90,10 @@ def cause_lines(picture: RunSnapshot) -> list[str]:
 
 
 def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
-    """One setting: how it was measured, and its strongest heads in the order of the measure of that name. `other`: the
-    measure shows another setting."""
+    """Return how one setting was measured, and its strongest heads in ranking order.
+
+    `other`: the measure shows another setting.
+    """
     at = "" if cause.position == "mean" else f" at {cause.position}"
     partial = "" if cause.final else f", stopped after {len(cause.effects)} heads"
     title = _METHODS[cause.method]
@@ -114,18 +119,18 @@ def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
 
 
 def format_circuit(cause: EffectsMeasured) -> str:
-    """What was replaced beside each head: the circuit of 4 heads."""
+    """Format what was replaced in addition to each head: the circuit (4 heads)."""
     return f"{cause.after_name or 'a circuit'} ({len(cause.after)} heads)"
 
 
 def _passes_words(cause: EffectsMeasured) -> str:
-    """What it cost; of effects from several measurements only the last one's is known."""
+    """Format the cost; with several measurements only the last one's is known."""
     several = len({one.measured_us for one in cause.effects}) > 1
     return f"{cause.passes:.3g} forward passes{' at last' if several else ''}"
 
 
 def _measured_words(cause: EffectsMeasured) -> str:
-    """When, where its effects come from measurements more than a minute apart."""
+    """Format the time span if the effects come from measurements more than a minute apart."""
     times = [one.measured_us for one in cause.effects if one.measured_us is not None]
     if not times or max(times) - min(times) < 60_000_000:
         return ""
@@ -138,7 +143,7 @@ def _edge_words(edge: EdgeEffect) -> str:
 
 
 def check_lines(check: CircuitChecked) -> list[str]:
-    """A circuit's check: what it keeps, against chance, along its ranking, and head by head."""
+    """Return a circuit check: faithfulness, comparison with random circuits, curve, and effect of each head."""
     beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
     middle = check.random_faithfulness[len(check.random_faithfulness) // 2] if check.random_faithfulness else None
     idle = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
@@ -163,7 +168,7 @@ def check_lines(check: CircuitChecked) -> list[str]:
 
 
 def _curve_lines(check: CircuitChecked) -> list[str]:
-    """How much of the answer circuits of growing size keep alone, and take with them; a bar for each size."""
+    """Return how much of the answer the best heads keep alone, and remove, by circuit size, as bars."""
     if not check.curve:
         return []
     lines = []

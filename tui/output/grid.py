@@ -1,4 +1,4 @@
-"""The layer-by-head grid as lines of text: glyph and number always, colour where there is some."""
+"""The layer-by-head grid as lines of text: shade and number, and colour where supported."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ _SIXTEEN = ("bright_black", "blue", "cyan", "green", "bright_yellow")
 
 
 def format_short(value: float | None) -> str:
-    """The number in at most four characters: 12, 2.3, .87, -.04; a dot where there is none."""
+    """Format a number in at most four characters: 12, 2.3, .87, -.04; a dash if there is none."""
     if value is None or not math.isfinite(value):
         return "-"
     sign, size = ("-" if value < 0 else ""), abs(value)
@@ -37,7 +37,7 @@ def format_short(value: float | None) -> str:
 def grid_lines(
     nodes: Sequence[HeadScores], measure: Measure, circuit: Collection[tuple[int, int]], output: OutputStyle
 ) -> "list[Text]":
-    """The grid with its header and legend. Where numbers do not fit the width, one digit a head, in blocks."""
+    """Return the grid with header and legend; if numbers do not fit, one digit per head, in blocks."""
     from rich.text import Text
 
     by_place = {(node.layer, node.head): node for node in nodes}
@@ -91,7 +91,7 @@ def _shade(level: float | None, output: OutputStyle) -> str:
 
 
 def _style(level: float | None, marked: bool, output: OutputStyle) -> str:
-    """The cell's style; on a coloured ground black or white ink, whichever reads."""
+    """Return the cell's style; text on a coloured background is black or white, whichever is readable."""
     weight = "bold " if marked else ""
     if output.colours == "none" or level is None:
         return ""

@@ -1,4 +1,4 @@
-"""The grid as something to paste or to send: text, Markdown, terminal colours, SVG."""
+"""The grid to paste or send: text, Markdown, terminal colours, SVG."""
 
 import io
 import math
@@ -18,36 +18,36 @@ from tui.themes.colour_maps import VIRIDIS, interpolate
 
 PictureFormat = Literal["txt", "md", "ansi", "svg"]
 WIDTH = 120
-"""Columns of the text forms; a wider grid comes in blocks."""
+"""Columns of the text formats; a wider grid is split into blocks."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&])")
 _CELL_W, _CELL_H, _LEFT, _TOP = 50, 26, 56, 66
 _LETTER = 7.4
-"""Pixels a letter of the text takes at most."""
+"""Maximum width of a character, in pixels."""
 
 
 class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
-    """One grid as somebody looks at it."""
+    """One grid as it is viewed."""
 
     title: str
-    """Whose grid it is; foreign text."""
+    """The grid's title; foreign text."""
     nodes: Sequence[HeadScores]
     measure: Measure
     circuit: Collection[tuple[int, int]]
-    """Heads inside the cut."""
+    """Heads in the circuit."""
     known: Collection[tuple[int, int]] = ()
-    """Heads of the known circuit, where there is one."""
+    """Heads of the known circuit, if there is one."""
 
     def draw(self, form: PictureFormat) -> str:
         return {"txt": self.text, "md": self.markdown, "ansi": self.ansi, "svg": self.svg}[form]()
 
     def text(self) -> str:
-        """Lines for any editor: shades and numbers."""
+        """Return plain text with shades and numbers."""
         output = OutputStyle(colours="none", width=WIDTH)
         lines = [line.plain.rstrip() for line in grid_lines(self.nodes, self.measure, self.circuit, output)]
         return "\n".join([clean(self.title), *lines, self._heads()]) + "\n"
 
     def ansi(self) -> str:
-        """The same with 24-bit colours: cat shows it."""
+        """Return text with 24-bit colours, to show with cat."""
         output = OutputStyle(colours="truecolor", width=WIDTH)
         out = io.StringIO()
         console = make_console(output, out)
@@ -56,7 +56,7 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
         return f"{clean(self.title)}\n{out.getvalue()}{self._heads()}\n"
 
     def markdown(self) -> str:
-        """A table; heads inside the cut are bold, heads of the known circuit have a degree sign."""
+        """Return a table; heads in the circuit are bold, heads of the known circuit have a degree sign."""
         values, n_layers, n_heads = self._values()
         inside, known = set(map(tuple, self.circuit)), set(map(tuple, self.known))
         title = _MARKDOWN.sub(r"\\\1", clean(self.title))
@@ -77,7 +77,7 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([*lines, "", f"{marks}. {self._heads()}"]) + "\n"
 
     def svg(self) -> str:
-        """A picture that needs nothing else: no fonts, no scripts, nothing from the network."""
+        """Return a self-contained picture without fonts, scripts or network access."""
         values, n_layers, n_heads = self._values()
         inside, known = set(map(tuple, self.circuit)), set(map(tuple, self.known))
         top = self._top(values)
@@ -127,7 +127,7 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
         return values, n_layers, 1 + max((head for _, head in values), default=-1)
 
     def _top(self, values: dict[tuple[int, int], float | None]) -> float:
-        """The value that is drawn loudest."""
+        """Return the value drawn at full intensity."""
         if self.measure.ceiling is not None:
             return self.measure.ceiling
         present = [value for value in values.values() if value is not None]
@@ -148,7 +148,7 @@ def _cell(x: int, y: int, value: float | None, level: float | None, inside: bool
 
 
 def _colours(level: float | None) -> tuple[str, str]:
-    """Ground and ink: on white, loud is dark, and what is silent is nearly the paper."""
+    """Return background and text colour: high values are dark, and inactive heads nearly white."""
     if level is None or level <= 0:
         return "#f2f4f7", "#97a1ad"
     red, green, blue = interpolate(VIRIDIS.points, 1 - level)

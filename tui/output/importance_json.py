@@ -1,4 +1,4 @@
-"""The importance JSON of circuit finding: what EAP-IG writes and the MIB circuit track takes (docs/exports.md).
+"""Importance JSON of circuit finding, as written by EAP-IG and read by the MIB circuit track (docs/exports.md).
 
 One object of `cfg`, `nodes` and `edges`. Nodes are `input`, `aL.hH` for head H of layer L, `mL` for a layer's MLP, and
 `logits`; an edge is `parent->child`, into a head with the input it enters by: `m0->a1.h2<q>`. Each says whether it is
@@ -26,26 +26,26 @@ _HINT = "The file is what EAP-IG's Graph.to_json writes: an object of cfg, nodes
 
 
 class BadImportance(InputError):
-    """A file that is no importance JSON."""
+    """The file is not importance JSON."""
 
 
 class ImportanceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What such a file says of attention heads."""
+    """The attention heads of an importance file."""
 
     n_layers: int
     n_heads: int
     inside: tuple[HeadId, ...]
     """Heads that are in the graph."""
     scores: dict[HeadId, float]
-    """By node score where there are some, else the sum of the sizes of the scores of the edges that leave the head."""
+    """Node scores if there are any, else the summed absolute scores of the edges that leave the head."""
     scored_by: str
-    """In words; empty where nothing is scored."""
+    """Description of the scores; empty if there are none."""
 
     def circuit(self, top: int | None) -> tuple[tuple[HeadId, ...], str]:
-        """The heads of the circuit, and how they were chosen, in words.
+        """Return the heads of the circuit and a description of how they were chosen.
 
-        Those in the graph, unless `top` asks for the best ones, or the graph holds no head or all of them: files for
-        the MIB track leave that choice to the evaluation.
+        The heads in the graph, unless `top` requests the best ones or the graph contains no head or all of them: files
+        for the MIB track leave the choice to the evaluation.
         """
         if top is None and 0 < len(self.inside) < self.n_layers * self.n_heads:
             return self.inside, "the heads that are in its graph"
@@ -65,10 +65,10 @@ def importance_json(
     circuit: Collection[tuple[int, int]],
     edges: Sequence[EdgeScore],
 ) -> Iterator[str]:
-    """The file in pieces: every node and every edge of the graph, in the graph's own order.
+    """Yield the file in pieces: every node and edge of the graph, in the graph's order.
 
-    A head's score is how far its measure stands from silence, never negative. MLPs and the input have none: Headcode
-    does not judge them, and a node without a score is always kept. An edge is in the graph when both its ends are.
+    A head's score is the distance of its measure from the floor, never negative. MLPs and the input have none: Headcode
+    does not score them, and a node without a score is always kept. An edge is in the graph if both its ends are.
     """
     inside = {HeadId(*head) for head in circuit}
     scores = {node.id: importance(node, measure) for node in nodes}
@@ -94,7 +94,7 @@ def importance_json(
 
 
 def importance(node: HeadScores, measure: Measure) -> float:
-    """How far the head stands from silence; 0 where the measure says nothing."""
+    """Return the distance of the head's value from the floor; 0 without a value."""
     value = value_of(node, measure)
     if value is None or not math.isfinite(value):
         return 0.0
@@ -102,7 +102,10 @@ def importance(node: HeadScores, measure: Measure) -> float:
 
 
 def graph_edges(n_layers: int, n_heads: int) -> Iterator[tuple[HeadId | str, HeadId | str, str]]:
-    """Every edge: parent, child, and into a head which of its inputs. Attention stands before the MLP of its layer."""
+    """Yield every edge: parent, child, and for a head the input it enters by.
+
+    Attention comes before the MLP of its layer.
+    """
     before: list[HeadId | str] = ["input"]
     for layer in range(n_layers):
         heads: list[HeadId | str] = [HeadId(layer, head) for head in range(n_heads)]
@@ -119,7 +122,7 @@ def graph_edges(n_layers: int, n_heads: int) -> Iterator[tuple[HeadId | str, Hea
 
 
 def read_importance(path: Path) -> ImportanceFile:
-    """What the file says of heads. Raises BadImportance with what is wrong with it."""
+    """Read the heads of a file. Raises BadImportance with the reason."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -128,7 +131,7 @@ def read_importance(path: Path) -> ImportanceFile:
     if len(raw) > MAX_BYTES:
         raise BadImportance(f"{path} is larger than {MAX_BYTES >> 20} MB.", hint=_HINT)
     try:
-        # Python's own reader: EAP-IG writes NaN for what it did not score, which strict JSON has not.
+        # Python's own reader, as EAP-IG writes NaN for missing scores, which strict JSON does not allow.
         found = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise BadImportance(f"{path} is no JSON: {str(error)[:200]}.", hint=_HINT) from error
@@ -169,7 +172,7 @@ def _by_edges(path: Path, edges: Mapping[str, object], n_layers: int, n_heads: i
 
 
 def _head(path: Path, name: str, n_layers: int, n_heads: int) -> HeadId | None:
-    """The head a node's name means; None for other nodes. Raises BadImportance for one that there cannot be."""
+    """Return the head of a node's name, None for other nodes. Raises BadImportance if it is out of range."""
     match = _HEAD.fullmatch(name)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""A run as one JSON object, schema headcode.probe/1: these fields and names do not change; fields may be added."""
+"""A run as one JSON object, schema headcode.probe/1: its fields and names do not change; fields may be added."""
 
 import math
 
@@ -33,7 +33,7 @@ _NODE_FIRST = (
 
 
 def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
-    """The finished run for a script. Where a number does not apply it is null; NaN never occurs."""
+    """Return the finished run as JSON values; null where a number does not apply, never NaN."""
     finished, model = picture.finished, picture.model
     if finished is None or model is None:
         raise ValueError(f"run {run.run_id} is not finished: half a result is not a result")
@@ -98,14 +98,14 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
 
 
 def _card(card: Card) -> dict[str, object]:
-    """The card without the bytes that its intervals were taken from."""
+    """Return the card without the resampling data behind its intervals."""
     steadiness = msgspec.structs.replace(card.steadiness, resampled=())
     found: dict[str, object] = msgspec.to_builtins(msgspec.structs.replace(card, steadiness=steadiness))
     return found
 
 
 def causes_json(picture: RunSnapshot) -> list[dict[str, object]]:
-    """Effects by setting; `shown`: whether the measure of that name is of this one."""
+    """Return the effects by setting; `shown`: whether the measure of that name shows this one."""
     shown = primary(picture.causes)
     return [
         {**msgspec.to_builtins(cause), "why": cause.why, "shown": shown[cause.method] is cause}
@@ -114,7 +114,7 @@ def causes_json(picture: RunSnapshot) -> list[dict[str, object]]:
 
 
 def _known_circuit(picture: RunSnapshot) -> dict[str, object] | None:
-    """The circuit of the task the run was asked for; `counts`: whether it says something about these examples."""
+    """Return the known circuit of the requested task; `counts`: whether it applies to these examples."""
     offered = picture.offered
     if offered is None:
         return None
@@ -126,8 +126,10 @@ def _known_circuit(picture: RunSnapshot) -> dict[str, object] | None:
 def cause_json(
     found: RunSnapshot, run: RunRow, state: str, card: Card | None, whole: RunSnapshot | None = None
 ) -> dict[str, object]:
-    """What one measurement of causes found, for a script; `state` says whether it came to its end. `whole`: the run
-    with everything that was ever measured on it."""
+    """Return one effect measurement as JSON values; `state` says whether it completed.
+
+    `whole`: the run with all effects ever measured on it.
+    """
     return {
         "schema": CAUSE_SCHEMA,
         "run_id": run.run_id,

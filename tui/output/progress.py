@@ -1,4 +1,4 @@
-"""What a person is told while a run goes on, on stderr: a bar on a terminal, lines elsewhere, nothing with --quiet."""
+"""Progress of a run on stderr: a bar on a terminal, otherwise lines; nothing with --quiet."""
 
 import sys
 from types import TracebackType
@@ -22,7 +22,7 @@ _DOING: dict[Stage, str] = {
 
 
 class ProgressReporter(Protocol):
-    """Follows a run for a person; what it says is never data."""
+    """Reports a run's progress to the user; its output is never data."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -33,14 +33,14 @@ class ProgressReporter(Protocol):
 
 
 def make_reporter(*, quiet: bool, color: str = "auto") -> ProgressReporter:
-    """The reporter that fits stderr."""
+    """Return the reporter that fits stderr."""
     if quiet:
         return SilentReporter()
     return BarReporter(color) if sys.stderr.isatty() else LineReporter()
 
 
 class SilentReporter:
-    """Says nothing."""
+    """Reports nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class SilentReporter:
 
 
 class LineReporter(SilentReporter):
-    """One line a stage, for logs."""
+    """One line per stage, for logs."""
 
     def __init__(self) -> None:
         self.unit = ""
@@ -82,7 +82,7 @@ class LineReporter(SilentReporter):
 
 
 class BarReporter(SilentReporter):
-    """A bar for the stage under way; each stage that is over leaves one line."""
+    """A bar for the current stage; each finished stage leaves a line."""
 
     def __init__(self, color: str) -> None:
         self.color = color
@@ -158,7 +158,7 @@ class BarReporter(SilentReporter):
 
 
 def format_event(event: EngineEvent, done: int, unit: str) -> str:
-    """What the event is worth in a line of its own; nothing for most."""
+    """Format an event that deserves a line of its own; empty for most."""
     match event:
         case ModelReady():
             model, warm = event.model, " (warm)" if event.warm else ""
@@ -173,7 +173,7 @@ def format_event(event: EngineEvent, done: int, unit: str) -> str:
 
 
 def format_train_step(event: TrainStep) -> str:
-    """Loss and restlessness of the codes, means over seeds: loss .0312, codes still moving in 3 heads."""
+    """Format mean loss and the number of heads whose codes still change: loss .0312, codes moving in 3 heads."""
     losses = [
         reconstruction + sparsity
         for reconstruction, sparsity in zip(event.reconstruction, event.sparsity, strict=False)

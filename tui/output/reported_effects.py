@@ -1,4 +1,4 @@
-"""Effects for a reader: what several methods found of a head is told once."""
+"""Effects for reading: each head's effect is shown under one method only."""
 
 import msgspec
 
@@ -10,10 +10,10 @@ Setting = tuple[str, str, str, int]
 
 
 def one_effect_per_head(picture: RunSnapshot) -> RunSnapshot:
-    """Return the picture with each head's effect under one method of a setting.
+    """Return the snapshot with each head's effect under one method of a setting.
 
-    Combined has the exact effect where a head was patched, else what attribution promises, so it stands for both.
-    Without it attribution speaks of the heads alone that were not patched.
+    Combined contains the exact effect of patched heads and attribution for the rest, so it replaces both. Without it,
+    attribution lists only the heads that were not patched.
     """
     methods = {(_setting(cause), cause.method) for cause in picture.causes}
     patched = {

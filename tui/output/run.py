@@ -1,4 +1,4 @@
-"""A finished run as text: what was compared, the grid, the heads behind it and how far to believe them."""
+"""A finished run as text: what was compared, the grid, the heads, and the evidence."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -27,11 +27,11 @@ BEST_EDGES = 10
 _COMPARED = tuple(
     measure for measure in MEASURES if measure.id not in ("unique_negative", "stability", "p_value", "backup")
 )
-"""The measures held against a known circuit: codes first, then what needs no SAE."""
+"""Measures compared with a known circuit: codes first, then baselines without an SAE."""
 
 
 class RunLabels(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run is called."""
+    """Names of a run."""
 
     session: str
     session_id: str
@@ -39,13 +39,13 @@ class RunLabels(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     state: str = "done"
     seconds: float | None = None
-    """From the run's start to its end, the engine's own start included: what the screen shows, too."""
+    """From the run's start to its end, including the engine's start; the screen shows the same."""
 
 
 def print_run(
     picture: RunSnapshot, labels: RunLabels | None, *, measure: Measure = DEFAULT_MEASURE, output: OutputStyle
 ) -> None:
-    """Writes the run to stdout."""
+    """Print the run on stdout."""
     from rich.text import Text
 
     console = make_console(output)
@@ -99,7 +99,7 @@ def print_run(
 
 
 def print_cause(found: RunSnapshot, card: Card | None, title: str, output: OutputStyle) -> None:
-    """Writes what one measurement of causes found, and what the run's card says with it, to stdout."""
+    """Print one effect measurement and the run's card on stdout."""
     from rich.text import Text
 
     console = make_console(output)
@@ -124,7 +124,7 @@ def print_cause(found: RunSnapshot, card: Card | None, title: str, output: Outpu
 
 
 def header_lines(picture: RunSnapshot) -> list[str]:
-    """What was compared, on what, and what the person should know about it."""
+    """Return what was compared, on what, and notices."""
     lines: list[str] = []
     if picture.model is not None:
         model = picture.model
@@ -148,7 +148,7 @@ def header_lines(picture: RunSnapshot) -> list[str]:
 
 
 def broken_lines(picture: RunSnapshot) -> list[str]:
-    """How many examples the model cannot do, and why, the commonest reason first."""
+    """Return how many examples the model cannot do and why, most frequent reason first."""
     lines: list[str] = []
     for verdict in ("broken", "weak"):
         graded = [grade for grade in picture.grades if grade.verdict == verdict]
@@ -164,7 +164,7 @@ def broken_lines(picture: RunSnapshot) -> list[str]:
 
 
 def footer_lines(picture: RunSnapshot, labels: RunLabels | None) -> list[str]:
-    """Where the time went, and how to find the run again."""
+    """Return the timings and the names of the run."""
     lines: list[str] = []
     if picture.finished is not None:
         timings = msgspec.structs.asdict(picture.finished.timings)
@@ -250,12 +250,12 @@ def _print_agreement(picture: RunSnapshot, reference: Reference, line: Callable[
 
 
 def _against_words(reference: Reference) -> str:
-    """What kind of truth it is."""
+    """Return the title of the comparison with this kind of reference."""
     return "against " if reference.kind == "effects" else "against the known circuit: "
 
 
 def compared(nodes: Sequence[HeadScores], reference: Reference) -> list[tuple[Measure, float | None]]:
-    """Each measure that applies with its AUC against the reference's heads."""
+    """Return the AUC of each measure against the reference's heads."""
     return [
         (measure, agreement_with(reference, nodes, (), measure).auc)
         for measure in _COMPARED
@@ -272,7 +272,7 @@ def _place(head: tuple[int, int]) -> str:
 
 
 def _small(value: float | None) -> str:
-    """p and q need their third place: .002."""
+    """Format p and q with three decimals: .002."""
     if value is None:
         return "-"
     return "1.0" if value >= 0.9995 else f"{value:.3f}"[1:]
@@ -285,7 +285,7 @@ def _quoted(name: str) -> str:
 
 
 def labels_of(session: SessionRow, run: RunRow) -> RunLabels:
-    """What the run is called in its session."""
+    """Return the names of the run in its session."""
     return RunLabels(
         session=session.name,
         session_id=session.session_id,

@@ -1,4 +1,4 @@
-"""Heads and edges as tables for other tools: one shape for CSV, JSON and Parquet."""
+"""Heads and edges as tables for other tools: the same columns for CSV, JSON and Parquet."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[tuple[Cell, ...], ...]
 
     def csv(self) -> str:
-        """With a header; empty cells where a number does not apply, true and false in small letters."""
+        """Return the table as CSV with a header; cells without a value are empty, booleans are true and false."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow([name for name, _ in self.columns])
@@ -33,7 +33,7 @@ class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
         return out.getvalue()
 
     def json(self, about: dict[str, object]) -> str:
-        """One object: what `about` says, then the rows as objects under the table's name."""
+        """Return one JSON object: the fields of `about`, then the rows as objects under the table's name."""
         names = [name for name, _ in self.columns]
         rows = [dict(zip(names, row, strict=True)) for row in self.rows]
         return msgspec.json.format(msgspec.json.encode({**about, self.name: rows}), indent=2).decode() + "\n"
@@ -45,7 +45,7 @@ class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]]) -> ExportTable:
-    """One row a head, layer by layer: every measure, and whether the head is inside the cut."""
+    """Return one row per head, by layer: every measure, and whether the head is in the circuit."""
     inside = set(map(tuple, circuit))
     columns = (("layer", "whole"), ("head", "whole"), *((name, "number") for name in _MEASURES), ("in_circuit", "yes"))
     rows = tuple(
@@ -61,7 +61,7 @@ def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]
 
 
 def edges_table(edges: Sequence[EdgeScore]) -> ExportTable:
-    """One row a pair of heads, the best first: as many as a run keeps (engine.results.n_edges_reported)."""
+    """Return one row per edge, best first: as many as a run stores (engine.results.n_edges_reported)."""
     names = ("source_layer", "source_head", "target_layer", "target_head")
     columns = (("place", "whole"), *((name, "whole") for name in names), ("score", "number"))
     rows = tuple((place, *edge.source, *edge.target, _number(edge.score)) for place, edge in enumerate(edges, start=1))

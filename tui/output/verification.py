@@ -1,4 +1,4 @@
-"""What came out of doing a run again, as text and as JSON."""
+"""A verification as text and as JSON."""
 
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,14 @@ VERDICTS = {
 
 
 def report_json(report: VerificationReport) -> dict[str, object]:
-    """The report for a script; docs/verify.md names every field. An infinite difference (a missing number) is null."""
+    """Return the report as JSON; docs/verify.md names every field. An infinite difference is null."""
     import msgspec
 
     return {"schema": SCHEMA, **msgspec.to_builtins(report)}
 
 
 def print_report(report: VerificationReport, output: OutputStyle) -> None:
-    """Writes it to stdout: a line for the verdict, a line for every stage."""
+    """Print the report on stdout: a line for the verdict and one for every stage."""
     from rich.text import Text
 
     console = make_console(output)
@@ -44,7 +44,7 @@ def print_report(report: VerificationReport, output: OutputStyle) -> None:
         off = [each for each in checks if each.differing]
         total = sum(each.compared for each in checks)
         if not total:
-            continue  # no such stage: most runs have no cause
+            continue  # no such stage: most runs have no effects
         words = "; ".join(clean(format_check(each)) for each in off) if off else "the same"
         line(f"  {stage:<9} {words}  ({total} compared)" if not off else f"  {stage:<9} {words}", "" if off else "dim")
     for each in report.environment:
@@ -56,7 +56,7 @@ def print_report(report: VerificationReport, output: OutputStyle) -> None:
 
 
 def format_verdict(verified: "RunVerified | None") -> str:
-    """A run's last verdict in few words; nothing where it was never verified."""
+    """Format a run's last verdict; empty if it was never verified."""
     return (
         ""
         if verified is None

@@ -1,4 +1,4 @@
-"""The workbench in lines of text.
+"""Plain mode: the workbench as lines of text.
 
-May import: headless, editor, connection, output, state and below; no widget.
+May import: headless, editor, connection, output, state and below; no widgets.
 """

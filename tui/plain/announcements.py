@@ -1,4 +1,4 @@
-"""What changes while nobody asks, each thing said once, as a line."""
+"""Announcements of changes, each made once, as one line."""
 
 import time
 
@@ -17,18 +17,18 @@ _LINK = {
 
 
 class Announcements:
-    """Compares the state with what was said of it last."""
+    """Compares the state with what was last announced."""
 
     def __init__(self, state: WorkbenchState) -> None:
         self.state = state
         self._said: dict[str, object] = {}
         self._failure: Failure | None = None
-        """By what it is, not by what it says: what is refused twice is told twice."""
+        """Compared by identity, not by text: a second refusal with the same text is announced again."""
         self.caught_up = False
-        """Before that, what the log tells of earlier runs is no news."""
+        """False until the log has been read; earlier runs are not announced."""
 
     def lines(self) -> list[str]:
-        """What is new since the last time."""
+        """Return the announcements since the last call."""
         state, found = self.state, []
         if self._new("link", state.link) and state.link in _LINK:
             found.append(_LINK[state.link])
@@ -50,7 +50,7 @@ class Announcements:
         return found
 
     def _of_work(self) -> list[str]:
-        """What a waiting run waits for, whenever that is another; and that what goes on is silent."""
+        """Return what a waiting run waits for, if that has changed, and whether the current work is silent."""
         state, found, now_us = self.state, [], int(time.time() * 1e6)
         waiting = next((run for run in state.runs if blocking_work(state, run) is not None), None)
         work = blocking_work(state, waiting) if waiting is not None else None

@@ -1,4 +1,4 @@
-"""Verbs that hold a run against something else, lay circuits over it, mark heads, and tell a session again."""
+"""Verbs for differences, overlays, saved circuits, marks and replay."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ _SIGNS: dict[str, SetOperation] = {"+": "union", "&": "intersection", "-": "subt
 
 
 class ComparisonVerbs:
-    """Each method says what came of it."""
+    """Verbs that compare; each prints its result."""
 
     state: WorkbenchState
     link: SessionLink
@@ -111,7 +111,7 @@ class ComparisonVerbs:
         self.tell(wording.overlay(self.state))
 
     async def do_combine(self, rest: str) -> None:
-        """`mine + yours as both`: names may have blanks in them, so the signs stand between blanks."""
+        """Combine circuits: `mine + yours as both`. Names may contain spaces, so the signs need spaces around them."""
         formula, _, name = rest.rpartition(" as ") if " as " in rest else (rest, "", rest)
         parts = re.split(r"\s+([+&-])\s+", formula.strip())
         names, signs = parts[::2], set(parts[1::2])
@@ -177,7 +177,7 @@ class ComparisonVerbs:
     # ---- replay
 
     async def do_replay(self, rest: str) -> None:
-        """Alone: what happened, each moment with its number. With a number: how things stood then."""
+        """List the moments of the session with their numbers; with a number, show the state at that moment."""
         if self.state.session_id is None:
             self.because("replay")
             return
@@ -205,7 +205,7 @@ class ComparisonVerbs:
             self.tell(wording.heads(view, _SHOWN))
 
     async def _then(self, session: str, seq: int) -> WorkbenchState | None:
-        """A state of its own that has read the log up to the entry."""
+        """Return a separate state, folded up to the entry."""
         then = WorkbenchState(model=self.state.model, task=self.state.task or "")
         then.session_id, then.session_name, then.key = session, self.state.session_name, self.state.key
         read = 0

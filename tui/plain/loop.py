@@ -1,4 +1,4 @@
-"""The plain workbench: a line in, lines out; what changes meanwhile is said as a line of its own."""
+"""The loop of plain mode: reads a line, prints lines; announcements get lines of their own."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 
 class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
-    """One state, one link, one line at a time."""
+    """The plain workbench: one state, one link, one line at a time."""
 
     def __init__(
         self,
@@ -43,12 +43,12 @@ class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
         self.news = Announcements(self.state)
         self.say = say
         self.refused = 0
-        """Lines that could not be done."""
+        """Number of lines that were refused."""
         self._moved = asyncio.Event()
         self.begin_writing()
 
     async def follow(self) -> None:
-        """Keeps in step with the host until that fails for good."""
+        """Keep in step with the host until that fails permanently."""
         await self.link.run()
 
     def _changed(self, _parts: object) -> None:
@@ -57,15 +57,15 @@ class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
         self._moved.set()
 
     async def until(self, holds: Callable[[], object]) -> None:
-        """Waits for what the host tells."""
+        """Wait until a condition on the state holds."""
         while not holds():
             self._moved.clear()
-            # The log tells nearly everything; the engine's own state is asked for now and then.
+            # The log reports nearly everything; the engine's state is polled.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._moved.wait(), 0.5)
 
     async def catch_up(self) -> None:
-        """Until everything the session's log holds by now has been read."""
+        """Wait until all current entries of the session's log have been read."""
         state = self.state
         if state.link == "live" and state.session_id is not None:
             with suppress(HeadcodeError):
@@ -74,7 +74,7 @@ class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
         self.news.caught_up = True
 
     async def do(self, line: str) -> bool:
-        """Does what the line says; False when it says to leave."""
+        """Execute a line; return False if it ends the session."""
         word, _, rest = line.strip().partition(" ")
         if not word or word.startswith("#"):
             return True
@@ -107,13 +107,13 @@ async def run_plain(
     asked: bool = False,
     out: TextIO | None = None,
 ) -> int:
-    """Answers lines until they end or one says to leave; the exit code: 2 where a line of a pipe was refused."""
+    """Execute lines until they end or one leaves; return the exit code: 2 if a piped line was refused."""
     lines, sink = source or sys.stdin, out or sys.stdout
     tty = lines.isatty()
     asking = False
 
     def say(words: str) -> None:
-        # On a terminal what comes meanwhile stands on a line of its own, not behind the prompt.
+        # On a terminal, announcements go on a line of their own, not behind the prompt.
         sink.write(f"\n{words}\n" if asking and tty else f"{words}\n")
         sink.flush()
 
@@ -151,7 +151,10 @@ def _end(state: PlainWorkbench, say: Say, *, tty: bool) -> int:
 
 
 async def _next(lines: TextIO) -> str | None:
-    """The next line; None at the end. Read in a thread that nobody waits for when it is time to go."""
+    """Return the next line, or None at the end.
+
+    It is read in a daemon thread, which does not delay the exit.
+    """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[str | None] = loop.create_future()
 

@@ -1,4 +1,4 @@
-"""The verbs of the plain workbench: which actions of the screens each stands for, and what it takes."""
+"""The verbs of plain mode, with their arguments and the actions of the screens they replace."""
 
 import difflib
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from tui.actions.key_labels import key_label
 
 
 class Verb(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to type. The workbench answers with a method named `do_` and the name."""
+    """One command of plain mode, handled by the method `do_` plus its name."""
 
     name: str
     use: str
-    """What is typed behind it."""
+    """Its arguments."""
     meaning: str
     actions: tuple[str, ...] = ()
-    """Ids of the actions it stands for; of other screens with their table's name: write:add."""
+    """Ids of the actions it replaces; those of other screens with the table's name: write:add."""
     also: tuple[str, ...] = ()
-    """Other words for it."""
+    """Other names."""
 
 
 def _verb(name: str, use: str, meaning: str, *actions: str, also: tuple[str, ...] = ()) -> Verb:
@@ -132,15 +132,15 @@ ELSEWHERE: Mapping[str, str] = {
     "log": "headcode host log prints what host and worker logged",
     "suspend": "ctrl+z in the terminal does it",
 }
-"""Actions of the workbench that have no verb, and where to turn."""
+"""Actions of the workbench without a verb, and what to use instead."""
 
 
 class NoSuchVerb(Exception):
-    """Nothing is called like that; says what may have been meant."""
+    """There is no such verb; the message suggests similar ones."""
 
 
 def find_verb(word: str) -> Verb:
-    """The verb meant: by name, another word, an action's id, title or key, or its beginning. Raises NoSuchVerb."""
+    """Find a verb by name, other name, an action's id, title or key, or a prefix. Raises NoSuchVerb."""
     plain = word.strip().lower()
     for verb in VERBS:
         if plain == verb.name or plain in verb.also or word in verb.actions:
@@ -162,5 +162,5 @@ def find_verb(word: str) -> Verb:
 
 
 def verb_for(action: str) -> str:
-    """What is typed here in place of that action's key; for one without a verb, the key on the screen."""
+    """Return the verb for an action, or the action's key on the screen if it has none."""
     return next((verb.name for verb in VERBS if action in verb.actions), "") or key_label(action)

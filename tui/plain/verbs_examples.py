@@ -1,4 +1,4 @@
-"""Verbs that change the examples; every change is recorded at once, and undo takes it back."""
+"""Verbs that change the examples; every change is recorded at once and can be undone."""
 
 import uuid
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tui.terminal.sanitize import clean
 
 
 class ExampleVerbs:
-    """Examples are named by their number, as the list gives it."""
+    """Verbs on examples, which are named by their numbers in the list."""
 
     state: WorkbenchState
     link: SessionLink
@@ -31,7 +31,7 @@ class ExampleVerbs:
 
     async def do_examples(self, rest: str) -> None:
         if not self.state.session.examples.version and self.state.examples:
-            # Those of a task, which nobody has changed yet.
+            # The task's examples, not changed yet.
             shown, grades = self.state.examples, {grade.index: grade for grade in self.state.grades}
         else:
             await self._graded()
@@ -248,7 +248,7 @@ class ExampleVerbs:
     # ---- inside
 
     def _foresee(self, text: str) -> None:
-        """What slots will make is said before they are filled."""
+        """Print what slots will expand to before they are filled."""
         found = preview_slots(text, after=self.desk.examples)
         if found is not None:
             self.say(f"{found.words}.")
@@ -269,7 +269,7 @@ class ExampleVerbs:
             self.say(f"{len(self.desk.examples)} examples are in {clean(str(path))}.")
 
     def _place(self, text: str) -> int | None:
-        """Where the example of that number stands; says so where there is none."""
+        """Return the index of the example with that number, or refuse and return None."""
         count = len(self.desk.examples)
         if text.strip().isdecimal() and 0 < int(text) <= count:
             return int(text) - 1
@@ -296,7 +296,7 @@ class ExampleVerbs:
         return {place: self.desk.template_words(n) for place, n in self.desk.templates.items()}
 
     async def _done(self, told: str, fresh: int = 0) -> None:
-        """Records the change, says it, and what the model makes of the newest lines."""
+        """Record the change and print it, with the grades of the newest lines."""
         await self.desk.push()
         if self.desk.failure is not None:
             self.refuse(f"{self.desk.failure.message} {self.desk.failure.hint}")

@@ -1,4 +1,4 @@
-"""Verbs that run, look and keep; one method each."""
+"""Verbs that run, show and save; one method each."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,11 +36,11 @@ from tui.terminal.times import moment
 
 _HEADS, _EDGES = 10, 10
 _TOLD_S = 10.0
-"""How long the log may take to tell what the host has recorded."""
+"""Maximum seconds to wait for the log to show what the host has recorded."""
 
 
 class RunVerbs:
-    """Each method says what came of it."""
+    """Verbs on runs; each prints its result."""
 
     state: WorkbenchState
     link: SessionLink
@@ -54,14 +54,14 @@ class RunVerbs:
             self.say(line)
 
     async def told(self, holds: Callable[[], object]) -> None:
-        """Waits until the log has told what the host recorded, some seconds at most."""
+        """Wait until the log shows what the host has recorded, for a few seconds at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_TOLD_S):
                 await self.until(holds)
 
     def because(self, action: str) -> None:
-        """Says why that cannot be done now."""
-        self.refuse(f"{disabled_reason(self.state, action) or 'there is nothing it could do now'}.")
+        """Refuse an action with the reason why it is disabled."""
+        self.refuse(f"{disabled_reason(self.state, action) or 'it is not available now'}.")
 
     # ---- run
 
@@ -247,7 +247,7 @@ class RunVerbs:
         asked = SaveCircuit(session=self.state.session_id, run=run.run_id, name=name, heads=heads, source=source)
         before = self.state.session.circuits.get(name)
         if await self.link.try_ask(asked, CircuitAnswer) is not None:
-            # The next line may name it: it is kept when the log has told so.
+            # The next line may name the circuit: wait until the log has it.
             await self.told(lambda: self.state.session.circuits.get(name) is not before)
             self.say(f"kept {len(heads)} heads as {clean(name)}.")
 
@@ -343,7 +343,7 @@ class RunVerbs:
 
 
 def _named_option(rest: str) -> tuple[str, str]:
-    """An option's name, which may be several wording, and what stands behind it."""
+    """Split a line into an option's name, which may have several words, and the rest."""
     plain = rest.casefold()
     for option in OPTIONS:
         for name in (option.path, option.title.casefold()):

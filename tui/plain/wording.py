@@ -1,4 +1,4 @@
-"""What the state holds, in plain lines: no signs that need to be seen, the number of a thing before its meaning."""
+"""The state as plain lines: no signs that need to be seen, and numbers before their meaning."""
 
 import time
 from collections import Counter
@@ -23,7 +23,7 @@ _MOST_CODES = 12
 
 
 def status(state: WorkbenchState) -> list[str]:
-    """Session, model, what goes on, what is looked at."""
+    """Describe the session, the model, the current work and the view."""
     model = state.model_info
     shape = f", {model.n_layers} layers of {model.n_heads} heads" if model is not None else ""
     lines = [f"session {clean(state.session_name)}. model {clean(state.model)}{shape}. host {state.link}."]
@@ -51,6 +51,7 @@ def _now_us() -> int:
 
 
 def state_of(state: WorkbenchState, run: SessionRun) -> str:
+    """Format the state of a run."""
     if (work := blocking_work(state, run)) is not None:
         return f"waits for {format_work(work, _now_us())}"
     if run.state == "running" and run.picture.stage is not None:
@@ -67,7 +68,7 @@ def state_of(state: WorkbenchState, run: SessionRun) -> str:
 def examples(
     examples_: tuple[Example, ...], grades: dict[int, Grade], templates: dict[int, str] | None = None
 ) -> list[str]:
-    """One line each: number, side, pair, prompt, what is expected, verdict."""
+    """List the examples: number, side, pair, prompt, expected answer, verdict."""
     if not examples_:
         return ["no examples yet; add PROMPT => EXPECTED writes one."]
     told = templates or {}
@@ -78,6 +79,7 @@ def examples(
 
 
 def example_words(example: Example, grade: Grade | None) -> str:
+    """Format one example with its grade."""
     prompt = clean(example.prompt)
     shown = prompt if len(prompt) <= _MOST_PROMPT else f"… {prompt[-_MOST_PROMPT:]}"
     parts = ["positive" if example.positive else "negative"]
@@ -93,7 +95,7 @@ def example_words(example: Example, grade: Grade | None) -> str:
 
 
 def heads(view: GridView, most: int | None) -> list[str]:
-    """The ranking: rank, head, value, in or out of the circuit."""
+    """List the ranking: rank, head, value, and whether it is in the circuit."""
     final = "" if view.final else " These scores will change: the run goes on."
     known = f" Held against {clean(view.reference.name)}:" if view.reference is not None else ""
     auc = view.agreement
@@ -116,7 +118,7 @@ def heads(view: GridView, most: int | None) -> list[str]:
 
 
 def overlay(state: WorkbenchState) -> list[str]:
-    """Which circuit lies over the heads, and how far the ranking agrees with it."""
+    """Describe the circuit drawn over the heads and how well the ranking agrees with it."""
     view = state.view()
     if view is None or view.reference is None:
         return ["no circuit lies over the heads."]
@@ -129,7 +131,7 @@ def overlay(state: WorkbenchState) -> list[str]:
 
 
 def difference(state: WorkbenchState, most: int) -> list[str]:
-    """What is subtracted, what both have in common, and where they differ most."""
+    """Describe what is subtracted, what both sides share, and the largest differences."""
     against = state.against()
     if against is None:
         return ["nothing is subtracted; difference lists what can be."]
@@ -154,11 +156,12 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
 
 
 def value(number: float | None, measure: Measure) -> str:
+    """Format a value of a measure."""
     return "does not apply" if number is None else f"{number:.{decimals_of(measure)}f}"
 
 
 def head(state: WorkbenchState, view: GridView, found: HeadCodes | Failure | None) -> list[str]:
-    """A head's page: every measure, its effect, its codes with the counts on both sides, its notes."""
+    """Describe a head: every measure, its codes with their counts on both sides, its notes."""
     where = state.cursor
     node = view.by_head[where]
     place = view.rank_of(where)
@@ -174,7 +177,7 @@ def head(state: WorkbenchState, view: GridView, found: HeadCodes | Failure | Non
 
 
 def measures_of(node: HeadScores) -> Iterable[Measure]:
-    """Those that have a value for this head."""
+    """Return the measures that have a value for this head."""
     return [measure for measure in MEASURES if measure.id not in FIELD.values() and value_of(node, measure) is not None]
 
 
@@ -197,6 +200,7 @@ def _codes(found: HeadCodes, examples_: tuple[Example, ...]) -> list[str]:
 
 
 def edges(run: SessionRun, most: int) -> list[str]:
+    """List the strongest edges of a run."""
     found = run.picture.edges
     lines = [
         f"{place}. head {HeadId(*edge.source)} to head {HeadId(*edge.target)}: {edge.score:.2f}"
@@ -207,6 +211,7 @@ def edges(run: SessionRun, most: int) -> list[str]:
 
 
 def runs(state: WorkbenchState) -> list[str]:
+    """List the runs of the session."""
     shown = state.shown
     return [
         f"run {run.number}: {state_of(state, run)}, model {clean(run.model)}, "
@@ -217,6 +222,7 @@ def runs(state: WorkbenchState) -> list[str]:
 
 
 def circuits(state: WorkbenchState) -> list[str]:
+    """List the saved circuits."""
     return [
         f"{clean(circuit.name)}: {', '.join(str(HeadId(*each)) for each in circuit.heads)}. {clean(circuit.source)}"
         for circuit in state.session.circuits.values()
@@ -224,4 +230,5 @@ def circuits(state: WorkbenchState) -> list[str]:
 
 
 def causes(run: SessionRun) -> list[str]:
+    """Return the effects of a run as lines."""
     return [clean(line) for line in cause_lines(run.picture)]

@@ -1,4 +1,4 @@
-"""Playing a recorded session into the state.
+"""Replay of a recorded session into the state.
 
 May import: connection, state.
 """

@@ -1,40 +1,40 @@
-"""The clock of a replay: recorded time with its long pauses shortened."""
+"""The clock of a replay: recorded time with long pauses shortened."""
 
 from bisect import bisect_right
 
 from sessions.rows import Timeline
 
 PAUSE_US = 3_000_000
-"""A stretch in which nothing was recorded lasts at most this long, at speed 1."""
+"""Maximum length of a stretch without entries, at speed 1."""
 
 
 class ReplayClock:
-    """From a log's entries to microseconds of replay and back. Moment 0 is the log's first entry."""
+    """Conversion between log entries and microseconds of replay. Moment 0 is the log's first entry."""
 
     def __init__(self, times: Timeline) -> None:
         self._first_us = times.first_us
         self._seqs = [pause.seq for pause in times.pauses]
         self._starts: list[float] = []
-        """When each pause begins, in replay."""
+        """Start of each pause, in replay time."""
         self._saved: list[float] = []
-        """How much every pause up to and with this one was shortened."""
+        """Total time cut from the pauses up to and including this one."""
         self._pauses = times.pauses
         saved = 0.0
         for pause in times.pauses:
             length = pause.to_us - pause.from_us
             self._starts.append(pause.from_us - self._first_us - saved)
-            # A clock that was set back: the replay goes on as if nothing had been.
+            # If the clock was set back, the replay continues without a gap.
             saved += length - shown(length)
             self._saved.append(saved)
         self.total = self.played(times.last_seq, times.last_us)
 
     def played(self, seq: int, at_us: int) -> float:
-        """When the entry comes, in microseconds of replay."""
+        """Return the replay time of an entry in microseconds."""
         place = bisect_right(self._seqs, seq)
         return at_us - self._first_us - (self._saved[place - 1] if place else 0.0)
 
     def recorded(self, played: float) -> int:
-        """What the clock on the wall said at that moment of the replay; in a shortened pause it hurries."""
+        """Return the recorded wall-clock time at a moment of the replay; it runs faster in a shortened pause."""
         place = bisect_right(self._starts, played)
         if not place:
             return self._first_us + round(played)
@@ -46,7 +46,7 @@ class ReplayClock:
         return self._first_us + round(played + self._saved[place - 1])
 
     def moment(self, at_us: int) -> float:
-        """The moment of the replay at which the clock on the wall said that; its last, where it was set back."""
+        """Return the replay time of a wall-clock time; the last one if the clock was set back."""
         for place in range(len(self._pauses) - 1, -1, -1):
             pause = self._pauses[place]
             if at_us >= pause.to_us:
@@ -58,5 +58,5 @@ class ReplayClock:
 
 
 def shown(length_us: float) -> float:
-    """How long a stretch without entries lasts in replay."""
+    """Return the replay duration of a stretch without entries."""
     return min(max(length_us, 0.0), PAUSE_US)

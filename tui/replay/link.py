@@ -1,4 +1,4 @@
-"""The screen's side of a replay: reads what the store holds of a session, and can do nothing else."""
+"""The screen's link in a replay: reads a session from the store and cannot change it."""
 
 import asyncio
 import contextlib
@@ -33,19 +33,19 @@ from tui.state.workbench_state import ALL_PARTS, Part, WorkbenchState
 READS: frozenset[type] = frozenset(
     {GetCodes, GetSides, GetStatus, ListCircuits, ListComparable, ListSessions, ReadLog, ReadTimeline, ShowSession}
 )
-"""What a replay may ask the host; a request that is not among them could change the session."""
+"""Requests allowed in a replay; others could change the session."""
 
 T = TypeVar("T")
 
 
 class ReplayIsReadOnly(HeadcodeError):
-    """Something of a replay was to be changed."""
+    """A replay was to be changed."""
 
     family = "input"
 
 
 class ReplayReader:
-    """A connection that only reads, made when it is first needed and again when it was lost."""
+    """A read-only connection, opened when first needed and reopened when lost."""
 
     welcome = Welcome(version="", pid=0, store="")
 
@@ -56,7 +56,7 @@ class ReplayReader:
         self._connecting = asyncio.Lock()
 
     async def ask(self, request: AnyRequest, want: type[T], /) -> T:
-        """The answer. Raises OnlyAReplay for what is no reading, HostError where no host can be had."""
+        """Return the answer. Raises ReplayIsReadOnly for other requests, HostError if no host can be reached."""
         if type(request) not in READS:
             raise ReplayIsReadOnly("This is a replay: nothing of it can be changed.", hint="Leave the replay for that.")
         for attempt in (1, 2):
@@ -110,7 +110,7 @@ class ReplayReader:
 
 
 class ReplayLink(SessionLink):
-    """In the place of the link to a live session; what it inherits reads through a connection that only reads."""
+    """Takes the place of the link to a live session; inherited requests use a read-only connection."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class ReplayLink(SessionLink):
         state.link = "replay"
 
     async def run(self) -> None:
-        """Opens the recording and plays it, until it is cancelled or cannot be opened; the state then says why."""
+        """Open the recording and play it until cancelled; if it cannot be opened, the state says why."""
         try:
             await self.player.open(run=self._run)
         except HeadcodeError as error:
@@ -149,7 +149,7 @@ class ReplayLink(SessionLink):
         await self.reader.close()
 
     def record_view(self) -> None:
-        """How somebody looks at a replay is nobody else's business."""
+        """Do nothing: views of a replay are not recorded."""
 
     def _moved(self, parts: frozenset[Part]) -> None:
         failure = self.player.failure

@@ -1,4 +1,4 @@
-"""A session's log at hand, a few pages of it: read ahead while it plays, kept for stepping back."""
+"""A few pages of a session's log, read ahead while it plays and kept for stepping back."""
 
 import asyncio
 from collections import OrderedDict
@@ -14,7 +14,7 @@ MOST_PAGES = 5
 
 
 class LogArchive(Protocol):
-    """Where a recorded session is read from. Raises HeadcodeError."""
+    """The source of a recorded session. Raises HeadcodeError."""
 
     async def times(self) -> Timeline: ...
 
@@ -30,18 +30,18 @@ class LogArchive(Protocol):
 
 
 class LogPages:
-    """The newest few pages that were asked for; memory stays flat however long the session is."""
+    """The last few pages requested; memory does not grow with the session."""
 
     def __init__(self, archive: LogArchive, end: int) -> None:
         self.end = end
-        """The last entry there is to read."""
+        """The last entry of the log."""
         self._archive = archive
         self._pages: OrderedDict[int, LogPiece] = OrderedDict()
-        """By the entry before their first."""
+        """Pages by the sequence number before their first entry."""
         self._reading: dict[int, asyncio.Task[LogPiece]] = {}
 
     async def after(self, seq: int) -> Sequence[LogEntry]:
-        """The entries that come next, as many as are at hand; none at the end. Starts to read what follows them."""
+        """Return the entries after `seq` that are loaded; empty at the end. Starts reading the next page."""
         if seq >= self.end:
             return ()
         start, page = self._holding(seq + 1) or (seq, await self._read(seq))
@@ -50,11 +50,11 @@ class LogPages:
         return page.entries[max(0, seq - start) :]
 
     def is_read(self, seq: int) -> bool:
-        """Whether what follows the entry is here already."""
+        """Return whether the entry after `seq` is loaded."""
         return seq >= self.end or self._holding(seq + 1) is not None
 
     def span(self, after_seq: int, up_to: int) -> list[LogEntry] | None:
-        """All entries of that stretch, where they are all at hand."""
+        """Return all entries of that stretch if they are loaded, else None."""
         found: list[LogEntry] = []
         while after_seq < up_to:
             held = self._holding(after_seq + 1)
@@ -66,7 +66,7 @@ class LogPages:
         return found
 
     async def fetch(self, after_seq: int, up_to: int) -> None:
-        """Reads the stretch, as far as it fits."""
+        """Load the stretch, as far as it fits."""
         for _ in range(MOST_PAGES):
             if after_seq >= up_to:
                 return
@@ -95,7 +95,7 @@ class LogPages:
 
     def _read_done(self, after_seq: int, task: "asyncio.Task[LogPiece]") -> None:
         self._reading.pop(after_seq, None)
-        # An error is told to whoever needs the page; what was only read ahead is asked for again then.
+        # Errors are raised to whoever needs the page; pages only read ahead are requested again then.
         if not task.cancelled() and task.exception() is None:
             self._pages[after_seq] = task.result()
             while len(self._pages) > MOST_PAGES:

@@ -1,4 +1,4 @@
-"""Plays a recorded session into a state: recorded entries go down the way that live ones take. No widget in here."""
+"""Plays a recorded session into a state: recorded entries are folded like live ones."""
 
 import asyncio
 import contextlib
@@ -19,25 +19,25 @@ from tui.replay.pages import LogArchive, LogPages
 from tui.state.workbench_state import Part, StateSnapshot, WorkbenchState
 
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, math.inf)
-"""inf: as fast as it can be shown."""
+"""inf: as fast as it can be drawn."""
 _TICK_S = 0.1
 _MOST_S = 1.0
-"""A process that was held up does not leap further than this."""
+"""Maximum step after the process was held up."""
 _AT_ONCE = 64
-"""Entries folded before the screen may draw, where speed knows no bound."""
+"""Entries folded between two frames at unlimited speed."""
 _FRAMES = 100
 _FRAME_ENTRIES = 64
-"""Entries between two frames at least."""
+"""Minimum number of entries between two snapshots."""
 _NEAR = 4 * _FRAME_ENTRIES
 _PIECE_BYTES = 4 << 20
 _MOST_PIECES = 16
-"""Of the condensed log that frames are made from; what lies beyond is reached more slowly."""
+"""Pieces of the condensed log used for snapshots; later moments are reached more slowly."""
 
 Changed = Callable[[frozenset[Part]], None]
 
 
 class ReplaySpan(NamedTuple):
-    """A stretch of a session: from the state after entry `begin` to the one after `end`."""
+    """A stretch of a session, from the state after entry `begin` to the one after `end`."""
 
     begin: int
     end: int
@@ -46,7 +46,7 @@ class ReplaySpan(NamedTuple):
 
 
 def span_of(times: Timeline, run: str | None = None) -> ReplaySpan:
-    """The whole session, or one run of it by id or number. Raises NoSuchRecord."""
+    """Return the span of the session, or of one run by id or number. Raises NoSuchRecord."""
     if run is None:
         return ReplaySpan(min(1, times.last_seq), times.last_seq, times.first_us, times.last_us)
     of_run = [marker for marker in times.markers if marker.kind == "run" and run in (marker.run_id, str(marker.number))]
@@ -63,7 +63,7 @@ def span_of(times: Timeline, run: str | None = None) -> ReplaySpan:
 
 
 class Player:
-    """Where a replay stands, and what moves it. `open` comes first; `play` does all moving, the rest asks for it."""
+    """Position of a replay and its movement. Call `open` first; `play` moves, all other methods only request."""
 
     def __init__(
         self,
@@ -77,16 +77,16 @@ class Player:
     ) -> None:
         self.state = state
         self.driven = driven
-        """Whether somebody else says what time it is, with `roll`: a film is not made in the time it plays."""
+        """Whether `roll` sets the time from outside: a film is not recorded in real time."""
         self.playing = False
         self.speed = speed
         self.failure: HeadcodeError | None = None
-        """Why it does not go on; the next wish is tried all the same."""
+        """Why it stopped; the next request is tried anyway."""
         self.times: Timeline
         self.clock: ReplayClock
         self.span: ReplaySpan
         self.markers: list[Marker] = []
-        """Those within what is played."""
+        """Markers within the span."""
         self.at = 0.0
         """Microseconds of replay since the session's first entry."""
         self._archive = archive
@@ -104,10 +104,7 @@ class Player:
         self._marks: list[int] = []
 
     async def open(self, *, run: str | None = None) -> None:
-        """Reads what must be known beforehand and stands at the beginning: of the session, or of that run.
-
-        `run`: its id or number. Raises HeadcodeError.
-        """
+        """Read the timeline and go to the start of the session or of the run (id or number). Raises HeadcodeError."""
         times = self.times = await self._archive.times()
         self.clock, self.span = ReplayClock(times), span_of(times, run or times.run_id)
         self._pages = LogPages(self._archive, times.last_seq)
@@ -120,7 +117,7 @@ class Player:
         await self._go(self.span.begin, near=self.span.begin == 1)
 
     def prepare(self) -> None:
-        """Begins to make what jumps need; the first jump would wait for it."""
+        """Start making the snapshots that jumps need, so that the first jump does not wait."""
         made = self._frames_made
         if made is None or (made.done() and (made.cancelled() or made.exception() is not None)):
             self._frames_made = asyncio.create_task(self._make_frames())
@@ -141,12 +138,12 @@ class Player:
 
     @property
     def recorded_us(self) -> int:
-        """What the clock on the wall said."""
+        """The recorded wall-clock time."""
         return self.clock.recorded(self.at)
 
     @property
     def first(self) -> float:
-        """The moment of replay at which it begins."""
+        """The replay time at which the span begins."""
         return self.clock.played(self.span.begin, self.span.begin_us)
 
     @property
@@ -156,7 +153,7 @@ class Player:
     # ---- wishes
 
     def toggle(self) -> None:
-        """Plays or pauses; at the end, plays from the beginning."""
+        """Play or pause; at the end, play from the start."""
         if not self.playing and self.over:
             self.seek(self.span.begin)
         self.playing, self._then = not self.playing, self._now()
@@ -167,19 +164,19 @@ class Player:
         self._asked()
 
     def faster(self, by: int) -> None:
-        """The next speed up (1) or down (-1)."""
+        """Choose the next higher (1) or lower (-1) speed."""
         place = bisect_left(SPEEDS, self.speed) + by
         self.speed = SPEEDS[min(max(place, 0), len(SPEEDS) - 1)]
         self._asked()
 
     def step(self, by: int) -> None:
-        """One entry on, or back; it stands still afterwards."""
+        """Step one entry forwards or back and pause."""
         self.playing = False
         self.seek(self._here + by)
         self._stepping = True
 
     def jump(self, by: int) -> None:
-        """To the next marker (1), or the one before (-1)."""
+        """Jump to the next marker (1) or the previous one (-1)."""
         place = bisect_right(self._marks, self._here) if by > 0 else bisect_left(self._marks, self._here) - 1
         if 0 <= place < len(self._marks):
             self.seek(self._marks[place])
@@ -187,18 +184,18 @@ class Player:
             self.seek(self.span.end if by > 0 else self.span.begin)
 
     def seek(self, seq: int) -> None:
-        """To the state after that entry."""
+        """Go to the state after that entry."""
         self._goal, self._goal_moment = min(max(seq, self.span.begin), self.span.end), None
         self._stepping = False
         self._asked()
 
     def seek_moment(self, played: float) -> None:
-        """To a moment of the replay, in its own microseconds."""
+        """Go to a moment of the replay, in microseconds."""
         self._goal, self._goal_moment = None, min(max(played, self.first), self.last)
         self._asked()
 
     async def roll(self, played: float) -> bool:
-        """Folds all that comes until that moment of the replay; False where nothing did. Only where it is driven."""
+        """Fold all entries up to a moment of a driven replay; return whether there were any."""
         before = self.seq
         while not self.over:
             entries = await self._pages.after(self.seq)
@@ -210,12 +207,12 @@ class Player:
         return self.seq != before
 
     async def arrived(self) -> None:
-        """Returns when no jump is under way any more, however it ended."""
+        """Wait until no jump is in progress, whether it succeeded or not."""
         await self._arrived.wait()
 
     @property
     def _here(self) -> int:
-        """Where the next wish counts from: a jump that is under way counts as done."""
+        """The position from which the next request counts; a jump in progress counts as done."""
         return self.seq if self._goal is None else self._goal
 
     def _asked(self) -> None:
@@ -227,7 +224,7 @@ class Player:
     # ---- moving
 
     async def play(self) -> None:
-        """Plays and jumps as it is asked to, until it is cancelled. What fails is kept in `failure` and stops it."""
+        """Play and jump as requested, until cancelled. A failure is stored in `failure` and pauses it."""
         self._then = self._now()
         while True:
             self._wake.clear()
@@ -243,7 +240,7 @@ class Player:
             if wait == 0:
                 await asyncio.sleep(0)
             else:
-                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the wish.
+                # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the event.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._wake.wait()
@@ -261,7 +258,7 @@ class Player:
                 self._goal = self._goal_moment = None
 
     async def _advance(self) -> float | None:
-        """Folds what is due. Seconds until there is more to do; None: until somebody asks."""
+        """Fold the entries that are due; return the seconds until the next one, or None to wait for a request."""
         if self.over and self.playing:
             self.playing = False
             self._changed(frozenset({"time"}))
@@ -270,7 +267,7 @@ class Player:
         waits = not self._pages.is_read(self.seq)
         entries = await self._pages.after(self.seq)
         now = self._now()
-        # What took its time to be read is not skipped.
+        # Time spent on reading is not skipped.
         passed = 0.0 if waits else min(now - self._then, _MOST_S)
         self._then = now
         entries = [entry for entry in entries if entry.seq <= self.span.end]
@@ -285,7 +282,7 @@ class Player:
         parts = self.state.fold(due)
         rest = len(due) < len(entries)
         if due and (self.speed == math.inf or not rest):
-            # The clock does not run past what has not been read.
+            # The clock does not run past what has been read.
             self.at = self._moment(due[-1]) if self.speed == math.inf else min(self.at, self._moment(due[-1]))
         self._changed(parts | {"time"})
         if not rest or self.speed == math.inf:
@@ -294,7 +291,7 @@ class Player:
         return min(max(wait, 0.005), _TICK_S)
 
     async def _go(self, seq: int, *, near: bool) -> None:
-        """The state as it was after that entry. `near`: the next wish will probably be for a neighbour of it."""
+        """Restore the state after that entry. `near`: the next request will probably be close to it."""
         frame = self._frame(seq)
         entries = self._pages.span(frame.last_seq, seq)
         if entries is None and seq - frame.last_seq > _NEAR:
@@ -308,7 +305,7 @@ class Player:
             entries = self._pages.span(frame.last_seq, seq)
         if entries is None:
             entries = await self._read_condensed(frame.last_seq, seq)
-        # Nothing is awaited from here on: a jump happens whole or not at all.
+        # No await from here on: a jump happens completely or not at all.
         parts = self.state.rewind(frame, condensed(entries))
         self.failure = None
         self.at = self.clock.played(seq, self.state.saved_us) if self.state.saved_us is not None else 0.0
@@ -326,7 +323,7 @@ class Player:
         return found
 
     async def _seq_at(self, played: float) -> int:
-        """The last entry that had come by that moment."""
+        """Return the last entry recorded by that moment."""
         recorded = self.clock.recorded(played)
         piece = await self._archive.piece(after_seq=self.span.begin, up_to_us=recorded, most_bytes=0)
         return min(max(piece.goal, self.span.begin), self.span.end)
@@ -335,9 +332,9 @@ class Player:
         return self._frames[bisect_right([frame.last_seq for frame in self._frames], seq) - 1]
 
     async def _make_frames(self) -> None:
-        """States between runs, made from the condensed log in one pass: from the nearest, no jump is far.
+        """Make snapshots between runs from the condensed log in one pass, so that every jump is short.
 
-        Only between runs: what the condensed log leaves out within a run is missing from its middle.
+        Only between runs, as the condensed log lacks entries from the middle of a run.
         """
         state = WorkbenchState(model=self.state.model, task="")
         state.session_id = self.state.session_id

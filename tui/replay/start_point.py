@@ -1,4 +1,4 @@
-"""Where in a recording to begin, as a person says it."""
+"""Start points of a replay, as typed by the user."""
 
 import re
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ _SHARE = re.compile(r"(\d{1,3})%")
 
 
 class ReplayTimes(Protocol):
-    """What must be known of it; a Player knows it."""
+    """The times of a recording; a Player has them."""
 
     @property
     def times(self) -> Timeline: ...
@@ -30,9 +30,9 @@ class ReplayTimes(Protocol):
 
 
 def start_of(text: str, recording: ReplayTimes) -> float:
-    """The moment of the replay that is meant: a run's number, `+5:30` into it, `14:02`, `50%`, or words of a marker.
+    """Return the replay time of a run's number, `+5:30`, `14:02`, `50%`, or words of a marker.
 
-    Raises NoSuchRecord with what can be written.
+    Raises NoSuchRecord with the accepted forms.
     """
     times, first, last = recording.times, recording.first, recording.last
     if found := _SHARE.fullmatch(text):

@@ -1,4 +1,4 @@
-"""config.toml: table, values, what is remembered.
+"""config.toml: the table of settings, their values, and what the screen remembers.
 
 May import: themes.
 """

@@ -1,6 +1,6 @@
-"""What the screen remembers of its person from one time to the next. Nothing that matters: it may be deleted.
+"""What the screen remembers between sessions; the file may be deleted at any time.
 
-What a person sets stands in config.toml: see tui.settings.settings.
+Settings are in config.toml; see tui.settings.settings.
 """
 
 from contextlib import suppress
@@ -15,19 +15,19 @@ _FILE = "screen.json"
 
 
 class ScreenMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """Every field has a default: a file of another version, or none, is as good."""
+    """Every field has a default, so a missing file or one of another version is fine."""
 
     toured: bool = False
     """Whether the tour was offered."""
 
 
 def screen_memory_path() -> Path:
-    """Where it is kept."""
+    """Return the path of the file."""
     return find_folders().state / _FILE
 
 
 def load_screen_memory() -> ScreenMemory:
-    """What was kept; nothing where there is no file, or none that can be read."""
+    """Return the stored values, or defaults if there is no readable file."""
     try:
         return read_json(screen_memory_path(), ScreenMemory)
     except (OSError, msgspec.MsgspecError):
@@ -35,12 +35,12 @@ def load_screen_memory() -> ScreenMemory:
 
 
 def record_toured(toured: bool = True) -> None:
-    """The tour is offered once; False: and once more."""
+    """Record that the tour was offered; False: offer it again."""
     _keep(msgspec.structs.replace(load_screen_memory(), toured=toured))
 
 
 def _keep(what: ScreenMemory) -> None:
-    """A folder that cannot be written is no reason to complain about a tour."""
+    """Write the file; a folder that cannot be written is ignored."""
     path = screen_memory_path()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""What a person can set in config.toml: what it means, what it is now, where that stands; changed one at a time."""
+"""The settings of config.toml: their values, where each comes from, and changing one of them."""
 
 import difflib
 import os
@@ -17,18 +17,18 @@ TABLES = tuple(dict.fromkeys(setting.table for setting in SETTINGS))
 
 
 class SettingValue(msgspec.Struct, frozen=True):
-    """One setting as it is in force."""
+    """The current value of a setting."""
 
     setting: SettingSpec
     value: Value
     source: str
-    """Where it comes from: default, a line of the file, the environment."""
+    """Its source: default, a line of the file, or the environment."""
     own: bool = False
-    """Whether the person set it."""
+    """Whether the user set it."""
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """All of them, and what in the file makes no sense: there the usual value holds."""
+    """All settings, and the problems of the file; invalid entries have their default."""
 
     path: Path
     found: dict[str, SettingValue]
@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of the file and the environment. Nothing that stands there is raised: it is told."""
+    """Load the settings of the file and the environment. Problems are returned, not raised."""
     env = os.environ if environ is None else environ
     problems: list[HeadcodeError] = []
     text = ""
@@ -58,13 +58,13 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
         problems.append(SettingsError(error.message, hint=f"{error.hint} Until then every setting is the usual one."))
     found = {setting.name: _one(path, text, whole, env, setting, problems) for setting in SETTINGS}
     problems += _strangers(path, text, whole)
-    # The host's own words for its own table.
+    # Problems of the host's table are reported by its own loader.
     problems += [] if not whole else load_settings(path, env).problems
     return Settings(path, found, tuple(problems))
 
 
 def change(path: Path, setting: SettingSpec, value: Value | None) -> None:
-    """Writes the value into the file, all else as it is; None takes the entry away. Raises SettingsError."""
+    """Write the value to the file, leaving all else; None removes the entry. Raises SettingsError."""
     text, _ = read_toml(path)
     new = set_value(text, setting.table, setting.key, None if value is None else setting.written(value))
     try:
@@ -107,7 +107,7 @@ def _one(
 
 
 def _strangers(path: Path, text: str, whole: Mapping[str, object]) -> list[HeadcodeError]:
-    """Entries nobody reads: mostly a slip of the pen. A table of another name is somebody else's affair."""
+    """Return problems for unknown entries, mostly typos; tables of unrelated names are ignored."""
     found: list[HeadcodeError] = []
     for name, table in whole.items():
         close = difflib.get_close_matches(name, TABLES, n=1)

@@ -1,4 +1,4 @@
-"""The one table of settings: the settings screen, config.toml and `headcode settings` are made from it."""
+"""The table of settings, from which the settings screen, config.toml and `headcode settings` are made."""
 
 import math
 import re
@@ -13,7 +13,7 @@ When = Literal["at once", "when the screen starts next", "when the host starts n
 
 
 class SettingSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that can be set."""
+    """One setting."""
 
     table: Literal["screen", "host"]
     key: str
@@ -21,16 +21,16 @@ class SettingSpec(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
     default: Value
     choices: tuple[Value, ...] = ()
-    """What it can be; for a number, those that are offered. Of others, any number within `low` and `high`."""
+    """Allowed values; for a number, the ones offered, while any from `low` to `high` is allowed."""
     words: tuple[str, ...] = ()
-    """What each choice is called, where its value does not say it."""
+    """Names of the choices, where the value does not explain itself."""
     low: float = 0
     high: float = math.inf
     unit: str = ""
     pattern: str = ""
-    """Of a text that is none of the choices."""
+    """Pattern of further allowed texts."""
     variable: str = ""
-    """The environment's word for it, which wins."""
+    """Environment variable that overrides it."""
     when: When = "at once"
 
     @property
@@ -39,7 +39,7 @@ class SettingSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wanted(self) -> str:
-        """What it must be, in words."""
+        """Description of the allowed values."""
         if isinstance(self.default, bool):
             return "true or false"
         if isinstance(self.default, int | float):
@@ -50,7 +50,7 @@ class SettingSpec(msgspec.Struct, frozen=True, kw_only=True):
         return "one of " + ", ".join(str(choice) for choice in self.choices) + more
 
     def checked(self, value: object) -> Value | None:
-        """The value where it is one of this setting's; else None."""
+        """Return the value if it is valid, else None."""
         if isinstance(self.default, bool):
             return value if isinstance(value, bool) else None
         if isinstance(self.default, int | float):
@@ -63,7 +63,7 @@ class SettingSpec(msgspec.Struct, frozen=True, kw_only=True):
         return value if value in self.choices or (self.pattern and re.fullmatch(self.pattern, value)) else None
 
     def read(self, text: str) -> Value | None:
-        """The value a person typed, or the environment holds."""
+        """Parse a value that was typed or comes from the environment; None if it is invalid."""
         text = text.strip()
         if isinstance(self.default, bool):
             return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}.get(
@@ -78,7 +78,7 @@ class SettingSpec(msgspec.Struct, frozen=True, kw_only=True):
         return self.checked(text)
 
     def shown(self, value: Value) -> str:
-        """The value in words."""
+        """Format the value for reading."""
         if value in self.choices and self.words:
             return self.words[self.choices.index(value)]
         if isinstance(value, bool):
@@ -87,7 +87,7 @@ class SettingSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{number} {self.unit}".rstrip()
 
     def written(self, value: Value) -> str:
-        """The value as TOML."""
+        """Format the value as TOML."""
         if isinstance(value, bool):
             return "true" if value else "false"
         return f"{value:g}" if isinstance(value, int | float) else f'"{value}"'
@@ -228,5 +228,5 @@ SETTINGS: tuple[SettingSpec, ...] = (
 
 
 def find_setting(name: str) -> SettingSpec:
-    """The one of that full name. Raises KeyError."""
+    """Return the setting of that full name. Raises KeyError."""
     return {each.name: each for each in SETTINGS}[name]

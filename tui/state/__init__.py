@@ -1,4 +1,4 @@
-"""What the screens show, without a widget: session, runs, view, marks, notes, time left.
+"""State of the screens without widgets: session, runs, view, marked heads, notes, time left.
 
 May import: actions, terminal, themes.
 """

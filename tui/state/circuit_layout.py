@@ -1,7 +1,7 @@
-"""A circuit laid out for drawing: heads as nodes, layers as rows, edges as lines that run around other heads' labels.
+"""Layout of a circuit drawing: heads are nodes, layers are rows, and edges run around other heads' labels.
 
-An edge that skips layers gets a place of its own in every row between, as in Sugiyama's method: it passes a row beside
-the labels and never reads as a chain through a head it does not touch. Between two rows lines may cross.
+An edge that skips layers gets a place of its own in every row between (Sugiyama's method): it passes beside the labels
+and never looks like a chain through another head. Lines may cross between two rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,41 +13,41 @@ import msgspec
 from engine.results import EdgeScore, HeadId
 
 LABEL_WIDTH = 8
-"""Columns of a label at the least: [23.12◆]."""
+"""Minimum columns of a label: [23.12◆]."""
 ROW_HEIGHT = 4
-"""Lines from one row of nodes to the next, at the least: lines slant in those between."""
+"""Minimum lines from one row of nodes to the next; lines slant between rows."""
 _SWEEPS = 8
 _PULLS = 6
 _OWN_PLACE, _LINE_PLACE = 0.5, 0.2
-"""How much of the column of a head, and of a passing line, its own even place decides; neighbours decide the rest."""
+"""Weight of an item's evenly spaced place in its column, for heads and for passing lines; neighbours get the rest."""
 
 Point = tuple[int, int]
 """Column and line."""
 _Item = tuple[int, int, int]
-"""A head (layer, head, -1), or the place where the edge of that number passes a layer (layer, -1, edge)."""
+"""A head (layer, head, -1), or the place where an edge, by its number, passes a layer (layer, -1, edge)."""
 
 
 class CircuitLayout(msgspec.Struct, frozen=True):
-    """Where everything stands, in columns and lines of a drawing that may be larger than the room."""
+    """Positions in columns and lines; the drawing may be larger than the available room."""
 
     width: int
     height: int
     nodes: dict[HeadId, Point]
-    """The middle of each node."""
+    """The centre of each node."""
     edges: tuple[EdgeScore, ...]
     routes: tuple[tuple[Point, ...], ...]
-    """Each edge's way: the middle of its source, where it passes the rows between, the middle of its target."""
+    """The path of each edge: the centre of its source, its points in the rows between, the centre of its target."""
     layers: tuple[tuple[int, int], ...]
-    """Each layer that has nodes, and its line."""
+    """Each layer that has nodes, with its line."""
 
     def label_start(self, head: HeadId, length: int) -> int:
-        """The column at which a label of that length begins."""
+        """Return the column at which a label of that length starts."""
         return max(0, min(self.nodes[head][0] - length // 2, self.width - length))
 
 
 @lru_cache(maxsize=4)
 def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int) -> CircuitLayout:
-    """The heads of these edges in rows by layer, as wide and high as the room or, where that is too small, larger."""
+    """Lay out the heads of these edges in rows by layer, as large as the room or, if that is too small, larger."""
     heads = sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)})
     layers = sorted({head.layer for head in heads})
     if not layers:
@@ -82,7 +82,7 @@ def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int) -> CircuitLay
 
 
 def _neighbours(ways: Sequence[tuple[_Item, ...]]) -> dict[_Item, tuple[list[_Item], list[_Item]]]:
-    """What each item is joined to in the row above and in the row below."""
+    """Return for each item the items it is connected to in the row above and in the row below."""
     beside: dict[_Item, tuple[list[_Item], list[_Item]]] = {}
     for way in ways:
         for upper, lower in pairwise(way):
@@ -96,7 +96,7 @@ def _untangle(
     layers: Sequence[int],
     beside: Mapping[_Item, tuple[list[_Item], list[_Item]]],
 ) -> None:
-    """Orders every row by where its neighbours stand on average, down and up by turns (Sugiyama's barycentres)."""
+    """Order each row by the mean position of its neighbours, sweeping down and up (Sugiyama's barycentres)."""
     where = {item: (place + 0.5) / len(row) for row in rows.values() for place, item in enumerate(row)}
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
@@ -114,9 +114,9 @@ def _columns(
     half: int,
     width: int,
 ) -> tuple[dict[_Item, int], int]:
-    """The column of every item, and the width of the drawing.
+    """Return the column of every item and the width of the drawing.
 
-    Neighbours pull; items of a row keep their order and so much room that no line touches a label.
+    Neighbours pull; the items of a row keep their order and enough distance that no line touches a label.
     """
     offsets: dict[int, list[int]] = {}
     for layer, row in rows.items():
@@ -130,7 +130,7 @@ def _columns(
     for place, layer in enumerate(layers):
         row = rows[layer]
         heads = [item for item in row if item[2] < 0]
-        # Rows of one head each would stand in one line, as a chain: they step aside by turns.
+        # Rows of one head each would form one straight line, like a chain: alternate rows are shifted aside.
         aside = (-1) ** place * width / 8 if len(heads) == 1 and len(layers) > 2 else 0.0
         for nth, item in enumerate(row):
             even[item] = width * (nth + 0.5) / len(row) + (aside if item[2] < 0 else 0.0)
@@ -151,13 +151,13 @@ def _columns(
     columns = {}
     for layer, row in rows.items():
         for item, offset in zip(row, offsets[layer], strict=True):
-            # Rounded without the offset, what keeps apart stays a whole number of columns.
+            # Rounded without the offset, distances stay whole numbers of columns.
             columns[item] = round(at[item] - offset) + offset
     return columns, width
 
 
 def _rising(wanted: Sequence[float]) -> list[float]:
-    """The numbers nearest to these that never fall (least squares: neighbours in the wrong order share their mean)."""
+    """Return the nearest non-decreasing sequence (least squares: neighbours out of order share their mean)."""
     blocks: list[tuple[float, int]] = []
     for value in wanted:
         block = (value, 1)
@@ -170,7 +170,7 @@ def _rising(wanted: Sequence[float]) -> list[float]:
 
 
 def _half(item: _Item, half: int) -> int:
-    """Columns an item needs on each side of its middle: a label, or a line with some air."""
+    """Return the columns an item needs on each side of its centre: a label, or a line with some space."""
     return half if item[2] < 0 else 1
 
 

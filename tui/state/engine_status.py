@@ -1,4 +1,4 @@
-"""What the engine is at, in words: for those who wait for it, and where it has reported nothing for long. No widget."""
+"""Text on the engine's current work, for runs that wait for it and for work that has reported nothing for long."""
 
 from engine.planning.time_estimate import format_seconds
 from sessions.rows import CurrentJob
@@ -7,11 +7,11 @@ from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 
 ELSEWHERE = "headcode host cancel"
-"""Ends what the engine is at, whoever asked for it."""
+"""Command that ends the engine's current work, whichever client started it."""
 
 
 def format_work(work: CurrentJob, now_us: int) -> str:
-    """The job and how far it is: run mine/2 (train, 120 of 500 steps)."""
+    """Format a job and its progress: run mine/2 (train, 120 of 500 steps)."""
     parts = [work.stage] if work.stage else []
     parts += [f"{work.done} of {work.total} {clean(work.unit)}".strip()] if work.total > 1 else []
     parts += [f"no report for {format_silent_time(work, now_us)}"] if work.silent else []
@@ -20,18 +20,18 @@ def format_work(work: CurrentJob, now_us: int) -> str:
 
 
 def format_silent_time(work: CurrentJob, now_us: int) -> str:
-    """How long ago it last reported."""
+    """Format the time since the work's last report."""
     return format_seconds(max(0.0, (now_us - work.heard_us) / 1e6))
 
 
 def blocking_work(state: WorkbenchState, run: SessionRun) -> CurrentJob | None:
-    """What this run waits for; None where it is its turn, or nobody knows."""
+    """Return the work that this run waits for; None if it is this run's turn or nothing is known."""
     work = state.worker.at_work if state.worker is not None and state.link == "live" else None
     return work if work is not None and run.state == "queued" and work.run_id != run.run_id else None
 
 
 def silent_work(state: WorkbenchState) -> CurrentJob | None:
-    """The job that has reported nothing for long, where it is this session's, or what this session waits for."""
+    """Return the job that has reported nothing for long, if it belongs to this session or blocks it."""
     work = state.worker.at_work if state.worker is not None and state.link == "live" else None
     if work is None or not work.silent:
         return None
@@ -40,7 +40,7 @@ def silent_work(state: WorkbenchState) -> CurrentJob | None:
 
 
 def format_silence(state: WorkbenchState, work: CurrentJob, now_us: int) -> str:
-    """That it is silent, since when, and what ends it."""
+    """Format which work is silent, since when, and what ends it."""
     since = f"since {work.stage} began" if work.stage and not work.done else "since its last report"
     since = f", {since}" if work.stage else ""
     told = f"{clean(work.title)} has reported nothing for {format_silent_time(work, now_us)}{since}"

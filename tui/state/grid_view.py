@@ -1,4 +1,4 @@
-"""One grid as it is looked at: measure, ranking, cut and how well that finds the known circuit."""
+"""A grid as it is viewed: measure, ranking, cut and agreement with the known circuit."""
 
 import math
 from collections.abc import Sequence
@@ -15,50 +15,50 @@ _COUNTS = ("unique_positive", "unique_negative", "from_edges")
 
 
 class GridView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a grid, a ranking and a cut line show; made whole so that they cannot disagree."""
+    """Everything that a grid, a ranking and a cut line show, computed together so that they agree."""
 
     nodes: Sequence[HeadScores]
     measure: Measure
     final: bool
-    """False: training goes on and the scores will change."""
+    """False while training goes on and the scores may change."""
     by_head: dict[HeadId, HeadScores]
     names: dict[int, HeadId]
-    """The heads by the identity of their nodes: making five thousand names anew would be half of another measure."""
+    """Heads by the identity of their nodes: creating 5,000 HeadIds again would be half the cost of another measure."""
     values: dict[HeadId, float | None]
     top: float
-    """The value that is drawn loudest."""
+    """The value drawn at full intensity."""
     order: list[HeadId]
     """Best first."""
     rank: dict[HeadId, int]
-    """Counted from 1. Heads without a value stand behind all others, in no order of their own: see `placed`."""
+    """Counted from 1. Heads without a value come last, in no particular order; see `rank_of`."""
     told: int
-    """Heads that have a value."""
+    """Number of heads that have a value."""
     cut: int
-    """Heads taken into the circuit."""
+    """Number of heads in the circuit."""
     circuit: frozenset[HeadId]
     known: frozenset[HeadId]
     reference: Reference | None
     agreement: Agreement | None
-    """None where no circuit is known for this model and task."""
+    """None if no circuit is known for this model and task."""
     tied: int = 0
-    """Heads with the score of the last one in the circuit, where some are left outside."""
+    """Number of heads tied with the last one in the circuit, if some of them are outside it."""
 
     def rank_of(self, head: HeadId) -> int | None:
-        """Its rank among the heads that have a value; None for one that has none."""
+        """Return the head's rank among the heads that have a value, or None if it has none."""
         return self.rank.get(head) if self.values.get(head) is not None else None
 
     def unranked_reason(self) -> str:
-        """Why a head has no rank."""
+        """Return why a head has no rank."""
         return "not measured" if self.measure.cause else "does not apply"
 
     def reference_label(self) -> str:
-        """What a marked head is, in a word: a mover of the answer, known, or of a circuit by its name."""
+        """Return the label of heads in the reference: "mover", "known", or the name of a circuit."""
         if self.reference is None or self.reference.kind == "known":
             return "known"
         return "mover" if self.reference.kind == "effects" else clean(self.reference.name)
 
     def loud(self, head: HeadId) -> float | None:
-        """Where its value stands between silence (0) and the loudest (1)."""
+        """Return the head's value scaled from the floor (0) to the top value (1)."""
         return loudness(self.values.get(head), self.measure, self.top)
 
 
@@ -71,7 +71,7 @@ def make_grid_view(
     final: bool,
     before: GridView | None = None,
 ) -> GridView:
-    """The view of these scores. `before` is the last one: what has not changed is taken from it."""
+    """Return the view of these scores, reusing what has not changed since the view `before`."""
     size = min(default_circuit_size(len(nodes)) if cut is None else max(cut, 1), len(nodes))
     if before is not None and before.nodes is nodes and before.measure is measure and before.reference is reference:
         return before if before.cut == size else _cut(before, size)
@@ -106,14 +106,16 @@ def make_grid_view(
 
 
 def loudest(values: Sequence[float], measure: Measure) -> float:
-    """The value that is drawn loudest where the measure has no ceiling. A third of a code is no yellow: counts that
-    never reach one are held against one."""
+    """Return the value drawn at full intensity if the measure has no ceiling.
+
+    Counts are scaled to at least 1, so that a third of a code is not drawn at full intensity.
+    """
     top = max(values, default=measure.floor) if measure.high_speaks else min(values, default=measure.floor)
     return max(top, 1.0) if measure.id in _COUNTS else top
 
 
 def decimals_of(measure: Measure) -> int:
-    """Decimals worth showing: chances are told apart in the third, everything else in the second."""
+    """Return the useful number of decimals: three for p- and q-values, otherwise two."""
     return 3 if measure.id in ("p_value", "q_value") else 2
 
 
@@ -122,14 +124,14 @@ def _cut(view: GridView, size: int) -> GridView:
     circuit = frozenset(taken)
     held = view.agreement
     if held is not None:
-        # The AUC is the measure's alone; only precision and recall follow the cut.
+        # The AUC depends only on the measure; precision and recall follow the cut.
         now = agreement((), circuit, view.known, view.measure)
         held = Agreement(auc=held.auc, precision=now.precision, recall=now.recall)
     return msgspec.structs.replace(view, cut=size, circuit=circuit, agreement=held, tied=_tied(view, taken))
 
 
 def _tied(view: GridView, taken: Sequence[HeadId]) -> int:
-    """How many heads have the score of the last one taken, where the next one has it, too; else 0."""
+    """Return how many heads tie with the last one in the circuit if the next one ties, too; else 0."""
     rest = view.order[len(taken) : len(taken) + 1]
     if not taken or not rest:
         return 0

@@ -1,4 +1,4 @@
-"""What there is to know of one head besides its measures: what its score rests on, its edges, its past. No widget."""
+"""Details of one head beside its measures: leave-one-out scores, codes, edges, and its rank in other runs."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _RANKINGS = 16
 
 
 class LeaveOneOutScore(msgspec.Struct, frozen=True):
-    """The node score when one example is left out."""
+    """The node score with one example left out."""
 
     example: int
     """Counted from 0."""
@@ -20,9 +20,10 @@ class LeaveOneOutScore(msgspec.Struct, frozen=True):
 
 
 def leave_one_out(codes: Sequence[int], positive: Sequence[bool]) -> tuple[int, list[LeaveOneOutScore]]:
-    """The node score of these codes, and every example without which it would be another; the largest change first.
+    """Return the node score of these codes, and every example whose removal changes it, largest change first.
 
-    A positive matters that is the only one to carry a unique code, a negative that alone takes codes away.
+    A positive matters if it alone carries a unique code; a negative matters if it alone carries a code of the
+    positives.
     """
     sides: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
     for index, (code, is_positive) in enumerate(zip(codes, positive, strict=True)):
@@ -42,12 +43,12 @@ def leave_one_out(codes: Sequence[int], positive: Sequence[bool]) -> tuple[int, 
 
 
 class CodeCarriers(msgspec.Struct, frozen=True):
-    """A code of a head and the examples that carry it."""
+    """A code of a head and the examples that have it."""
 
     code: int
     examples: tuple[int, ...]
     positive: int
-    """How many of them are positives."""
+    """How many of the examples are positives."""
 
     @property
     def negative(self) -> int:
@@ -55,14 +56,14 @@ class CodeCarriers(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> int:
-        """0: only positives carry it; 1: only negatives; 2: both, or it is no code at all."""
+        """0: only on positives; 1: only on negatives; 2: on both, or no code at all."""
         if self.code == NO_CODE:
             return 2
         return 0 if not self.negative else (1 if not self.positive else 2)
 
 
 def group_by_code(codes: Sequence[int], positive: Sequence[bool]) -> list[CodeCarriers]:
-    """What only the positives say comes first, then what only the negatives say, then what both do, silence last."""
+    """Group the examples by code: codes of positives only, of negatives only, of both, and silence last."""
     carriers: dict[int, list[int]] = {}
     for index, code in enumerate(codes[: len(positive)]):
         carriers.setdefault(code, []).append(index)
@@ -71,14 +72,14 @@ def group_by_code(codes: Sequence[int], positive: Sequence[bool]) -> list[CodeCa
 
 
 class HeadEdges(msgspec.Struct, frozen=True):
-    """A head's edges among the best of the run, the strongest first."""
+    """A head's edges among the run's best, strongest first."""
 
     into: list[tuple[HeadId, float]]
     out: list[tuple[HeadId, float]]
 
 
 def edges_of(head: HeadId, edges: Sequence[EdgeScore]) -> HeadEdges:
-    """The edges that end and that begin at the head, in the order they come in."""
+    """Return the edges into and out of the head, in the given order."""
     return HeadEdges(
         [(HeadId(*edge.source), edge.score) for edge in edges if tuple(edge.target) == head],
         [(HeadId(*edge.target), edge.score) for edge in edges if tuple(edge.source) == head],
@@ -86,18 +87,18 @@ def edges_of(head: HeadId, edges: Sequence[EdgeScore]) -> HeadEdges:
 
 
 class HeadInRun(msgspec.Struct, frozen=True):
-    """One head in one run."""
+    """One head's value and rank in one run."""
 
     number: int
     value: float | None
     rank: int
     """Counted from 1."""
     inside: bool
-    """Whether it is in that run's circuit, at the cut that run is looked at with."""
+    """Whether it is in that run's circuit at that run's current cut."""
 
 
 class RankingCache:
-    """Where heads stood in runs. Keeps the rankings it made: a page is drawn for every head, a run is ranked once."""
+    """Ranks of heads in runs. Caches rankings: every head's page needs them, but a run is ranked once."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[int, str], tuple[Sequence[HeadScores], dict[HeadId, tuple[int, float | None]]]] = {}
@@ -105,12 +106,12 @@ class RankingCache:
     def of(
         self, head: HeadId, number: int, nodes: Sequence[HeadScores], measure: Measure, cut: int | None
     ) -> HeadInRun | None:
-        """Where the head stood in the run of these nodes; None where it has no such head."""
+        """Return the head's value and rank in a run with these nodes, or None if it has no such head."""
         key = (id(nodes), measure.id)
         made = self._made.get(key)
         if made is None:
             order = ranked(nodes, measure)
-            # The nodes are kept with their ranking, so that no others can come by their id.
+            # The nodes are stored with their ranking, so that no other object can get their id.
             made = nodes, {node.id: (place, value_of(node, measure)) for place, node in enumerate(order)}
             while len(self._made) >= _RANKINGS:
                 del self._made[next(iter(self._made))]

@@ -1,4 +1,4 @@
-"""Which heads to list, in words a person types: `layer > 5, q < .05, known`."""
+"""Filters for lists of heads, as typed: `layer > 5, q < .05, known`."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -40,7 +40,7 @@ def read_filter(
     known: Collection[HeadId],
     marked: Collection[HeadId] = (),
 ) -> Wanted:
-    """Says of a head whether it is meant. Empty text means every head. Raises ConfigError naming the part at fault."""
+    """Return a predicate for heads; empty text accepts every head. Raises ConfigError naming the faulty part."""
     sets = {"circuit": circuit, "in circuit": circuit, "known": known, "marked": marked}
     parts = [_part(part.strip(), sets) for part in _AND.split(text.lower()) if part.strip()]
     return lambda node: all(part(node) for part in parts)
@@ -89,5 +89,5 @@ def _taker(name: str) -> Callable[[HeadScores], float | None]:
 
 
 def _letters(name: str) -> str:
-    """A measure's name however it is written: q-value, q_value, and as a table's column has it, attrib."""
+    """Normalise the name of a measure: q-value, q_value, or the short title of a table's column (attrib)."""
     return re.sub("[^a-z]", "", name)

@@ -1,4 +1,4 @@
-"""A close look at one head: which prompt and token is at hand, what colours tokens, in what order prompts stand."""
+"""State of the head inspector: the selected prompt and token, what colours the tokens, the order of prompts."""
 
 from typing import Literal, get_args
 
@@ -22,17 +22,17 @@ Key = tuple[str, int, int, int, int]
 
 
 class InspectorState:
-    """What is looked at."""
+    """Selection and loaded data of the head inspector."""
 
     def __init__(self, state: WorkbenchState, depth: Depth) -> None:
         self.state = state
         self.depth = depth
         self.example = state.selected or 0
         self.token: int | None = None
-        """None: the last one, which is what the model continues."""
+        """None: the last token, after which the model continues."""
         self.colouring: Colouring = "fires"
         self.by_code = True
-        """The prompts stand by the code they carry, else as they were written."""
+        """True: prompts are grouped by code; False: in their own order."""
         self.looks: dict[Key, HeadInspection | Failure] = {}
 
     @property
@@ -54,14 +54,14 @@ class InspectorState:
         return (run.run_id, head.layer, head.head, example, self.state.seed)
 
     def look_at(self, example: int) -> HeadInspection | None:
-        """The head on that prompt, where it is known already."""
+        """Return the loaded inspection of the head on that prompt, or None."""
         key = self.key_of(example)
         found = self.looks.get(key) if key is not None else None
         return found if isinstance(found, HeadInspection) else None
 
     @property
     def rows(self) -> list[int | CodeCarriers]:
-        """The list of prompts: examples, counted from 0, each code before those that carry it."""
+        """Rows of the prompt list: example indices counted from 0, each code before its examples."""
         codes = self.state.head_codes()
         if not self.by_code or not isinstance(codes, HeadCodes):
             return list(range(len(self.examples)))
@@ -71,7 +71,7 @@ class InspectorState:
         return found or list(range(len(self.examples)))
 
     def step(self, by: int) -> None:
-        """To another prompt, in the order they stand in; the chosen token is the last one again."""
+        """Move to another prompt in list order, and select its last token."""
         order = [row for row in self.rows if isinstance(row, int)]
         place = order.index(self.example) if self.example in order else 0
         if order:
@@ -79,7 +79,7 @@ class InspectorState:
 
     @property
     def look(self) -> HeadInspection | Failure | None:
-        """None while it is fetched."""
+        """The inspection of the selected prompt; None while it is loading."""
         return self.looks.get(self.key) if self.key is not None else None
 
     def chosen_token(self, look: HeadInspection) -> int:
@@ -87,7 +87,7 @@ class InspectorState:
         return last if self.token is None else min(max(self.token, 0), last)
 
     def shares(self, look: HeadInspection) -> list[float]:
-        """For each token a number from 0 to 1: what colours it."""
+        """Return a number from 0 to 1 for each token, for its colour."""
         token = self.chosen_token(look)
         if self.colouring == "looks":
             row = look.attention[token] if token < len(look.attention) else ()
@@ -99,7 +99,7 @@ class InspectorState:
         return [value / top for value in look.strength]
 
     def shares_beside(self, look: HeadInspection, top: float) -> list[float]:
-        """The same for a prompt of the list: how much is written there is told against all of them."""
+        """Return the same for a prompt in the list; writing strength is relative to all prompts."""
         if self.colouring == "looks":
             return list(look.attention[-1]) if look.attention else []
         return [value / (top or 1.0) for value in look.strength] if self.colouring == "fires" else self.shares(look)

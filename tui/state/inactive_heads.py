@@ -1,4 +1,4 @@
-"""Heads that were measured to do next to nothing to the answer: what their codes share says little about the task."""
+"""Heads with almost no measured effect on the answer: their codes say little about the task."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from engine.sample_size import LEVEL
 
 
 def idle_heads(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> frozenset[HeadId]:
-    """Return the heads with an effect below a twentieth of the answer, the exact one where it was measured.
+    """Return the heads with an effect below a twentieth of the answer, using exact effects where measured.
 
-    KL divergences are nats, of which there is no twentieth.
+    KL divergences are in nats and have no such share.
     """
     newest = {cause.method: cause.metric for cause in causes}
     nats = {FIELD[method] for method, metric in newest.items() if metric == "kl"}

@@ -1,4 +1,4 @@
-"""The end of a log file, read on as it grows. No widget in here."""
+"""The end of a log file, followed as it grows."""
 
 import re
 from pathlib import Path
@@ -10,12 +10,12 @@ from engine.machine.plain_file import open_plain
 _FIRST_BYTES = 256_000
 _MOST_LINES = 5_000
 _MOST_CHARACTERS = 4_000
-"""Of one line; a longer one is cut with a word of it."""
+"""Maximum length of a line; longer lines are cut with a remark."""
 _LINE = re.compile(r"\d{4}-\d\d-\d\d[ T](?P<clock>\d\d:\d\d:\d\d)([,.]\d+)? \d+ (?P<level>[A-Z]+) (?P<who>[\w.]+): ")
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """One line, taken apart as far as it is one of ours."""
+    """One line, parsed if it is in Headcode's format."""
 
     text: str
     clock: str = ""
@@ -29,7 +29,7 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 def parse_line(text: str, before: LogLine | None) -> LogLine:
-    """A line that is none of ours, of a trace for example, belongs to the one before it."""
+    """Parse a line; one in another format, such as part of a traceback, belongs to the line before it."""
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[:_MOST_CHARACTERS]}… ({len(text)} characters)"
     found = _LINE.match(text)
@@ -40,19 +40,19 @@ def parse_line(text: str, before: LogLine | None) -> LogLine:
 
 
 class LogTail:
-    """A file's newest lines; `read` takes in what was added since."""
+    """A file's newest lines; `read` adds those written since."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines: list[LogLine] = []
         self.dropped = 0
-        """How many of the oldest lines were let go."""
+        """Number of oldest lines that were discarded."""
         self._file: tuple[int, int] | None = None
         self._at = 0
         self._rest = b""
 
     def read(self) -> bool:
-        """Whether there is something new. A file that was replaced is read from its beginning."""
+        """Read new lines and return whether there were any. A replaced file is read from its start."""
         try:
             status = self.path.stat()
         except OSError:

@@ -1,4 +1,4 @@
-"""Heads chosen by hand, several at once: what is measured, kept, copied and summed up together. No widget in here."""
+"""Heads marked by hand, to be measured, saved, copied and summarised together."""
 
 from collections.abc import Iterable
 
@@ -10,16 +10,16 @@ Shape = tuple[int, int]
 
 
 class MarkedHeads:
-    """The heads that are marked, and the corner from which a box of them is drawn."""
+    """The marked heads, and the corner from which a box of marks is drawn."""
 
     def __init__(self) -> None:
         self.heads: frozenset[HeadId] = frozenset()
         self._corner: HeadId | None = None
         self._before: frozenset[HeadId] = frozenset()
-        """What was marked when the box was begun."""
+        """Heads that were marked before the box was begun."""
 
     def toggle(self, heads: Iterable[HeadId]) -> None:
-        """Marks them; where all of them are marked, takes the marks away."""
+        """Mark the heads, or unmark them if all of them are marked."""
         these = frozenset(heads)
         self.heads = self.heads - these if these <= self.heads else self.heads | these
         self._corner = None
@@ -28,8 +28,10 @@ class MarkedHeads:
         self._corner, self._before = corner, self.heads
 
     def box_to(self, corner: HeadId, *, begin: HeadId) -> None:
-        """Marks the box between `corner` and where it was begun, beside what was marked before; begun at `begin`
-        where none is being drawn."""
+        """Mark the box from its first corner to `corner`, in addition to earlier marks.
+
+        If no box is being drawn, it begins at `begin`.
+        """
         if self._corner is None:
             self.begin_box(begin)
         assert self._corner is not None
@@ -43,16 +45,16 @@ class MarkedHeads:
         self.heads = self._before | box
 
     def end_box(self) -> None:
-        """The next box begins where the cursor is then."""
+        """End the box; the next one begins at the cursor."""
         self._corner = None
 
     def clear(self) -> bool:
-        """Says whether there were any."""
+        """Remove all marks and return whether there were any."""
         had, self.heads, self._corner = bool(self.heads), frozenset(), None
         return had
 
     def fit(self, shape: Shape | None) -> None:
-        """Of another model's shape, those that are not there are forgotten."""
+        """Remove marks that lie outside a grid of this shape."""
         if shape is not None and self.heads:
             inside = frozenset(head for head in self.heads if head.layer < shape[0] and head.head < shape[1])
             if inside != self.heads:
@@ -60,14 +62,14 @@ class MarkedHeads:
 
 
 def sort_by_rank(heads: Iterable[HeadId], view: GridView | None) -> tuple[HeadId, ...]:
-    """The heads, best first; by layer where nothing is scored."""
+    """Return the heads by rank, or by layer if nothing is scored."""
     if view is None:
         return tuple(sorted(heads))
     return tuple(sorted(heads, key=lambda head: (view.rank.get(head, len(view.order) + 1), head)))
 
 
 def summarise_marked(heads: frozenset[HeadId], view: GridView) -> list[str]:
-    """What they come to together, in pieces of which a narrow line shows the first."""
+    """Return a summary of the marked heads in pieces; a narrow line shows the first ones."""
     values = [value for head in heads if (value := view.values.get(head)) is not None]
     pieces = [f"{len(heads)} marked"]
     if values:

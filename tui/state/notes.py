@@ -1,4 +1,4 @@
-"""Notes as the screen sees them: which stand at a place, and which of them a person goes on writing."""
+"""Notes at a place (head, run or session), and which note is edited next."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -10,7 +10,7 @@ Place = Literal["head", "run", "session"]
 
 
 def list_notes_at(state: WorkbenchState, place: Place) -> list[SessionNote]:
-    """The notes on the head at the cursor in the run that is shown, on that run, or on the session; newest first."""
+    """Return the notes on the current head in the shown run, on that run, or on the session; newest first."""
     run = state.shown
     if place != "session" and run is None:
         return []
@@ -22,7 +22,7 @@ def list_notes_at(state: WorkbenchState, place: Place) -> list[SessionNote]:
 
 
 def list_notes_in_other_runs(state: WorkbenchState) -> list[SessionNote]:
-    """Notes on the head at the cursor in other runs of the session."""
+    """Return the notes on the current head in other runs of the session."""
     run = state.shown
     here = run.run_id if run is not None else None
     notes = state.session.notes.values()
@@ -30,18 +30,19 @@ def list_notes_in_other_runs(state: WorkbenchState) -> list[SessionNote]:
 
 
 def sort_newest_first(notes: Iterable[SessionNote]) -> list[SessionNote]:
+    """Return the notes, newest first."""
     return sorted(notes, key=lambda note: (-note.at_us, note.note_id))
 
 
 def format_place(state: WorkbenchState, place: Place) -> str:
-    """What a note at that place speaks of."""
+    """Format the place of a note."""
     run = state.shown
     number = f"run {run.number}" if run is not None else "the session"
     return {"head": f"head {state.cursor} of {number}", "run": number, "session": "the session"}[place]
 
 
 def resolve_place(state: WorkbenchState, wanted: Place) -> Place:
-    """The place that is meant: a head needs scores, a run needs to be there."""
+    """Return the place if it exists, else the next larger one: a head needs scores, a run must exist."""
     if wanted == "head" and (state.shown is None or state.view() is None):
         wanted = "run"
     return "session" if wanted == "run" and state.shown is None else wanted

@@ -1,8 +1,8 @@
-"""Numbers as text, in few cells: the same on every screen."""
+"""Numbers in few characters, the same on every screen."""
 
 
 def format_number(value: float | None, width: int = 6) -> str:
-    """A number in few cells: 7, 6.7, .12, .002; nothing where the measure does not apply."""
+    """Format a number in few characters: 7, 6.7, .12, .002; a dash if there is none."""
     if value is None:
         return "–"
     if value == int(value) and abs(value) < 10 ** (width - 1):
@@ -15,10 +15,10 @@ def format_number(value: float | None, width: int = 6) -> str:
 
 
 def format_fixed(value: float | None, places: int = 2) -> str:
-    """A number for a column, always with as many decimals, so that the points stand below each other."""
+    """Format a number with a fixed number of decimals, so that the points of a column align."""
     if value is None:
         return "–".ljust(places + 1)
     if abs(value) >= 1000:
         return f"{value:.0f}"
-    text = f"{round(value, places) + 0.0:.{places}f}"  # what rounds to nothing has no sign
+    text = f"{round(value, places) + 0.0:.{places}f}"  # a value that rounds to zero gets no sign
     return text.replace("0.", ".", 1) if abs(value) < 1 else text

@@ -1,4 +1,4 @@
-"""Which circuit lies over the grid: the run's truth, its task's known circuit, a kept one, or none. No widget here."""
+"""The circuit drawn over the grid: the run's reference, its task's known circuit, a saved one, or none."""
 
 from collections.abc import Mapping
 
@@ -8,32 +8,32 @@ from engine.results import Reference
 from tui.state.session_state import SavedCircuit
 
 KNOWN = "known"
-"""What the run is held against everywhere: effects measured in it, else the known circuit as far as it counts. A kept
-circuit of that name is `kept:known`."""
+"""The run's reference: effects measured in it, else the known circuit if it applies. A saved circuit of that name is
+`kept:known`."""
 TASK = "task"
-"""The known circuit of the run's task where the run is held against something else, or against nothing."""
+"""The known circuit of the run's task, if the run has another reference or none."""
 NONE = "none"
 
 
 class Overlay:
-    """What `o` cycles through. Keeps what it makes, so that a view can see that nothing has changed."""
+    """The selection that `o` cycles through. Caches references, so that a view can see that nothing changed."""
 
     def __init__(self) -> None:
         self.chosen = KNOWN
         self._made: dict[str, tuple[object, Reference]] = {}
 
     def choose(self, name: str) -> None:
-        """A kept circuit by its name."""
+        """Select a saved circuit by name."""
         self.chosen = f"kept:{name}"
 
     def there(self, picture: RunSnapshot, circuits: Mapping[str, SavedCircuit]) -> list[str]:
-        """What can lie over the run's grid, in the order of the key."""
+        """Return the circuits available for the run's grid, in the order of the key."""
         own = [KNOWN] if picture.reference is not None else []
         task = [TASK] if picture.offered is not None and picture.offered is not picture.reference else []
         return [*own, *task, *(f"kept:{name}" for name in circuits)]
 
     def cycle(self, picture: RunSnapshot, circuits: Mapping[str, SavedCircuit]) -> None:
-        """The next of what can lie over it, then none."""
+        """Select the next available circuit; after the last one, none."""
         there = [*self.there(picture, circuits), NONE]
         now = self.chosen if self.chosen in there else NONE
         self.chosen = there[(there.index(now) + 1) % len(there)]
@@ -41,7 +41,7 @@ class Overlay:
     def reference(
         self, picture: RunSnapshot, circuits: Mapping[str, SavedCircuit], shape: tuple[int, int] | None
     ) -> Reference | None:
-        """The circuit that lies over a grid of that shape; None where none does. One that was dropped lies nowhere."""
+        """Return the selected circuit for a grid of that shape, or None. A deleted circuit gives None."""
         if self.chosen == KNOWN:
             return picture.reference
         if self.chosen == TASK:
@@ -50,7 +50,7 @@ class Overlay:
         if circuit is None or shape is None:
             return None
         if any(layer >= shape[0] or head >= shape[1] for layer, head in circuit.heads):
-            return None  # a circuit of another model
+            return None  # a circuit of a model with another shape
         made = self._made.get(circuit.name)
         if made is None or made[0] is not circuit:
             made = (circuit, Reference(name=circuit.name, source=circuit.source, heads=circuit.heads, kind="chosen"))
@@ -58,7 +58,7 @@ class Overlay:
         return made[1]
 
     def _of_task(self, picture: RunSnapshot) -> Reference | None:
-        """The task's known circuit; for examples that are not the task's it says that a person chose it."""
+        """Return the task's known circuit; for other examples than the task's it is marked as chosen."""
         offered = picture.offered
         if offered is None or picture.known is not None:
             return offered

@@ -1,4 +1,4 @@
-"""What a person types at the foot of the screen, understood."""
+"""Parsing of what is typed in text prompts: heads, measures, positions."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from engine.results import HeadId
 
 
 def read_head(text: str, shape: tuple[int, int]) -> HeadId:
-    """The head meant by 9.6, 9 6, 9,6 or L9H6. Raises NoSuchHead for one too many, ConfigError for none."""
+    """Parse 9.6, 9 6, 9,6 or L9H6. Raises NoSuchHead if it is out of range, ConfigError if it is not a head."""
     parts = "".join(sign if sign.isdecimal() and sign.isascii() else " " for sign in text).split()
     if len(parts) != 2:
         raise ConfigError(
@@ -21,7 +21,7 @@ def read_head(text: str, shape: tuple[int, int]) -> HeadId:
 
 
 def guess_measure(text: str) -> Measure:
-    """The measure whose title or id is meant: the whole of it, its beginning, or a part. Raises ConfigError."""
+    """Find a measure by title or id: a full match, a prefix, or a part. Raises ConfigError."""
     wanted = " ".join(text.lower().replace("_", " ").split())
     titles = {measure: (measure.title.lower(), measure.id.replace("_", " ")) for measure in MEASURES}
     for fits in (str.__eq__, str.startswith, str.__contains__):
@@ -32,17 +32,17 @@ def guess_measure(text: str) -> Measure:
 
 
 def head_trouble(text: str, shape: tuple[int, int]) -> str:
-    """What is wrong with a head's name, in words; empty when nothing is."""
+    """Return what is wrong with a head's name; empty if nothing is."""
     return _trouble(lambda: read_head(text, shape))
 
 
 def measure_trouble(text: str) -> str:
-    """What is wrong with a measure's name; else nothing."""
+    """Return what is wrong with a measure's name; empty if nothing is."""
     return _trouble(lambda: guess_measure(text))
 
 
 def position_trouble(text: str) -> str:
-    """What is wrong with a position policy; else nothing."""
+    """Return what is wrong with a position policy; empty if nothing is."""
     return _trouble(lambda: ProbeConfig(position=text.strip()))
 
 

@@ -1,4 +1,4 @@
-"""Which parts of the screen an entry of the log changes. No widget in here."""
+"""Regions of the screen that a log entry changes."""
 
 from typing import Literal
 
@@ -36,7 +36,7 @@ from sessions.events import (
 )
 
 Part = Literal["header", "examples", "grid", "head", "progress", "time"]
-"""The parts of the screen that are drawn again by themselves."""
+"""Regions of the screen that are redrawn separately."""
 ALL_PARTS: frozenset[Part] = frozenset({"header", "examples", "grid", "head", "progress"})
 
 _SHOWN_IN: dict[type, frozenset[Part]] = {
@@ -72,5 +72,5 @@ _SHOWN_IN: dict[type, frozenset[Part]] = {
 
 
 def parts_of(event: object) -> frozenset[Part]:
-    """The parts that show something of it; the strip below shows whatever else is told."""
+    """Return the regions that show this event; all other events are shown in the progress strip."""
     return _SHOWN_IN.get(type(event), frozenset({"progress"}))

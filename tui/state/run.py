@@ -1,4 +1,4 @@
-"""One run as a session's log tells it. No widget in here."""
+"""One run, folded from a session's log."""
 
 import msgspec
 
@@ -23,40 +23,40 @@ from tui.state.stage_pace import StagePace
 
 
 class SessionRun(msgspec.Struct, kw_only=True):
-    """One run of the session as far as the log has told it."""
+    """State of one run of the session, from the log so far."""
 
     run_id: str
     number: int
-    """Counted from 1 within the session: how a person names it."""
+    """Counted from 1 within the session; the run's name for users."""
     config: ProbeConfig
     model: str
     queued_us: int
     device: str = "auto"
     state: RunState = "queued"
     pace: StagePace = StagePace()
-    """Of the stage under way."""
+    """Pace of the current stage."""
     picture: RunSnapshot = RunSnapshot()
     failure: Failure | None = None
     started_us: int | None = None
     ended_us: int | None = None
     has_codes: bool = False
     cause: EffectsRequested | None = None
-    """What is being measured on it, after it was done."""
+    """The effect measurement in progress after the run finished."""
     cause_failure: Failure | None = None
-    """Why the last such measurement came to nothing."""
+    """Why the last effect measurement failed."""
     again: str | None = None
-    """The run whose examples and settings these are."""
+    """The run whose examples and settings this one repeats."""
     look: ViewChanged | None = None
-    """How it was last looked at, on whatever screen."""
+    """The view last recorded on any screen."""
     verified: RunVerified | None = None
 
     @property
     def options(self) -> RunOptions:
-        """How it was asked for."""
+        """The options it was requested with."""
         return RunOptions(config=self.config, model=self.model, device=self.device)
 
     def seconds(self, now_us: int) -> float:
-        """Return how long it took, or takes so far: from its start to its end, the engine's own start included."""
+        """Return how long it took, or has taken so far, from its start to its end, including the engine's start."""
         if self.started_us is None:
             return 0.0
         return max((self.ended_us if self.ended_us is not None else now_us) - self.started_us, 0) / 1e6
@@ -67,11 +67,11 @@ class SessionRun(msgspec.Struct, kw_only=True):
 
     @property
     def under_way(self) -> bool:
-        """Whether the engine is at work on it, for its scores or for a cause."""
+        """Whether the engine is working on it, for its scores or for effects."""
         return self.state == "running" or self.cause is not None
 
     def fold(self, entry: LogEntry) -> None:
-        """Takes in what the log says about it next."""
+        """Fold the next log entry of this run."""
         event = entry.event
         self.pace = self.pace.fold(entry.at_us, event)
         match event:
@@ -79,7 +79,7 @@ class SessionRun(msgspec.Struct, kw_only=True):
                 self.state, self.started_us = "running", entry.at_us
             case RunEnded():
                 self.state, self.failure, self.ended_us = event.state, event.failure, entry.at_us
-                # A stage that was under way is over, however it ended.
+                # The current stage has ended, however the run ended.
                 self.picture = msgspec.structs.replace(self.picture, stage=None)
             case ViewChanged():
                 self.look = event

@@ -1,4 +1,4 @@
-"""What the screen logs: every notice, refusal and lost connection, in the form of the host's lines."""
+"""Log of the screen: notices, errors and lost connections, in the format of the host's log."""
 
 import os
 from contextlib import suppress
@@ -12,15 +12,16 @@ from tui.terminal.sanitize import clean
 
 _MOST_BYTES = 1 << 20
 _MOST = 2_000
-"""Characters of one line."""
+"""Maximum characters of one line."""
 
 
 def screen_log() -> Path:
+    """Return the path of the screen's log."""
     return find_folders().logs / "screen.log"
 
 
 def write(level: str, words: str) -> None:
-    """Adds a line; a log that cannot be written stops nothing."""
+    """Append a line; a log that cannot be written is ignored."""
     path, now = screen_log(), datetime.now()
     stamp = f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}"
     line = f"{stamp} {os.getpid()} {level} headcode.screen: {clean(words[:_MOST])}\n"
@@ -33,6 +34,6 @@ def write(level: str, words: str) -> None:
 
 
 def write_failure(failure: Failure) -> None:
-    """The same of something that was refused or went wrong."""
+    """Append a line for a failure."""
     hint = f" ({failure.hint})" if failure.hint else ""
     write("ERROR", f"{failure.name}: {failure.message}{hint}")

@@ -1,4 +1,4 @@
-"""What a person keeps in a session, folded from its log: example versions, name, tags, notes, circuits."""
+"""What a session stores beside its runs, folded from its log: example versions, name, tags, notes, circuits."""
 
 import copy
 
@@ -26,19 +26,19 @@ from sessions.events import (
 
 
 class SessionNote(msgspec.Struct, frozen=True, kw_only=True):
-    """A note as it stands now."""
+    """The current text of a note."""
 
     note_id: str
     text: str
     at_us: int
     """When it was last written."""
     run_id: str | None = None
-    """None: it speaks of the session."""
+    """None: a note on the session."""
     head: tuple[int, int] | None = None
 
 
 class SavedCircuit(msgspec.Struct, frozen=True, kw_only=True):
-    """Heads kept under a name."""
+    """Heads saved under a name."""
 
     name: str
     heads: tuple[tuple[int, int], ...]
@@ -48,14 +48,14 @@ class SavedCircuit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExampleHistory:
-    """Every version of the session's examples, and which one is current: what undo and redo walk along."""
+    """All versions of the session's examples, and the current one; undo and redo move along it."""
 
     def __init__(self) -> None:
         self.versions: list[tuple[Example, ...]] = []
-        """All that were ever set, in the order of the log; version 1 first."""
+        """All versions in the order of the log; version 1 first."""
         self.hashes: list[str] = []
         self._path: list[int] = []
-        """The versions that undo and redo can reach, oldest first."""
+        """Versions reachable by undo and redo, oldest first."""
         self._at = -1
 
     @property
@@ -73,7 +73,7 @@ class ExampleHistory:
 
     @property
     def undo_to(self) -> int | None:
-        """The version that an undo makes current; None where there is nothing to undo."""
+        """The version that an undo makes current; None if there is nothing to undo."""
         return self._path[self._at - 1] if self._at > 0 else None
 
     @property
@@ -81,15 +81,15 @@ class ExampleHistory:
         return self._path[self._at + 1] if self._at + 1 < len(self._path) else None
 
     def copy(self) -> "ExampleHistory":
-        """The same history, which goes on by itself."""
+        """Return an independent copy."""
         found = ExampleHistory()
         found.versions, found.hashes = self.versions.copy(), self.hashes.copy()
         found._path, found._at = self._path, self._at
         return found
 
     def set(self, examples: tuple[Example, ...], content_hash: str) -> None:
-        """A new version; what could have been redone is out of reach from now on."""
-        # Most examples of a version were in the one before: they are kept once.
+        """Append a new version; versions that could have been redone become unreachable."""
+        # Most examples were in the version before; equal ones share one object.
         known = {example: example for example in self.current}
         self.versions.append(tuple(known.get(example, example) for example in examples))
         self.hashes.append(content_hash)
@@ -97,7 +97,7 @@ class ExampleHistory:
         self._at = len(self._path) - 1
 
     def step(self, version: int) -> None:
-        """Another version is current again. One that the log never set changes nothing."""
+        """Make another version current. Unknown versions are ignored."""
         if version in self._path:
             self._at = self._path.index(version)
         elif 0 < version <= len(self.versions):
@@ -106,7 +106,7 @@ class ExampleHistory:
 
 
 class SessionState:
-    """Everything of a session that is neither a run nor how somebody looks at it."""
+    """Everything of a session except its runs and views."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -115,13 +115,13 @@ class SessionState:
         self.examples = ExampleHistory()
         self.tags: tuple[str, ...] = ()
         self.notes: dict[str, SessionNote] = {}
-        """By id, in the order they were first written."""
+        """By id, in the order of creation."""
         self.circuits: dict[str, SavedCircuit] = {}
         """By name."""
         self.options: RunOptions | None = None
-        """Of the newest run that was asked for, or what was chosen since; None: nobody has asked for anything."""
+        """Options of the newest requested run, or chosen since; None: no run was requested yet."""
         self.options_are_new = False
-        """Whether they were chosen since the newest run was asked for."""
+        """Whether they were chosen after the newest run was requested."""
         self.trashed = False
         self.imported: SessionImported | None = None
 
@@ -131,7 +131,7 @@ class SessionState:
         return found
 
     def fold(self, entry: LogEntry) -> bool:
-        """Takes the entry in; False where it speaks of something else."""
+        """Fold an entry; return False if it concerns something else."""
         event = entry.event
         if isinstance(event, RunQueued):
             self.options = RunOptions(config=event.config, model=event.model, device=event.device)
@@ -165,7 +165,7 @@ class SessionState:
             case SessionTrashed() | SessionRestored():
                 self.trashed = isinstance(event, SessionTrashed)
             case SessionImported():
-                # As in the tables: it may go by another name here, and is out of whatever trash it came from.
+                # As in the tables: it may have another name here, and it leaves the trash it was exported from.
                 self.imported, self.trashed, self.name = event, False, event.name or self.name
             case _:
                 return False

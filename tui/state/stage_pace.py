@@ -1,17 +1,17 @@
-"""The pace of a stage, taken from when its reports came. No widget in here."""
+"""The pace of a stage, estimated from its progress reports."""
 
 import msgspec
 
 from engine.events import Stage, StageProgress, StageStarted, TrainStep
 
 _MARKS = 12
-"""Reports from which the pace is taken; older ones speak of a pace that has changed."""
+"""Number of reports that the pace is estimated from; older ones are outdated."""
 _OVERDUE = 2.0
-"""Times the usual wait between reports after which the next one is late."""
+"""A report is overdue after this many times the usual interval."""
 
 
 class StagePace(msgspec.Struct, frozen=True):
-    """When a stage began, and how far it was at its newest reports."""
+    """When a stage began, and its progress at the newest reports."""
 
     stage: Stage | None = None
     began_us: int = 0
@@ -19,29 +19,29 @@ class StagePace(msgspec.Struct, frozen=True):
     """(microseconds, units done), oldest first."""
 
     def fold(self, at_us: int, event: object) -> "StagePace":
-        """After one more event of the run."""
+        """Return the pace after one more event of the run."""
         match event:
             case StageStarted():
                 return StagePace(event.stage, at_us, ((at_us, 0),))
             case StageProgress() if event.stage == self.stage:
-                # Before the first head is patched all are attributed, which is another kind of work.
+                # Before the first head is patched, all heads are attributed, which is different work.
                 return self._mark(at_us, event.done, first=event.stage == "cause")
             case TrainStep() if self.stage == "train":
-                # Baselines come before the first step: the pace is that of the steps alone.
+                # Baselines come before the first step: the pace counts only the steps.
                 return self._mark(at_us, event.step, first=True)
             case _:
                 return self
 
     def _mark(self, at_us: int, done: int, *, first: bool = False) -> "StagePace":
-        """`first`: what came before the first report is no part of the pace."""
+        """Add a report. `first`: work before the first report does not count for the pace."""
         fresh = first and len(self.marks) == 1 and self.marks[0][1] == 0
         marks = ((at_us, done),) if fresh else (*self.marks, (at_us, done))
         return StagePace(self.stage, self.began_us, marks if len(marks) <= _MARKS else marks[-_MARKS:])
 
     def left(self, total: int, now_us: int) -> float | None:
-        """Seconds until so many units are done, at the pace of the newest reports; None while there is no pace.
+        """Return the seconds until `total` units are done at the current pace, or None without a pace.
 
-        A report that is overdue slows the pace: a run that stands still is not almost done.
+        An overdue report slows the pace: a stalled run is not almost done.
         """
         if len(self.marks) < 2 or total <= 0:
             return None

@@ -1,4 +1,4 @@
-"""A grid with something else subtracted from it: what the screen shows while `d` is on. No widget in here."""
+"""A grid minus another one, shown while `d` is on."""
 
 import msgspec
 
@@ -9,29 +9,29 @@ from tui.state.grid_view import GridView
 
 
 class GridDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """The shown run less another run, seed or circuit."""
+    """The shown run minus another run, seed or circuit."""
 
     side: ComparisonSide
-    """What is subtracted."""
+    """The side that is subtracted."""
     grid: GridComparison
     differences: dict[HeadId, float | None]
     here: dict[HeadId, float | None]
     there: dict[HeadId, float | None]
     """The value on either side."""
     order: list[HeadId]
-    """The largest difference first, whichever its sign; heads without one last."""
+    """Largest absolute difference first; heads without a value last."""
     rank: dict[HeadId, int]
     circuit: frozenset[HeadId]
-    """Of what is subtracted."""
+    """The circuit of the subtracted side."""
 
     @property
     def member(self) -> bool:
-        """Whether membership is subtracted, because the other side is a circuit."""
+        """Whether membership is subtracted, as the other side is a circuit."""
         return self.side.heads is not None
 
 
 class Subtraction:
-    """What is subtracted on this screen, if anything, and the last difference that was worked out."""
+    """The subtracted side of this screen, if any, and the last computed difference."""
 
     def __init__(self) -> None:
         self.side: ComparisonSide | None = None
@@ -41,12 +41,12 @@ class Subtraction:
         self.side, self._made = side, None
 
     def end(self) -> bool:
-        """Says whether there was something to end."""
+        """End the subtraction and return whether there was one."""
         was, self.side, self._made = self.side is not None, None, None
         return was
 
     def of(self, view: GridView | None) -> GridDifference | None:
-        """The difference as the view has it now; None where nothing is subtracted, or nothing that fits."""
+        """Return the difference for this view; None if nothing is subtracted or the shapes differ."""
         if view is None or self.side is None:
             return None
         if self._made is not None and self._made[0] is view and self._made[1] is self.side:
@@ -62,7 +62,7 @@ class Subtraction:
 
 
 def side_of(view: GridView) -> ComparisonSide:
-    """What is on the screen, as one side of a comparison."""
+    """Return the shown grid as one side of a comparison."""
     last = view.nodes[-1]
     return ComparisonSide(
         reference="",

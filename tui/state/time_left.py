@@ -1,4 +1,4 @@
-"""How long a run has still to go: the stage under way by its own pace, those to come by earlier runs. No widget."""
+"""Estimates of a run's remaining time: the current stage by its own pace, later ones by earlier runs."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -9,19 +9,19 @@ from engine.planning.time_estimate import format_seconds, stage_work
 from tui.state.run import SessionRun
 
 _RUNS = 5
-"""Earlier runs that tell what is usual."""
+"""Number of earlier runs used for estimates."""
 _SAYS_LITTLE_S = 0.5
 _TOKENS = 16.0
-"""Of a prompt; only ratios of it are used."""
+"""Tokens of a prompt; only ratios are used."""
 
 
 def stage_left(run: SessionRun, runs: Sequence[SessionRun], now_us: int) -> float | None:
-    """Seconds the stage under way still takes: at first by what it took earlier runs of the same model, then more and
-    more by its own pace.
+    """Return the seconds left of the current stage, or None if unknown.
 
-    None where nobody knows, which is so too of a stage without a pace that has taken longer than it used to. A pace
-    alone is that of a moment, and what comes first of a stage is seldom like the rest: over 15 recorded runs the time
-    left of the whole rose by up to once their length, with causes by 38 times; weighed like this by a third at most.
+    At first the estimate comes from earlier runs of the same model, then more and more from the stage's own pace. It is
+    unknown, too, for a stage without a pace that has taken longer than usual. A pace alone is short-sighted, as the
+    start of a stage is seldom like the rest: over 15 recorded runs the estimate for the whole run then rose by up to
+    its length, with effects 38-fold; weighted like this, by at most a third.
     """
     stage, total = run.picture.stage, run.picture.stage_total
     if stage is None or run.pace.stage != stage:
@@ -35,14 +35,16 @@ def stage_left(run: SessionRun, runs: Sequence[SessionRun], now_us: int) -> floa
     if paced is None:
         return usual - elapsed if usual > elapsed else None
     pace_counts = min(1.0, run.pace.marks[-1][1] / total)
-    if stage != "cause" and usual > 0:  # heads get cheaper as they are patched, what else there is goes on as it began
+    if stage != "cause" and usual > 0:  # heads get cheaper as they are patched; other stages keep their pace
         pace_counts = max(pace_counts, min(1.0, (elapsed / usual) ** 3))
     return pace_counts * paced + (1 - pace_counts) * max(usual - elapsed, 0.0)
 
 
 def usual_seconds(run: SessionRun, runs: Sequence[SessionRun], stage: Stage) -> float | None:
-    """What the stage took the newest earlier runs of the same model with like options, the median; without any, those
-    with other options, by the work there was and there is. None where none of them tells."""
+    """Return the median duration of the stage in the newest runs of the same model with like options.
+
+    Without such runs, durations under other options are scaled by the amount of work. None if no run helps.
+    """
     took: list[float] = []
     scaled: list[float] = []
     for other in reversed(runs):
@@ -61,11 +63,11 @@ def usual_seconds(run: SessionRun, runs: Sequence[SessionRun], stage: Stage) -> 
 
 
 def slowness(run: SessionRun, runs: Sequence[SessionRun], *, here: float | None = None) -> float:
-    """How many times as long as usual the run has taken so far: a machine is as busy as it is.
+    """Return how many times as long as usual the run has taken so far, which depends on the machine's load.
 
-    `here`: seconds the stage under way takes in all, as far as its pace tells. Half a second counts as usual, so that
-    stages of milliseconds say little. Over 385 recorded runs, of what was left after training: between .59 and 2.2
-    times as long as told (5 to 95 %), without this .44 and 2.5.
+    `here`: estimated seconds of the whole current stage. Half a second counts as usual, so that stages of milliseconds
+    say little. Over 385 recorded runs, the time after training was .59 to 2.2 times the estimate (5th to 95th
+    percentile), without this correction .44 to 2.5.
     """
     took = usual = _SAYS_LITTLE_S
     for stage, seconds in (*run.picture.seconds, *([(run.picture.stage, here)] if here is not None else [])):
@@ -76,7 +78,7 @@ def slowness(run: SessionRun, runs: Sequence[SessionRun], *, here: float | None 
 
 
 def run_left(run: SessionRun, runs: Sequence[SessionRun], now_us: int) -> float | None:
-    """Seconds until the run is over; None where a stage to come has nothing to be told by."""
+    """Return the seconds until the run ends, or None if a later stage has no estimate."""
     here = stage_left(run, runs, now_us)
     if here is None or run.picture.stage is None:
         return None
@@ -99,7 +101,7 @@ def _elapsed(run: SessionRun, now_us: int) -> float:
 
 
 def stages_of(run: SessionRun) -> list[Stage]:
-    """Those the run goes through, in the order of the table."""
+    """Return the stages of the run, in order."""
     wanted = {
         "grade": run.config.grade,
         "cause": run.config.cause.method != "none" or run.cause is not None or bool(run.picture.causes),
@@ -108,14 +110,14 @@ def stages_of(run: SessionRun) -> list[Stage]:
 
 
 def format_time_left(seconds: float | None) -> str:
-    """What is left, in words; empty where nobody knows, or where it is not worth a word."""
+    """Format the remaining time; empty if unknown."""
     if seconds is None:
         return ""
     return "almost done" if seconds < 0.5 else f"{format_seconds(seconds)} left"
 
 
 def _more_work(other: SessionRun, run: SessionRun, stage: Stage) -> float | None:
-    """How many times as much work the stage is in this run; None where nobody can tell, as where the other had none."""
+    """Return the ratio of this run's work in the stage to the other's; None if unknown or the other had none."""
     info = run.picture.model or other.picture.model
     if info is None:
         return None
@@ -127,7 +129,7 @@ def _more_work(other: SessionRun, run: SessionRun, stage: Stage) -> float | None
 
 
 def _alike(other: SessionRun, run: SessionRun, stage: Stage) -> bool:
-    """Whether what decides that stage's length is the same in both runs."""
+    """Return whether everything that decides the length of this stage is the same in both runs."""
     if stage in ("load", "grade", "capture"):
         return len(other.picture.examples) == len(run.picture.examples) or not run.picture.examples
     if stage == "cause":

@@ -1,4 +1,4 @@
-"""How a grid is looked at: measure, cut, cursor, what lies over it and what is taken from it. No widget in here."""
+"""How a grid is viewed: measure, cut, cursor, overlay and subtraction."""
 
 from collections.abc import Sequence
 
@@ -15,51 +15,52 @@ from tui.state.session_state import SessionState
 from tui.state.subtraction import GridDifference, Subtraction
 
 _VIEWS = 4
-"""Measures whose views stay at hand: of a large grid each is a megabyte."""
+"""Number of measures whose views are cached; each takes a megabyte for a large grid."""
 
 
 class ViewState:
-    """The viewer's share of the state: what the keys change and no log decides."""
+    """The viewer's part of the state, which keys change and the log does not."""
 
     session: SessionState
 
     def __init__(self) -> None:
         self.key: KeyLabel = key_label
-        """What the key of an action is called here: the screen knows which keys its person chose."""
+        """Returns the name of an action's key here; the screen knows the user's own keys."""
         self.measure: Measure = DEFAULT_MEASURE
         self.cursor = HeadId(0, 0)
         self.cursor_moved = False
-        """Until the person moves it, the cursor stays on the best head of the run."""
+        """Until the user moves it, the cursor stays on the best head of the run."""
         self.overlay = Overlay()
         self.subtraction = Subtraction()
         self.marks = MarkedHeads()
         self.signs = False
-        """Whether cells say how likely chance is and how many seeds agree."""
+        """Whether cells show signs for q-values and for agreement of seeds."""
         self.n_looks_made = 0
-        """How often the person changed measure or cut on this screen."""
+        """How often the user changed measure or cut on this screen."""
         self._expected_effects: tuple[str, Measure] | None = None
-        """The run a cause was asked for on this screen, and the measure it was looked at by."""
+        """The run whose effects were requested on this screen, and the measure shown then."""
         self._cuts: dict[str, int] = {}
         self._own_looks: dict[str, Measure] = {}
-        """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
+        """Runs whose measure or cut the user changed on this screen; recorded views of other screens do not apply to
+        them."""
         self._view: GridView | None = None
         self._views: dict[str, GridView] = {}
-        """Of the same scores, one under each measure that was looked at."""
+        """Views of the same scores, by measure."""
         self._offered: tuple[Sequence[HeadScores], tuple[Measure, ...]] = ((), ())
         self._shape: tuple[Sequence[HeadScores], tuple[int, int]] = ((), (0, 0))
 
     @property
     def shown(self) -> SessionRun | None:
-        """The run that is looked at."""
+        """The run that is shown."""
         raise NotImplementedError
 
     @property
     def model_info(self) -> ModelInfo | None:
-        """The model as far as it is known before the first scores."""
+        """The model, if known before the first scores."""
         raise NotImplementedError
 
     def view(self) -> GridView | None:
-        """The grid under the chosen measure and cut; None while nothing is scored."""
+        """Return the grid under the chosen measure and cut; None while nothing is scored."""
         run = self.shown
         if run is None or not run.picture.nodes:
             return None
@@ -84,26 +85,26 @@ class ViewState:
         return made
 
     def look_ahead(self) -> GridView | None:
-        """Makes the view under the next measure, so that the key that asks for it finds it made."""
+        """Prepare the view under the next measure, so that the key for it responds at once."""
         run = self.shown
         final = run is not None and run.picture.nodes_final
         return self._look(run, self._measure_after(1)) if run is not None and final else None
 
     def against(self) -> GridDifference | None:
-        """The shown grid less what is subtracted from it; None where nothing is."""
+        """Return the shown grid minus what is subtracted; None if nothing is."""
         return self.subtraction.of(self.view()) if self.subtraction.side is not None else None
 
     def cut_of(self, run: SessionRun) -> int | None:
-        """How many heads the run's circuit has on this screen; None: as many as the run's shape suggests."""
+        """Return the circuit size of the run on this screen; None: the default for its shape."""
         return self._cuts.get(run.run_id, run.config.circuit_size)
 
     def shape(self) -> tuple[int, int] | None:
-        """Layers and heads of the grid; None until the model is known."""
+        """Return layers and heads of the grid; None until the model is known."""
         run = self.shown
         if run is not None and run.picture.nodes:
             nodes = run.picture.nodes
             if self._shape[0] is not nodes:
-                # Asked for with every key; a large grid has five thousand nodes.
+                # Requested at every key; a large grid has five thousand nodes.
                 self._shape = (nodes, (nodes[-1].layer + 1, max(node.head for node in nodes) + 1))
             return self._shape[1]
         info = self.model_info
@@ -112,7 +113,7 @@ class ViewState:
     # ---- what the keys change
 
     def move_cursor(self, layers: int, heads: int) -> bool:
-        """Moves the cursor and stops at the edges; says whether it moved."""
+        """Move the cursor, stopping at the edges; return whether it moved."""
         return self.put_cursor(self.cursor.layer + layers, self.cursor.head + heads)
 
     def put_cursor(self, layer: int, head: int) -> bool:
@@ -127,19 +128,19 @@ class ViewState:
 
     @property
     def marked(self) -> frozenset[HeadId]:
-        """The heads chosen by hand, as far as the grid has them."""
+        """The marked heads that the grid has."""
         self.marks.fit(self.shape())
         return self.marks.heads
 
     def mark_box(self, layers: int, heads: int) -> bool:
-        """Moves the cursor and marks the box it comes to; the first such step begins it."""
+        """Move the cursor and mark the box up to it; the first step begins the box."""
         begin = self.cursor
         moved = self.move_cursor(layers, heads)
         self.marks.box_to(self.cursor, begin=begin)
         return moved
 
     def walk_ranking(self, by: int) -> bool:
-        """Puts the cursor on the head that stands `by` places further down the ranking."""
+        """Move the cursor `by` places down the ranking."""
         view = self.view()
         if view is None:
             return False
@@ -148,7 +149,7 @@ class ViewState:
         return self.put_cursor(*listed.order[min(max(rank - 1 + by, 0), len(listed.order) - 1)])
 
     def measures(self) -> tuple[Measure, ...]:
-        """Those the shown run can have: a cause only where one was asked for."""
+        """Return the measures available for the shown run: effects only if they were measured."""
         nodes = self.shown.picture.nodes if self.shown is not None else ()
         if not self._offered[1] or self._offered[0] is not nodes:
             there = (
@@ -170,26 +171,26 @@ class ViewState:
         self._mark_look_as_own()
 
     def expect_effects(self) -> None:
-        """Whoever asks what the heads do wants to see it: the grid turns to it when it is there."""
+        """Show the effects requested now as soon as they are there."""
         if self.shown is not None:
             self._expected_effects = (self.shown.run_id, self.measure)
 
     def _show_expected_effects(self, run: SessionRun) -> None:
-        """Unless the person has turned to something else meanwhile."""
+        """Switch to the measure of the expected effects, unless the user has changed the view meanwhile."""
         due, self._expected_effects = self._expected_effects, None
         causes = [cause for cause in run.picture.causes if cause.final and cause.method in FIELD]
         if due == (run.run_id, self.measure) and run is self.shown and causes:
             self.pick_measure(find_measure(FIELD[causes[-1].method]))
 
     def move_cut(self, by: int) -> bool:
-        """Takes more or fewer heads into the circuit; a hundredth of a large grid at a time."""
+        """Change the number of heads in the circuit, on a large grid by a hundredth of it."""
         run, view = self.shown, self.view()
         if run is None or view is None:
             return False
         return self.put_cut(view.cut + by * max(1, len(view.order) // 100))
 
     def put_cut(self, size: int) -> bool:
-        """Takes so many heads into the circuit."""
+        """Set the number of heads in the circuit."""
         run, view = self.shown, self.view()
         if run is None or view is None:
             return False
@@ -199,7 +200,7 @@ class ViewState:
         return size != view.cut
 
     def current_look(self) -> ViewChanged | None:
-        """How the shown run is looked at, as an event; None while nothing is scored."""
+        """Return the current view of the shown run as an event; None while nothing is scored."""
         view = self.view()
         return ViewChanged(measure=self.measure.id, cut=view.cut) if view is not None else None
 

@@ -1,4 +1,4 @@
-"""What the screen knows: a session's log folded into runs, and what the person is looking at. No widget in here."""
+"""State of the screen: a session's log folded into runs, and the current view."""
 
 import contextlib
 import copy
@@ -35,14 +35,14 @@ from tui.state.view_state import ViewState
 __all__ = ["ALL_PARTS", "LinkState", "Part", "SessionRun", "StateSnapshot", "WorkbenchState"]
 
 LinkState = Literal["connecting", "live", "lost", "failed", "replay"]
-"""failed: nothing but the person can mend it. replay: what is shown was, and nothing of it can be changed."""
+"""failed: only the user can fix it. replay: a recording is shown and cannot be changed."""
 
 _CODES_KEPT = 512
-"""Heads whose codes stay at hand."""
+"""Number of heads whose codes are cached."""
 
 
 class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a log made of a state at one moment; what it shares with the state nobody changes."""
+    """The log's part of the state at one moment; what it shares with the state is never modified."""
 
     last_seq: int
     saved_us: int | None
@@ -57,7 +57,7 @@ class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkbenchState(ViewState):
-    """The state of the workbench. Widgets read it, the link and the keys change it."""
+    """State of the workbench. Widgets read it; the link and the keys change it."""
 
     def __init__(self, *, model: str, task: str) -> None:
         super().__init__()
@@ -74,36 +74,36 @@ class WorkbenchState(ViewState):
         """Why the link failed, or why the newest request was refused."""
         self.link_words = ""
         self.worker: HostStatus | None = None
-        """The host's last word on itself and its engine."""
+        """The last reported status of the host and its engine."""
         self.stopping: str | None = None
         """The run that was asked to stop."""
         self.seed_index = 0
         self.selected: int | None = None
-        """The example that is shown whole."""
+        """The example shown in full."""
         self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
         self._chosen_run: str | None = None
         self.own_options: RunOptions | None = None
-        """Chosen on this screen and not recorded yet."""
+        """Options chosen on this screen and not recorded yet."""
         self.preflight: Preflight | None = None
-        """What the next run would take, as far as it was asked about."""
+        """Estimate of the next run's memory and time, if requested."""
         self.warned: Preflight | None = None
-        """Told of a run that will not fit: asked for once more, it is begun."""
+        """The preflight result the user was warned about; running again starts the run anyway."""
         self.watched_from: int | None = None
-        """What comes later in the log happens under the eyes of this screen; None: nothing does."""
+        """Entries after this one happen while this screen watches; None: none do."""
         self.just_ended: list[SessionRun] = []
-        """Runs that ended so, until the screen has dealt with them."""
+        """Runs that ended while watched, until the screen has handled them."""
         self.verifying = ""
-        """How far a run is being done again, in words; empty: none is."""
+        """Progress of a verification as text; empty if there is none."""
 
     @property
     def trouble(self) -> str:
-        """Why the host records nothing more, in words; empty while it does."""
+        """Why the host has stopped recording; empty while it records."""
         return self.worker.trouble if self.worker is not None else ""
 
     # ---- the log
 
     def fold(self, entries: Iterable[LogEntry]) -> frozenset[Part]:
-        """Takes in entries not seen before; says which parts of the screen they change."""
+        """Fold entries not seen before; return the regions of the screen they change."""
         parts: frozenset[Part] = frozenset()
         for entry in entries:
             if entry.seq <= self.last_seq and entry.session_id == self.session_id:
@@ -114,7 +114,7 @@ class WorkbenchState(ViewState):
         return parts | {"header"} if parts else parts
 
     def forget(self) -> None:
-        """Before another session, or the same one from its start, is folded."""
+        """Reset before another session, or the same one from its start, is folded."""
         self.runs.clear()
         self._chosen_run = None
         self.codes.clear()
@@ -127,7 +127,7 @@ class WorkbenchState(ViewState):
         self.last_seq, self.saved_us, self._view = 0, None, None
 
     def freeze(self) -> StateSnapshot:
-        """The log's share of the state, to come back to. Costs as little as the runs are few."""
+        """Return the log's part of the state, to rewind to later. The cost grows with the number of runs."""
         return StateSnapshot(
             last_seq=self.last_seq,
             saved_us=self.saved_us,
@@ -142,9 +142,9 @@ class WorkbenchState(ViewState):
         )
 
     def rewind(self, frame: StateSnapshot, entries: Iterable[LogEntry] = ()) -> frozenset[Part]:
-        """The state as the log had it at the frame and after these entries.
+        """Restore the state at the snapshot and fold these entries.
 
-        What the viewer chose stays as long as there is something it is about: run, cursor, seed, measure and cut.
+        The viewer's run, cursor, seed, measure and cut are kept as long as they exist.
         """
         run, chosen = self.shown.run_id if self.shown is not None else None, self._chosen_run
         cursor = self.cursor if self.cursor_moved else None
@@ -190,7 +190,7 @@ class WorkbenchState(ViewState):
                 )
                 self.own_options = None
                 if self.active is self.runs[-1]:
-                    # What waits behind another run is not looked at before its turn.
+                    # A run that waits behind another is not shown before its turn.
                     self._reset_look()
             case _:
                 run = self._run(entry.run_id)
@@ -212,19 +212,19 @@ class WorkbenchState(ViewState):
             self._settle_cursor(run)
 
     def _reset_look(self) -> None:
-        """The screen turns to another run: what was chosen on the one before is of no use there."""
+        """Reset the view for another run."""
         self.cursor_moved, self.seed_index, self._chosen_run = False, 0, None
         if self.measure.cause:
-            # Of a run that has begun nobody knows causes: a grid without a number would be all there is.
+            # A run that has just begun has no effects: the grid would be empty.
             self.measure = DEFAULT_MEASURE
 
     def _fold_look_changed(self, run: SessionRun, look: ViewChanged) -> None:
-        """How a run is looked at on another screen, or was in an earlier hour: followed until the person acts here."""
+        """Apply the view recorded on another screen or earlier, unless the user changed it here."""
         if run.run_id in self._own_looks:
             return
         self._cuts[run.run_id] = look.cut
         if run is self.shown:
-            # A measure of a later version, or of a stranger's bundle, is no reason to stop.
+            # A measure of a later version, or of a foreign bundle, is ignored.
             with contextlib.suppress(ConfigError):
                 self.measure = find_measure(look.measure)
         self._settle_cursor(run)
@@ -235,20 +235,20 @@ class WorkbenchState(ViewState):
     def _settle_cursor(self, run: SessionRun) -> None:
         if self.cursor_moved or run is not self.shown:
             return
-        # The best head alone: a whole view ranks all of them, and a replay passes a hundred scores in a moment.
+        # Only the best head: a whole view ranks all heads, and a replay passes a hundred scores in a moment.
         self.cursor = best_head(run.picture.nodes, self.measure) or self.cursor
 
     # ---- what is shown
 
     @property
     def shown(self) -> SessionRun | None:
-        """The run that was chosen, else the one under way or next in turn, else the newest that began."""
+        """The chosen run, else the active or next one, else the newest that was started."""
         chosen = None if self._chosen_run is None else self._run(self._chosen_run)
         return chosen or self.active or self._newest
 
     @property
     def active(self) -> SessionRun | None:
-        """The oldest run that is queued or under way, shown or not."""
+        """The oldest run that is queued or running, shown or not."""
         return next((run for run in self.runs if run.active), None)
 
     @property
@@ -258,21 +258,21 @@ class WorkbenchState(ViewState):
 
     @property
     def waiting(self) -> tuple[SessionRun, ...]:
-        """Runs that are queued behind the one under way, the next in turn first."""
+        """Queued runs behind the running one, next first."""
         return tuple(run for run in self.runs if run.state == "queued")
 
     @property
     def options(self) -> RunOptions:
-        """How the next run is done: what was chosen last, here or elsewhere, else as the last one was."""
+        """Options of the next run: those chosen last, here or elsewhere, else those of the last run."""
         return self.own_options or self.session.options or RunOptions(model=self.model)
 
     @property
     def measured(self) -> SessionRun | None:
-        """The oldest run whose heads are being measured after it was done."""
+        """The oldest run whose effects are being measured after it finished."""
         return next((run for run in self.runs if run.cause is not None), None)
 
     def show_run(self, run_id: str | None) -> None:
-        """Chooses a run to look at; None: the newest, and those that come."""
+        """Choose the run to show; None: the newest one, and later ones."""
         if run_id != (None if self.shown is None else self.shown.run_id):
             self._chosen_run, self.cursor_moved, self.seed_index, self.selected = run_id, False, 0, None
             if self.measure not in self.measures():
@@ -282,7 +282,7 @@ class WorkbenchState(ViewState):
 
     @property
     def can_retry(self) -> bool:
-        """Whether the newest run came to no good end and could come to one: on the same examples as before."""
+        """Whether the newest run failed and repeating it on the same examples could succeed."""
         run = self.shown
         if run is None or run is not self._newest or run.state not in ("failed", "interrupted"):
             return False
@@ -303,22 +303,22 @@ class WorkbenchState(ViewState):
 
     @property
     def model_info(self) -> ModelInfo | None:
-        """Of the shown run, else of the newest that got as far as loading one."""
+        """Model of the shown run, else of the newest run that loaded one."""
         return next((run.picture.model for run in reversed(self.runs) if run.picture.model is not None), None)
 
     def head_codes(self) -> HeadCodes | Failure | None:
-        """The codes of the head under the cursor, once they were fetched."""
+        """Return the codes of the current head, if loaded."""
         key = self.codes_key()
         return self.codes.get(key) if key is not None else None
 
     def keep_codes(self, key: tuple[str, int, int, int], found: HeadCodes | Failure) -> None:
-        """Keeps what was fetched; the oldest make room."""
+        """Cache loaded codes, dropping the oldest."""
         while len(self.codes) >= _CODES_KEPT:
             del self.codes[next(iter(self.codes))]
         self.codes[key] = found
 
     def codes_key(self) -> tuple[str, int, int, int] | None:
-        """Which codes the screen wants: run, layer, head, seed. None while the run has none."""
+        """Return the key of the codes to show: run, layer, head, seed. None while the run has none."""
         run = self.shown
         if run is None or not run.has_codes:
             return None

@@ -92,7 +92,7 @@ def test_what_makes_no_sense_is_refused(at_home: Callable[..., Any]) -> None:
     for words, told in (
         (("nope",), "There is no run"),
         (("q/1", "--heads", "9.9"), "9.9"),
-        (("q/1", "--heads", "9"), "'9' is no head"),
+        (("q/1", "--heads", "9"), "'9' is not a head"),
         (("q/1", "--heads", ","), "names no head"),
         (("q/1", "--heads", "0.1", "--method", "combined"), "chooses its own"),
         (("q/1", "--method", "none"), "measures nothing"),

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tui.commands.doctor import kept_keys_and_values
+from tui.commands.doctor import key_value_cache
 
 
 def test_they_are_used_here() -> None:
-    check = kept_keys_and_values()
+    check = key_value_cache()
     assert (check.name, check.verdict) == ("kept keys", "ok")
     assert "kept and used" in check.found
 
@@ -32,5 +32,5 @@ def test_what_else_there_is_to_say(code: str, verdict: str, words: str, monkeypa
 
     monkeypatch.setattr("tui.commands.doctor.CACHE_LIMIT_S", 1 if "sleep" in code else 60)
     monkeypatch.setattr(subprocess, "run", instead)
-    check = kept_keys_and_values()
+    check = key_value_cache()
     assert (check.verdict, words in check.found, bool(check.todo)) == (verdict, True, True)

@@ -58,7 +58,7 @@ def test_a_name_that_says_too_little_is_asked_about(name: str) -> None:
     with pytest.raises(ConfigError) as refused:
         find_format(name, None)
     assert "--format" in refused.value.hint
-    with pytest.raises(ConfigError, match="no such format"):
+    with pytest.raises(ConfigError, match="does not exist"):
         find_format(name, "png")
 
 

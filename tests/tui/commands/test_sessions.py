@@ -121,7 +121,7 @@ def test_a_day_with_sessions(kept: Callable[..., Any]) -> None:
         (["note", "greater than", "y" * 20_001], "has 20001 characters"),
         (["note", "greater than", "x", "--head", "9.6"], "has no run latest"),
         (["note", "greater than/1", "x", "--run", "2"], "give one"),
-        (["note", "greater than", "x", "--head", "nine"], "'nine' is no head"),
+        (["note", "greater than", "x", "--head", "nine"], "'nine' is not a head"),
         (["note", "greater than", "--remove", "n1"], "has no note 'n1'"),
         (["note", "greater than", "--head", "1.1"], "There is no text"),
         (["search", " "], "search is empty"),
@@ -189,14 +189,14 @@ def test_gc_shows_before_it_removes(kept: Callable[..., Any]) -> None:
     ran = kept("gc")
     assert ran.code == 0
     assert re.search(r"^activations  1 \(2\.0 kB\)  1 \(2\.0 kB\)  activations, not used for 30 days", ran.out, re.M)
-    assert "Nothing was removed: --yes does it." in ran.err
+    assert "Nothing was deleted; --yes deletes these files." in ran.err
     assert old.exists()
     value = msgspec.json.decode(kept("gc", "--json").out)
     assert (value["schema"], value["removed"], value["bytes"]) == ("headcode.gc/1", False, 2000)
     ran = kept("gc", "--yes")
     assert "Removed: 2.0 kB." in ran.err
     assert not old.exists()
-    assert "There is nothing to remove." in kept("gc").err
+    assert "There are no files to delete." in kept("gc").err
     for words, said in ((["--cache-limit", "much"], "is not a size"), (["--cache-days", "-1"], "--cache-days")):
         ran = kept("gc", *words)
         assert (ran.code, ran.out) == (2, "")
