@@ -120,7 +120,7 @@ class RunRequests(HostRequests):
         run = self.state.shown
         if run is None:
             return
-        self.state.verifying = f"Run {run.number} is done again, to see whether it is the same{self._stops()}."
+        self.state.verifying = f"Verifying run {run.number}{self._stops()}."
         job = await self.try_ask(VerifyRun(run=run.run_id), VerificationStarted)
         self._verify_job = job.job if job is not None else None
         seen = 0
@@ -135,7 +135,7 @@ class RunRequests(HostRequests):
                 if state.failure is not None:
                     self.state.failure = None if state.failure.family == "cancelled" else state.failure
                     return
-                self.state.verifying = _verifying_words(run.number, state) + f"{self._stops()}."
+                self.state.verifying = _format_verification(run.number, state) + f"{self._stops()}."
                 self._changed(frozenset({"progress"}))
         finally:
             self.state.verifying, self._verify_job = "", None
@@ -163,9 +163,9 @@ class RunRequests(HostRequests):
         return write
 
 
-def _verifying_words(number: int, state: VerificationState) -> str:
+def _format_verification(number: int, state: VerificationState) -> str:
     """Format the progress of a verification."""
     if state.stage is None:
-        return f"Run {number} is done again: it waits its turn"
+        return f"Verifying run {number}: waiting"
     count = f" {state.done} of {state.total}" if state.total > 1 else ""
-    return f"Run {number} is done again: {state.stage}{count}"
+    return f"Verifying run {number}: {state.stage}{count}"

@@ -85,7 +85,7 @@ class SessionLink(RunRequests, IdleSync):
                 tries = 0
             screen_log.write("WARNING", f"the host is lost: {error.message}")
             self.state.link = "lost"
-            self.state.link_words = f"{error.message} Trying to reach a host again; nothing that was saved is lost."
+            self.state.link_words = f"{error.message} Reconnecting; nothing that was saved is lost."
             self._changed(frozenset({"header", "progress"}))
             await asyncio.sleep(self._backoff[min(tries, len(self._backoff) - 1)])
             tries += 1

@@ -75,7 +75,7 @@ class ExampleEdits(ExampleBuffer):
             self.change(
                 lambda all_: tuple(msgspec.structs.replace(e, pair=None) if e.pair == gone else e for e in all_)
             )
-            return "The pair is apart."
+            return "The pair is dissolved."
         for other in (place + 1, place - 1):
             if not 0 <= other < len(examples) or other in self.flaws:
                 continue
@@ -84,7 +84,7 @@ class ExampleEdits(ExampleBuffer):
                 number = next_pair(examples)
                 self.replace(place, msgspec.structs.replace(example, pair=number))
                 self.replace(other, msgspec.structs.replace(partner, pair=number))
-                return f"Lines {min(place, other) + 1} and {max(place, other) + 1} are a pair."
+                return f"Lines {min(place, other) + 1} and {max(place, other) + 1} are now a pair."
         down, up, pair = (self.state.key(f"write:{name}") for name in ("move.down", "move.up", "pair"))
         moves = " or ".join(dict.fromkeys((down, up)))
         return f"No neighbour on the other side is free: {moves} moves one beside it, then {pair}."
@@ -130,7 +130,7 @@ class ExampleEdits(ExampleBuffer):
         if there + len(new) > MAX_EXAMPLES:
             raise ExampleError(
                 f"{len(new):,} more make {there + len(new):,} examples; {MAX_EXAMPLES:,} is the most Headcode keeps.",
-                hint="A probe needs 10 to 500: take a sample of them.",
+                hint="A probe needs 10 to 500; use a sample.",
             )
         place = self.below(self.at)
         if new:
@@ -151,7 +151,7 @@ class ExampleEdits(ExampleBuffer):
         lines = expand([text_of(each) for each in group], lists, taken=[text_of(each) for each in rest])
         if not lines:
             raise ExampleError(
-                "Every example of this line is there already, or its lists have too few words.",
+                "All examples of this line already exist, or its lists have too few words.",
                 hint="Give its lists more words, or delete the line.",
             )
         if len(lines) == len(group) and set(lines) == {text_of(each) for each in group}:

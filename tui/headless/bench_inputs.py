@@ -51,7 +51,7 @@ def find_bench_inputs(
     for model in asked:
         where = _folder(model, folder)
         if where is None and model not in PLANTED and not models:
-            left_out.append((model, "", "it is not on this machine (name it with --models to have it fetched)"))
+            left_out.append((model, "", "not on this machine (name it with --models to fetch it)"))
             continue
         known = known_truths(model, where, cuts)
         for task in wanted:
@@ -63,8 +63,8 @@ def find_bench_inputs(
                 left_out.append((model, task, "no reference"))
     if not truths:
         raise ConfigError(
-            "No reference circuit fits: " + "; ".join(format_skipped(left_out)) + ".",
-            hint="headcode bench circuits, without --models and --tasks, takes what is here.",
+            "No matching reference circuit: " + "; ".join(format_skipped(left_out)) + ".",
+            hint="headcode bench circuits without --models and --tasks uses what is installed.",
         )
     return BenchInputs(truths=truths, left_out=tuple(left_out))
 
@@ -98,7 +98,7 @@ def split_list(text: str | None, option: str) -> tuple[str, ...] | None:
         return None
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     if not parts:
-        raise ConfigError(f"{option} {text!r}: there is nothing in it.", hint="Names with commas between them.")
+        raise ConfigError(f"{option} {text!r} is empty.", hint="Give names separated by commas.")
     return parts
 
 
@@ -107,7 +107,9 @@ def parse_pair_counts(text: str, option: str) -> tuple[int, ...]:
     found = []
     for part in split_list(text, option) or ():
         if not part.isdecimal() or not 1 <= int(part) <= 10_000:
-            raise ConfigError(f"{option} {text}: {part!r} is no number of pairs.", hint="1 to 10000, as in 10,25,250.")
+            raise ConfigError(
+                f"{option} {text}: {part!r} is not a number of pairs.", hint="Give 1 to 10000, as in 10,25,250."
+            )
         found.append(int(part))
     return tuple(dict.fromkeys(found))
 
@@ -121,7 +123,9 @@ def parse_cuts(text: str | None) -> tuple[float, ...] | None:
         except ValueError:
             share = 0.0
         if not 0 < share < 1:
-            raise ConfigError(f"--cuts {text}: {part!r} is no share of the base.", hint="Between 0 and 1: .02,.05.")
+            raise ConfigError(
+                f"--cuts {text}: {part!r} is not a share of the base.", hint="Give values between 0 and 1: .02,.05."
+            )
         found.append(share)
     return tuple(found) or None
 

@@ -181,7 +181,7 @@ class BenchRunner:
             which = "all of a task's pairs" if self.order.usable else "only pairs the model can do"
             raise ConfigError(
                 f"Runs of session {detail.session.name!r} have {which}.",
-                hint=f"{'Leave --usable out' if self.order.usable else 'Give --usable'}, or another --name.",
+                hint=f"{'Omit --usable' if self.order.usable else 'Give --usable'}, or another --name.",
             )
 
     def _missing(self, taken: BenchmarkResult) -> list[PatchingMethod]:
@@ -307,7 +307,8 @@ def _log(detail: SessionDetail) -> BenchLog:
 def _check(detail: SessionDetail) -> None:
     if TAG not in detail.session.tags:
         raise ConfigError(
-            f"Session {detail.session.name!r} is no bench.", hint=f"headcode sessions list --tag {TAG} shows those."
+            f"Session {detail.session.name!r} is not a benchmark.",
+            hint=f"headcode sessions list --tag {TAG} lists them.",
         )
 
 

@@ -21,8 +21,8 @@ def print_preflight(order: "ProbeRequest", *, as_json: bool) -> None:
 
     if order.again is not None:
         raise ConfigError(
-            f"--again {order.again} repeats a run that is known: its seconds stand in headcode sessions show.",
-            hint="Leave --dry-run out, or give the task and the settings.",
+            f"--again {order.again} repeats a known run; headcode sessions show has its times.",
+            hint="Omit --dry-run, or give the task and the settings.",
         )
     found = asyncio.run(ask_preflight(order))
     if as_json:
@@ -40,7 +40,7 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
     rows = [("model", found.model), ("prompts", str(found.n_examples)), ("memory", found.memory_words)]
     rows += [("", f"{part.name:<12} {size(part.n_bytes):>9}") for part in found.parts]
     if found.cache_bytes:
-        rows.append(("disk", f"{size(found.cache_bytes)} of activations are kept for the next run"))
+        rows.append(("disk", f"{size(found.cache_bytes)} of activations are cached for the next run"))
     if found.time_words:
         rows.append(("time", found.time_words))
     if found.missing_words:

@@ -53,7 +53,7 @@ def write_run(
     by = find_measure(measure) if measure is not None else None
     goal = None if file == "-" else Path.cwd() / path_of(file)
     if goal is None and (form.endswith("parquet") or as_json):
-        raise ConfigError(f"{form} with a report cannot go to stdout.", hint="Give a file.")
+        raise ConfigError(f"Neither {form} with --json nor Parquet can be written to stdout.", hint="Give a file.")
     if goal is not None:
         check_goal(goal, force=force)
     subject = with_host(lambda client: find_subject(client, what, by, cut, edges=form[:5] in ("edges", "impor")))
@@ -128,7 +128,7 @@ def export_text(subject: ExportedRun, form: str) -> Iterable[str]:
         return [picture.draw(kind)]  # type: ignore[arg-type]  # one of FORMATS
     if what == "importance":
         if side.model is None:
-            raise CannotCompare(f"{side.title} never got as far as its model.", hint="Give a run with scores.")
+            raise CannotCompare(f"{side.title} failed before its model was loaded.", hint="Give a run with scores.")
         return importance_json(side.model, side.nodes, subject.measure, subject.circuit, subject.edges)
     table = heads_table(side.nodes, subject.circuit) if what == "heads" else edges_table(subject.edges)
     return [table.csv() if kind == "csv" else table.json(subject.about)]

@@ -68,12 +68,12 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
         end = trace.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
         raise EngineError(
-            f"The fetch died ({how}): {end[0]}",
+            f"The fetch failed ({how}): {end[0]}",
             hint="Nothing was kept. "
             + (
                 "A machine with more free memory may be needed for the conversion."
                 if process.returncode == -signal.SIGKILL
-                else "It is of a kind that was not foreseen: get the model as a Hugging Face folder with safetensors."
+                else "Unexpected error: get the model as a Hugging Face folder with safetensors."
             ),
         )
     return last

@@ -34,7 +34,7 @@ def confirm(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError(f"{question} Nobody can be asked here.", hint="--yes says it beforehand.")
+        raise ConfigError(f"{question} There is no terminal to ask on.", hint="Confirm with --yes.")
     sys.stderr.write(f"{clean(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -28,7 +28,7 @@ def stop_on_interrupt(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
             if task is not None:
                 task.cancel()
             return
-        say("Stopping; once more ends the worker." if not asked else "Ending the worker.")
+        say("Stopping; press Ctrl+C again to end the worker." if not asked else "Ending the worker.")
         asked.append(asyncio.ensure_future(ask(force=bool(asked))))
 
     loop.add_signal_handler(signal.SIGINT, press)

@@ -72,7 +72,7 @@ async def measure_again(
             ),
             Done,
         )
-        reporter.say(f"{title}: {config.method}, nothing is trained again")
+        reporter.say(f"{title}: {config.method}, without training again")
         with stop_on_interrupt(lambda force: client.ask(CancelRun(run=run.run_id, force=force), Done), reporter.say):
             async with watch_engine(client, run.run_id, reporter.say):
                 found, picture, ended = await _follow(client, run, detail.last_seq, picture, reporter)
@@ -85,7 +85,7 @@ def refuse_unfinished(measured: MeasuredEffects) -> None:
         return
     if measured.state == "stopped" or measured.failure is None:
         kept = f"headcode sessions show {shlex.quote(measured.title.rpartition('/')[0])} shows what was measured."
-        message = f"Measuring the heads of {measured.title} was {measured.state}."
+        message = f"The measurement of {measured.title} was {measured.state}."
         raise Refusal(Failure(family="cancelled", name="Cancelled", message=message, hint=kept))
     raise Refusal(measured.failure)
 

@@ -25,8 +25,8 @@ def read_text(target: str, *, plain: bool = False) -> str:
     raw = _stdin() if target == STDIN else _file(path_of(target), plain)
     if len(raw) > MAX_BYTES:
         raise ExampleError(
-            f"{source} is larger than {MAX_BYTES >> 20} MB: that is no example set.",
-            hint="A probe needs 10 to 500 prompts; take a sample of the lines.",
+            f"{source} is larger than {MAX_BYTES >> 20} MB, too large for an example set.",
+            hint="A probe needs 10 to 500 prompts; use a sample of the lines.",
         )
     try:
         return raw.decode("utf-8")
@@ -46,7 +46,7 @@ def _stdin() -> bytes:
     if sys.stdin is None:
         raise ExampleError("There is no stdin to read examples from.", hint="Give a file instead of -.")
     if sys.stdin.isatty():
-        sys.stderr.write("Type examples, one a line (+ prompt => expected | foil); Ctrl+D ends them.\n")
+        sys.stderr.write("Type examples, one per line (+ prompt => expected | foil); Ctrl+D ends them.\n")
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
@@ -54,13 +54,13 @@ def _file(path: Path, plain: bool) -> bytes:
     if path.is_dir():
         raise ExampleError(f"{path} is a folder, not a file of examples.", hint="Give a .jsonl file, a text file or -.")
     if plain and path.exists() and not path.is_file():
-        raise ExampleError(f"{path} is a pipe or a device, not a file.", hint="Copy what it gives into a file.")
+        raise ExampleError(f"{path} is a pipe or a device, not a file.", hint="Copy its contents to a file.")
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise ExampleError(
-            f"There is no file {str(path)!r}.", hint="Ready-made example sets have names: headcode tasks"
+            f"There is no file {str(path)!r}.", hint="For ready-made example sets see headcode tasks."
         ) from error
     except OSError as error:
         raise ExampleError(f"{path} cannot be read: {error.strerror}.", hint="Check its permissions.") from error

@@ -38,8 +38,8 @@ def run_store_process(mode: Literal["check", "repair", "place"], places: "AppFol
         )
     except subprocess.TimeoutExpired:
         raise StoreError(
-            f"Looking into {places.store} took more than {LOOK_LIMIT_S} s and was given up.",
-            hint="A slow or busy disk; try again.",
+            f"Checking {places.store} took more than {LOOK_LIMIT_S} s.",
+            hint="The disk may be slow or busy; try again.",
         ) from None
     try:
         answer = msgspec.json.decode(done.stdout, type=_RepairAnswer)
@@ -47,8 +47,8 @@ def run_store_process(mode: Literal["check", "repair", "place"], places: "AppFol
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
         ended = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
         raise StoreDamaged(
-            f"{places.store} brought down the process that looked into it ({ended}): {last[0]}",
-            hint="Keep the file, and put a copy of yours in its place.",
+            f"{places.store} crashed the process that checked it ({ended}): {last[0]}",
+            hint="Keep the file, and restore a backup.",
         ) from None
     if answer.report is None:
         assert answer.failure is not None
@@ -61,7 +61,7 @@ def run_repair(places: "AppFolders", *, in_place: bool, as_json: bool) -> bool:
     from tui.output.console import format_bytes, narrate, print_columns, print_json, print_line
 
     if places.store.is_file() and places.store.stat().st_size > _LARGE:
-        narrate(f"{format_bytes(places.store.stat().st_size)} are read row by row; that takes minutes.")
+        narrate(f"{format_bytes(places.store.stat().st_size)} are read row by row; this takes minutes.")
     report = run_store_process("repair", places)
     finished = report.repaired is None
     placed = None if finished or not in_place else run_store_process("place", places, Path(report.repaired or "").name)
@@ -82,12 +82,12 @@ def run_repair(places: "AppFolders", *, in_place: bool, as_json: bool) -> bool:
     print_line()
     if report.words:
         print_line(report.words)
-    print_line("Nothing is lost." if report.sound else "What could not be read is lost, unless a copy of yours has it.")
+    print_line("Nothing is lost." if report.sound else "Rows that could not be read are lost unless you have a backup.")
     if placed is not None:
-        print_line(f"{places.store} is the repaired store now. {placed.words}")
+        print_line(f"{places.store} is now the repaired store. {placed.words}")
     else:
         print_line(f"The repaired store: {report.repaired}")
-        print_line("To use it (the damaged one is moved aside, never deleted): headcode doctor --repair --in-place")
+        print_line("To use it (the damaged one is moved aside, not deleted): headcode doctor --repair --in-place")
     return report.sound
 
 
@@ -99,5 +99,5 @@ def _lost(table: TableHealth) -> str:
     if table.words:
         return table.words
     if table.rows is None:
-        return "how many there were cannot be read"
+        return "their number cannot be read"
     return f"{table.rows - table.kept:,} lie in damaged pages" if table.kept < table.rows else ""

@@ -61,7 +61,7 @@ def read_speed(text: str) -> float:
         return math.inf
     found = _SPEED.fullmatch(text)
     if found is None or not 1 <= float(found[1]) <= 100:
-        raise ConfigError(f"--speed {text} is no speed.", hint="1x to 100x, or max.")
+        raise ConfigError(f"--speed {text} is not a speed.", hint="Give 1x to 100x, or max.")
     return float(found[1])
 
 
@@ -69,16 +69,18 @@ def read_size(text: str) -> tuple[int, int]:
     """Parse columns and rows. Raises ConfigError."""
     found = _SIZE.fullmatch(text)
     if found is None or not (40 <= int(found[1]) <= 400 and 12 <= int(found[2]) <= 150):
-        raise ConfigError(f"--size {text} is no size for a screen.", hint="40x12 to 400x150, for example 160x48.")
+        raise ConfigError(
+            f"--size {text} is not a valid screen size.", hint="Give 40x12 to 400x150, for example 160x48."
+        )
     return int(found[1]), int(found[2])
 
 
 def check_target(path: Path, *, force: bool) -> None:
     """Raise ConfigError if the file cannot be written, before anything is made."""
     if path.exists() and not force:
-        raise ConfigError(f"{path} is there already.", hint="--force replaces it.")
+        raise ConfigError(f"{path} already exists.", hint="--force overwrites it.")
     if not path.parent.is_dir():
-        raise ConfigError(f"There is no folder {path.parent}.", hint="Make it, or write somewhere else.")
+        raise ConfigError(f"There is no folder {path.parent}.", hint="Create it, or choose another place.")
 
 
 async def connect() -> HostConnection:

@@ -149,14 +149,14 @@ class _ProbeRunner:
             with contextlib.suppress(Refusal, HostError, OSError, EOFError):
                 gone = await client.ask(DiscardSession(session=self.made.session_id), SessionsRemoved)
                 if gone.sessions:
-                    self.reporter.say(f"session {self.made.name} is not kept: nothing came of it")
+                    self.reporter.say(f"session {self.made.name} was removed, as it has no results")
 
     def interrupt(self, work: "asyncio.Future[ProbeOutcome]") -> None:
         self.pressed += 1
         if self.client is None or self.run is None or self.pressed > 2:
             work.cancel()
             return
-        told = "Stopping the run; once more ends its worker." if self.pressed == 1 else "Ending the worker."
+        told = "Stopping the run; press Ctrl+C again to end its worker." if self.pressed == 1 else "Ending the worker."
         self.reporter.say(told)
         self.stops.append(asyncio.ensure_future(self._stop(self.client, self.run.run_id, force=self.pressed > 1)))
 
@@ -208,7 +208,7 @@ class _ProbeRunner:
             holds = f"the task {session.task}" if session.task else "examples of its own"
             raise ConfigError(
                 f"Session {session.name!r} holds {holds}, not {order.task}.",
-                hint="Leave --session out for a session of its own, or the task out to run what the session holds.",
+                hint="Omit --session to create a session, or the task to run the session's examples.",
             )
         if order.examples:
             changed = await client.ask(SetExamples(session=session.session_id, examples=order.examples), SessionAnswer)
@@ -252,7 +252,7 @@ class _ProbeRunner:
             waiting.cancel()
         raise HostError(
             f"The host's log of run {run.run_id} ended before the run did.",
-            hint=f"What was reported is kept: headcode sessions show {session.session_id}",
+            hint=f"Results so far are kept: headcode sessions show {session.session_id}",
         )
 
     def _bad_end(self, ended: RunEnded, session: SessionRow, run: RunRow, picture: RunSnapshot) -> Exception:
@@ -268,6 +268,4 @@ class _ProbeRunner:
             return Refusal(failure)
         if ended.failure is not None:
             return Refusal(ended.failure)
-        return HostError(
-            f"Run {run.number} of {session.name} was {ended.state}: the host went away under it.", hint=kept
-        )
+        return HostError(f"Run {run.number} of {session.name} was {ended.state}: the host exited.", hint=kept)

@@ -260,7 +260,7 @@ def _title(own: Sequence[BenchmarkRow], by: str) -> str:
     drawn = f"{several} draw{'s' if max(draws) > 1 else ''} of {row.examples} + {row.examples} prompts"
     drawn += " of pairs the model can do" if row.usable else ""
     if row.cut is not None and row.level == "heads":
-        true = f"heads that move the answer by {row.cut:.0%} of its base"
+        true = f"heads with an effect of at least {row.cut:.0%} of the base"
     else:
         true = f"the circuit's {row.level} ({row.truth})"
     return f"{row.model}, {row.level}: {TITLES[by]} for finding {true}; {drawn}"

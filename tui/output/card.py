@@ -31,25 +31,25 @@ _OPTION = re.compile(r"\((--[a-z-]+ [\d.]*\d)\)|(--[a-z-]+ [\d.]*\d)")
 def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
     """Return verdict, reasons, advice, and the numbers behind them. With `key`, advice names keys."""
     lines = [f"{card.verdict}: {'; '.join(card.reasons)}" if card.reasons else card.verdict]
-    lines += [f"to change  {'; '.join(format_advice(each, key) for each in card.advice)}"] if card.advice else []
+    lines += [f"advice  {'; '.join(format_advice(each, key) for each in card.advice)}"] if card.advice else []
     if card.expected_false is not None:
         above = format_list([f"{layer}.{head}" for layer, head in card.above_chance], " ") or "no head"
-        lines.append(f"above chance (q < .05)  {above}; expected to be false: {format_short(card.expected_false)}")
-        lines.append(f"chance of what  {_chance_of(card)}")
+        lines.append(f"significant (q < .05)  {above}; expected false positives: {format_short(card.expected_false)}")
+        lines.append(f"null hypothesis  {_chance_of(card)}")
     steady = card.steadiness
-    seeds = "" if steady.seeds is None else f"; circuits of single seeds, which a run averages, {steady.seeds:.2f}"
+    seeds = "" if steady.seeds is None else f"; over single seeds, which a run averages, {steady.seeds:.2f}"
     lines.append(
-        f"the same circuit  over {steady.n_bootstraps} draws of the examples {steady.bootstraps:.2f} "
-        f"(Jaccard index; {format_short(STEADY)} is the bar){seeds}"
+        f"stability  of the circuit over {steady.n_bootstraps} bootstraps of the examples {steady.bootstraps:.2f} "
+        f"(Jaccard index; {format_short(STEADY)} is the usual bar){seeds}"
     )
     if card.tied:
         lines.append(
-            f"tied at the cut  {card.tied} heads have the same {DEFAULT_MEASURE.title}: the longer contrast came first"
+            f"ties at the cut  {card.tied} heads have equal {DEFAULT_MEASURE.title} and are ordered by their contrast"
         )
     draws = [f"{one.layer}.{one.head} {round(10 * one.bootstraps)} of 10" for one in card.heads]
-    lines.append(f"heads in draws  {format_list(draws, ', ')}")
+    lines.append(f"heads in bootstraps  {format_list(draws, ', ')}")
     if card.dormant is not None:
-        told = f"dormant heads: idle alone, they take over with {card.dormant_after or 'the circuit'} replaced"
+        told = f"dormant heads: no effect alone, active with {card.dormant_after or 'the circuit'} replaced"
         named = format_list([f"{layer}.{head}" for layer, head in card.dormant], " ") or "no head"
         lines.append(f"{told}  {named}")
     if card.truth is not None:
@@ -57,7 +57,7 @@ def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
         areas += [f"{_title(each.measure)} {format_short(each.auc)}" for each in card.baselines]
         lines.append(f"AUC against {card.truth}  {', '.join(areas)}")
     shared = [f"{_title(each.measure)} {each.shared:.0%}" for each in card.baselines]
-    lines.append(f"heads shared with what needs no SAE  {', '.join(shared)}")
+    lines.append(f"overlap with baselines  {', '.join(shared)}")
     return lines
 
 
@@ -76,9 +76,9 @@ def format_advice(advice: str, key: KeyLabel | None = None) -> str:
 
 def _chance_of(card: Card) -> str:
     if card.chance is None:
-        return "so many unique codes, were the labels shuffled"
+        return "as many unique codes under shuffled labels"
     ways = f"{card.chance.labellings:,} way{'s' * (card.chance.labellings != 1)} to label the examples"
-    return f"telling the sides apart so consistently ({card.chance.statistic}) over {ways}"
+    return f"sides separated as consistently ({card.chance.statistic}) by chance, over {ways}"
 
 
 def _title(measure: str) -> str:

@@ -100,7 +100,7 @@ def format_side(side: ComparisonSide) -> str:
     if side.source:
         words.append(clean(side.source))
     if not side.final:
-        words.append("provisional scores: the run ended before its last ones")
+        words.append("provisional scores: the run ended before its final ones")
     return "  ".join(words)
 
 
@@ -114,7 +114,7 @@ def difference_lines(grid: GridComparison, measure: Measure, output: OutputStyle
         title = f"{measure.title} and the file's scores, each as a share of its side's largest"
     lines = [Text(f"A - B  {title}", style="bold" if output.colours != "none" else "")]
     if not grid.cells:
-        return [*lines, Text("Neither circuit came from a run, so the grid has no size: only the heads are compared.")]
+        return [*lines, Text("Neither circuit comes from a run, so there is no grid: only the heads are compared.")]
     n_layers, n_heads = 1 + max(cell.layer for cell in grid.cells), 1 + max(cell.head for cell in grid.cells)
     by_place = {(cell.layer, cell.head): cell.difference for cell in grid.cells}
     in_a, in_b = set(map(tuple, grid.circuit_a)), set(map(tuple, grid.circuit_b))

@@ -102,19 +102,19 @@ def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
         title = f"backups with {format_circuit(cause)} replaced{left}"
     why = f" ({cause.why})" if cause.why else ""
     sizes = cause.method == "attribution" and any(one.size is not None for one in cause.effects)
-    brackets = "; in brackets the mean size, pair by pair" if sizes else ""
+    brackets = "; in brackets the mean size over pairs" if sizes else ""
     lines = [
         f"{title}: {format_base(cause, why)}; heads replaced{at} {format_replacement(cause)}; "
         f"{_passes_words(cause)}{partial}{_measured_words(cause)}{brackets}"
     ]
     if other:
-        lines.append(f"  of {len(cause.effects)} heads, beside a setting in which more were measured")
+        lines.append(f"  of {len(cause.effects)} heads, while another setting has more")
     told = [f"{each.layer}.{each.head} {format_effect(each, cause)}" for each in rank_effects(cause)[:MOST]]
     lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
     dormant = dormant_heads([cause])
     if dormant is not None:
         names = format_list(list(map(str, dormant[1])), " ") or "no head"
-        lines.append(f"  dormant (nothing alone, {MOVES:.0%} of the answer or more without the circuit): {names}")
+        lines.append(f"  dormant (no effect alone, at least {MOVES:.0%} of the answer without the circuit): {names}")
     return lines
 
 
@@ -126,7 +126,7 @@ def format_circuit(cause: EffectsMeasured) -> str:
 def _passes_words(cause: EffectsMeasured) -> str:
     """Format the cost; with several measurements only the last one's is known."""
     several = len({one.measured_us for one in cause.effects}) > 1
-    return f"{cause.passes:.3g} forward passes{' at last' if several else ''}"
+    return f"{cause.passes:.3g} forward passes{' in the last measurement' if several else ''}"
 
 
 def _measured_words(cause: EffectsMeasured) -> str:
@@ -152,7 +152,7 @@ def check_lines(check: CircuitChecked) -> list[str]:
         f"  keeps {check.faithfulness:.0%} of the answer; without it {1 - check.completeness:.0%} is left; "
         f"area under the curve {format_short(check.area)}",
         f"  more faithful than {beaten} of {len(check.random_faithfulness)} random circuits of its layers "
-        f"(their middle: {middle:.0%})"
+        f"(median: {middle:.0%})"
         if middle is not None
         else "  no random circuits to compare with",
     ]
@@ -160,10 +160,10 @@ def check_lines(check: CircuitChecked) -> list[str]:
     most = sorted(check.minimality, key=lambda one: (-abs(one.effect), one.layer, one.head))[:MOST]
     if most:
         told = [f"{one.layer}.{one.head} {format_signed(one.effect)}" for one in most]
-        lines.append(f"  taking one head out of it: {'   '.join(told)}")
+        lines.append(f"  removing one head: {'   '.join(told)}")
     if idle:
         names = " ".join(f"{one.layer}.{one.head}" for one in idle)
-        lines.append(f"  heads that move it by less than 1 %: {names}")
+        lines.append(f"  heads with an effect below 1 %: {names}")
     return lines
 
 
@@ -174,7 +174,7 @@ def _curve_lines(check: CircuitChecked) -> list[str]:
     lines = []
     for name, values in (
         ("best heads keep", [point.faithfulness for point in check.curve]),
-        ("gone with them", [point.completeness for point in check.curve]),
+        ("lost without", [point.completeness for point in check.curve]),
     ):
         bars = "".join(_BARS[round(min(max(value, 0.0), 1.0) * (len(_BARS) - 1))] for value in values)
         told = " ".join(f"{point.size}:{round(100 * value)}%" for point, value in zip(check.curve, values, strict=True))

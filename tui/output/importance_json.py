@@ -22,7 +22,7 @@ MAX_BYTES = 256 << 20
 _MAX_SIDE = 1_000
 _HEAD = re.compile(r"a(\d{1,4})\.h(\d{1,4})")
 _EDGE = re.compile(r"(a\d{1,4}\.h\d{1,4})->.{1,40}")
-_HINT = "The file is what EAP-IG's Graph.to_json writes: an object of cfg, nodes and edges."
+_HINT = "Use a file written by EAP-IG's Graph.to_json: an object of cfg, nodes and edges."
 
 
 class BadImportance(InputError):
@@ -50,9 +50,7 @@ class ImportanceFile(msgspec.Struct, frozen=True, kw_only=True):
         if top is None and 0 < len(self.inside) < self.n_layers * self.n_heads:
             return self.inside, "the heads that are in its graph"
         if not self.scores:
-            raise BadImportance(
-                "The file says neither which heads are in the circuit nor how good they are.", hint=_HINT
-            )
+            raise BadImportance("The file has neither a circuit nor scores of heads.", hint=_HINT)
         size = default_circuit_size(self.n_layers * self.n_heads) if top is None else top
         best = sorted(self.scores, key=lambda head: (-abs(self.scores[head]), head))[:size]
         return tuple(best), f"the {len(best)} best heads by {self.scored_by}"
@@ -127,16 +125,16 @@ def read_importance(path: Path) -> ImportanceFile:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BadImportance(f"{path} cannot be read: {error.strerror}.", hint="Check its name.") from error
+        raise BadImportance(f"{path} cannot be read: {error.strerror}.", hint="Check the file name.") from error
     if len(raw) > MAX_BYTES:
         raise BadImportance(f"{path} is larger than {MAX_BYTES >> 20} MB.", hint=_HINT)
     try:
         # Python's own reader, as EAP-IG writes NaN for missing scores, which strict JSON does not allow.
         found = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise BadImportance(f"{path} is no JSON: {str(error)[:200]}.", hint=_HINT) from error
+        raise BadImportance(f"{path} is not JSON: {str(error)[:200]}.", hint=_HINT) from error
     if not isinstance(found, dict) or not all(isinstance(found.get(key), dict) for key in ("cfg", "nodes")):
-        raise BadImportance(f"{path} is no importance JSON: it has no cfg or no nodes.", hint=_HINT)
+        raise BadImportance(f"{path} is not importance JSON: it lacks cfg or nodes.", hint=_HINT)
     n_layers, n_heads = (_side(path, found["cfg"], name) for name in ("n_layers", "n_heads"))
     inside: list[HeadId] = []
     scores: dict[HeadId, float] = {}
@@ -187,7 +185,7 @@ def _head(path: Path, name: str, n_layers: int, n_heads: int) -> HeadId | None:
 def _side(path: Path, cfg: Mapping[str, object], name: str) -> int:
     value = cfg.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_SIDE:
-        raise BadImportance(f"{path}: cfg.{name} is {str(value)[:40]}; 1 to {_MAX_SIDE} can be.", hint=_HINT)
+        raise BadImportance(f"{path}: cfg.{name} is {str(value)[:40]}; it must be 1 to {_MAX_SIDE}.", hint=_HINT)
     return value
 
 

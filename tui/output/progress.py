@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 _DOING: dict[Stage, str] = {
     "load": "loading the model",
     "grade": "grading the examples",
-    "capture": "capturing the heads",
+    "capture": "capturing activations",
     "train": "training the SAEs",
     "codes": "reading the codes",
     "scores": "scoring the heads",
-    "cause": "measuring what heads do",
+    "cause": "measuring effects",
 }
 
 

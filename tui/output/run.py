@@ -64,7 +64,7 @@ def print_run(
         for row in grid_lines(picture.nodes, measure, circuit, output):
             console.print(row, soft_wrap=True)
         if not picture.nodes_final:
-            line("Partial: the run ended before its last scores; these are its provisional ones.")
+            line("Partial: the run ended before its final scores; these are provisional.")
         if picture.finished:
             line()
             line(f"circuit by rank  {_heads(picture.finished.circuit)}")
@@ -74,7 +74,7 @@ def print_run(
         console.print(_head_table(picture), soft_wrap=True)
         if picture.causes:
             line()
-            line("what heads do to the answer (below 0: the head helps)", strong)
+            line("effects of heads on the answer (below 0: the head helps)", strong)
             for text in cause_lines(one_effect_per_head(picture)):
                 line("  " + text)
         if picture.reference is not None:
@@ -82,7 +82,7 @@ def print_run(
             _print_agreement(picture, picture.reference, line, strong)
         if picture.edges and picture.edges[0].score > 0:
             line()
-            line("best edges (code pairs only positives carry)", strong)
+            line("best edges (code pairs found only on positives)", strong)
             best = [
                 f"{_place(e.source)} -> {_place(e.target)} {format_short(e.score)}" for e in picture.edges[:BEST_EDGES]
             ]
@@ -90,7 +90,7 @@ def print_run(
                 line("  " + "   ".join(best[start : start + 5]))
     if picture.card is not None:
         line()
-        line("how far to believe it", strong)
+        line("evidence", strong)
         for text in card_lines(picture.card):
             line("  " + clean(text))
     line()
@@ -108,7 +108,7 @@ def print_cause(found: RunSnapshot, card: Card | None, title: str, output: Outpu
     def line(text: str = "", style: str = "") -> None:
         console.print(Text(text, style=style), soft_wrap=True)
 
-    line(f"what the heads of {clean(title)} do to the answer (below 0: the head helps)", strong)
+    line(f"effects of the heads of {clean(title)} on the answer (below 0: the head helps)", strong)
     lines = cause_lines(found)
     for text in lines:
         line("  " + text)
@@ -118,7 +118,7 @@ def print_cause(found: RunSnapshot, card: Card | None, title: str, output: Outpu
         line(f"  note: {clean(notice.message)} {clean(notice.hint)}".rstrip())
     if card is not None and lines:
         line()
-        line("how far to believe the run", strong)
+        line("evidence", strong)
         for text in card_lines(card):
             line("  " + clean(text))
 
@@ -251,7 +251,7 @@ def _print_agreement(picture: RunSnapshot, reference: Reference, line: Callable[
 
 def _against_words(reference: Reference) -> str:
     """Return the title of the comparison with this kind of reference."""
-    return "against " if reference.kind == "effects" else "against the known circuit: "
+    return "compared with " if reference.kind == "effects" else "compared with the known circuit: "
 
 
 def compared(nodes: Sequence[HeadScores], reference: Reference) -> list[tuple[Measure, float | None]]:

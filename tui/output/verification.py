@@ -15,7 +15,7 @@ VERDICTS = {
     "same": ("✓", "the same, bit for bit"),
     "rounding": ("≈", "the same to rounding"),
     "differs": ("✗", "differs"),
-    "impossible": ("✗", "cannot be done again"),
+    "impossible": ("✗", "cannot be repeated"),
 }
 
 

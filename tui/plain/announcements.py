@@ -11,8 +11,8 @@ from tui.terminal.sanitize import clean
 
 _LINK = {
     "connecting": "connecting to the host.",
-    "live": "the host is reached.",
-    "lost": "the host is lost; trying again. nothing that was saved is lost.",
+    "live": "connected to the host.",
+    "lost": "the host is lost; reconnecting. nothing that was saved is lost.",
 }
 
 
@@ -75,10 +75,11 @@ class Announcements:
             found += [f"notice: {clean(format_message(run.picture.notices[-1]))}"] if run.picture.notices else []
         if self._new(f"{run.run_id} causes", len(run.picture.causes)) and old is not None:
             found += [
-                f"{name}: causes by {cause.method} are there; cause says them." for cause in run.picture.causes[-1:]
+                f"{name}: effects by {cause.method} are measured; cause lists them."
+                for cause in run.picture.causes[-1:]
             ]
         if self._new(f"{run.run_id} verified", run.verified) and run.verified is not None and old is not None:
-            found.append(f"{name} done again: {clean(run.verified.verdict)}. {clean(run.verified.words)}")
+            found.append(f"{name} verified: {clean(run.verified.verdict)}. {clean(run.verified.words)}")
         if self._new(f"{run.run_id} cause failure", run.cause_failure) and run.cause_failure is not None:
             found.append(f"error: {clean(format_message(run.cause_failure))}")
         return found

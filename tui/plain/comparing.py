@@ -54,7 +54,7 @@ class ComparisonVerbs:
             self.because("difference")
             return
         if rest in ("end", "none"):
-            self.say("the run stands as it is." if self.state.subtraction.end() else "nothing was subtracted.")
+            self.say("the difference is off." if self.state.subtraction.end() else "nothing was subtracted.")
             return
         if not rest and self.state.against() is not None:
             self.tell(wording.difference(self.state, _SHOWN))
@@ -78,7 +78,7 @@ class ComparisonVerbs:
             or [each for each in choices if wanted in each.title.casefold()]
         )
         if len(meant) != 1:
-            self.refuse(f"{rest} is none of what can be subtracted, or several of it: difference lists all.")
+            self.refuse(f"{rest} matches nothing, or several sides: difference lists all.")
             return
         sides = await self.link.try_ask(GetSides(a=run.run_id, b=meant[0].reference), SidesAnswer)
         if sides is None:
@@ -106,7 +106,7 @@ class ComparisonVerbs:
             overlay.chosen = rest
         else:
             names = ", ".join([*kept, KNOWN, TASK, NONE])
-            self.refuse(f"no circuit {rest} is kept: they are {names}.")
+            self.refuse(f"there is no circuit {rest}; there are {names}.")
             return
         self.tell(wording.overlay(self.state))
 
@@ -116,11 +116,11 @@ class ComparisonVerbs:
         parts = re.split(r"\s+([+&-])\s+", formula.strip())
         names, signs = parts[::2], set(parts[1::2])
         if len(names) < 2 or len(signs) != 1 or self.state.session_id is None:
-            self.refuse("combine: write names with one sign between them: A + B, A & B or A - B, then as NAME.")
+            self.refuse("combine: give names with one sign between them: A + B, A & B or A - B, then as NAME.")
             return
         missing = [name for name in names if name not in self.state.session.circuits]
         if missing:
-            self.refuse(f"no circuit {missing[0]} is kept; circuits lists them.")
+            self.refuse(f"there is no circuit {missing[0]}; circuits lists them.")
             return
         operation = _SIGNS[signs.pop()]
         request = CombineCircuits(
@@ -131,14 +131,14 @@ class ComparisonVerbs:
         if made is not None:
             await self.told(lambda: self.state.session.circuits.get(request.name) is not before)
             heads = ", ".join(str(HeadId(*each)) for each in made.circuit.heads) or "no heads"
-            self.say(f"kept {clean(made.circuit.name)}: {heads}.")
+            self.say(f"saved {clean(made.circuit.name)}: {heads}.")
 
     async def do_drop(self, rest: str) -> None:
         if rest not in self.state.session.circuits or self.state.session_id is None:
-            self.refuse(f"no circuit {rest or 'without a name'} is kept; circuits lists them.")
+            self.refuse(f"circuit {rest or 'without a name'} does not exist; circuits lists them.")
         elif await self.link.try_ask(DeleteCircuit(session=self.state.session_id, name=rest), Done) is not None:
             await self.told(lambda: rest not in self.state.session.circuits)
-            self.say(f"dropped {clean(rest)}; the log keeps it.")
+            self.say(f"removed {clean(rest)}; it stays in the log.")
 
     # ---- marks
 
@@ -188,7 +188,7 @@ class ComparisonVerbs:
         if not rest:
             for number, each in enumerate(moments, start=1):
                 self.say(f"{number}. {moment(each.at_us)} {clean(each.words)}")
-            told = f"replay 1 to {len(moments)} says how things stood then." if moments else "nothing happened yet."
+            told = f"replay 1 to {len(moments)} shows the state then." if moments else "nothing has happened yet."
             self.say(told)
             return
         if not rest.isdecimal() or not 0 < int(rest) <= len(moments):

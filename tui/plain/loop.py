@@ -118,7 +118,7 @@ async def run_plain(
         sink.flush()
 
     state = PlainWorkbench(connect, say, session=session, model=model, task=task, asked=asked)
-    say("headcode, plain. help lists the verbs, leave ends it.")
+    say("headcode, plain mode. help lists the verbs, leave quits.")
     feed = asyncio.create_task(state.follow())
     try:
         await state.until(lambda: state.state.link in ("live", "failed") or feed.done())
@@ -146,7 +146,7 @@ def _end(state: PlainWorkbench, say: Say, *, tty: bool) -> int:
     if state.state.link == "failed" and failure is not None:
         say(f"error: {clean(format_message(failure))}")
         return state.link.exit_code
-    say("left." if run is None else f"left; run {run.number} goes on, headcode shows it again.")
+    say("left." if run is None else f"left; run {run.number} continues, headcode shows it again.")
     return 2 if state.refused and not tty else 0
 
 

@@ -56,7 +56,7 @@ class ExampleVerbs:
 
     async def do_add(self, rest: str) -> None:
         if not rest:
-            self.refuse("add: write the example behind it, for example + The cat sat on the => mat | dog")
+            self.refuse("add: give the example, as in add + The cat sat on the => mat | dog")
             return
         self.desk.at = max(len(self.desk.examples) - 1, 0)
         try:
@@ -73,11 +73,11 @@ class ExampleVerbs:
         if place is None:
             return
         if not line.strip():
-            self.refuse("edit: write the number and the new line.")
+            self.refuse("edit: give the number and the new line.")
             return
         self.desk.replace(place, parse_draft(line.strip(), like=self.desk.examples[place]))
         self.desk.at = place
-        await self._done("written anew", 1)
+        await self._done("rewritten", 1)
 
     async def do_remove(self, rest: str) -> None:
         place = self._place(rest)
@@ -88,7 +88,7 @@ class ExampleVerbs:
     async def do_include(self, rest: str) -> None:
         place = self._place(rest)
         if place is not None and self._is_example(place, self.desk.toggle(place)):
-            await self._done("taken in" if self.desk.examples[place].enabled else "left out of runs")
+            await self._done("enabled" if self.desk.examples[place].enabled else "disabled")
 
     async def do_flip(self, rest: str) -> None:
         place = self._place(rest)
@@ -116,16 +116,16 @@ class ExampleVerbs:
             self.refuse(f"{error.message} {error.hint}")
             return
         if n:
-            await self._done(f"{n} examples of it")
+            await self._done(f"expanded into {n} examples")
         else:
             self.refuse(f"example {place + 1} has no slots such as {{name=Mary,John}}.")
 
     async def do_trim(self, _: str) -> None:
         n = self.desk.trim()
         if n:
-            await self._done(f"{n} {'prompt ends' if n == 1 else 'prompts end'} without the space now")
+            await self._done(f"{n} {'prompt' if n == 1 else 'prompts'} trimmed")
         else:
-            self.refuse("no graded prompt ends in a space that belongs to the answer.")
+            self.refuse("no graded prompt needs trimming.")
 
     async def do_move(self, rest: str) -> None:
         number, _, way = rest.partition(" ")
@@ -133,7 +133,7 @@ class ExampleVerbs:
         if place is None:
             return
         if way.strip() not in ("up", "down"):
-            self.refuse("move: write the number, then up or down.")
+            self.refuse("move: give the number, then up or down.")
         elif self.desk.move(place, -1 if way.strip() == "up" else 1):
             await self._done("moved")
         else:
@@ -143,7 +143,7 @@ class ExampleVerbs:
         await self._step(-1, "undone")
 
     async def do_redo(self, _: str) -> None:
-        await self._step(1, "made again")
+        await self._step(1, "redone")
 
     async def _step(self, by: int, told: str) -> None:
         if await self.desk.step(by):
@@ -151,7 +151,7 @@ class ExampleVerbs:
         else:
             failure = self.desk.failure
             self.refuse(
-                f"{failure.message} {failure.hint}" if failure is not None else "there is nothing to take back."
+                f"{failure.message} {failure.hint}" if failure is not None else "there is nothing to undo or redo."
             )
 
     async def do_mend(self, _: str) -> None:
@@ -167,11 +167,11 @@ class ExampleVerbs:
             return
         example = self.desk.examples[place]
         if not example.positive or place in self.desk.flaws:
-            self.refuse(f"example {place + 1} is no positive; negatives are made of one.")
+            self.refuse(f"example {place + 1} is not a positive; negatives are made from positives.")
             return
         edits = propose(example)
         if not edits:
-            self.refuse("nothing in this prompt can be exchanged: no name, no number, no pair of words.")
+            self.refuse("nothing in this prompt can be replaced: no name, number or known word.")
             return
         wanted = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
         try:
@@ -189,7 +189,7 @@ class ExampleVerbs:
     async def do_accept(self, rest: str) -> None:
         place, found = self._proposed
         if not rest.isdecimal() or not 0 < int(rest) <= len(found):
-            self.refuse(f"there is no proposal {rest}: negatives N makes some.")
+            self.refuse(f"there is no proposal {rest}: negatives N proposes some.")
             return
         edit = found[int(rest) - 1][0]
         self._proposed = (0, ())
@@ -198,7 +198,7 @@ class ExampleVerbs:
 
     async def do_more(self, rest: str) -> None:
         if rest and (not rest.isdecimal() or not int(rest)):
-            self.refuse(f"more: how many pairs is a number from 1, not {clean(rest)}; alone: as many as are missing.")
+            self.refuse(f"more: give a number of pairs from 1, not {clean(rest)}; alone: as many as are missing.")
             return
         try:
             found = await self.desk.more(int(rest) if rest else None)
@@ -241,7 +241,7 @@ class ExampleVerbs:
 
     async def do_store(self, rest: str) -> None:
         if not rest:
-            self.refuse("store: write the name of a file behind it.")
+            self.refuse("store: give the name of a file.")
             return
         self._write(Path(rest))
 
@@ -258,7 +258,7 @@ class ExampleVerbs:
 
         path = path_of(str(path))
         if path.exists():
-            self.refuse(f"{path} exists already; another name, or remove it first.")
+            self.refuse(f"{path} already exists; choose another name or remove it first.")
             return
         kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
         try:
@@ -266,7 +266,7 @@ class ExampleVerbs:
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
         else:
-            self.say(f"{len(self.desk.examples)} examples are in {clean(str(path))}.")
+            self.say(f"{len(self.desk.examples)} examples written to {clean(str(path))}.")
 
     def _place(self, text: str) -> int | None:
         """Return the index of the example with that number, or refuse and return None."""
@@ -281,7 +281,7 @@ class ExampleVerbs:
 
     def _is_example(self, place: int, done: bool) -> bool:
         if not done:
-            self.refuse(f"line {place + 1} is no example yet: {self.desk.flaws.get(place, '')}")
+            self.refuse(f"line {place + 1} cannot be read yet: {self.desk.flaws.get(place, '')}")
         return done
 
     def _one(self, place: int) -> str:
@@ -302,7 +302,7 @@ class ExampleVerbs:
             self.refuse(f"{self.desk.failure.message} {self.desk.failure.hint}")
             return
         await self._graded()
-        self.say(f"{told}; {len(self.desk.examples)} examples. undo takes it back.")
+        self.say(f"{told}; {len(self.desk.examples)} examples. undo reverts it.")
         for place in range(max(self.desk.at - fresh + 1, 0), self.desk.at + 1) if 0 < fresh <= 5 else ():
             self.say(f"{place + 1}. {self._one(place)}")
         self._say_worth()
@@ -311,7 +311,7 @@ class ExampleVerbs:
         found = self.desk.worth()
         self.say(clean(found.words))
         if found.missing:
-            self.say(f"{found.missing}: more makes them.")
+            self.say(f"{found.missing}: more adds them.")
 
     async def _graded(self) -> None:
         while await self.desk.grade():

@@ -84,14 +84,14 @@ class RunVerbs:
                 or (not state.active and not state.waiting and state.measured is None and not state.verifying)
             )
         )
-        self.say("nothing goes on.")
+        self.say("idle.")
 
     async def do_stop(self, _: str) -> None:
         if disabled_reason(self.state, "stop"):
             self.because("stop")
         else:
             await self.link.stop_run()
-            self.say("asked to stop; stop again ends the engine itself.")
+            self.say("stopping; stop again ends the engine.")
 
     async def do_cause(self, _: str) -> None:
         run = self._run()
@@ -129,11 +129,11 @@ class RunVerbs:
             for option in OPTIONS:
                 now = say_option(option, option_value(self.state.options, option.path))
                 self.say(f"{option.title} ({option.path}): {now}. {option.meaning}")
-            self.say("options NAME VALUE changes one, by the name in brackets.")
+            self.say("options NAME VALUE changes one; NAME is in brackets.")
             return
         wanted = next((each for each in OPTIONS if name in (each.path, each.title.casefold())), None)
         if wanted is None or not text:
-            self.refuse(f"options {rest}: write an option's name and its value; options lists them.")
+            self.refuse(f"options {rest}: give an option's name and value; options lists them.")
             return
         try:
             value = read_option(wanted, text, find_folders().models)
@@ -152,7 +152,7 @@ class RunVerbs:
         if view is None:
             self.because("cut.more")
         elif rest and rest != "all" and not rest.isdecimal():
-            self.refuse(f"heads {rest}: write how many, or all.")
+            self.refuse(f"heads {rest}: give a number, or all.")
         else:
             most = None if rest == "all" else int(rest or _HEADS)
             self.tell(wording.heads(view, most))
@@ -192,7 +192,7 @@ class RunVerbs:
         by = {"more": 1, "fewer": -1, "+": 1, "-": -1}.get(rest)
         if by is None:
             if not rest.isdecimal():
-                self.refuse(f"cut {rest}: write how many heads, more or fewer.")
+                self.refuse(f"cut {rest}: give a number of heads, more or fewer.")
                 return
             by = int(rest) - len(view.circuit)
         if by:
@@ -201,7 +201,7 @@ class RunVerbs:
         view = self.state.view()
         if view is not None:
             inside = [str(head) for head in view.order if head in view.circuit]
-            self.say(f"{len(inside)} heads inside the cut: {', '.join(inside)}.")
+            self.say(f"{len(inside)} heads in the circuit: {', '.join(inside)}.")
 
     async def do_edges(self, rest: str) -> None:
         run = self._run()
@@ -237,7 +237,7 @@ class RunVerbs:
             self.because("keep")
             return
         if not name:
-            self.refuse("keep: write a name behind it.")
+            self.refuse("keep: give a name.")
             return
         marked = self.state.marked
         heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
@@ -249,7 +249,7 @@ class RunVerbs:
         if await self.link.try_ask(asked, CircuitAnswer) is not None:
             # The next line may name the circuit: wait until the log has it.
             await self.told(lambda: self.state.session.circuits.get(name) is not before)
-            self.say(f"kept {len(heads)} heads as {clean(name)}.")
+            self.say(f"saved {len(heads)} heads as {clean(name)}.")
 
     async def do_circuits(self, _: str) -> None:
         self.tell(wording.circuits(self.state))
@@ -267,7 +267,7 @@ class RunVerbs:
             return
         await self.link.note_writer(place, None)(rest.strip())
         if self.state.failure is None:
-            self.say(f"kept as a note on {notes.format_place(self.state, place)}.")
+            self.say(f"saved as a note on {notes.format_place(self.state, place)}.")
 
     async def do_sessions(self, rest: str) -> None:
         try:
@@ -283,7 +283,7 @@ class RunVerbs:
             counts = f"{row.n_positive} positive, {row.n_negative} negative, {row.n_runs} runs"
             self.say(f"{clean(row.name)}: model {clean(row.model)}, {counts}, changed {moment(row.updated_us)}{here}")
         if not rows:
-            self.say("no session has these words." if rest else "no sessions.")
+            self.say("no session contains these words." if rest else "no sessions.")
 
     async def do_open(self, rest: str) -> None:
         try:
@@ -310,7 +310,7 @@ class RunVerbs:
                 setting = each.setting
                 self.say(f"{setting.name}: {setting.shown(each.value)}, {each.source}. {setting.meaning}")
             self.tell([f"error: {clean(problem.message)} {clean(problem.hint)}" for problem in found.problems])
-            self.say(f"they stand in {clean(str(path))}.")
+            self.say(f"the settings are in {clean(str(path))}.")
             return
         wanted = next((each for each in SETTINGS if name in (each.name, each.key)), None)
         if wanted is None:
@@ -325,7 +325,7 @@ class RunVerbs:
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
         else:
-            self.say(f"kept: {wanted.name} is {wanted.shown(value)}; it takes effect {wanted.when}.")
+            self.say(f"saved: {wanted.name} is {wanted.shown(value)}; it takes effect {wanted.when}.")
 
     async def do_help(self, rest: str) -> None:
         if not rest:

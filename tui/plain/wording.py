@@ -31,17 +31,17 @@ def status(state: WorkbenchState) -> list[str]:
     lines.append(f"examples: {positives} positive, {len(state.examples) - positives} negative.")
     run = state.shown
     if run is None:
-        return [*lines, "no run yet; run begins one."]
+        return [*lines, "no run yet; run starts one."]
     lines.append(f"run {run.number}: {state_of(state, run)}.")
     work = state.worker.at_work if state.worker is not None and state.link == "live" else None
     if work is not None and work.run_id != run.run_id:
-        lines.append(f"the engine is at {format_work(work, _now_us())}.")
+        lines.append(f"the engine works on {format_work(work, _now_us())}.")
     if (silent := silent_work(state)) is not None:
         lines.append(format_silence(state, silent, _now_us()))
     view = state.view()
     if view is not None:
         lines.append(
-            f"looking at {view.measure.title}, {len(view.circuit)} heads inside the cut, at head {state.cursor}."
+            f"view: {view.measure.title}, {len(view.circuit)} heads in the circuit, cursor at head {state.cursor}."
         )
     return lines
 
@@ -84,7 +84,7 @@ def example_words(example: Example, grade: Grade | None) -> str:
     shown = prompt if len(prompt) <= _MOST_PROMPT else f"… {prompt[-_MOST_PROMPT:]}"
     parts = ["positive" if example.positive else "negative"]
     parts += [f"pair {example.pair}"] if example.pair is not None else []
-    parts += ["left out"] if not example.enabled else []
+    parts += ["disabled"] if not example.enabled else []
     words = f"{', '.join(parts)}: {shown}"
     if example.expected:
         words += f" => {', '.join(clean(each).strip() for each in example.expected)}"
@@ -96,15 +96,15 @@ def example_words(example: Example, grade: Grade | None) -> str:
 
 def heads(view: GridView, most: int | None) -> list[str]:
     """List the ranking: rank, head, value, and whether it is in the circuit."""
-    final = "" if view.final else " These scores will change: the run goes on."
-    known = f" Held against {clean(view.reference.name)}:" if view.reference is not None else ""
+    final = "" if view.final else " These scores may change while the run continues."
+    known = f" Compared with {clean(view.reference.name)}:" if view.reference is not None else ""
     auc = view.agreement
     agreed = ""
     if auc is not None:
         shown = [("AUC", auc.auc), ("precision", auc.precision), ("recall", auc.recall)]
         agreed = " " + (", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None) or "–") + "."
     lines = [
-        f"{view.measure.title}, {len(view.order)} heads, {len(view.circuit)} inside the cut.{final}{known}{agreed}"
+        f"{view.measure.title}, {len(view.order)} heads, {len(view.circuit)} in the circuit.{final}{known}{agreed}"
     ]
     for head in view.order[:most]:
         marks = [
@@ -121,12 +121,12 @@ def overlay(state: WorkbenchState) -> list[str]:
     """Describe the circuit drawn over the heads and how well the ranking agrees with it."""
     view = state.view()
     if view is None or view.reference is None:
-        return ["no circuit lies over the heads."]
+        return ["no circuit is drawn over the heads."]
     held = view.agreement
     shown = (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)) if held is not None else ()
     told = ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None)
     heads = ", ".join(map(str, sorted(view.known)))
-    name = f"{clean(view.reference.name)} lies over the heads: {heads}."
+    name = f"{clean(view.reference.name)} is drawn over the heads: {heads}."
     return [name, *([f"the ranking finds them with {told}."] if told else [])]
 
 
@@ -134,7 +134,7 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
     """Describe what is subtracted, what both sides share, and the largest differences."""
     against = state.against()
     if against is None:
-        return ["nothing is subtracted; difference lists what can be."]
+        return ["nothing is subtracted; difference lists the choices."]
     grid, title = against.grid, clean(against.side.title)
     what = "in the circuit or not" if against.member else state.measure.title
     shared = f"{len(grid.both)} heads in both circuits, {len(grid.only_a)} only here, {len(grid.only_b)} only there."
@@ -152,7 +152,7 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
         lines.append(f"{place}. head {head}: {against.differences[head]:+.2f}, {here} here, {there} there")
     rest = len(differing) - most
     lines += [f"{rest} more differ."] if rest > 0 else []
-    return [*lines, "difference end ends it."]
+    return [*lines, "difference end turns it off."]
 
 
 def value(number: float | None, measure: Measure) -> str:
@@ -185,7 +185,7 @@ def _codes(found: HeadCodes, examples_: tuple[Example, ...]) -> list[str]:
     sides = {True: Counter[int](), False: Counter[int]()}
     for code, example in zip(found.codes, examples_, strict=False):
         sides[example.positive][code] += 1
-    lines = [f"codes under seed {found.seed}, the ones only positives have first:"]
+    lines = [f"codes under seed {found.seed}, codes of positives only first:"]
     codes = sorted(
         {*sides[True], *sides[False]} - {NO_CODE}, key=lambda code: (sides[False][code], -sides[True][code], code)
     )
@@ -207,7 +207,7 @@ def edges(run: SessionRun, most: int) -> list[str]:
         for place, edge in enumerate(found[:most], start=1)
     ]
     more = [f"{len(found) - most} more; edges {len(found)} lists them."] if len(found) > most else []
-    return [f"{len(found)} edges of run {run.number}, the strongest first.", *lines, *more]
+    return [f"{len(found)} edges of run {run.number}, strongest first.", *lines, *more]
 
 
 def runs(state: WorkbenchState) -> list[str]:
@@ -218,7 +218,7 @@ def runs(state: WorkbenchState) -> list[str]:
         f"seeds {', '.join(map(str, run.config.seeds))}"
         + (", shown" if shown is not None and run.run_id == shown.run_id else "")
         for run in state.runs
-    ] or ["no run yet; run begins one."]
+    ] or ["no run yet; run starts one."]
 
 
 def circuits(state: WorkbenchState) -> list[str]:
@@ -226,7 +226,7 @@ def circuits(state: WorkbenchState) -> list[str]:
     return [
         f"{clean(circuit.name)}: {', '.join(str(HeadId(*each)) for each in circuit.heads)}. {clean(circuit.source)}"
         for circuit in state.session.circuits.values()
-    ] or ["no circuit is kept; keep NAME keeps the heads inside the cut."]
+    ] or ["no saved circuits; keep NAME saves the circuit."]
 
 
 def causes(run: SessionRun) -> list[str]:

@@ -58,7 +58,7 @@ class ReplayReader:
     async def ask(self, request: AnyRequest, want: type[T], /) -> T:
         """Return the answer. Raises ReplayIsReadOnly for other requests, HostError if no host can be reached."""
         if type(request) not in READS:
-            raise ReplayIsReadOnly("This is a replay: nothing of it can be changed.", hint="Leave the replay for that.")
+            raise ReplayIsReadOnly("A replay cannot be changed.", hint="Leave the replay first.")
         for attempt in (1, 2):
             host = await self._held()
             try:
@@ -66,11 +66,15 @@ class ReplayReader:
             except (HostGone, OSError, EOFError) as error:
                 await self.close()
                 if attempt == 2:
-                    raise error if isinstance(error, HostGone) else HostError(f"The host broke off: {error}.") from None
+                    raise (
+                        error
+                        if isinstance(error, HostGone)
+                        else HostError(f"The connection to the host broke: {error}.")
+                    ) from None
         raise AssertionError
 
     def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]:  # noqa: ARG002
-        raise ReplayIsReadOnly("A replay follows nothing that happens now.", hint="Leave the replay for that.")
+        raise ReplayIsReadOnly("A replay does not follow live events.", hint="Leave the replay first.")
 
     async def times(self) -> Timeline:
         times = (await self.ask(ReadTimeline(session=self.session), TimelineAnswer)).times

@@ -47,7 +47,7 @@ def start_of(text: str, recording: ReplayTimes) -> float:
     marker = _marker(text, times.markers)
     if marker is None:
         raise NoSuchRecord(
-            f"Nothing in session {times.session.name!r} is called {text!r}.",
+            f"Nothing in session {times.session.name!r} matches {text!r}.",
             hint="--from takes a run's number, +5:30, 14:02:11, 50%, or words of a marker: edit, note, undo.",
         )
     return recording.clock.played(marker.seq, marker.at_us)
@@ -65,7 +65,7 @@ def _next_hour(first_us: int, hour: tuple[int, int, int], text: str) -> int:
     try:
         then = begun.replace(hour=hour[0], minute=hour[1], second=hour[2], microsecond=0)
     except ValueError:
-        raise NoSuchRecord(f"{text} is no time of a day.", hint="Write it like 14:02 or 14:02:11.") from None
+        raise NoSuchRecord(f"{text} is not a time of day.", hint="Write it like 14:02 or 14:02:11.") from None
     if then < begun.replace(microsecond=0):
         then += timedelta(days=1)
     return int(then.timestamp() * 1e6)

@@ -55,9 +55,9 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     try:
         text, whole = read_toml(path)
     except SettingsError as error:
-        problems.append(SettingsError(error.message, hint=f"{error.hint} Until then every setting is the usual one."))
+        problems.append(SettingsError(error.message, hint=f"{error.hint} Until then every setting has its default."))
     found = {setting.name: _one(path, text, whole, env, setting, problems) for setting in SETTINGS}
-    problems += _strangers(path, text, whole)
+    problems += _unknown_entries(path, text, whole)
     # Problems of the host's table are reported by its own loader.
     problems += [] if not whole else load_settings(path, env).problems
     return Settings(path, found, tuple(problems))
@@ -71,7 +71,8 @@ def change(path: Path, setting: SettingSpec, value: Value | None) -> None:
         overwrite(path, new)
     except OSError as error:
         raise SettingsError(
-            f"{path} cannot be written: {error.strerror}.", hint="It holds until you leave; mend the folder's rights."
+            f"{path} cannot be written: {error.strerror}.",
+            hint="It applies until you quit; fix the folder's permissions.",
         ) from error
 
 
@@ -92,7 +93,7 @@ def _one(
             problems.append(SettingsError(words, hint="Unset it, or correct it."))
     table = whole.get(setting.table)
     if not isinstance(table, dict) or setting.key not in table:
-        return SettingValue(setting, setting.default, "the usual value")
+        return SettingValue(setting, setting.default, "default")
     line = line_of(text, setting.table, setting.key)
     value = setting.checked(table[setting.key])
     if value is not None:
@@ -100,13 +101,11 @@ def _one(
     if setting.table != "host":
         where = f"{path}, line {line}" if line else f"{path}"
         words = f"{where}: {setting.key} = {table[setting.key]!r} is not {setting.wanted}."
-        problems.append(SettingsError(words, hint=f"Until then it is {setting.shown(setting.default)}."))
-    return SettingValue(
-        setting, setting.default, f"the usual value: line {line} makes no sense" if line else "the usual value"
-    )
+        problems.append(SettingsError(words, hint=f"Until then the default is used: {setting.shown(setting.default)}."))
+    return SettingValue(setting, setting.default, f"default, as line {line} is invalid" if line else "default")
 
 
-def _strangers(path: Path, text: str, whole: Mapping[str, object]) -> list[HeadcodeError]:
+def _unknown_entries(path: Path, text: str, whole: Mapping[str, object]) -> list[HeadcodeError]:
     """Return problems for unknown entries, mostly typos; tables of unrelated names are ignored."""
     found: list[HeadcodeError] = []
     for name, table in whole.items():
@@ -114,7 +113,7 @@ def _strangers(path: Path, text: str, whole: Mapping[str, object]) -> list[Headc
         if name not in TABLES and close:
             line = line_of(text, name)
             found.append(
-                SettingsError(f"{path}, line {line}: nobody reads [{name}].", hint=f"Did you mean [{close[0]}]?")
+                SettingsError(f"{path}, line {line}: unknown table [{name}].", hint=f"Did you mean [{close[0]}]?")
             )
         elif name == "screen" and not isinstance(table, dict):
             line = line_of(text, "", name)
@@ -125,7 +124,7 @@ def _strangers(path: Path, text: str, whole: Mapping[str, object]) -> list[Headc
             for key in table:
                 if key not in known:
                     near = difflib.get_close_matches(key, known, n=1)
-                    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
+                    hint = f"Did you mean {near[0]}?" if near else f"Settings: {', '.join(known)}."
                     line = line_of(text, name, key)
                     found.append(SettingsError(f"{path}, line {line}: [{name}] has no setting {key!r}.", hint=hint))
     return found

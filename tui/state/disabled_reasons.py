@@ -13,10 +13,10 @@ Condition = Callable[[WorkbenchState, Hint], str]
 """Returns why an action is disabled; empty if it is enabled."""
 
 _LINK = {
-    "connecting": "the host is not reached yet",
-    "lost": "the connection to the host is lost; it is being looked for",
+    "connecting": "still connecting to the host",
+    "lost": "the connection to the host is lost; reconnecting",
     "failed": "there is no host",
-    "replay": "this is a recording: nothing in it can be changed",
+    "replay": "a replay cannot be changed",
 }
 
 
@@ -30,13 +30,13 @@ def disabled_reason(state: WorkbenchState, action: str, *, small: bool = False, 
         return f"; {key(name)} {does}" if key is not None else ""
 
     if action == "theme" and small:
-        return "this terminal shows its owner's sixteen colours, and Headcode takes those"
+        return "this terminal has only its own sixteen colours, which Headcode uses"
     condition = CONDITIONS.get(action)
     return condition(state, hint) if condition is not None else ""
 
 
 def _host(state: WorkbenchState, _hint: Hint) -> str:
-    return "" if state.link == "live" else _LINK.get(state.link, "the host is not reached")
+    return "" if state.link == "live" else _LINK.get(state.link, "there is no connection to the host")
 
 
 def _run_host(state: WorkbenchState, hint: Hint) -> str:
@@ -54,11 +54,11 @@ def _recorded(state: WorkbenchState, _hint: Hint) -> str:
 
 def _something_runs(state: WorkbenchState, _hint: Hint) -> str:
     busy = state.active is not None or state.measured is not None or bool(state.verifying)
-    return "" if busy else "nothing is going on that could be stopped"
+    return "" if busy else "nothing is running"
 
 
 def _run(state: WorkbenchState, hint: Hint) -> str:
-    return "" if state.shown is not None else f"there is no run yet{hint('run', 'begins one')}"
+    return "" if state.shown is not None else f"there is no run yet{hint('run', 'starts one')}"
 
 
 def _of_run(
@@ -73,10 +73,10 @@ def _of_run(
 _finished = partial(
     _of_run,
     lambda run: run.state == "done",
-    lambda run: f"run {run.number} is {run.state}; only a finished run can be asked",
+    lambda run: f"run {run.number} is {run.state}; this needs a finished run",
 )
 _not_measuring = partial(
-    _of_run, lambda run: run.cause is None, lambda run: f"the causes of run {run.number} are being measured"
+    _of_run, lambda run: run.cause is None, lambda run: f"the effects of run {run.number} are being measured"
 )
 _scored = partial(_of_run, lambda run: bool(run.picture.nodes), lambda run: f"run {run.number} has no scores yet")
 _has_card = partial(
@@ -85,18 +85,18 @@ _has_card = partial(
     lambda run: f"run {run.number} has no card yet; it is written when a run ends",
 )
 _several_seeds = partial(
-    _of_run, lambda run: len(run.config.seeds) > 1, lambda run: f"run {run.number} has one seed only"
+    _of_run, lambda run: len(run.config.seeds) > 1, lambda run: f"run {run.number} has only one seed"
 )
 _has_edges = partial(
     _of_run,
     lambda run: bool(run.picture.edges),
-    lambda run: f"no edges of run {run.number} are known" + (" yet" if run.active else ""),
+    lambda run: f"run {run.number} has no edges" + (" yet" if run.active else ""),
 )
 
 
 def _not_verifying(state: WorkbenchState, hint: Hint) -> str:
     return _of_run(
-        lambda _: not state.verifying, lambda run: f"run {run.number} is being done again already", state, hint
+        lambda _: not state.verifying, lambda run: f"run {run.number} is already being verified", state, hint
     )
 
 
@@ -107,7 +107,7 @@ def _no_difference(state: WorkbenchState, hint: Hint) -> str:
 def _has_overlay(state: WorkbenchState, hint: Hint) -> str:
     return _of_run(
         lambda run: bool(state.overlay.there(run.picture, state.session.circuits)),
-        lambda _: f"no circuit is known here and none is kept{hint('keep', 'keeps one')}",
+        lambda _: f"there is no known or saved circuit{hint('keep', 'saves one')}",
         state,
         hint,
     )

@@ -47,4 +47,4 @@ def format_silence(state: WorkbenchState, work: CurrentJob, now_us: int) -> str:
     run = state.active or state.measured
     own = run is not None and run.run_id == work.run_id
     key = state.key("stop") if own else ELSEWHERE
-    return f"{told}. {key} ends it{'; what it had reported is kept' if own else ''}."
+    return f"{told}. {key} ends it{'; results so far are kept' if own else ''}."

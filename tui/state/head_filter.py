@@ -30,7 +30,7 @@ _SHORT = {
     "paired": "baseline_paired_difference",
     "probe": "baseline_linear_probe",
 }
-HINT = "For example: q < .05, layer >= 5, unique > 2, known, circuit, marked, 9.6, 9.*; commas mean and."
+HINT = 'For example: q < .05, layer >= 5, unique > 2, known, circuit, marked, 9.6, 9.*; commas mean "and".'
 
 
 def read_filter(
@@ -60,7 +60,7 @@ def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
         return lambda node: node.layer == layer and (number == "*" or node.head == int(number))
     term = _TERM.fullmatch(text)
     if term is None:
-        raise ConfigError(f"{text!r} is no condition.", hint=HINT)
+        raise ConfigError(f"{text!r} is not a condition.", hint=HINT)
     value, name = float(term["value"]), term["name"].strip()
     take = _taker(name)
 

@@ -13,7 +13,7 @@ def read_head(text: str, shape: tuple[int, int]) -> HeadId:
     parts = "".join(sign if sign.isdecimal() and sign.isascii() else " " for sign in text).split()
     if len(parts) != 2:
         raise ConfigError(
-            f"{text[:24]!r} is no head: they are written layer.head, as 1.3 is.", hint="Layer first, then its head."
+            f"{text[:24]!r} is not a head: heads are written layer.head.", hint="For example 1.3: layer 1, head 3."
         )
     if len(text) > 24 or int(parts[0]) >= shape[0] or int(parts[1]) >= shape[1]:
         raise NoSuchHead(text[:24], *shape)

@@ -156,7 +156,7 @@ class SettingsList(LineWidget):
             self._swatch(line, row.value.partition(":")[0])
             room = width - line.width - source - 2
         shown = fit_end(row.value, room) if row.kind == "file" else fit(row.value, room)
-        own = row.source not in ("the usual value", "")
+        own = row.source not in ("default", "")
         line.add(shown, "bad" if row.wrong else "accent" if own and row.kind == "setting" else "text" if on else "dim")
         if source:
             line.to(min(width - source - 1, 92), " ").add(fit(shown_source, source), "bad" if row.wrong else "faint")

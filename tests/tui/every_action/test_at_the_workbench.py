@@ -92,7 +92,7 @@ WORKBENCH = (
     ("theme", top, "2"),
     ("cause", "- Heads: total variation"),
     ("backups", "Heads: backup growth"),
-    ("verify", "is done again"),
+    ("verify", "Verifying run"),
     ("run", "run 4 ", (), (), "run 4 .*✓ done"),
     ("stop", "Stopping|stopped", (*LONG, "r", r"/ left/"), (), "stopped, what was done is kept"),
     ("suspend", lambda walk: len(walk.sent)),

@@ -200,4 +200,4 @@ def test_films_and_stills_are_files(live: Live, tmp_path: Path) -> None:
     assert msgspec.json.decode(film.read_text().splitlines()[0])["version"] == 2
     again = command(live.home, "replay", "live", "--svg", str(still))
     assert again.returncode == 2
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr

@@ -117,7 +117,7 @@ def several(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 LISTINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("sessions", "list"), ("session", "model", "task", "examples", "runs", "changed", "tags", "id")),
     (("circuits", "list"), ("session", "circuit", "heads", "kept", "made from")),
-    (("tasks",), ("task", "published for", "what it asks")),
+    (("tasks",), ("task", "published for", "description")),
     (("models", "list"), ("model", "architecture", "width", "context", "weights", "from")),
     (("sql", "SELECT name, model, runs, task FROM sessions ORDER BY name"), ("name", "model", "task")),
     (("host", "status"), ()),

@@ -116,7 +116,7 @@ EFFECTS = {
     "run": ("run", "run 2: waiting for the engine"),
     "options": ("options", r"Recipe \(sae.recipe\): contrast\. "),
     "wait": ("wait", "nothing goes on"),
-    "stop": ("stop", "nothing is going on that could be stopped"),
+    "stop": ("stop", "nothing is running"),
     "cause": ("cause", "."),
     "backups": ("backups", "leaving|heads|run 1|session"),
     "card": ("card", "weak: few examples"),
@@ -134,7 +134,7 @@ EFFECTS = {
     "replay": ("replay", "nothing happened yet|replay 1 to"),
     "keep": ("keep the best", "kept 5 heads as the best"),
     "circuits": ("circuits", "no circuit is kept"),
-    "verify": ("verify", "run 1 done again: same"),
+    "verify": ("verify", "run 1 verified: same"),
     "note": ("note", "no notes"),
     "sessions": ("sessions", "first light: model toy"),
     "open": ("open nowhere", "There is no session 'nowhere'"),
@@ -259,7 +259,7 @@ async def test_marked_heads_are_measured_and_kept_and_circuits_laid_over(spoken:
     assert "by hand lies over the heads: 0.1, 5.7." in said
     assert any(line.startswith("the ranking finds them with AUC ") for line in said)
     assert "no head is marked any more." in said
-    assert "no circuit lies over the heads." in said
+    assert "no circuit is drawn over the heads." in said
     assert host.of_kind("CombineCircuits")[0].of == ("by hand", "the best")
     assert host.of_kind("CombineCircuits")[0].operation == "intersection"
     assert host.of_kind("DeleteCircuit")[0].name == "both"

@@ -190,7 +190,7 @@ async def test_jump_and_choose(recorded: Any, open_screen: Any, text_of: Any) ->
         await pilot.press("slash", *"9.9", "enter")
         await until(lambda: "does not exist" in text_of(app))
         await pilot.press("ctrl+u", *"abc", "enter")
-        await until(lambda: "'abc' is no head: they are written layer.head" in text_of(app))
+        await until(lambda: "'abc' is not a head: heads are written layer.head" in text_of(app))
         await pilot.press("ctrl+u", *"5.2", "enter")
         await until(lambda: len(app.screen_stack) == 1)
         assert app.state.cursor == (5, 2)

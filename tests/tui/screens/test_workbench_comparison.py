@@ -219,7 +219,7 @@ async def test_v_verifies_and_the_run_line_says_so(recorded: Any, open_screen: A
     host.verdict = None
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("V")
-        await until(lambda: "Run 1 is done again: train 25 of 500" in text_of(app))
+        await until(lambda: "Verifying run 1: train 25 of 500" in text_of(app))
         await pilot.press("x")
         await until(lambda: not app.state.verifying)
         assert host.of_kind("CancelVerification")

@@ -47,7 +47,7 @@ async def test_what_cannot_be_done_says_what_it_waits_for(recorded: Any, open_sc
     host.add(*recorded.events())
     async with open_screen(host, notifications=True) as (app, pilot, until):
         await pilot.press("e", "e", "e")
-        await until(lambda: "Edges: no edges of run 1 are known" in text_of(app))
+        await until(lambda: "Edges: run 1 has no edges" in text_of(app))
         assert len(app._notifications) == 1
         await pilot.press("escape", "ctrl+p", *"edges")
         await until(lambda: "Edges  – disabled" in text_of(app))
