@@ -14,7 +14,7 @@ BAD = '{"prompt": "A met B and C gave B to", "polarity": "negative"}\n'
     ("words", "said"),
     [
         (["probe", "ioii"], "Did you mean ioi?"),
-        (["probe"], "nothing to probe"),
+        (["probe"], "Nothing to probe"),
         (["probe", "ioi", "--seeds", "x"], "'x' is not a whole number"),
         (["probe", "ioi", "--seeds", "0"], "1 to 64 seeds"),
         (["probe", "ioi", "--seeds", "1,1"], "different seeds"),
@@ -29,17 +29,17 @@ BAD = '{"prompt": "A met B and C gave B to", "polarity": "negative"}\n'
         (["probe", "ioi", "--shuffles", "-1"], "0 to 1000000"),
         (["probe", "ioi", "--circuit-size", "0"], "at least one head"),
         (["probe", "ioi", "--theta", "2"], "between 0 and 1"),
-        (["probe", "ioi", "--pairs", "0"], "at least one pair"),
+        (["probe", "ioi", "--pairs", "0"], "is less than 1"),
         (["probe", "ioi", "--measure", "beauty"], "no measure 'beauty'"),
         (["probe", "ioi", "--color", "pink"], "no such mode"),
         (["probe", "ioi", "--model", "./nowhere"], "no folder './nowhere'"),
         (["probe", "ioi", "--model", "a b"], "neither a folder nor a model name"),
         (["probe", "ioi", "--model", ""], "not a model name"),
-        (["probe", "ioi", "--name", "a", "--session", "b"], "give one"),
+        (["probe", "ioi", "--name", "a", "--session", "b"], "existing one"),
         (["probe", "./nothing.jsonl"], "no file"),
         (["probe", "ioi", "--preset", "quik"], "quick, published, thorough"),
         (["probe", "ioi", "--preset", "published", "--recipe", "contrast"], "--recipe contrast was given too"),
-        (["probe", "ioi", "--preset", "quick", "--gradient-steps", "3"], "--gradient-steps says how a cause"),
+        (["probe", "ioi", "--preset", "quick", "--gradient-steps", "3"], "--gradient-steps configures effects"),
         (["probe", "ioi", "--bootstraps", "0"], "1 to 10000"),
         (["probe", "ioi", "--bogus"], "--bogus"),
         (["models", "show", "./nowhere"], "no folder"),
@@ -195,7 +195,7 @@ def test_a_store_of_another_kind_is_found_by_the_doctor(headcode: Callable[..., 
     (tmp_path / "home/data/sessions.duckdb").write_text("not a database at all")
     ran = headcode("doctor", "--no-device-check")
     assert ran.code == 1
-    assert "is no DuckDB file" in ran.out
+    assert "is not a DuckDB file" in ran.out
 
 
 def test_a_healthy_place_passes(headcode: Callable[..., object]) -> None:

@@ -229,7 +229,7 @@ def test_what_the_hint_says_after_a_kill_between_renames_works(home: Home) -> No
     done = home.headcode("doctor", "--repair", "--in-place")
     assert "sessions.repaired.duckdb of an earlier repair" in done.stdout
     assert "Nothing is lost" not in done.stdout
-    assert f"{home.store} is the repaired store now." in done.stdout
+    assert f"{home.store} is now the repaired store." in done.stdout
     assert set(home.files().values()) == before
     listed = home.headcode("sessions", "list", "--json")
     assert listed.returncode == 0, listed.stderr

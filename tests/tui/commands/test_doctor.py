@@ -12,14 +12,14 @@ from tui.commands.doctor import key_value_cache
 def test_they_are_used_here() -> None:
     check = key_value_cache()
     assert (check.name, check.verdict) == ("kept keys", "ok")
-    assert "kept and used" in check.found
+    assert "are reused" in check.found
 
 
 @pytest.mark.parametrize(
     ("code", "verdict", "words"),
     [
-        ("print('some notice'); print('inf')", "warn", "do not use"),
-        ("print('0.5')", "warn", "do not use"),
+        ("print('some notice'); print('inf')", "warn", "do not reuse"),
+        ("print('0.5')", "warn", "do not reuse"),
         ("raise ValueError('no such argument')", "fail", "no such argument"),
         ("import time; time.sleep(60)", "warn", "longer than"),
     ],

@@ -337,7 +337,7 @@ def test_a_session_goes_out_and_in_again(home: Any) -> None:
     assert (told["schema"], told["runs"]) == ("headcode.export/1", 1)
     again = home("import", "travel.headcode")
     assert again.returncode == 0
-    assert "is here already, entry for entry" in again.stdout
+    assert "already imported, with the same entries" in again.stdout
     copy = json.loads(home("import", "travel.headcode", "--as-copy", "--name", "a copy", "--json").stdout)
     assert (copy["schema"], copy["arrival"], copy["session"]["name"]) == ("headcode.import/1", "new", "a copy")
     shown = home("sessions", "show", "a copy")

@@ -79,7 +79,7 @@ def test_a_run_is_done_again_with_what_it_had_and_without_reading_its_prompts_ag
     assert [first["cached_activations"], again["cached_activations"]] == [False, True]
     refused = headcode(home, "probe", "ioi", "--again", "twice/1")
     assert refused.returncode == 2
-    assert "takes everything from that run" in refused.stderr
+    assert "uses the settings of that run" in refused.stderr
 
 
 def test_ctrl_c_stops_the_run_and_keeps_it(home: dict[str, str]) -> None:

@@ -103,7 +103,7 @@ def test_a_day_with_sessions(kept: Callable[..., Any]) -> None:
     kept("sessions", "delete", session_id)
     ran = kept("sessions", "empty")
     assert ran.code == 2
-    assert "--yes says it beforehand" in ran.err
+    assert "Confirm with --yes" in ran.err
     ran = kept("sessions", "empty", "--yes", "--json")
     value = msgspec.json.decode(ran.out)
     assert (value["schema"], [row["name"] for row in value["sessions"]]) == ("headcode.emptied/1", ["ioi friday"])
@@ -120,15 +120,15 @@ def test_a_day_with_sessions(kept: Callable[..., Any]) -> None:
         (["note", "greater than", " "], "The note is empty"),
         (["note", "greater than", "y" * 20_001], "has 20001 characters"),
         (["note", "greater than", "x", "--head", "9.6"], "has no run latest"),
-        (["note", "greater than/1", "x", "--run", "2"], "give one"),
+        (["note", "greater than/1", "x", "--run", "2"], "already names a run"),
         (["note", "greater than", "x", "--head", "nine"], "'nine' is not a head"),
         (["note", "greater than", "--remove", "n1"], "has no note 'n1'"),
-        (["note", "greater than", "--head", "1.1"], "There is no text"),
+        (["note", "greater than", "--head", "1.1"], "The note has no text"),
         (["search", " "], "search is empty"),
         (["restore", "greater than"], "is not in the trash"),
         (["delete", "nobody"], "There is no session 'nobody'"),
         (["empty", "nobody", "-y"], "no session 'nobody' in the trash"),
-        (["list", "--search", "x", "--trash"], "--search looks outside the trash"),
+        (["list", "--search", "x", "--trash"], "--search does not cover the trash"),
     ):
         ran = kept("sessions", *words)
         assert (ran.code, ran.out) == (2, ""), words
@@ -171,7 +171,7 @@ def test_questions_in_sql(kept: Callable[..., Any]) -> None:
         (["SELECT 1; SELECT 2"], "2 statements"),
         (["DROP TABLE event"], "the console only reads"),
         (["  "], "The query is empty"),
-        (["SELECT 1", "--csv", "--json"], "cannot both"),
+        (["SELECT 1", "--csv", "--json"], "cannot be combined"),
         (["SELECT 1", "--limit", "0"], "--limit"),
     ):
         ran = kept("sql", *words)

@@ -97,9 +97,9 @@ def test_backups_are_asked_for_by_circuit_name_or_heads(at_home: Callable[..., A
     assert {"gone": ["0.1", "1.1"], "n": 2} in rows(at_home, counted)
     for words, why in (
         (("--after", "nobody"), "No circuit 'nobody'"),
-        (("--after", " "), "names no circuit"),
+        (("--after", " "), "is empty"),
         (("--after", "9.9"), "9.9"),
-        (("--after", "circuit", "--method", "combined"), "measures exactly"),
+        (("--after", "circuit", "--method", "combined"), "needs --method exact"),
         (("--after", "0.1", "--heads", "0.1"), "in the circuit"),
     ):
         ran = at_home("cause", "p/1", *words, "-q")

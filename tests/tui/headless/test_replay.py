@@ -174,12 +174,12 @@ def test_it_begins_where_it_is_told_to(live: Live) -> None:
     [
         (("nothere",), "There is no session 'nothere'"),
         (("live/7",), "has no run 7"),
-        (("live", "--speed", "0.5x"), "--speed 0.5x is no speed"),
-        (("live", "--speed", "fast"), "--speed fast is no speed"),
+        (("live", "--speed", "0.5x"), "--speed 0.5x is not a speed"),
+        (("live", "--speed", "fast"), "--speed fast is not a speed"),
         (("live", "--from", "lunch"), "called 'lunch'"),
-        (("live", "--from", "25:00"), "25:00 is no time"),
+        (("live", "--from", "25:00"), "25:00 is not a time"),
         (("live", "--size", "3x3", "--svg", "x.svg"), "--size 3x3"),
-        (("live", "--plain", "--json"), "--plain and --json are different things"),
+        (("live", "--plain", "--json"), "--plain and --json cannot be combined"),
         (("live", "--cast", "/nowhere/at/all.cast"), "There is no folder /nowhere/at"),
     ],
 )

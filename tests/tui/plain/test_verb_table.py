@@ -97,14 +97,14 @@ EFFECTS = {
     "add": ("add + One two => three", "1 added; 1 examples"),
     "edit": ("edit 1 + Four => five", "1. positive: Four => five. ok"),
     "remove": ("remove 1", "removed; 0 examples"),
-    "include": ("include 1", "left out of runs"),
+    "include": ("include 1", "disabled"),
     "flip": ("flip 1", "example 1 is negative now"),
     "pair": ("pair 1", "No neighbour on the other side is free"),
     "duplicate": ("duplicate 1", "duplicated; 2 examples"),
     "unfold": ("unfold 1", "has no slots"),
-    "trim": ("trim", "no graded prompt ends in a space"),
+    "trim": ("trim", "no graded prompt needs trimming"),
     "move": ("move 1 down", "is at the end already"),
-    "negatives": ("negatives 1", "nothing in this prompt can be exchanged|accept 1 to|keeps the number of tokens"),
+    "negatives": ("negatives 1", "nothing in this prompt can be replaced|accept 1 to|keeps the number of tokens"),
     "more": ("more", "There is no example yet|Nothing can be varied"),
     "accept": ("accept 1", "there is no proposal 1"),
     "undo": ("undo", "undone; 0 examples"),
@@ -112,10 +112,10 @@ EFFECTS = {
     "mend": ("mend", "not yet, no negative is among them"),
     "take": ("take ioi 2", "4 added"),
     "read": ("read nowhere.txt", "nowhere.txt"),
-    "store": ("store", "write the name of a file"),
+    "store": ("store", "give the name of a file"),
     "run": ("run", "run 2: waiting for the engine"),
     "options": ("options", r"Recipe \(sae.recipe\): contrast\. "),
-    "wait": ("wait", "nothing goes on"),
+    "wait": ("wait", "idle"),
     "stop": ("stop", "nothing is running"),
     "cause": ("cause", "."),
     "backups": ("backups", "leaving|heads|run 1|session"),
@@ -123,17 +123,17 @@ EFFECTS = {
     "heads": ("heads 3", "1. head 5.7: "),
     "head": ("head 3.6", "head 3.6 of run 1, rank"),
     "measure": ("measure overlap", "overlap: "),
-    "cut": ("cut 3", "3 heads inside the cut: "),
+    "cut": ("cut 3", "3 heads in the circuit: "),
     "edges": ("edges", "1. head 0.1 to head 2.3: 6.30"),
     "runs": ("runs", "run 1: done, model toy"),
     "mark": ("mark 5.7 3.6", "marked: 5.7, 3.6. "),
     "difference": ("difference", "there is nothing to subtract yet"),
-    "overlay": ("overlay", "no circuit lies over the heads"),
-    "combine": ("combine a + b as c", "no circuit a is kept"),
-    "drop": ("drop nothing", "no circuit nothing is kept"),
-    "replay": ("replay", "nothing happened yet|replay 1 to"),
-    "keep": ("keep the best", "kept 5 heads as the best"),
-    "circuits": ("circuits", "no circuit is kept"),
+    "overlay": ("overlay", "no circuit is drawn over the heads"),
+    "combine": ("combine a + b as c", "there is no circuit a"),
+    "drop": ("drop nothing", "circuit nothing does not exist"),
+    "replay": ("replay", "nothing has happened yet|replay 1 to"),
+    "keep": ("keep the best", "saved 5 heads as the best"),
+    "circuits": ("circuits", "no saved circuits"),
     "verify": ("verify", "run 1 verified: same"),
     "note": ("note", "no notes"),
     "sessions": ("sessions", "first light: model toy"),
@@ -167,17 +167,17 @@ async def test_pairs_are_added_and_taken_back(spoken: Any) -> None:
     said, code, _ = await spoken(*pair, "more 2", "undo", "more", "mend", "more none")
     # 2 ** 10 labellings of eleven pairs are enough for 48 heads, 2 ** 9 are not.
     assert any(re.match(r"2 pairs added, of \d+ tried; 8 still missing .* of 48 .*; 6 examples", each) for each in said)
-    assert said.count("1 pair; 10 more let one head of 48 reach significance: more makes them.") == 2
+    assert said.count("1 pair; 10 more let one head of 48 reach significance: more adds them.") == 2
     (last,) = (place for place, each in enumerate(said) if each.startswith("10 pairs added, of "))
     assert "reach significance" not in "".join(said[last:])
     assert code == 2
-    assert said[-2].startswith("error: more: how many pairs is a number")
+    assert said[-2].startswith("error: more: give a number of pairs")
 
 
 async def test_examples_without_pairs_are_added_in_equal_numbers(spoken: Any) -> None:
     said, _, _ = await spoken("add + Mary ran => so", "add - John ran => so", "more")
     # 14 examples are dealt out to two sides of 7 in 3,432 ways, 12 in 924; 960 are needed for 48 heads.
-    assert "1 + 1 without pairs; 6 more of each let one head of 48 reach significance: more makes them." in said
+    assert "1 + 1 without pairs; 6 more of each let one head of 48 reach significance: more adds them." in said
     (last,) = (place for place, each in enumerate(said) if each.startswith("6 examples of each side added, of "))
     assert "; 14 examples." in said[last]
     assert "reach significance" not in "".join(said[last:])
@@ -239,7 +239,7 @@ async def test_another_run_and_a_circuit_are_subtracted(recorded: Any, spoken: A
     first = next(line for line in said if line.startswith("1. head 5.7: "))
     assert first == "1. head 5.7: +0.48, 0.96 here, 0.48 there"
     assert any(re.search(r"Spearman 1\.00", line) for line in said)
-    assert "the run stands as it is." in said
+    assert "the difference is off." in said
     assert "nothing was subtracted." in said
     assert sum(line.startswith("error: ") for line in said) == 2
     assert code == 2
@@ -256,7 +256,7 @@ async def test_marked_heads_are_measured_and_kept_and_circuits_laid_over(spoken:
     assert host.of_kind("MeasureRunEffects")[0].heads == ((0, 1), (5, 7))
     gone = host.of_kind("MeasureRunEffects")[1]
     assert (gone.after, gone.after_name, gone.config.method) == (((0, 1), (5, 7)), "the marked heads", "exact")
-    assert "by hand lies over the heads: 0.1, 5.7." in said
+    assert "by hand is drawn over the heads: 0.1, 5.7." in said
     assert any(line.startswith("the ranking finds them with AUC ") for line in said)
     assert "no head is marked any more." in said
     assert "no circuit is drawn over the heads." in said
@@ -296,7 +296,7 @@ async def test_a_session_is_told_again(recorded: Any, spoken: Any) -> None:
     )
     said, code, _ = await spoken("replay", "replay 1", "replay 2", "replay 3", host=host)
     assert any(re.fullmatch(r"1\. \d{4}-\d\d-\d\d [\d:]{8} UTC run 1 \[b\]trains", line) for line in said)
-    assert "replay 1 to 2 says how things stood then." in said
+    assert "replay 1 to 2 shows the state then." in said
     at = [place for place, line in enumerate(said) if line.endswith(". then:")]
     assert len(at) == 2
     assert "run 1: running, train" in "\n".join(said[at[0] : at[1]])

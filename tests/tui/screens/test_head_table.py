@@ -116,7 +116,7 @@ async def test_the_table_and_its_keys(
         await pilot.press("right", "slash")
         await until(lambda: isinstance(app.screen, TextPromptSheet))
         await pilot.press(*"layer > x")
-        await until(lambda: "is no condition" in text_of(app))
+        await until(lambda: "is not a condition" in text_of(app))
         await pilot.press("backspace", "4", "enter")
         await until(lambda: "8 of 48 heads" in text_of(app))
         await pilot.press("w", "w")

@@ -181,7 +181,7 @@ async def test_a_lost_host_is_said_and_found_again_without_a_gap(recorded: Any, 
     async with open_screen(host) as (app, pilot, until):
         host.refuse_connect = HostError("No host could be started.")
         await host.go_away()
-        await until(lambda: "Trying to reach a host again" in text_of(app))
+        await until(lambda: "Reconnecting" in text_of(app))
         assert "host lost" in text_of(app)
         await pilot.press("right", "r", "x", "m")
         host.add(*events[12:])
