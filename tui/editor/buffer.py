@@ -107,7 +107,7 @@ class ExampleBuffer:
         except HeadcodeError as error:
             self.failure = error.as_failure()
             return False
-        await _until(lambda: history.version != before or self.state.session.examples is not history)
+        await self._wait_until(lambda: history.version != before or self.state.session.examples is not history)
         return True
 
     def _take(self, examples: Examples) -> None:
@@ -127,24 +127,25 @@ class ExampleBuffer:
                 await self.link.ask(SetExamples(session=session, examples=examples, over=base), SessionAnswer)
             except StaleExamples:
                 # Another client was faster: the changes are applied on top of its version.
-                return await _until(lambda: history.content_hash != base)
+                return await self._wait_until(lambda: history.content_hash != base)
             except HostGone:
                 return False
             except HeadcodeError as error:
                 self.failure, self._refused = error.as_failure(), True
                 return False
-            if not await _until(lambda: target in history.hashes[version:]):
+            if not await self._wait_until(lambda: target in history.hashes[version:]):
                 return False
         self.failure, self._refused = None, False
         del self._pending[:n_changes]
         self._base = None
         return True
 
-
-async def _until(holds: Callable[[], bool]) -> bool:
-    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
-    while not holds():
-        if asyncio.get_running_loop().time() > deadline:
+    async def _wait_until(self, holds: Callable[[], bool]) -> bool:
+        """Wait until entries of the log make the condition true; False when that takes too long."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while not holds():
+                    await self.state.wait_for_entries()
+        except TimeoutError:
             return False
-        await asyncio.sleep(0.01)
-    return True
+        return True

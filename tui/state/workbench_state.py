@@ -1,5 +1,6 @@
 """State of the screen: a session's log folded into runs, and the current view."""
 
+import asyncio
 import contextlib
 import copy
 from collections.abc import Iterable
@@ -94,6 +95,8 @@ class WorkbenchState(ViewState):
         """Runs that ended while watched, until the screen has handled them."""
         self.verifying = ""
         """Progress of a verification as text; empty if there is none."""
+        self._waiting: set[asyncio.Future[None]] = set()
+        """Callers that wait for the next entries."""
 
     @property
     def trouble(self) -> str:
@@ -111,7 +114,22 @@ class WorkbenchState(ViewState):
             self.last_seq, self.saved_us = entry.seq, entry.at_us
             self._fold_one(entry)
             parts |= parts_of(entry.event)
+        self._wake_waiting()
         return parts | {"header"} if parts else parts
+
+    async def wait_for_entries(self) -> None:
+        """Return when the next entries were folded, or the state was reset."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
+
+    def _wake_waiting(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
     def forget(self) -> None:
         """Reset before another session, or the same one from its start, is folded."""
@@ -125,6 +143,7 @@ class WorkbenchState(ViewState):
         self.own_options, self.preflight = None, None
         self.session = SessionState()
         self.last_seq, self.saved_us, self._view = 0, None, None
+        self._wake_waiting()
 
     def freeze(self) -> StateSnapshot:
         """Return the log's part of the state, to rewind to later. The cost grows with the number of runs."""

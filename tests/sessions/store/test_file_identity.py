@@ -113,7 +113,7 @@ def test_what_it_holds_is_kept_beside_and_no_more_is_written(store: Store, tmp_p
     assert kept.name in found.value.message
     assert "headcode host stop" in found.value.hint
     assert f"mv {kept} {path}" in found.value.hint
-    typed = found.value.hint.split("kept: ")[1]
+    typed = found.value.hint.split("saved: ")[1]
     assert names(kept) == ["in the file", "in the journal"]
     assert kept.stat().st_mode & 0o077 == 0
     # It can be read, refuses every further write with the same message, and is saved only once.
@@ -159,7 +159,7 @@ def test_a_restored_copy_and_its_journal_are_not_written_over_by_what_the_hint_s
     with pytest.raises(StoreLost) as found:
         add(store, "too late")
     store.close()
-    subprocess.run(["sh", "-c", found.value.hint.split("kept: ")[1]], check=True)
+    subprocess.run(["sh", "-c", found.value.hint.split("saved: ")[1]], check=True)
     assert names(path) == ["after the copy", "before the copy"]
     other = path.with_name(path.name + ".other")
     journal = path.with_name(path.name + ".wal.other")

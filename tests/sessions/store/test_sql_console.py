@@ -448,7 +448,7 @@ def test_a_pivot_of_unknown_values_is_refused_in_words_with_the_way_out(cursor, 
     with pytest.raises(BadQuery, match="PIVOT that does not list its values") as found:
         answer(cursor, text)
     assert "MULTI" not in found.value.message
-    assert answer(cursor, found.value.hint.removeprefix("Name them: "))
+    assert answer(cursor, found.value.hint.removeprefix("List them: "))
 
 
 @pytest.mark.parametrize(

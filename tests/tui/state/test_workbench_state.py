@@ -1,5 +1,6 @@
 """The state alone: folding the log, ranking, cutting, moving; and how lines are fitted."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -40,6 +41,24 @@ def test_entries_seen_before_change_nothing(recorded: Any) -> None:
     assert state.fold(host.entries) == frozenset()
     assert state.fold(host.entries[-3:]) == frozenset()
     assert len(state.shown.picture.steps) == steps  # type: ignore[union-attr]
+
+
+async def test_new_entries_and_another_session_wake_whoever_waits_for_them(recorded: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    state = WorkbenchState(model="toy", task="ioi")
+    for wake in (lambda: state.fold(host.entries), state.forget):
+        waiting = [asyncio.create_task(state.wait_for_entries()) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        wake()
+        await asyncio.gather(*waiting)
+    gone = asyncio.create_task(state.wait_for_entries())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    state.forget()
+    assert not state._waiting
 
 
 def test_the_cursor_waits_on_the_best_head_until_it_is_moved(recorded: Any) -> None:
