@@ -225,7 +225,7 @@ async def test_circuits_are_kept_combined_and_dropped(lab: Any) -> None:
         await client.ask(DeleteCircuit(session="one", name="p"), Done)
     with pytest.raises(Refusal, match=r"no head 5\.1"):
         await client.ask(SaveCircuit(session="one", run="one/1", name="z", heads=((5, 1),), source="x"), CircuitAnswer)
-    with pytest.raises(Refusal, match="no name"):
+    with pytest.raises(Refusal, match="not a valid session name"):
         await client.ask(SaveCircuit(session="one", name=" \x1b ", heads=(), source="x"), CircuitAnswer)
 
     await client.close()
