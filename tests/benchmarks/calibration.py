@@ -56,20 +56,20 @@ class Ground:
     def card(self, labels: list[bool]) -> tuple[Card, float]:
         """What a run with these labels ends with, and the seconds that chance, steadiness and card took."""
         examples = [_labelled(one, label) for one, label in zip(self.examples, labels, strict=True)]
-        tally = ScoreTable(self.outputs, examples, self.config, self.model.info.n_heads)
-        turned = (tally.pairs[:, 0] != self.pairs[:, 0]).float()[:, None, None]
+        table = ScoreTable(self.outputs, examples, self.config, self.model.info.n_heads)
+        turned = (table.pairs[:, 0] != self.pairs[:, 0]).float()[:, None, None]
         shown = prepare(
-            self.outputs, tally.pairs, self.model.info.n_heads, self.config.sae, self.apart * (1 - 2 * turned)
+            self.outputs, table.pairs, self.model.info.n_heads, self.config.sae, self.apart * (1 - 2 * turned)
         )
-        codes = codes_of(train_saes(shown, tally.positive, self.config, Quiet(), _untold), shown)
-        nodes, _ = tally.final(codes, Quiet())
+        codes = codes_of(train_saes(shown, table.positive, self.config, Quiet(), _untold), shown)
+        nodes, _ = table.final(codes, Quiet())
         begun = time.process_time()
-        tally.final(codes, Quiet())
-        circuit = circuit_by_rank(nodes, tally.circuit_size)
-        steady = measure_stability(codes, tally.positive, tally.pairs, len(circuit), seed=0)
+        table.final(codes, Quiet())
+        circuit = circuit_by_rank(nodes, table.circuit_size)
+        steady = measure_stability(codes, table.positive, table.pairs, len(circuit), seed=0)
         half = len(examples) // 2
         count = ExampleCount(positive=half, negative=half, broken=0)
-        card = write_card(nodes, circuit, steady, count, chance=tally.chance)
+        card = write_card(nodes, circuit, steady, count, chance=table.chance)
         return card, time.process_time() - begun
 
 

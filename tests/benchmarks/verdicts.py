@@ -102,26 +102,26 @@ class Pool:
         pairs = pair_rows(examples)
         shown = prepare(outputs, pairs, n_heads, config.sae, apart)
         lengths = contrast_lengths(shown, outputs, pairs, n_heads, config.sae, apart)
-        tally = ScoreTable(outputs, examples, config, n_heads, length=lengths)
-        saes = train_saes(shown[tally.rows], tally.positive, config, Quiet(), lambda _: None)
+        table = ScoreTable(outputs, examples, config, n_heads, length=lengths)
+        saes = train_saes(shown[table.rows], table.positive, config, Quiet(), lambda _: None)
         codes = codes_of(saes, shown)
-        nodes, _ = tally.final(codes, Quiet())
-        circuit = [] if saes.diverged else circuit_by_rank(nodes, tally.circuit_size)
+        nodes, _ = table.final(codes, Quiet())
+        circuit = [] if saes.diverged else circuit_by_rank(nodes, table.circuit_size)
         count = ExampleCount(
             positive=len(chosen),
             negative=len(chosen),
             broken=0,
-            distinct_positive=tally.distinct[0],
-            distinct_negative=tally.distinct[1],
+            distinct_positive=table.distinct[0],
+            distinct_negative=table.distinct[1],
         )
-        steady = tally.stability(codes, len(circuit))
+        steady = table.stability(codes, len(circuit))
         cards = [
             write_card(
                 nodes,
                 circuit,
                 steady,
                 count,
-                chance=tally.chance,
+                chance=table.chance,
                 diverged=saes.diverged,
                 template=shared_template(examples),
                 reference=reference,

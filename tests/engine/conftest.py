@@ -37,14 +37,14 @@ def recorder() -> type[Recorder]:
 
 
 @pytest.fixture(scope="session")
-def shelf() -> WarmModel:
+def warm_model() -> WarmModel:
     return WarmModel()
 
 
 @pytest.fixture
-def model(shelf: WarmModel, tmp_path: Path) -> Model:
+def model(warm_model: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
-    return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 
 
 @pytest.fixture

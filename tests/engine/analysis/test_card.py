@@ -316,17 +316,17 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         models="",
         activations="",
     )
-    tallies: list[ScoreTable] = []
+    tables: list[ScoreTable] = []
 
     class Kept(ScoreTable):
         def __init__(self, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
-            tallies.append(self)
+            tables.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.worker.pipeline.ScoreTable", Kept)
         ProbeJob(order, WarmModel(), Monitor()).run()
-    return events, load_file(Path(spool) / "codes.safetensors")["codes"], tallies[0].loudness
+    return events, load_file(Path(spool) / "codes.safetensors")["codes"], tables[0].loudness
 
 
 def test_every_run_ends_with_its_card(run: Run) -> None:

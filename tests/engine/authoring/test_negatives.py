@@ -51,9 +51,9 @@ def test_any_prompt_gives_edits_that_are_examples(prompt: str, answer: str) -> N
 
 
 @pytest.mark.parametrize("task", list(TASKS))
-def test_the_bundled_model_finds_negatives_for_every_task(shelf: WarmModel, task: str) -> None:
-    toy, _ = shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
-    grader = Grader(shelf)
+def test_the_bundled_model_finds_negatives_for_every_task(warm_model: WarmModel, task: str) -> None:
+    toy, _ = warm_model.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+    grader = Grader(warm_model)
     found = 0
     for example in [each for each in TASKS[task].make(toy, pairs=3) if each.positive]:
         edits = propose(example)

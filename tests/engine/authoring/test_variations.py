@@ -221,10 +221,10 @@ def test_a_pair_is_kept_where_the_model_can_do_it(positive: Grade, negative: Gra
 
 
 @pytest.fixture
-def grade(shelf: WarmModel) -> Callable[..., GradesMade]:
+def grade(warm_model: WarmModel) -> Callable[..., GradesMade]:
     """Has the bundled model grade examples."""
-    shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
-    grader = Grader(shelf)
+    warm_model.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+    grader = Grader(warm_model)
 
     def ask(examples: Sequence[Example]) -> GradesMade:
         order = GradePrompts(job="g", model="toy", examples=tuple(examples), models=str(Path()), device="cpu")
@@ -233,8 +233,8 @@ def grade(shelf: WarmModel) -> Callable[..., GradesMade]:
     return ask
 
 
-def test_the_model_says_which_words_are_one_token(shelf: WarmModel, grade: Any) -> None:
-    toy, _ = shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+def test_the_model_says_which_words_are_one_token(warm_model: WarmModel, grade: Any) -> None:
+    toy, _ = warm_model.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
     made_of = sources(parse_pasted(SET))
     tokens = grade(trials(made_of)).tokens
     found = single_words(tokens)
@@ -245,8 +245,8 @@ def test_the_model_says_which_words_are_one_token(shelf: WarmModel, grade: Any) 
 
 
 @pytest.mark.parametrize("task", list(TASKS))
-def test_the_bundled_model_can_do_many_variations_of_every_task(shelf: WarmModel, grade: Any, task: str) -> None:
-    toy, _ = shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+def test_the_bundled_model_can_do_many_variations_of_every_task(warm_model: WarmModel, grade: Any, task: str) -> None:
+    toy, _ = warm_model.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
     examples = TASKS[task].make(toy, pairs=6)
     made_of = sources(examples)
     own = grade(examples).grades

@@ -18,9 +18,9 @@ from engine.tasks.registry import TASKS
 
 
 @pytest.fixture
-def model(shelf: WarmModel, tmp_path: Path) -> Model:
+def model(warm_model: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
-    return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 
 
 def graded(model: Model, examples: Any, monitor: Any) -> list[int]:

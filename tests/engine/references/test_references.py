@@ -22,9 +22,9 @@ SMOLLM2 = sorted((FOLDER / "smollm2-135m").glob("*.json"))
 
 
 @pytest.fixture
-def toy(shelf: WarmModel, tmp_path: Path) -> Model:
+def toy(warm_model: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
-    return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 
 
 def test_effects_are_those_the_bundled_model_was_measured_with(toy: Model, tmp_path: Path) -> None:

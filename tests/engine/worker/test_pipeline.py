@@ -40,12 +40,12 @@ QUICK = ProbeConfig(sae=SAEConfig(steps=60, sparsity=0.2), seeds=(0, 1), shuffle
 
 
 @pytest.fixture
-def model(shelf: WarmModel, tmp_path: Path) -> Model:
-    return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+def model(warm_model: WarmModel, tmp_path: Path) -> Model:
+    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 
 
 @pytest.fixture
-def probe(shelf: WarmModel, tmp_path: Path, recorder: Any) -> Callable[..., Any]:
+def probe(warm_model: WarmModel, tmp_path: Path, recorder: Any) -> Callable[..., Any]:
     def run(config: ProbeConfig = QUICK, **order: Any) -> Any:
         stop = order.pop("stop", lambda _: False)
         monitor = order.pop("monitor", None) or recorder(stop)
@@ -61,7 +61,7 @@ def probe(shelf: WarmModel, tmp_path: Path, recorder: Any) -> Callable[..., Any]
                 activations=str(tmp_path / "acts"),
                 **given,
             ),
-            shelf,
+            warm_model,
             monitor,
         ).run()
         return monitor

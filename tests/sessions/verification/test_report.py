@@ -42,8 +42,8 @@ class Ears:
 class Bench:
     """A store that holds one finished run of the bundled model, and what is needed to repeat it."""
 
-    def __init__(self, folder: Path, shelf: WarmModel) -> None:
-        self.folder, self.shelf = folder, shelf
+    def __init__(self, folder: Path, warm_model: WarmModel) -> None:
+        self.folder, self.warm_model = folder, warm_model
         self.config = settle(
             ProbeConfig(
                 seeds=(0, 3), sae=SAEConfig(steps=60), shuffles=50, cause=EffectsConfig(method="combined", budget=8)
@@ -72,7 +72,7 @@ class Bench:
             )
         )
         ears = Ears()
-        ProbeJob(order, self.shelf, ears).run()
+        ProbeJob(order, self.warm_model, ears).run()
         return ears.events, spool
 
     def record(self) -> None:
@@ -132,7 +132,7 @@ def tampered(done: tuple[Bench, RunArtifacts], tmp_path: Path) -> Iterator[Calla
     bench, now = done
     bench.store.checkpoint()
     shutil.copy(bench.store.path, tmp_path / "sessions.duckdb")
-    copy = Bench(tmp_path, bench.shelf)
+    copy = Bench(tmp_path, bench.warm_model)
 
     def change(sql: str) -> VerificationReport:
         copy.change(sql)
