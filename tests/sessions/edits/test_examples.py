@@ -108,7 +108,7 @@ async def test_a_run_is_found_by_id_beginning_and_number(lab) -> None:
     ("examples", "words"),
     [
         ((YES,), "There is no negative example, and 1 positive"),
-        ((YES, Example(prompt="no", polarity="negative", enabled=False)), "No negative example"),
+        ((YES, Example(prompt="no", polarity="negative", enabled=False)), "There is no negative example"),
         ((YES, NO, *(Example(prompt=p, polarity="positive", pair=1) for p in "ab")), "Pair 1 has 2 examples"),
     ],
 )

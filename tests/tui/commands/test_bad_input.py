@@ -64,8 +64,8 @@ def jsonl(line: str) -> str:
     [
         ("", "holds no examples"),
         ("\n \n", "holds no examples"),
-        (GOOD * 2, "No negative example"),
-        (BAD, "No positive example"),
+        (GOOD * 2, "There is no negative example"),
+        (BAD, "There is no positive example"),
         (GOOD * 3 + BAD * 3 + "{broken\n", "line 7 is not JSON"),
         (jsonl('{"prompt": "x", "polarity": "neutral"}'), "'neutral' is neither positive nor negative"),
         (jsonl('{"prompt": "  ", "polarity": "positive"}'), "line 3: The prompt is empty"),
