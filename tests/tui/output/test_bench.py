@@ -42,7 +42,7 @@ def printed(capsys: pytest.CaptureFixture[str], width: int, colours: str = "none
 def test_the_table_has_codes_by_recipe_then_effects_then_what_needs_no_sae(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, 100).splitlines()
     assert lines[0] == (
-        "toy, heads: AUC for finding heads that move the answer by 5% of its base; 3 draws of 10 + 10 prompts"
+        "toy, heads: AUC for finding heads with an effect of at least 5% of the base; 3 draws of 10 + 10 prompts"
     )
     starts = [
         line.rstrip()

@@ -310,7 +310,7 @@ async def test_settings_are_kept(spoken: Any) -> None:
     said, code, _ = await spoken("settings screen.map cividis")
     assert code == 0
     assert 'map = "cividis"' in find_folders().settings.read_text()
-    assert any(line.startswith("kept: screen.map is cividis") for line in said)
+    assert any(line.startswith("saved: screen.map is cividis") for line in said)
 
 
 async def test_a_host_that_cannot_be_reached_ends_it(recorded: Any, spoken: Any) -> None:

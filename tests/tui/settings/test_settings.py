@@ -54,7 +54,7 @@ def test_values_and_where_they_stand() -> None:
     ("[screen]\nredraws = 2.5", "line 2: redraws = 2.5 is not a whole number from 1 to 30"),
     ("[screen]\n\nmotion = 1", "line 3: motion = 1 is not true or false"),
     ("[screen]\nthemes = 1", "line 2: [screen] has no setting 'themes'"),
-    ("[sceen]\ntheme = 1", "line 1: nobody reads [sceen]"),
+    ("[sceen]\ntheme = 1", "line 1: unknown table [sceen]"),
     ("screen = 3", "line 1: screen=3 is not a table"),
     ("[host]\nstore_threads = 0", "line 2: store_threads=0 is not a number from 1 to 64"),
     ("[screen", "is not TOML"),
