@@ -91,7 +91,7 @@ def test_measures_are_judged_and_the_bench_is_kept_and_not_run_twice(home: dict[
     assert [row["name"] for row in listed["sessions"]] == [told.session]
     shown = headcode(home, "bench", "circuits", "--show", told.session)
     assert shown.returncode == 0, shown.stderr
-    assert "toy, heads: AUC for finding heads with an effect of at least 5% of the base; 2 draws of 3 + 3" in shown.stdout
+    assert "AUC for finding heads with an effect of at least 5% of the base; 2 draws of 3 + 3" in shown.stdout
     assert "\x1b" not in shown.stdout
     assert headcode(home, "bench", "circuits", "--show", told.session, "--json").stdout == ran.stdout
     note = headcode(home, "sessions", "show", told.session).stdout
