@@ -137,7 +137,7 @@ def test_a_repaired_store_that_has_gone_takes_the_exchange_back(path: Path) -> N
     before = {each: each.read_bytes() for each in (path, *journals_of(path))}
     exchange_until(path, 2)
     repaired_path(path).unlink()
-    assert "has gone" in finish_exchange(path)
+    assert "is gone" in finish_exchange(path)
     assert {each: each.read_bytes() for each in (path, *journals_of(path))} == before
     assert names(path) == {each.name for each in before}
 
@@ -226,7 +226,7 @@ def test_a_new_store_that_holds_something_is_not_made_anew(tmp_path: Path) -> No
     path.rename(tmp_path / "sessions.duckdb.new")
     with pytest.raises(StoreDamaged, match=r"sessions\.duckdb\.new is, and holds \d+ events") as refused:
         Store.open(path)
-    assert "give it the name sessions.duckdb" in refused.value.hint
+    assert "rename it to sessions.duckdb" in refused.value.hint
     (tmp_path / "sessions.duckdb.new").rename(path)
     assert all_rows(path) == rows
 
