@@ -15,6 +15,7 @@ from tui.state.subtraction import GridDifference
 from tui.state.workbench_state import WorkbenchState
 from tui.themes.colour_maps import chosen_map
 from tui.themes.themes import Depth
+from tui.widgets.column_labels import column_labels, join_labels
 from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.heat_cell import (
     PLAIN,
@@ -248,20 +249,13 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
     def _column_labels(self) -> Strip:
         label_width = self._label_width(self._shape)
         first, last, skip = self._visible_heads()
-        width = self.cell.width
-        digits = len(str(max(self._shape[1] - 1, 0)))
-        stride = 1 if digits < width else (2 if digits < width * 2 else 4)
-        segments = []
         cursor = self.state.cursor.head
-        for head in range(first, last):
-            shown = head == cursor or (head % stride == 0 and not (0 < abs(head - cursor) < stride))
-            text = str(head) if shown else ""
-            if width >= 4:
-                text = text.center(width) if len(text) % 2 == width % 2 else (" " + text).center(width)
-            else:
-                text = text.rjust(min(width, max(digits, width))) if stride == 1 else text.ljust(width)
-            segments.append(Segment(text[: max(width, len(text.rstrip()))], self._label_style(head == cursor)))
-        strip = Strip(_squeeze(segments, width))
+        texts = column_labels(range(first, last), self._shape[1], cursor, self.cell.width)
+        segments = [
+            Segment(text, self._label_style(head == cursor))
+            for head, text in zip(range(first, last), texts, strict=True)
+        ]
+        strip = Strip(join_labels(segments, self.cell.width))
         room = max(self.size.width - label_width, 0)
         corner = Segment(" " * label_width, self._ink("dim"))
         return Strip.join([Strip([corner]), strip.crop(skip, skip + room)])
@@ -398,19 +392,3 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
 
     def _ink(self, name: str) -> Style:
         return self.screen.get_component_rich_style(f"ink--{name}", partial=True)
-
-
-def _squeeze(labels: list[Segment], width: int) -> list[Segment]:
-    """Join the column labels; one wider than its cell uses the room of the empty ones after it."""
-    out: list[Segment] = []
-    over = 0
-    for label in labels:
-        text = label.text
-        if over > 0 and not text.strip():
-            text = " " * max(width - over, 0)
-            over = max(over - width, 0)
-        else:
-            over = max(len(text) - width, 0)
-            text = text.ljust(width)
-        out.append(Segment(text, label.style))
-    return out
