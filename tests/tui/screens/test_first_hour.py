@@ -204,7 +204,7 @@ async def test_the_walks_of_the_page_lead_where_it_says(places: AppFolders) -> N
             await see(program, stroke, unlike=before if stroke.keys else "")
     finally:
         program.end()
-    movers = (stroke.sees[0] for stroke in WALKS[0] if "looks at Edward" in stroke.sees)
+    movers = (stroke.sees[0] for stroke in WALKS[0] if "attends to Edward" in stroke.sees)
     named = {name for text in movers for name in re.findall(r"Head (\d\.\d) on", text)}
     assert len(named) == 4
     looking = await heads_that_look_at_the_name(places)

@@ -198,7 +198,7 @@ SCENES: dict[str, Scene] = {
         world="other",
     ),
     "progress_wide": Scene(
-        sees="each stage with its time, steps done and left, the losses seed by seed as a curve, moving codes, and "
+        sees="each stage with its time, steps done and left, the losses per seed as a curve, moving codes, and "
         "one run that waits",
         words=("1 waits", "220"),
         keys=("i",),

@@ -169,7 +169,7 @@ async def test_o_cycles_known_kept_and_none(recorded: Any, open_screen: Any, tex
         await until(lambda: not app.state.view().known)
         await pilot.press("o")
         await until(lambda: app.state.overlay.chosen == "none")
-        assert "o lays one" in text_of(app)
+        assert "o shows a circuit" in text_of(app)
         await pilot.press("o")
         await until(lambda: len(app.state.view().known) == 5)
 

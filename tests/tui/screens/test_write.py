@@ -144,7 +144,7 @@ async def test_spaces_at_the_ends_are_taken_off_together_and_come_back_together(
         assert "z removes the space" in text_of(app)
         await pilot.press("z")
         await until(lambda: prompts(app) == [each.prompt for each in (*pairs(2)[:3], *pairs(4)[4:6])])
-        assert "3 prompts end without the space now" in text_of(app)
+        assert "Removed the space at the end of 3 prompts" in text_of(app)
         await until(lambda: screen.desk.saved)
         await pilot.press("u")
         await until(lambda: prompts(app)[0].endswith(" "))

@@ -158,7 +158,7 @@ async def test_the_files_are_named_with_what_is_wrong_in_them(recorded: Any, ope
     find_folders().keys.write_text('[keys]\nrun = "nonsense"\n')
     async with open_screen(recorded.host()) as (app, pilot, until):
         await pilot.press("comma", "r")
-        await until(lambda: "2 to correct" in text_of(app))
+        await until(lambda: "2 errors" in text_of(app))
         for _ in range(len(SETTINGS) + 2):
             await pilot.press("down")
         await until(lambda: "line 2: run = 'nonsense' is not a key" in text_of(app))
