@@ -84,7 +84,7 @@ def test_measures_are_judged_and_the_bench_is_kept_and_not_run_twice(home: dict[
     assert by_name["induction", "random"].recipe == by_name["induction", "attribution"].recipe == "none"
 
     again = headcode(home, *words)
-    assert "All 4 runs were there already" in again.stderr
+    assert "All 4 runs were already done" in again.stderr
     assert again.stdout == ran.stdout
     assert n_runs(home, told.session) == 4
     listed = msgspec.json.decode(headcode(home, "sessions", "list", "--tag", "bench", "--json").stdout)

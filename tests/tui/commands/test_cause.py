@@ -43,7 +43,7 @@ def test_a_stored_run_is_measured_as_often_as_one_asks(at_home: Callable[..., An
     assert ran.code == 0, ran.err
     assert "exact patching: KL divergence" in ran.out
     assert "heads replaced at last by zero" in ran.out
-    assert "p/1: exact, nothing is trained again" in ran.err
+    assert "p/1: exact, without training again" in ran.err
     # Without its notices: the rest of what is told is what is stored.
     assert "KL divergence" in at_home("sessions", "show", "p").out
 
