@@ -61,7 +61,7 @@ PROGRAM = "from tui.cli import main; main()"
 TEXTUAL = """
 from textual.app import App
 from tui.terminal.diff_renderer import DiffApp
-del DiffApp._display
+del DiffApp.encode_frame
 """
 """What leaves frames to Textual: the compositor's lines, from each widget's left edge on."""
 

@@ -179,10 +179,10 @@ def _flatten(table: Mapping[str, object], before: str = "") -> Iterator[tuple[st
 
 def _read_key(key: object) -> str | None:
     """Return Textual's name for the key; None if it is not a key."""
-    from textual.keys import _character_to_key
+    from tui.terminal.textual_private import character_to_key
 
     if isinstance(key, str) and len(key) == 1 and key.isprintable():
-        return "space" if key == " " else _character_to_key(key)
+        return "space" if key == " " else character_to_key(key)
     if isinstance(key, str):
         *modifiers, last = key.split("+")
         plain = last in _NAMED or (len(last) == 1 and last.isprintable()) or last in _SIGN_NAMES

@@ -1,31 +1,26 @@
 """Handling of the program's own errors: the traceback goes to a log, the session continues if possible."""
 
-import sys
 import time
 import traceback
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.text import Text
 
 from engine.machine.folders import find_folders
 from engine.machine.plain_file import append_plain
 from tui.terminal.sanitize import clean
-
-if TYPE_CHECKING:
-    from textual.app import App
-
-    Base = App[None]
-else:
-    Base = object
+from tui.terminal.textual_private import HookedApp
 
 _MOST, _WITHIN_S = 12, 10.0
 """Number of errors within that many seconds after which the program ends."""
 _LOG_BYTES = 2_000_000
 
 
-class CrashGuard(Base):
-    """Mixin of the application that logs errors and keeps running."""
+class CrashGuard(HookedApp):
+    """Application that logs errors and keeps running."""
 
     survives_errors: bool = False
     """True if the program continues after an error. False in tests, which must see the error."""
@@ -44,7 +39,7 @@ class CrashGuard(Base):
         self._errors_at.append(now)
         if len(self._errors_at) == _MOST and now - self._errors_at[0] < _WITHIN_S:
             self.survives_errors = False
-            self._handle_exception(error)
+            self.end_with(error)
         elif aloud and now - self._reported_at > 1.0:
             self._reported_at = now
             show: Any = getattr(self, "show_notice", None)
@@ -57,24 +52,23 @@ class CrashGuard(Base):
                 )
         return words
 
-    def _handle_exception(self, error: Exception) -> None:
-        """Handle errors of timers, workers and Textual's own widgets."""
-        if self.survives_errors and self.is_running:
-            self.report_error(error, "something on the screen")
-        else:
-            super()._handle_exception(error)
+    def survive_error(self, error: Exception) -> bool:
+        """Report an error of a timer, a worker or one of Textual's own widgets, and continue if allowed."""
+        if not (self.survives_errors and self.is_running):
+            return False
+        self.report_error(error, "something on the screen")
+        return True
 
-    def _fatal_error(self) -> None:
-        """Log the traceback. Textual would print it with all local variables, including prompts and tokens."""
-        from rich.text import Text
+    def last_words(self, error: BaseException | None) -> Text:
+        """Return the error in one line, with the place of its traceback.
 
-        error = sys.exception() or self._exception
+        Textual would print the traceback with all local variables, including prompts and tokens.
+        """
         where = write_trace(error)
         words = f"headcode: the screen failed ({format_error(error)})."
         words += f" Traceback: {where}." if where is not None else " The traceback could not be saved."
         words += "\nNothing is lost: runs continue in the host. Start headcode again."
-        self._exit_renderables.append(Text(words))
-        self._close_messages_no_wait()
+        return Text(words)
 
 
 def format_error(error: BaseException | None) -> str:

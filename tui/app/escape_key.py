@@ -1,31 +1,24 @@
 """Escape followed by a key: SSH may deliver both together, which Textual reads as Alt and that key."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from textual import events
 from textual.dom import DOMNode
-from textual.keys import _character_to_key
 
-if TYPE_CHECKING:
-    from textual.app import App
-
-    Base = App[None]
-else:
-    Base = object
+from tui.terminal.textual_private import HookedApp, character_to_key
 
 _ALT = "alt+"
 
 
-class SplitEscape(Base):
-    """Mixin of the application that splits an unbound Alt+key into escape and the key."""
+class SplitEscape(HookedApp):
+    """Application that splits an unbound Alt+key into escape and the key."""
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded and event.character and self._is_two(event.key):
             # Escape bubbles from widget to widget through their queues; the other key must follow it.
             path = (self.focused or self.screen).ancestors_with_self
             await super().on_event(events.Key("escape", "\x1b"))
-            self._after(path, events.Key(_character_to_key(event.character), event.character))
+            self._after(path, events.Key(character_to_key(event.character), event.character))
         else:
             await super().on_event(event)
 

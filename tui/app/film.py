@@ -12,6 +12,7 @@ from tui.app.replay_app import ReplayApp
 from tui.connection.requests import Connect
 from tui.headless.replay import RecordedSession, connect
 from tui.terminal.sanitize import clean
+from tui.terminal.textual_private import screen_strips
 from tui.widgets.line_widget import changed_regions
 
 if TYPE_CHECKING:
@@ -48,11 +49,6 @@ class FrameEncoder:
         ]
         self._before = now
         return begin + "".join(parts)
-
-
-def screen_strips(app: ReplayApp) -> list[Strip]:
-    """Return the lines that the screen shows."""
-    return app.screen._compositor.render_strips(app.size)
 
 
 async def make_film(found: RecordedSession, *, size: tuple[int, int], speed: float, connect: Connect = connect) -> str:

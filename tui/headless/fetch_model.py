@@ -91,8 +91,10 @@ class _FetchReporter:
         if self.bar:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+            from tui.terminal.rich_private import draw_as_terminal
+
             console = make_console(detect_style("auto", sys.stderr), sys.stderr)
-            console._force_terminal = True
+            draw_as_terminal(console)
             self.progress = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=30),

@@ -96,10 +96,11 @@ class BarReporter(SilentReporter):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         from tui.output.console import detect_style, make_console
+        from tui.terminal.rich_private import draw_as_terminal
 
         console = make_console(detect_style(self.color, sys.stderr), sys.stderr)
         # Even without colours this is a terminal: the bar may move the cursor.
-        console._force_terminal = True
+        draw_as_terminal(console)
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),

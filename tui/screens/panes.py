@@ -122,9 +122,9 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         if self._flush_timer is None and self.is_mounted:
             frame_s = getattr(self.app, "frame_s", _FRAME_S)
             wait = max(0.0, self._drawn_at + frame_s - time.monotonic())
-            self._flush_timer = self.set_timer(max(wait, 0.001), self._flush)
+            self._flush_timer = self.set_timer(max(wait, 0.001), self._draw_changes)
 
-    def _flush(self) -> None:
+    def _draw_changes(self) -> None:
         parts, self._dirty, self._flush_timer = self._dirty, frozenset(), None
         if not self.progress.is_attached:
             return  # the timer may fire while the screen is being closed
@@ -167,7 +167,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         self._dirty |= parts
         if self._flush_timer is not None:
             self._flush_timer.stop()
-        self._flush()
+        self._draw_changes()
 
     def _back(self, _: None) -> None:
         """Redraw after another screen was closed, where the cursor may have moved."""

@@ -133,10 +133,10 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
     def _recorded_s(self) -> float:
         return self.player.recorded_us / 1e6 if self._replay_link.opened.is_set() else 0.0
 
-    def _flush(self) -> None:
+    def _draw_changes(self) -> None:
         if self._gone:
             return
-        super()._flush()
+        super()._draw_changes()
         self.timeline.ready = self._replay_link.opened.is_set()
         self.timeline.paint()
 

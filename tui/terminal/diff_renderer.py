@@ -4,24 +4,20 @@ Textual 8.2 sends a changed line from its widget's left edge and sets and resets
 step over 80 x 64 heads at 160 x 48 in true colour, grid only: 710 bytes with Textual, 180 with this.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
-from rich.console import RenderableType
 from textual import events
-from textual._compositor import ChopsUpdate, LayoutUpdate
-from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
-from textual.screen import Screen
 from textual.strip import Strip
 
 from tui.terminal.input_driver import TolerantDriver
 from tui.terminal.sgr import on_ground, transition, without_ink
+from tui.terminal.textual_private import HookedApp, Pieces, style_codes
 
 Cell = tuple[str, str]
 """A character and its SGR codes. A wide character is followed by an empty cell."""
@@ -32,8 +28,6 @@ _NEAR = 4
 """Unchanged cells up to which resending is no longer than moving the cursor."""
 _FEW, _FEWEST = 24, 12
 """Maximum number of text runs that are reordered, and that are all tried as the first."""
-_LARGE = 2_000
-"""Bytes from which a frame is sent as a synchronized update, so that it is not seen half drawn."""
 
 
 class TerminalCells:
@@ -207,7 +201,7 @@ def _cells(strip: Strip, colours: ColorSystem) -> list[Cell]:
     for text, style, control in strip:
         if control or not text:
             continue
-        codes = "" if style is None else (style._ansi or Strip.render_ansi(style, colours))
+        codes = style_codes(style, colours)
         found.extend(_split_cells(text, codes))
     return found
 
@@ -227,21 +221,7 @@ def _split_cells(text: str, codes: str) -> tuple[Cell, ...]:
     return tuple(found)
 
 
-def _pieces(update: LayoutUpdate | ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:
-    if isinstance(update, LayoutUpdate):
-        x, first = update.region.offset
-        for y, line in enumerate(update.strips, first):
-            strips = tuple(line)
-            yield x, y, Strip(list(chain.from_iterable(strips)))
-        return
-    for y, left, right in update.spans:
-        chops: Sequence[tuple[int, Strip | None]] = tuple(update.chops[y].items())
-        for end, (x, strip) in zip(update.chop_ends[y], chops, strict=False):
-            if strip is not None and x < right and end > left:
-                yield x, y, strip
-
-
-class DiffApp(App[None]):
+class DiffApp(HookedApp):
     """Application that sends only changed cells. Code that writes to the terminal itself must call `redraw_all`."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -261,27 +241,6 @@ class DiffApp(App[None]):
         self._on_terminal.forget()
         self.screen.refresh(layout=True)
 
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        driver = self._driver
-        thin = isinstance(renderable, LayoutUpdate | ChopsUpdate)
-        drawing = self._running and not self._closed and not self._batch_count
-        if not thin or not drawing or driver is None or self.is_headless or driver.is_inline:
-            super()._display(screen, renderable)
-            return
-        assert isinstance(renderable, LayoutUpdate | ChopsUpdate)
-        colours = self.console._color_system or ColorSystem.TRUECOLOR
-        try:
-            text = self._on_terminal.update(_pieces(renderable), colours)
-        except Exception as error:  # noqa: BLE001  # as in Textual, an error of a widget is reported
-            self._handle_exception(error)
-            text = ""
-        x, y = self.screen.outer_size.clamp_offset(self.cursor_position)
-        if text or (x, y) != self._previous_cursor_position:
-            if x or y or (x, y) != self._previous_cursor_position:
-                # Without a text field the cursor is hidden and needs no position.
-                text += f"\x1b[{y + 1};{x + 1}H" if x or y else "\x1b[H"
-            self._previous_cursor_position = self.screen.outer_size.clamp_offset(self.cursor_position)
-            large = self._sync_available and len(text) > _LARGE
-            driver.write(f"\x1b[?2026h{text}\x1b[?2026l" if large else text)
-            driver.flush()
-        self.post_display_hook()
+    def encode_frame(self, pieces: Pieces, colours: ColorSystem) -> str:
+        """Return the escape sequences for the cells that the terminal does not show yet."""
+        return self._on_terminal.update(pieces, colours)

@@ -10,10 +10,10 @@ import selectors
 from codecs import getincrementaldecoder
 from collections.abc import Iterable
 
-from textual._parser import ParseError
-from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
+
+from tui.terminal.textual_private import ParseError, XTermParser
 
 _PIECE = 4096
 _ESCAPE = "\x1b"

@@ -7,6 +7,7 @@ from textual import events
 from textual.binding import Binding, BindingsMap, BindingType
 
 from tui.actions import Action, with_own_keys
+from tui.terminal.textual_private import class_bindings, set_bindings
 from tui.widgets.error_boundary import MessageErrorBoundary
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ class ActionKeys(MessageErrorBoundary, Base):
 
     def apply_keys(self) -> None:
         """Bind the keys of `bound_actions`, and keep Textual's own bindings, which have no id."""
-        merged = type(self)._merged_bindings
+        merged = class_bindings(self)
         found = BindingsMap() if merged is None else merged.copy()
         for key, bindings in list(found.key_to_bindings.items()):
             found.key_to_bindings[key] = [each for each in bindings if each.id is None]
         for key, binding in BindingsMap(make_bindings(self.bound_actions)):
             found.key_to_bindings[key] = [binding]
-        self._bindings = found
+        set_bindings(self, found)
 
 
 def default_key(program: object, actions: Sequence[Action], key: str) -> str:

@@ -7,33 +7,30 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
-from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.terminal.sanitize import clean
+from tui.terminal.textual_private import HookedPump
 
 if TYPE_CHECKING:
-    from textual.message_pump import MessagePump as Pump
-
     Pane = Widget
 else:
-    Pump = Pane = object
+    Pane = object
 
 
-class MessageErrorBoundary(Pump):
+class MessageErrorBoundary(HookedPump):
     """Mixin that logs and shows errors of message handlers and handles the next message as usual.
 
     Textual would end the program. So does this if the application does not survive errors, as in tests.
     """
 
-    async def _dispatch_message(self, message: Message) -> None:
-        try:
-            await super()._dispatch_message(message)
-        except Exception as error:
-            if not survives_errors(self):
-                raise
-            self.handle_error(error)
+    def handle_message_error(self, error: Exception) -> bool:
+        """Report the error of a message handler. Returns False in tests, which must see the error."""
+        if not survives_errors(self):
+            return False
+        self.handle_error(error)
+        return True
 
     def handle_error(self, error: Exception) -> None:
         """Report an error of this node."""

@@ -10,6 +10,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.state.workbench_state import WorkbenchState
+from tui.terminal.textual_private import update_scroll
 from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.hover_text import HoverText
 from tui.widgets.styled_line import StyledLine
@@ -124,7 +125,7 @@ class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings
         size = Size(self.room.width, self._lines_in_all())
         if size != self.virtual_size:
             self.set_reactive(Widget.virtual_size, size)
-            self._scroll_update(size)
+            update_scroll(self, size)
 
     def _lines_in_all(self) -> int:
         return len(self._strips)

@@ -13,7 +13,8 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
 
-from tui.terminal.diff_renderer import TerminalCells, _pieces
+from tui.terminal.diff_renderer import TerminalCells
+from tui.terminal.textual_private import frame_pieces
 
 from ..opening import at_rest
 
@@ -168,7 +169,7 @@ class Watched:
             if isinstance(update, LayoutUpdate | ChopsUpdate) and not app._batch_count:
                 if app.size != self.size:
                     self.size, self.shown, self.glass = app.size, TerminalCells(), Glass(*app.size)
-                text = self.shown.update(_pieces(update), ColorSystem.TRUECOLOR)
+                text = self.shown.update(frame_pieces(update), ColorSystem.TRUECOLOR)
                 self.sent += len(text)
                 self.glass.take(text)
 

@@ -9,7 +9,8 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.screen import Screen
 
 from tui.screens.workbench import WorkbenchScreen
-from tui.terminal.diff_renderer import Cell, DiffApp, _cells, _pieces
+from tui.terminal.diff_renderer import Cell, DiffApp, _cells
+from tui.terminal.textual_private import frame_pieces
 from tui.widgets.heat_row import CellCache
 from tui.widgets.line_widget import LineWidget, ScrollingLineWidget
 
@@ -24,7 +25,7 @@ def glass(monkeypatch: pytest.MonkeyPatch) -> Glass:
 
     def display(app: DiffApp, screen: Screen[object], frame: Any) -> None:
         if isinstance(frame, LayoutUpdate | ChopsUpdate) and app._running and not app._batch_count:
-            for x, y, strip in _pieces(frame):
+            for x, y, strip in frame_pieces(frame):
                 for place, cell in enumerate(_cells(strip, ColorSystem.TRUECOLOR), x):
                     shows[place, y] = cell
         really(app, screen, frame)

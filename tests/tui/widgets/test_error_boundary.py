@@ -122,7 +122,7 @@ async def test_a_sheet_whose_parts_all_fail_can_be_left(key: str, recorded: Any,
         app.survives_errors = True
         for node in app.screen.query("*"):
             if isinstance(node, ErrorBoundary):
-                node.broke(Boom("all of it"))
+                node.handle_error(Boom("all of it"))
                 app._errors_at.clear()
         await pilot.pause(0.05)
         await pilot.press("f7" if key == "w" else "escape")
