@@ -37,8 +37,8 @@ OF_LLAMA = (
     (LAYERS, 2.0, "which is no whole number"),
     (LAYERS, 10**400, "and its weights hold 2 layers"),
     ("sliding_window_size", 10**400, "nothing in a model is that many"),
-    (LAYERS, float("nan"), "num_hidden_layers = nan, which is no number"),
-    ("rms_norm_eps", float("inf"), "rms_norm_eps = inf, which is no number"),
+    (LAYERS, float("nan"), "num_hidden_layers = nan, which is not a number"),
+    ("rms_norm_eps", float("inf"), "rms_norm_eps = inf, which is not a number"),
     ("hidden_size", 24, r"16 in its weights, and .* 24 by its settings"),
     ("hidden_size", 20, "hidden_size = 20, and no tensor of its weights has that side: "),
     ("vocab_size", 10**12, "nothing in a model is that many"),
@@ -119,7 +119,7 @@ def test_settings_nested_too_deeply_or_too_large_are_named(name: str, llama: Pat
 def test_only_regular_files_are_read(name: str, llama: Path) -> None:
     (llama / name).unlink()
     os.mkfifo(llama / name)  # nobody writes into it: whoever opens it waits
-    refused(llama, r"no regular file|no config\.json")
+    refused(llama, r"not a regular file|no config\.json")
 
 
 def test_the_list_of_models_and_the_size_of_a_run_say_it_too(llama: Path) -> None:

@@ -335,7 +335,7 @@ def test_parts_are_read_by_their_index(twofold: Path, models: Path, writer: Prog
         tensor.equal(whole[name]) for name, tensor in AutoModelForCausalLM.from_pretrained(made).state_dict().items()
     )
     next(iter(sorted(twofold.glob("model-00002*")))).unlink()
-    with pytest.raises(ModelError, match=r"index names model-00002-of-\d+\.safetensors, not there"):
+    with pytest.raises(ModelError, match=r"index names model-00002-of-\d+\.safetensors, which is missing"):
         import_model(twofold, models, writer, called="short")
 
 
