@@ -65,7 +65,7 @@ def check_counts(config: Mapping[str, Any], tensors: Mapping[str, TensorHeader])
                 f"{_setting_text(place, key, value)}; up to {MOST_LAYERS} are read.", hint="No model is so deep."
             )
         if isinstance(value, int | float) and _LOOKS_LIKE_A_COUNT.search(key) and abs(value) > MOST:
-            raise ModelError(f"{_setting_text(place, key, value)}; nothing in a model is that many.", hint=_HINT)
+            raise ModelError(f"{_setting_text(place, key, value)}; that is too large for a model.", hint=_HINT)
     _check_sides(config, tensors)
 
 
@@ -93,9 +93,9 @@ def _check_count(place: str, key: str, value: Any) -> None:
     by_layer = isinstance(value, list) and value and key not in LAYERS | _WIDTHS | _VOCABULARY
     for each in value if by_layer else [value]:
         if isinstance(each, bool) or not isinstance(each, int):
-            raise ModelError(f"{_setting_text(place, key, each)}, which is no whole number.", hint=_HINT)
+            raise ModelError(f"{_setting_text(place, key, each)}, which is not a whole number.", hint=_HINT)
         if each < 1:
-            raise ModelError(f"{_setting_text(place, key, each)}; there has to be at least one.", hint=_HINT)
+            raise ModelError(f"{_setting_text(place, key, each)}; there must be at least one.", hint=_HINT)
 
 
 def _check_sides(config: Mapping[str, Any], tensors: Mapping[str, TensorHeader]) -> None:

@@ -41,8 +41,9 @@ def flaws(source: str) -> Iterator[tuple[int, str]]:
             for each in node.keywords
         )
         last = name.rpartition(".")[2]
+        widget = last in WIDGETS and not name.startswith("typer.")
         wrong = (
-            (last in WIDGETS and node.args and not safe(node.args[0]) and not unmarked)
+            (widget and node.args and not safe(node.args[0]) and not unmarked)
             or (last == "notify" and name != "super().notify" and not unmarked)
             or last in READS_MARKUP
             or (last == "from_markup" and not (node.args and isinstance(node.args[0], ast.Constant)))

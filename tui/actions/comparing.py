@@ -36,8 +36,8 @@ COMPARING: tuple[Action, ...] = (
     Action(
         id="circuits",
         keys=("C", "shift+c"),
-        title="Kept circuits",
-        tooltip="Union, intersection and difference of kept circuits; overlay, subtract or drop one",
+        title="Saved circuits",
+        tooltip="Union, intersection and difference of saved circuits; overlay, subtract or drop one",
         group="Compare",
     ),
     Action(

@@ -1,4 +1,4 @@
-"""The session's kept circuits: overlay, subtract, combine as sets, drop."""
+"""The session's saved circuits: overlay, subtract, combine as sets, drop."""
 
 from typing import ClassVar, Protocol
 
@@ -89,10 +89,10 @@ class CircuitList(ScrollingLineWidget):
     def _nothing(self, width: int) -> list[tuple[str, str]]:
         about = (
             f"{self.state.key('keep')} on the workbench keeps the heads inside the cut, or the marked ones, "
-            "under a name. "
-            "A kept circuit can be overlaid on or subtracted from any grid of the same shape, and combined with others."
+            "under a name. A saved circuit can be overlaid on or subtracted from any grid of the same shape, and combined "
+            "with others."
         )
-        return [("No kept circuits yet.", "text"), *((row, "dim") for row in wrap(about, width, 4))]
+        return [("No saved circuits yet.", "text"), *((row, "dim") for row in wrap(about, width, 4))]
 
     def show_chosen(self) -> None:
         top = 2 * self.chosen
@@ -203,7 +203,7 @@ class CircuitsScreen(SubScreen):
 
     def _title(self) -> None:
         count = len(self.state.session.circuits)
-        words = f"{count} kept {'circuit' if count == 1 else 'circuits'}" if count else "Kept circuits"
+        words = f"{count} saved {'circuit' if count == 1 else 'circuits'}" if count else "Saved circuits"
         self.rows.border_title = Content(words)
 
 

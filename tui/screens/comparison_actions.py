@@ -142,7 +142,7 @@ class ComparisonActions(Base):
             self.app.push_screen(CircuitsScreen(self.state, self), lambda _: self.draw_now())
 
     def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None:
-        """Keep the result of a set operation on kept circuits."""
+        """Keep the result of a set operation on saved circuits."""
         if self.state.session_id is not None:
             request = CombineCircuits(session=self.state.session_id, operation=operation, of=names, name=name)
             self.run_worker(self.link.try_ask(request, CircuitAnswer), group="ask", exit_on_error=True)

@@ -93,8 +93,8 @@ def test_a_gguf_file_that_speaks_of_more_than_it_has_is_damaged(tmp_path: Path) 
     config = of(LlamaConfig, rms_norm_eps=1e-5, rope_parameters=rope(1e4))()
     model, keys = random_model(config), shape_keys(config) | RMS | {"rope.freq_base": 1e4}
     for name, value, words in (
-        ("block_count", 1_000_000_000, "block_count = 1000000000, and nothing in a model is that many"),
-        ("embedding_length", 1 << 31, "nothing in a model is that many"),
+        ("block_count", 1_000_000_000, "block_count = 1000000000, and that is too large for a model"),
+        ("embedding_length", 1 << 31, "that is too large for a model"),
     ):
         path = write_gguf(tmp_path / "m.gguf", model, "llama", keys | {name: value})
         with pytest.raises(ModelError, match=words):

@@ -45,7 +45,7 @@ Or it is a function of the walk, whose answer becomes another one.
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[AppFolders]:
-    """Sessions of two short runs and two kept circuits, one for each size, on a host of their own."""
+    """Sessions of two short runs and two saved circuits, one for each size, on a host of their own."""
     folder = tempfile.mkdtemp(prefix="hc-")  # short: a socket's path has about 100 characters
     places = find_folders({"HEADCODE_HOME": folder})
     log = places.logs / "host.log"

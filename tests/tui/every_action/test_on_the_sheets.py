@@ -84,7 +84,7 @@ CIRCUITS = (
     ("combine.subtract", "Keep the difference", (), "escape", "- Keep the"),
     ("lay", "2 Heads: ", (), "C", "overlaid"),
     ("less", "this run minus", (), "escape", "- this run minus"),
-    ("drop", r"< (\d) kept circuit", ("C", "/kept circuit/")),
+    ("drop", r"< (\d) saved circuit", ("C", "/saved circuit/")),
     ("close", "2 Heads: "),
 )
 LOG = (

@@ -124,7 +124,7 @@ SCENES: dict[str, Scene] = {
     "palette_small": Scene(
         sees="a line to type in and the actions that do something now, each with its key and what it does",
         words=("Measure effects",),
-        keys=("ctrl+p", *"caus"),
+        keys=("ctrl+p", *"effe"),
         size=SMALL,
     ),
     "overlay_wide": Scene(
@@ -220,7 +220,7 @@ SCENES: dict[str, Scene] = {
         last=_log_of_ada,
     ),
     "circuits_small": Scene(
-        sees="three kept circuits, two of them marked 1 and 2 for what is made of them, the one at hand with its heads",
+        sees="three saved circuits, two of them marked 1 and 2 to be combined, the one at the cursor with its heads",
         words=("name movers", "published", "union"),
         keys=("C", "space", "down", "space"),
         size=SMALL,

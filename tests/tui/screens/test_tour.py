@@ -73,5 +73,5 @@ async def test_what_comes_under_a_sheet_is_drawn(recorded: Any, open_screen: Any
         await until(lambda: len(app.screen_stack) == 1)
         text = text_of(app)
         assert "still training" not in text
-        assert "values speak for a head" in text
+        assert "values are evidence for a head" in text
         assert "✓ done" in text

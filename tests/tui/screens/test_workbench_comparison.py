@@ -192,7 +192,7 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
 
         await pilot.press("C")
         await until(lambda: isinstance(app.screen, CircuitsScreen))
-        assert "2 kept circuits" in text_of(app)
+        assert "2 saved circuits" in text_of(app)
         await pilot.press("u")  # nothing is marked yet
         assert isinstance(app.screen, CircuitsScreen)
         await pilot.press("space", "down", "space", "minus")
@@ -205,9 +205,9 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
             ("movers", "run 1 total variation"),
             "movers - run 1 total variation",
         )
-        await until(lambda: "3 kept circuits" in text_of(app))
+        await until(lambda: "3 saved circuits" in text_of(app))
         await pilot.press("x")
-        await until(lambda: "2 kept circuits" in text_of(app))
+        await until(lambda: "2 saved circuits" in text_of(app))
         await pilot.press("enter")
         await until(lambda: app.state.overlay.chosen == "kept:movers - run 1 total variation")
         assert app.state.view().known == {(0, 0)}

@@ -96,7 +96,7 @@ async def test_names_of_measures_and_what_stands_beside_the_grid_are_told(record
         await until(lambda: len(app.screen_stack) == 2)
         table = app.screen.table
         await until(lambda: table.size.height > 4)
-        assert "values speak for a head" in await told(pilot, table, 18, 0)
+        assert "values are evidence for a head" in await told(pilot, table, 18, 0)
         assert (await told(pilot, table, 5, 2)).startswith(str(table.rows[1].id))
 
 
