@@ -27,7 +27,7 @@ class StoreHost:
 
     def __init__(self, store: Store, entries: list[LogEntry]) -> None:
         self.recorder, self.entries = Recorder(store), entries
-        self.ledger = self
+        self.writer = self
         self.asked: list[Any] = []
         self.gone = 0
         self.connections = 0

@@ -95,7 +95,7 @@ _STATES = {
     "queued": "waiting for the engine",
     "running": "begun",
     "done": "done; heads lists its heads",
-    "stopped": "stopped, what was done is kept",
+    "stopped": "stopped, results kept",
     "failed": "failed",
     "interrupted": "interrupted; run does it once more",
 }

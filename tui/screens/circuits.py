@@ -89,8 +89,8 @@ class CircuitList(ScrollingLineWidget):
     def _nothing(self, width: int) -> list[tuple[str, str]]:
         about = (
             f"{self.state.key('keep')} on the workbench keeps the heads inside the cut, or the marked ones, "
-            "under a name. A saved circuit can be overlaid on or subtracted from any grid of the same shape, and combined "
-            "with others."
+            "under a name. A saved circuit can be overlaid on or subtracted from any grid of the same shape, and "
+            "combined with others."
         )
         return [("No saved circuits yet.", "text"), *((row, "dim") for row in wrap(about, width, 4))]
 

@@ -119,7 +119,7 @@ def test_an_edge_is_what_plain_hooks_make_of_it(load: Load, recorder: Any) -> No
 
 def test_edges_run_from_earlier_to_later_layers(load: Load, recorder: Any) -> None:
     passes, inputs = prepared(load("planted-ioi"), "ioi", recorder)
-    with pytest.raises(ValueError, match="no earlier layer"):
+    with pytest.raises(ValueError, match="not in an earlier layer"):
         measure_edges(passes, inputs, [(HeadId(1, 2), HeadId(1, 3))])
 
 

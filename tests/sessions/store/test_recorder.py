@@ -150,7 +150,7 @@ def test_only_a_plain_file_in_the_spool_is_read(store: Store, script, tmp_path: 
     announced = EventDraft(
         session_id="s1", run_id="r1", spool=spool, event=msgspec.structs.replace(array(drafts), file=name)
     )
-    with pytest.raises(BadArray, match=r"plain file name|not there"):
+    with pytest.raises(BadArray, match=r"plain file name|does not exist"):
         recorder.append([announced])
 
 

@@ -91,4 +91,4 @@ async def test_x_stops_a_run_of_the_real_host(places: AppFolders, text_of: Any) 
         await wait(pilot, lambda: app.state.shown is not None and app.state.shown.picture.steps)
         await pilot.press("x")
         await wait(pilot, lambda: not app.state.shown.active)  # type: ignore[union-attr]
-        await wait(pilot, lambda: "stopped, what was done is kept" in text_of(app))
+        await wait(pilot, lambda: "stopped, results kept" in text_of(app))

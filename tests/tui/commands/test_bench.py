@@ -210,7 +210,7 @@ def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -
     for words in (("--show", "mine"), ("--name", "mine", "--models", "toy", "--tasks", "ioi")):
         ran = at_home("bench", "circuits", *words)
         assert ran.code == 2
-        assert "Session 'mine' is no bench." in ran.err
+        assert "Session 'mine' is not a benchmark." in ran.err
     missing = at_home("bench", "circuits", "--show", "nowhere")
     assert missing.code != 0
     assert "nowhere" in missing.err
@@ -224,8 +224,8 @@ def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -
         (["--tasks", "ioii"], "Did you mean ioi?"),
         (["--measures", "beauty"], ", unique_positive, "),
         (["--recipe", "cake"], "Recipes: contrast, published."),
-        (["--examples", "0"], "'0' is no number of pairs"),
-        (["--examples", "ten"], "'ten' is no number of pairs"),
+        (["--examples", "0"], "'0' is not a number of pairs"),
+        (["--examples", "ten"], "'ten' is not a number of pairs"),
         (["--examples", ","], "is empty"),
         (["--seeds", "x"], "'x' is not a whole number"),
         (["--seeds", "-1,2"], "draws are numbered from 0"),

@@ -188,7 +188,7 @@ def test_a_damaged_page_is_found_by_the_doctor_and_what_is_whole_is_saved(home: 
     assert {name: files[name] for name in before} == before
     placed = home.headcode("doctor", "--repair", "--in-place")
     assert placed.returncode == done.returncode
-    assert "lies in" in placed.stdout
+    assert "The damaged store is now" in placed.stdout
     assert home.headcode("doctor", "--no-device-check").returncode == 0
     assert home.headcode("sessions", "list").returncode == 0
     (aside,) = home.store.parent.glob("sessions.damaged-*")

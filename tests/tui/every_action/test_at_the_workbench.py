@@ -94,7 +94,7 @@ WORKBENCH = (
     ("backups", "Heads: backup growth"),
     ("verify", "Verifying run"),
     ("run", "run 4 ", (), (), "run 4 .*✓ done"),
-    ("stop", "Stopping|stopped", (*LONG, "r", r"/ left/"), (), "stopped, what was done is kept"),
+    ("stop", "Stopping|stopped", (*LONG, "r", r"/ left/"), (), "stopped, results kept"),
     ("suspend", lambda walk: len(walk.sent)),
     ("leave", lambda walk: walk.app._exit),
 )

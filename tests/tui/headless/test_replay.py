@@ -176,7 +176,7 @@ def test_it_begins_where_it_is_told_to(live: Live) -> None:
         (("live/7",), "has no run 7"),
         (("live", "--speed", "0.5x"), "--speed 0.5x is not a speed"),
         (("live", "--speed", "fast"), "--speed fast is not a speed"),
-        (("live", "--from", "lunch"), "called 'lunch'"),
+        (("live", "--from", "lunch"), "matches 'lunch'"),
         (("live", "--from", "25:00"), "25:00 is not a time"),
         (("live", "--size", "3x3", "--svg", "x.svg"), "--size 3x3"),
         (("live", "--plain", "--json"), "--plain and --json cannot be combined"),

@@ -135,7 +135,7 @@ async def test_stopping_asks_once_then_forces(recorded: Any, open_screen: Any, t
         await until(lambda: len(host.of_kind("CancelRun")) == 2)
         assert [request.force for request in host.of_kind("CancelRun")] == [False, True]
         await host.tell(RunEnded(state="stopped"))
-        await until(lambda: "stopped, what was done is kept" in text_of(app))
+        await until(lambda: "stopped, results kept" in text_of(app))
 
 
 async def test_a_failed_run_says_why_and_what_to_do(recorded: Any, open_screen: Any, text_of: Any) -> None:

@@ -186,7 +186,7 @@ async def test_a_run_under_way_is_seen_whole(recorded: Any, open_screen: Any, te
         await until(lambda: "still changing in" in text_of(app) or app.screen.pane.virtual_size.height > 20)
         await pilot.press("down")
         await until(lambda: "run 2" in text_of(app))
-        assert "under way" in text_of(app)
+        assert "running" in text_of(app)
         await host.tell(
             TrainStep(step=400, total=500, reconstruction=(0.5, None, 0.4), sparsity=(0.1, 0.1, 0.1), moving=(0, 0, 0))
         )
@@ -204,7 +204,7 @@ async def test_a_run_that_waits_is_taken_out_of_the_queue(recorded: Any, open_sc
         await pilot.press("r")
         await until(lambda: len(host.of_kind("QueueRun")) == 1)
         await host.tell(RunQueued(config=ProbeConfig(seeds=(5,)), model="toy", task="ioi"))
-        await until(lambda: "1 waits" in text_of(app))
+        await until(lambda: "1 queued" in text_of(app))
         await pilot.press("down", "x")
         await until(lambda: host.of_kind("CancelRun"))
         assert host.of_kind("CancelRun")[0].run == "run-2"
