@@ -37,7 +37,7 @@ ACTIONS = screen_actions(
     ("step.last", "1000", "end", "Last option", "To the last option", ""),
     ("pick.right", "1", "right,l", "Next value", "The next suggested value", "value"),
     ("pick.left", "-1", "left,h", "Previous value", "The previous suggested value", ""),
-    ("type", "", "enter", "Type a value", "Type the value in place; enter saves it", "type"),
+    ("type", "", "enter", "Type a value", "Type the value in place; kept with enter", "type"),
     ("put_back", "", "d,backspace,delete", "Default", "Reset this option to its default", "default"),
     ("run", "", "r", "Run", "Run the probe with these options; queued behind a running run", "run"),
     ("put_all_back", "", "D,shift+d", "All defaults", "Reset every option to its default", "all defaults"),

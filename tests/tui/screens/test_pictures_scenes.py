@@ -199,8 +199,8 @@ SCENES: dict[str, Scene] = {
     ),
     "progress_wide": Scene(
         sees="each stage with its time, steps done and left, the losses per seed as a curve, moving codes, and "
-        "one run that waits",
-        words=("1 waits", "220"),
+        "one run that is queued",
+        words=("1 queued", "220"),
         keys=("i",),
         world="queued",
     ),
