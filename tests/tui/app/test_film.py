@@ -92,8 +92,8 @@ async def test_the_same_recording_gives_the_same_film_and_colours(host: Any, fou
 async def test_a_still_shows_the_moment_that_was_asked_for(host: Any) -> None:
     begun = await make_still(recording(host, "run 1 begins"), size=(120, 36), connect=host.connect)
     ended = await make_still(recording(host, None), size=(120, 36), connect=host.connect)
-    assert "engine&#160;starts" in begun
-    assert "engine&#160;starts" not in ended
+    assert "engine&#160;starting" in begun
+    assert "engine&#160;starting" not in ended
     assert "&#160;done" in ended
 
 

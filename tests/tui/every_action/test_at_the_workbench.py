@@ -72,7 +72,7 @@ WORKBENCH = (
     ("write", "edit the line|enter edit", "2", "escape"),
     ("options", r"Options of run", (), "escape"),
     ("progress", "queue empty", (), "escape"),
-    ("card", "above chance", (), "escape"),
+    ("card", r"significant \(q|expected false", (), "escape"),
     ("close_up", "on prompt 1 ", (), "escape"),
     ("edges", r"of \d+ edges", (), "escape"),
     ("runs", r"\d runs by ", (), "escape"),

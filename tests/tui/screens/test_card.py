@@ -84,7 +84,7 @@ def test_lists_are_cut_with_a_count() -> None:
     names = [f"{layer}.{head}" for layer, head in HEADS]
     assert format_list(names, " ") == f"{' '.join(names[:MOST_NAMED])} and {len(HEADS) - MOST_NAMED} more"
     assert format_list(names[: MOST_NAMED + 1], " ") == " ".join(names[: MOST_NAMED + 1]), "and 1 more is no shorter"
-    above = next(line for line in card_lines(LONG) if line.startswith("above chance"))
+    above = next(line for line in card_lines(LONG) if line.startswith("significant (q"))
     draws = next(line for line in card_lines(LONG) if line.startswith("heads in bootstraps"))
     assert f"and {len(HEADS) - MOST_NAMED} more" in above
     assert draws.count(" of 10") == MOST_NAMED

@@ -84,7 +84,7 @@ async def test_plain_mode_says_both(recorded: Any, open_screen: Any) -> None:
         state, news = app.state, Announcements(app.state)
         await host.be_at(OTHER)
         await until(lambda: state.worker is not None and state.worker.at_work == OTHER)
-        waits = "waiting for run theirs/4 (train, 12 of 500 steps)"
+        waits = "waits for run theirs/4 (train, 12 of 500 steps)"
         assert f"run 1 {waits}." in news.lines()
         assert not [line for line in news.lines() if "theirs" in line]  # said once
         assert any(waits in line for line in runs(state))
