@@ -49,4 +49,4 @@ def demo(
         return
     from tui.commands.probe import probe
 
-    probe("ioi", usable=True, color=color)
+    probe(target="ioi", usable=True, color=color)

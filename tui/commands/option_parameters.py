@@ -30,7 +30,7 @@ def with_options(
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            chosen = {path: value for name, path in made.items() if (value := given.pop(name)) is not None}
+            chosen = {path: value for name, path in made.items() if (value := given.pop(name, None)) is not None}
             command(chosen=chosen, **given)
 
         parameters: list[inspect.Parameter] = []

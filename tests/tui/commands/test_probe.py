@@ -149,3 +149,10 @@ def test_what_is_refused_leaves_no_session(home: dict[str, str], tmp_path: Path)
         ran = headcode(home, *words)
         assert ran.returncode == 2, (words, ran.stderr)
     assert sessions() == before
+
+
+def test_the_demo_prints_one_grid_where_there_is_no_terminal(home: dict[str, str]) -> None:
+    ran = headcode(home, "demo")
+    assert ran.returncode == 0, ran.stderr
+    assert "total variation: how differently the sides speak" in ran.stdout
+    assert "open it" in ran.stdout

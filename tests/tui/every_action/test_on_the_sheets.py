@@ -14,7 +14,7 @@ SCREEN = "~ (?s)(.*)"
 LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", "enter", "/Steps +100,?000/", "escape")
 """Options of a run that takes ten minutes, if nobody stops it."""
 
-CARD = (("dismiss_sheet", "- above chance"),)
+CARD = (("dismiss_sheet", "- null hypothesis"),)
 HELP = (("dismiss_sheet", "- Run the probe"),)
 QUESTION = (("back", "- Jump to head"),)
 CHOICE = (("back", "- Subtract from run"),)
@@ -185,7 +185,7 @@ TOUR = (
     ("close", "- Which heads have codes"),
 )
 WALKS: dict[str, Any] = {
-    "card": (("b", "/above chance/"), CARD),
+    "card": (("b", "/null hypothesis/"), CARD),
     "help": (("question_mark", "/Run the probe/"), HELP),
     "question": (("slash", "/Jump to head/"), QUESTION),
     "choice": (("d", "/Subtract from run/"), CHOICE),
