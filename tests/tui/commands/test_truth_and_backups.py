@@ -96,7 +96,7 @@ def test_backups_are_asked_for_by_circuit_name_or_heads(at_home: Callable[..., A
     )
     assert {"gone": ["0.1", "1.1"], "n": 2} in rows(at_home, counted)
     for words, why in (
-        (("--after", "nobody"), "No circuit 'nobody'"),
+        (("--after", "nobody"), "There is no circuit 'nobody'"),
         (("--after", " "), "is empty"),
         (("--after", "9.9"), "9.9"),
         (("--after", "circuit", "--method", "combined"), "needs --method exact"),
