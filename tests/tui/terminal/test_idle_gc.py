@@ -27,7 +27,7 @@ def collections() -> Iterator[list[int]]:
 
 def busy() -> None:
     """As many collections of the middle generation as make a full one worth it."""
-    for _ in range(idle_gc._WORTH_IT + 1):
+    for _ in range(idle_gc._MIN_COLLECTIONS + 1):
         gc.collect(1)
 
 
@@ -54,4 +54,4 @@ def test_what_the_start_made_is_not_looked_at_again(collections: list[int]) -> N
     before = gc.get_freeze_count()
     IdleCollector(lambda *_: None)
     assert gc.get_freeze_count() > before + 10_000
-    assert gc.get_threshold()[2] == idle_gc._LATEST
+    assert gc.get_threshold()[2] == idle_gc._MAX_COLLECTIONS
