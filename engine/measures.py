@@ -1,16 +1,20 @@
 """The table of measures: the name, direction and meaning of each."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from engine.errors import ConfigError
-from engine.results import HeadScores
+from engine.results import HeadId, HeadScores
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """One number that every head has. `id` is its field in HeadScores and in the probe's JSON."""
+    """One number that every head has. `id` is its name in HeadScores or its `other`, in JSON, tables and SQL."""
 
     id: str
     title: str
+    short: str = ""
+    """Heading of a narrow column, at most 8 characters; empty: the title is short enough."""
     meaning: str
     high_speaks: bool = True
     """True if a high value is evidence for the circuit; False: a low one is (overlap, p, q)."""
@@ -28,13 +32,17 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="total_variation",
         title="total variation",
+        short="tot.var",
         meaning="how differently the sides speak: 0 alike, 1 nothing shared",
         ceiling=1.0,
     ),
-    Measure(id="unique_positive", title="unique codes", meaning="codes seen on positives and on no negative"),
+    Measure(
+        id="unique_positive", title="unique codes", short="unique", meaning="codes seen on positives and on no negative"
+    ),
     Measure(
         id="unique_normalised",
         title="unique, normalised",
+        short="normal.",
         meaning="unique codes over all codes the head used",
         ceiling=1.0,
     ),
@@ -49,19 +57,34 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="mutual_information",
         title="mutual information",
+        short="mutual",
         meaning="bits of information a code has about polarity, bias-corrected (may be slightly negative)",
     ),
     Measure(
         id="unique_share",
         title="unique share",
+        short="share",
         meaning="share of positives with a unique code",
         ceiling=1.0,
     ),
-    Measure(id="paired_flips", title="paired flips", meaning="share of pairs whose codes differ", ceiling=1.0),
-    Measure(id="from_edges", title="from edges", meaning="number of top-half edges that contain the head"),
+    Measure(
+        id="code_accuracy",
+        title="code accuracy",
+        short="accuracy",
+        meaning="leave-one-out accuracy of guessing the side from the code, both sides weighted equally; .5 is chance",
+        floor=0.5,
+        ceiling=1.0,
+    ),
+    Measure(
+        id="paired_flips", title="paired flips", short="flips", meaning="share of pairs whose codes differ", ceiling=1.0
+    ),
+    Measure(
+        id="from_edges", title="from edges", short="edges", meaning="number of top-half edges that contain the head"
+    ),
     Measure(
         id="p_value",
         title="p-value",
+        short="p",
         meaning="permutation p-value of telling the sides apart so consistently, by code or loudness",
         high_speaks=False,
         floor=1.0,
@@ -70,26 +93,36 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="q_value",
         title="q-value",
+        short="q",
         meaning="expected share of false heads among those with at most this q-value",
         high_speaks=False,
         floor=1.0,
         ceiling=0.0,
     ),
-    Measure(id="stability", title="stability", meaning="share of seeds with the head in the circuit", ceiling=1.0),
+    Measure(
+        id="stability",
+        title="stability",
+        short="stable",
+        meaning="share of seeds with the head in the circuit",
+        ceiling=1.0,
+    ),
     Measure(
         id="unique_negative",
         title="unique on negatives",
+        short="uniq -",
         meaning="codes seen on negatives and on no positive",
     ),
     Measure(
         id="baseline_mean_difference",
         title="mean difference (no SAE)",
+        short="mean°",
         meaning="norm of the mean activation difference between the sides",
         baseline=True,
     ),
     Measure(
         id="baseline_paired_difference",
         title="paired difference (no SAE)",
+        short="paired°",
         meaning="mean norm of the difference within a pair over the head's mean norm",
         baseline=True,
     ),
@@ -103,6 +136,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="baseline_linear_probe",
         title="linear probe (no SAE)",
+        short="probe°",
         meaning="leave-one-out AUC of a ridge classifier on the head's output; .5 is chance",
         floor=0.5,
         ceiling=1.0,
@@ -111,18 +145,21 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="attribution",
         title="attribution",
+        short="attrib.",
         meaning="share of the answer that the head moves, up or down, estimated from one gradient per pair",
         cause=True,
     ),
     Measure(
         id="exact_effect",
         title="exact effect",
+        short="exact",
         meaning="share of the answer that changes when the head alone is replaced",
         cause=True,
     ),
     Measure(
         id="combined",
         title="combined effect",
+        short="combin.",
         meaning="share of the answer expected on other prompts: exact where measured, else attribution",
         cause=True,
     ),
@@ -132,7 +169,9 @@ MEASURES: tuple[Measure, ...] = (
         meaning="growth of the effect, in shares of the answer, once a circuit is replaced",
         cause=True,
     ),
-    Measure(id="baseline_random", title="random", meaning="a random number", ceiling=1.0, baseline=True),
+    Measure(
+        id="baseline_random", title="random", short="random°", meaning="a random number", ceiling=1.0, baseline=True
+    ),
 )
 
 DEFAULT_MEASURE = MEASURES[0]
@@ -155,10 +194,28 @@ def find_measure(name: str) -> Measure:
     )
 
 
+_FIELDS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
+NUMBERS: tuple[str, ...] = (*_FIELDS, *(measure.id for measure in MEASURES if measure.id not in _FIELDS))
+"""Names of all numbers that a head has: the fields of HeadScores, then the measures kept in `other`."""
+
+
+def number_of(node: HeadScores, name: str) -> float | None:
+    """Return the number of that name in NUMBERS; None where it does not apply or was not recorded."""
+    value: float | None = getattr(node, name) if name in _FIELDS else node.other.get(name)
+    return value
+
+
 def value_of(node: HeadScores, measure: Measure) -> float | None:
     """Return the measure's value for one head; None where it does not apply (no pairs, no permutations)."""
-    value: float | None = getattr(node, measure.id)
-    return value
+    return number_of(node, measure.id)
+
+
+def head_scores(head: HeadId, numbers: Mapping[str, float | None]) -> HeadScores:
+    """Return the scores of one head from its numbers by name, rounded to six decimals to drop floating-point noise."""
+    rounded = {name: None if value is None else round(value, 6) for name, value in numbers.items()}
+    fields = {name: value for name, value in rounded.items() if name in _FIELDS}
+    other = {name: value for name, value in rounded.items() if name not in _FIELDS and value is not None}
+    return HeadScores(layer=head.layer, head=head.head, other=other, **fields)  # type: ignore[arg-type]  # None only where optional
 
 
 def loudness(value: float | None, measure: Measure, seen: float) -> float | None:

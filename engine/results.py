@@ -132,6 +132,8 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
 
     None: not measured, or a head of that circuit.
     """
+    other: dict[str, float] = {}
+    """Measures of engine.measures that have no field of their own, by id; empty in runs that did not record any."""
 
     @property
     def id(self) -> HeadId:

@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from engine.analysis.ranking import circuit_by_rank, strengths
-from engine.measures import DEFAULT_MEASURE, MEASURES
+from engine.measures import DEFAULT_MEASURE, MEASURES, value_of
 from engine.results import CardBaseline, Difference, HeadScores, Resampled
 
 BASELINES = tuple(measure for measure in MEASURES if measure.baseline)
@@ -21,7 +21,7 @@ def compare_baselines(
     circuit = {node.id for node in inside}
     found = []
     for measure in BASELINES:
-        if all(getattr(node, measure.id) is None for node in nodes):
+        if all(value_of(node, measure) is None for node in nodes):
             continue
         best = set(circuit_by_rank(nodes, len(inside), measure))
         shared = len(best & circuit) / max(1, len(best | circuit))

@@ -1,6 +1,6 @@
-"""Tensor measures of codes: node scores, edge scores, significance, stability, baselines, the score table.
+"""Significance, stability, baselines and the score table of a run, with torch.
 
-May import: root modules, analysis, authoring, tensors.
+May import: root modules, analysis, authoring, code_scores, tensors.
 """
 
-__all__ = ["baselines", "edge_scores", "node_scores", "resampling", "score_table", "significance", "stability"]
+__all__ = ["baselines", "code_occurrences", "resampling", "score_table", "significance", "stability"]

@@ -1,22 +1,27 @@
 """Compute all heads' scores of one run from codes, labels and baselines."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.analysis.ranking import default_circuit_size
 from engine.authoring.distinct_pairs import clusters, distinct_prompts, duplicate_rows, text_keys
+from engine.code_scores.code_measures import Scores, code_measures, paired_flips
+from engine.code_scores.edge_scores import RankedEdges, score_edges
 from engine.config import ProbeConfig
-from engine.events import Monitor
+from engine.errors import Cancelled
+from engine.events import Monitor, StageProgress
 from engine.examples import Example
-from engine.results import CircuitStability, HeadScores, Significance
+from engine.measures import head_scores
+from engine.results import CircuitStability, HeadId, HeadScores, Significance
 from engine.sample_size import shuffles_for
 from engine.scoring.baselines import linear_probe, mean_difference, paired_difference, random_score
-from engine.scoring.edge_scores import RankedEdges, score_edges
-from engine.scoring.node_scores import CodeOccurrences, code_measures, paired_flips, top_heads
+from engine.scoring.code_occurrences import CodeOccurrences, top_heads
 from engine.scoring.resampling import N_DRAWS, resampled_ranks
 from engine.scoring.significance import STATISTIC, label_permutations, p_values, q_values
 from engine.scoring.stability import bootstrap_scores, measure_stability, resample
@@ -114,44 +119,48 @@ class ScoreTable:
             labels = label_permutations(self.positive, self.pairs, shuffles, self.config.seeds[0], self.clusters)
             self.chance = Significance(statistic=STATISTIC, labellings=len(labels))
             chance = p_values(symbols, self.loudness, labels, monitor)
-        edges = score_edges(codes, self.positive, self.n_heads, monitor, self.mean_length)
+
+        def progress(share: float) -> None:
+            monitor.report(StageProgress(stage="scores", done=50 + int(50 * share), total=100))
+            if monitor.cancelled():
+                raise Cancelled
+
+        edges = score_edges(
+            codes.numpy(), self.positive.numpy(), self.n_heads, self.mean_length.numpy(), on_progress=progress
+        )
         return self._nodes(codes, symbols, chance, edges), edges
 
     def _nodes(
         self, codes: Tensor, symbols: CodeOccurrences, chance: Tensor | None, edges: RankedEdges | None
     ) -> tuple[HeadScores, ...]:
-        by_seed = code_measures(symbols, self.positive)
-        columns = {name: values.mean(dim=0).tolist() for name, values in by_seed.items()}
+        by_seed = code_measures(symbols.per_side(self.positive))
         n_nodes = codes.shape[2]
-        nothing: list[float | None] = [None] * n_nodes
-        flips = paired_flips(codes, self.pairs)
-        columns["stability"] = self._stability(by_seed).tolist()
-        columns["from_edges"] = (edges.heads(n_nodes) if edges else torch.zeros(n_nodes)).tolist()
-        columns["contrast_length"] = self.mean_length.tolist()
-        columns["baseline_mean_difference"] = self.mean_difference.tolist()
-        columns["baseline_linear_probe"] = self.linear_probe.tolist()
-        columns["baseline_random"] = self.random.tolist()
-        optional = {
-            "paired_flips": nothing if flips is None else flips.mean(dim=0).tolist(),
-            "p_value": nothing if chance is None else chance.tolist(),
-            "q_value": nothing if chance is None else q_values(chance).tolist(),
-            "baseline_paired_difference": nothing
-            if self.paired_difference is None
-            else self.paired_difference.tolist(),
+        flips = paired_flips(codes.numpy(), self.pairs.numpy())
+        found: dict[str, Any] = {name: values.mean(axis=0) for name, values in by_seed.items()}
+        found |= {
+            "paired_flips": None if flips is None else flips.mean(axis=0),
+            "stability": self._stability(by_seed["total_variation"]),
+            "from_edges": edges.heads(n_nodes) if edges else np.zeros(n_nodes),
+            "p_value": chance,
+            "q_value": None if chance is None else q_values(chance),
+            "contrast_length": self.mean_length,
+            "baseline_mean_difference": self.mean_difference,
+            "baseline_paired_difference": self.paired_difference,
+            "baseline_linear_probe": self.linear_probe,
+            "baseline_random": self.random,
         }
-        every = {**columns, **optional}
+        columns = {name: None if values is None else values.tolist() for name, values in found.items()}
         return tuple(
-            HeadScores(
-                layer=node // self.n_heads,
-                head=node % self.n_heads,
-                **{name: _number(values[node]) for name, values in every.items()},  # type: ignore[arg-type]  # None only where optional
+            head_scores(
+                HeadId(*divmod(node, self.n_heads)),
+                {name: None if values is None else values[node] for name, values in columns.items()},
             )
             for node in range(n_nodes)
         )
 
-    def _stability(self, by_seed: dict[str, Float[Tensor, "seed node"]]) -> Float[Tensor, " node"]:
+    def _stability(self, variation: Scores) -> Float[Tensor, " node"]:
         """Return the share of seeds whose own ranking puts the head into the circuit."""
-        return top_heads(by_seed["total_variation"], self.mean_length, self.circuit_size).float().mean(dim=0)
+        return top_heads(torch.from_numpy(variation), self.mean_length, self.circuit_size).float().mean(dim=0)
 
 
 def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:
@@ -162,8 +171,3 @@ def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:
             members.setdefault(example.pair, {})[example.positive] = row
     whole = [[sides[True], sides[False]] for sides in members.values() if len(sides) == 2]
     return torch.tensor(whole, dtype=torch.int64).view(-1, 2)
-
-
-def _number(value: float | None) -> float | None:
-    """Round to six decimals to drop floating-point noise."""
-    return None if value is None else round(value, 6)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.errors import Cancelled
 from engine.events import Monitor, StageProgress
-from engine.scoring.node_scores import CodeOccurrences
+from engine.scoring.code_occurrences import CodeOccurrences
 from engine.tensors.generators import generator
 
 STATISTIC = "total variation of codes, and loudness"

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.results import CircuitStability
-from engine.scoring.node_scores import CodeOccurrences, top_heads
+from engine.scoring.code_occurrences import CodeOccurrences, top_heads
 from engine.tensors.generators import generator
 
 N_BOOTSTRAPS = 100

@@ -289,10 +289,18 @@ def _run_of(store: Store, name: str) -> str:
 def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
     columns = ", ".join(MEASURES)
     rows = store.rows(
-        f"SELECT final, layer, head, {columns} FROM node_score WHERE run_id = $run ORDER BY layer, head",  # noqa: S608
+        f"SELECT final, layer, head, other, {columns} FROM node_score WHERE run_id = $run ORDER BY layer, head",  # noqa: S608
         {"run": run_id},
     )
-    nodes = tuple(HeadScores(layer=row[1], head=row[2], **dict(zip(MEASURES, row[3:], strict=True))) for row in rows)
+    nodes = tuple(
+        HeadScores(
+            layer=row[1],
+            head=row[2],
+            other={} if row[3] is None else msgspec.json.decode(row[3], type=dict[str, float]),
+            **dict(zip(MEASURES, row[4:], strict=True)),
+        )
+        for row in rows
+    )
     return nodes, all(row[0] for row in rows)
 
 

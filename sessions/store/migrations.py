@@ -220,6 +220,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
         refold=True,
     ),
+    Migration(
+        "measures without a column of their own",
+        ("ALTER TABLE node_score ADD COLUMN other JSON",),
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

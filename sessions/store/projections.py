@@ -47,7 +47,10 @@ from sessions.store.database import append_rows
 from sessions.store.effects import find_truths, replace_effects
 from sessions.store.migrations import PROJECTIONS
 
-MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", *EFFECT_FIELDS))
+MEASURES = tuple(
+    name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other", *EFFECT_FIELDS)
+)
+"""Fields of HeadScores that have a column; measures without a field of their own are in the JSON column `other`."""
 GRADE_COLUMNS = tuple(name for name in Grade.__struct_fields__ if name not in ("index", "better_prompt"))
 """Fields of a grade that have a column; the suggested prompt is in the events only."""
 _INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
@@ -301,7 +304,8 @@ class Projector:
         self._replace(con, "node_score", run)
         for node in event.nodes:
             values = (getattr(node, name) for name in MEASURES)
-            self._add("node_score", (run, event.final, node.layer, node.head, *values))
+            other = text_of(node.other) if node.other else None
+            self._add("node_score", (run, event.final, node.layer, node.head, *values, other))
 
     def _effects(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: EffectsMeasured) -> None:
         self._flush(con)

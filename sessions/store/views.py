@@ -58,7 +58,7 @@ VIEWS: dict[str, str] = {
                n.unique_positive, n.unique_negative, n.unique_normalised, n.unique_share, n.overlap,
                n.mutual_information, n.total_variation, n.paired_flips, n.from_edges, n.p_value, n.q_value,
                n.stability, n.silent, n.baseline_mean_difference, n.baseline_paired_difference,
-               n.baseline_linear_probe, n.baseline_random, n.contrast_length, n.final, r.session_id
+               n.baseline_linear_probe, n.baseline_random, n.contrast_length, n.final, r.session_id, n.other
         FROM (SELECT *, row_number() OVER (PARTITION BY run_id ORDER BY CASE WHEN isnan(total_variation) THEN NULL ELSE
               total_variation END DESC NULLS LAST, contrast_length DESC NULLS LAST,
               CASE WHEN contrast_length IS NULL THEN NULL ELSE p_value END NULLS LAST,

@@ -8,17 +8,14 @@ import msgspec
 
 from engine.analysis.effects import effect_share
 from engine.events import EffectsMeasured, TrainStep
+from engine.measures import NUMBERS, number_of
 from engine.results import EFFECT_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
 
 CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores", "cause"]
 STAGES: tuple[CheckedStage, ...] = ("load", "examples", "capture", "train", "codes", "scores", "cause")
 
-_BASELINES = tuple(name for name in HeadScores.__struct_fields__ if name.startswith(("baseline", "contrast")))
-_MEASURES = tuple(
-    name
-    for name in HeadScores.__struct_fields__
-    if name not in ("layer", "head", *EFFECT_FIELDS) and name not in _BASELINES
-)
+_BASELINES = tuple(name for name in NUMBERS if name.startswith(("baseline", "contrast")))
+_MEASURES = tuple(name for name in NUMBERS if name not in EFFECT_FIELDS and name not in _BASELINES)
 _SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _GRADE_NUMBERS = ("probability", "says_probability")
 
@@ -72,13 +69,18 @@ class StageCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_checks(then: RunArtifacts, now: RunArtifacts) -> list[CheckResult]:
     """Run every check, in the order of the stages, even after one that failed."""
-    if then.nodes and all(node.contrast_length is None for node in then.nodes):
-        # Runs of versions before contrast lengths were stored have none to compare.
-        without = tuple(msgspec.structs.replace(node, contrast_length=None) for node in now.nodes)
-        now = msgspec.structs.replace(now, nodes=without)
+    if then.nodes:
+        now = msgspec.structs.replace(now, nodes=tuple(_recorded(node, then.nodes) for node in now.nodes))
     results = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES}
     found = [*results.values(), _codes(then, now)]
     return sorted(found, key=lambda each: STAGES.index(each.stage))
+
+
+def _recorded(node: HeadScores, then: Sequence[HeadScores]) -> HeadScores:
+    """Return the scores without those that the version of the recorded run did not compute."""
+    other = {name: value for name, value in node.other.items() if any(name in each.other for each in then)}
+    lengths = node.contrast_length if any(each.contrast_length is not None for each in then) else None
+    return msgspec.structs.replace(node, contrast_length=lengths, other=other)
 
 
 def _names(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
@@ -250,7 +252,7 @@ WITNESSES: tuple[StageCheck, ...] = (
     StageCheck(
         stage="capture",
         name="baselines",
-        read=lambda side: [getattr(node, name) for node in side.nodes for name in _BASELINES],
+        read=lambda side: [number_of(node, name) for node in side.nodes for name in _BASELINES],
         where=lambda side, place: _format_heads(side.nodes, place, _BASELINES),
         numbers="relative",
     ),
@@ -265,7 +267,7 @@ WITNESSES: tuple[StageCheck, ...] = (
     StageCheck(
         stage="scores",
         name="node scores",
-        read=lambda side: [getattr(node, name) for node in side.nodes for name in _MEASURES],
+        read=lambda side: [number_of(node, name) for node in side.nodes for name in _MEASURES],
         where=lambda side, place: _format_heads(side.nodes, place, _MEASURES),
         numbers="absolute",
     ),

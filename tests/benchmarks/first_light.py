@@ -15,7 +15,7 @@ import msgspec
 
 from engine.analysis.ranking import agreement
 from engine.machine.folders import find_folders
-from engine.measures import MEASURES
+from engine.measures import MEASURES, value_of
 from engine.results import HeadScores
 from tui.headless.speed import TrialInstallation, measure_speed
 
@@ -44,7 +44,7 @@ def main() -> None:
             told = json.loads(trial.run("probe", task, "--quiet", "--json")[1])
             nodes = msgspec.convert(told["nodes"], tuple[HeadScores, ...])
             # Causes were not asked for; a measure without values would rank by chance.
-            for measure in (each for each in MEASURES if any(getattr(node, each.id) is not None for node in nodes)):
+            for measure in (each for each in MEASURES if any(value_of(node, each) is not None for node in nodes)):
                 found = agreement(nodes, (), msgspec.convert(told["reference"]["heads"], set[tuple[int, int]]), measure)
                 scores.setdefault(measure.title, []).append(found.auc if found.auc is not None else float("nan"))
         for name, values in scores.items():

@@ -53,7 +53,7 @@ from sessions.store.recorder import EventDraft, Recorder
 LAYERS, HEADS = 30, 9
 EXAMPLES, SEEDS, REPORTS = 20, 3, 25
 NAMES = ("Mary", "John", "Amy", "Paul", "Ruth", "Adam", "Jane", "Mark", "Kate", "Luke")
-FIELDS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
+FIELDS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
 
 
 def scored(chance: random.Random, *, final: bool) -> Scored:

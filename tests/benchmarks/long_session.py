@@ -163,7 +163,7 @@ class Made:
         )
 
     def nodes(self) -> tuple[HeadScores, ...]:
-        names = [name for name in HeadScores.__struct_fields__ if name not in ("layer", "head")]
+        names = [name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other")]
         return tuple(
             HeadScores(layer=layer, head=head, **{name: self.draw.random() * 9 for name in names})
             for layer in range(self.layers)

@@ -14,14 +14,14 @@ from engine.config import PUBLISHED, ProbeConfig, SAEConfig, find_recipe
 from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
 from engine.examples import answer_text, check_set, content_hash, read_jsonl, write_jsonl
 from engine.machine.folders import find_folders
-from engine.measures import DEFAULT_MEASURE, MEASURES, find_measure
-from engine.results import HeadScores
+from engine.measures import DEFAULT_MEASURE, NUMBERS, find_measure, head_scores, number_of, value_of
+from engine.results import HeadId, HeadScores
 
 GOOD = '{"prompt": "Mary and John", "polarity": "positive", "expected": " John", "foils": [" Mary"], "pair": 1}'
 
 
 def head(layer: int, number: int, unique: float, share: float = 0.0, q: float | None = 1.0) -> HeadScores:
-    numbers = dict.fromkeys(HeadScores.__struct_fields__, 0.0)
+    numbers = dict.fromkeys(set(HeadScores.__struct_fields__) - {"other"}, 0.0)
     numbers.update(unique_positive=unique, unique_share=share, q_value=q)  # type: ignore[typeddict-item]
     return HeadScores(**{**numbers, "layer": layer, "head": number})  # type: ignore[arg-type]
 
@@ -176,8 +176,13 @@ def test_the_softmax_circuit_is_those_above_theta() -> None:
     assert [str(found) for found in circuit_by_softmax(nodes, 0.4)] == ["0.0", "1.0"]
 
 
-def test_every_measure_is_a_field_of_the_scores() -> None:
-    assert {measure.id for measure in MEASURES} <= set(HeadScores.__struct_fields__)
+def test_measures_without_a_field_of_their_own_are_kept_by_id() -> None:
+    numbers = dict.fromkeys(NUMBERS, 0.25) | {"code_accuracy": 0.75, "p_value": None}
+    kept = head_scores(HeadId(3, 1), numbers)
+    assert kept.other == {"code_accuracy": 0.75}
+    assert {name: number_of(kept, name) for name in NUMBERS} == numbers
+    assert msgspec.json.decode(msgspec.json.encode(kept), type=HeadScores) == kept
+    assert value_of(head(0, 0, 1.0), find_measure("code accuracy")) is None  # a run that did not record it
 
 
 def test_folders_that_are_no_model_say_what_is_missing(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def examples_of(task: str, pairs: int) -> tuple[Example, ...]:
 
 
 def head(layer: int, number: int, value: float) -> HeadScores:
-    names = set(HeadScores.__struct_fields__) - {"layer", "head", "paired_flips", "p_value", "q_value"}
+    names = set(HeadScores.__struct_fields__) - {"layer", "head", "other", "paired_flips", "p_value", "q_value"}
     names.discard("baseline_paired_difference")
     optional = {"paired_flips": None, "p_value": None, "q_value": None, "baseline_paired_difference": None}
     return HeadScores(layer=layer, head=number, **dict.fromkeys(names, value), **optional)

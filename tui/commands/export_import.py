@@ -7,6 +7,7 @@ import typer
 
 from engine.errors import ConfigError
 from engine.machine.paths import path_of
+from tui.headless.export_formats import EXPORT_FORMATS, ExportFormat, format_of_name
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
@@ -15,22 +16,8 @@ if TYPE_CHECKING:
     from sessions.rows import CircuitRow
 
 STDOUT = "-"
-FORMATS = (
-    "bundle",
-    "heads-csv",
-    "heads-json",
-    "heads-parquet",
-    "edges-csv",
-    "edges-json",
-    "edges-parquet",
-    "importance-json",
-    "grid-txt",
-    "grid-md",
-    "grid-ansi",
-    "grid-svg",
-)
-_GRIDS = {".svg": "grid-svg", ".md": "grid-md", ".txt": "grid-txt", ".ansi": "grid-ansi", ".ans": "grid-ansi"}
-_WORDS = {"head": "heads", "node": "heads", "edge": "edges", "importance": "importance", "circuit": "importance"}
+BUNDLE = "bundle"
+FORMATS = (BUNDLE, *(each.name for each in EXPORT_FORMATS))
 
 
 def export(
@@ -58,7 +45,7 @@ def export(
 ) -> None:
     """Write a session to one file, or a run's heads, edges, grid or importances for other tools."""
     chosen = find_format(file, form)
-    if chosen == "bundle":
+    if chosen is None:
         if file == STDOUT:
             raise ConfigError("A bundle cannot go to stdout.", hint="Give it a name: mine.headcode")
         for option, value in (("--measure", measure), ("--cut", cut)):
@@ -110,25 +97,23 @@ def import_(
     _keep(path, as_circuit, session, top, as_json=as_json)
 
 
-def find_format(file: str, form: str | None) -> str:
-    """Return the requested format, or the one of the file's name. Raises ConfigError if neither gives one."""
+def find_format(file: str, form: str | None) -> ExportFormat | None:
+    """Return the requested format, or the one of the file's name; None: a bundle.
+
+    Raises ConfigError if neither gives a format.
+    """
     if form is not None:
         if form not in FORMATS:
             raise ConfigError(f"--format {form} does not exist.", hint="Formats: " + ", ".join(FORMATS) + ".")
-        return form
+        return next((each for each in EXPORT_FORMATS if each.name == form), None)
     name = Path(file)
-    suffix = name.suffix.lower()
-    if suffix == ".headcode":
-        return "bundle"
-    if suffix in _GRIDS:
-        return _GRIDS[suffix]
-    if suffix in (".csv", ".json", ".parquet"):
-        # Heads are the most common export, so an undecided name selects them.
-        found = {what for word, what in _WORDS.items() if word in name.stem.lower()}
-        told = f"{found.pop()}-{suffix[1:]}" if len(found) == 1 else ""
-        return told if told in FORMATS else f"heads-{suffix[1:]}"
-    what = "stdout" if file == STDOUT else file
-    raise ConfigError(f"{what} does not give a format.", hint="Give --format: " + ", ".join(FORMATS) + ".")
+    if name.suffix.lower() == ".headcode":
+        return None
+    found = format_of_name(name.stem, name.suffix)
+    if found is None:
+        what = "stdout" if file == STDOUT else file
+        raise ConfigError(f"{what} does not give a format.", hint="Give --format: " + ", ".join(FORMATS) + ".")
+    return found
 
 
 def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> None:
@@ -151,7 +136,7 @@ def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> N
             {
                 "schema": "headcode.export/1",
                 "path": done.path,
-                "format": "bundle",
+                "format": BUNDLE,
                 "n_bytes": done.n_bytes,
                 "sha256": done.sha256,
                 "session_id": done.session_id,

@@ -14,11 +14,13 @@ from engine.measures import Measure, find_measure
 from engine.results import EdgeScore, HeadId
 from sessions.comparison.comparison import CannotCompare, ComparisonSide, select_circuit
 from sessions.files.atomic_write import apply_umask, check_goal, write_atomically
+from tui.headless.export_formats import ExportFormat
 from tui.headless.host_request import with_host
 from tui.output.console import format_bytes, narrate, print_json, print_line, write_data
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient
+    from tui.output.tables import ExportTable
 
 SCHEMA = "headcode.table/1"
 
@@ -30,6 +32,7 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
     measure: Measure
     circuit: tuple[HeadId, ...]
     edges: tuple[EdgeScore, ...] = ()
+    """The stored edges, best first; empty if the format does not need them."""
 
     @property
     def about(self) -> dict[str, object]:
@@ -47,36 +50,36 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_run(
-    what: str, file: str, form: str, *, measure: str | None, cut: int | None, force: bool, as_json: bool
+    what: str, file: str, form: ExportFormat, *, measure: str | None, cut: int | None, force: bool, as_json: bool
 ) -> None:
     """Write the file, or stdout for `-`. Raises ConfigError, NoSuchRecord, CannotWrite."""
     by = find_measure(measure) if measure is not None else None
     goal = None if file == "-" else Path.cwd() / path_of(file)
-    if goal is None and (form.endswith("parquet") or as_json):
-        raise ConfigError(f"Neither {form} with --json nor Parquet can be written to stdout.", hint="Give a file.")
+    if goal is None and (form.text is None or as_json):
+        raise ConfigError(f"Neither {form.name} with --json nor Parquet can be written to stdout.", hint="Give a file.")
     if goal is not None:
         check_goal(goal, force=force)
-    subject = with_host(lambda client: find_subject(client, what, by, cut, edges=form[:5] in ("edges", "impor")))
-    if form.endswith("parquet"):
-        assert goal is not None
-        _parquet(subject, form, goal, force=force)
+    subject = with_host(lambda client: find_subject(client, what, by, cut, edges=form.edges))
+    if form.table is not None and goal is not None:
+        _parquet(form.table(subject), goal, force=force)
         n_bytes = goal.stat().st_size
     else:
-        pieces = export_text(subject, form)
+        assert form.text is not None, form.name
+        pieces = form.text(subject)
         if goal is None:
             for piece in pieces:
-                # A grid contains colour sequences for terminals; its title is sanitised already.
-                if form.startswith("grid"):
+                # Colour sequences are wanted; the title beside them is sanitised already.
+                if form.colours:
                     sys.stdout.write(piece)
                 else:
                     write_data(piece)
             return
         n_bytes = write_text(goal, pieces, force=force)
     if as_json:
-        print_json({"schema": "headcode.export/1", "path": str(goal), "format": form, "n_bytes": n_bytes})
+        print_json({"schema": "headcode.export/1", "path": str(goal), "format": form.name, "n_bytes": n_bytes})
         return
     print_line(str(goal))
-    narrate(f"{subject.side.title}: {form}, {format_bytes(n_bytes)}")
+    narrate(f"{subject.side.title}: {form.name}, {format_bytes(n_bytes)}")
 
 
 def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
@@ -109,37 +112,9 @@ async def find_subject(
     return ExportedRun(side=side, measure=by, circuit=select_circuit(side, by, cut), edges=found)
 
 
-def export_text(subject: ExportedRun, form: str) -> Iterable[str]:
-    """Return the text of any format except Parquet, in pieces."""
-    from tui.output.grid_pictures import GridPicture
-    from tui.output.importance_json import importance_json
-    from tui.output.tables import edges_table, heads_table
-
-    side = subject.side
-    what, _, kind = form.partition("-")
-    if what == "grid":
-        picture = GridPicture(
-            title=side.title,
-            nodes=side.nodes,
-            measure=subject.measure,
-            circuit=subject.circuit,
-            known=side.known.heads if side.known is not None else (),
-        )
-        return [picture.draw(kind)]  # type: ignore[arg-type]  # one of FORMATS
-    if what == "importance":
-        if side.model is None:
-            raise CannotCompare(f"{side.title} failed before its model was loaded.", hint="Give a run with scores.")
-        return importance_json(side.model, side.nodes, subject.measure, subject.circuit, subject.edges)
-    table = heads_table(side.nodes, subject.circuit) if what == "heads" else edges_table(subject.edges)
-    return [table.csv() if kind == "csv" else table.json(subject.about)]
-
-
-def _parquet(subject: ExportedRun, form: str, goal: Path, *, force: bool) -> None:
+def _parquet(table: "ExportTable", goal: Path, *, force: bool) -> None:
     from sessions.protocol import Done, WriteTable
-    from tui.output.tables import edges_table, heads_table
 
-    heads = form.startswith("heads")
-    table = heads_table(subject.side.nodes, subject.circuit) if heads else edges_table(subject.edges)
     request = WriteTable(columns=table.wire_columns(), rows=table.rows, path=str(goal), force=force)
     with_host(lambda client: client.ask(request, Done))
     apply_umask(goal)

@@ -7,16 +7,14 @@ import msgspec
 from engine.analysis.effects import primary
 from engine.analysis.ground_truth import agreement_with
 from engine.analysis.run_state import RunSnapshot
-from engine.measures import DEFAULT_MEASURE
-from engine.results import Card
+from engine.measures import DEFAULT_MEASURE, NUMBERS, number_of
+from engine.results import Card, HeadScores
 from sessions.rows import RunRow
 
 SCHEMA = "headcode.probe/1"
 CAUSE_SCHEMA = "headcode.cause/1"
 MAX_EDGES = 200
 _NODE_FIRST = (
-    "layer",
-    "head",
     "unique_positive",
     "unique_negative",
     "overlap",
@@ -74,7 +72,7 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
             "content_hash": picture.content_hash,
         },
         "config": msgspec.to_builtins(run.config),
-        "nodes": [_node(msgspec.structs.asdict(node)) for node in picture.nodes],
+        "nodes": [_node(node) for node in picture.nodes],
         "edges": [
             {"source": list(edge.source), "target": list(edge.target), "score": _finite(edge.score)}
             for edge in picture.edges[:MAX_EDGES]
@@ -146,9 +144,9 @@ def cause_json(
     }
 
 
-def _node(fields: dict[str, object]) -> dict[str, object]:
-    ordered = [*_NODE_FIRST, *(name for name in fields if name not in _NODE_FIRST)]
-    return {name: _finite(fields[name]) for name in ordered}
+def _node(node: HeadScores) -> dict[str, object]:
+    ordered = dict.fromkeys((*_NODE_FIRST, *NUMBERS))
+    return {"layer": node.layer, "head": node.head} | {name: _finite(number_of(node, name)) for name in ordered}
 
 
 def _finite(value: object) -> object:

@@ -9,7 +9,7 @@ from engine.analysis.ground_truth import agreement_with
 from engine.analysis.ranking import ranked
 from engine.analysis.run_state import RunSnapshot
 from engine.authoring.distinct_pairs import distinct_prompts, text_keys
-from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
+from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, value_of
 from engine.results import Card, HeadScores, Reference
 from sessions.rows import RunRow, SessionRow
 from tui.output.card import card_lines
@@ -259,7 +259,7 @@ def compared(nodes: Sequence[HeadScores], reference: Reference) -> list[tuple[Me
     return [
         (measure, agreement_with(reference, nodes, (), measure).auc)
         for measure in _COMPARED
-        if any(getattr(node, measure.id) is not None for node in nodes)
+        if any(value_of(node, measure) is not None for node in nodes)
     ]
 
 

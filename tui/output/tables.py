@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.measures import NUMBERS, number_of
 from engine.results import EdgeScore, HeadScores
 
 if TYPE_CHECKING:
     from sessions.protocol import TableColumn
 
 Cell = bool | int | float | None
-_MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
 
 
 class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +47,12 @@ class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
 def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]]) -> ExportTable:
     """Return one row per head, by layer: every measure, and whether the head is in the circuit."""
     inside = set(map(tuple, circuit))
-    columns = (("layer", "whole"), ("head", "whole"), *((name, "number") for name in _MEASURES), ("in_circuit", "yes"))
+    columns = (("layer", "whole"), ("head", "whole"), *((name, "number") for name in NUMBERS), ("in_circuit", "yes"))
     rows = tuple(
         (
             node.layer,
             node.head,
-            *(_number(getattr(node, name)) for name in _MEASURES),
+            *(_number(number_of(node, name)) for name in NUMBERS),
             (node.layer, node.head) in inside,
         )
         for node in sorted(nodes, key=lambda node: node.id)

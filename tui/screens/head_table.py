@@ -62,26 +62,6 @@ _NAMES = 11
 """Columns of the head names."""
 _WIDTH = 8
 """Minimum columns of one measure."""
-_SHORT = {
-    "unique_positive": "unique",
-    "unique_negative": "uniq -",
-    "unique_normalised": "normal.",
-    "mutual_information": "mutual",
-    "total_variation": "tot.var",
-    "unique_share": "share",
-    "paired_flips": "flips",
-    "from_edges": "edges",
-    "p_value": "p",
-    "q_value": "q",
-    "stability": "stable",
-    "baseline_mean_difference": "mean°",
-    "baseline_paired_difference": "paired°",
-    "baseline_linear_probe": "probe°",
-    "baseline_random": "random°",
-    "attribution": "attrib.",
-    "exact_effect": "exact",
-    "combined": "combin.",
-}
 
 
 class HeadTable(LineWidget):
@@ -146,7 +126,7 @@ class HeadTable(LineWidget):
         head = self.line().add("   head    ", "faint")
         for measure in columns:
             on = measure is self.sort
-            name = _SHORT.get(measure.id, measure.title)
+            name = measure.short or measure.title
             mark = ("▴" if self.turned else "▾") if on else ""
             shown = mark + fit(name, wide - 1)
             head.to(head.width + wide - cell_len(shown)).add(shown, "accent" if on else "faint")

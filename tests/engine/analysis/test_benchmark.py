@@ -28,7 +28,7 @@ def node(place: tuple[int, int], **values: float | None) -> HeadScores:
     every: dict[str, float | None] = {
         name: None if name in ("attribution", "exact_effect", "combined") else 0.5
         for name in HeadScores.__struct_fields__
-        if name not in ("layer", "head")
+        if name not in ("layer", "head", "other")
     }
     return msgspec.convert({"layer": place[0], "head": place[1], **every, **values}, type=HeadScores)
 

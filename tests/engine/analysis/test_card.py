@@ -14,8 +14,10 @@ from engine.analysis.card import write_card
 from engine.analysis.effects import with_effects
 from engine.analysis.ranking import circuit_by_rank
 from engine.analysis.run_state import RunSnapshot, fold_event
+from engine.code_scores.code_measures import code_measures
 from engine.config import ProbeConfig, SAEConfig
 from engine.events import CardWritten, EffectsMeasured, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
+from engine.measures import NUMBERS, head_scores, number_of
 from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
 from engine.results import (
@@ -28,7 +30,7 @@ from engine.results import (
     Significance,
     Template,
 )
-from engine.scoring.node_scores import CodeOccurrences, code_measures
+from engine.scoring.code_occurrences import CodeOccurrences
 from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.scoring.significance import label_permutations, p_values, q_values, shuffle_labels
 from engine.scoring.stability import measure_stability, resample
@@ -38,7 +40,7 @@ ENOUGH = ExampleCount(positive=20, negative=20, broken=0)
 
 
 def head(number: int, unique: float, q: float | None, difference: float = 0.0) -> HeadScores:
-    rest = set(HeadScores.__struct_fields__) - {"layer", "head", "attribution", "exact_effect", "combined"}
+    rest = set(HeadScores.__struct_fields__) - {"layer", "head", "other", "attribution", "exact_effect", "combined"}
     values: dict[str, Any] = dict.fromkeys(rest, 0.0)
     values |= {"total_variation": unique, "unique_positive": unique, "p_value": q, "q_value": q, "stability": 1.0}
     values |= {"baseline_mean_difference": difference, "baseline_paired_difference": None}
@@ -367,13 +369,13 @@ def test_shuffled_labels_are_hardly_ever_above_chance_and_never_believable(run: 
     for draw, labels in enumerate(shuffle_labels(truth, pairs, 200, seed=99)):
         p = p_values(symbols, loudness, label_permutations(labels, pairs, 1000, draw), Quiet())
         q = q_values(p)
-        measures = {name: value.mean(dim=0) for name, value in code_measures(symbols, labels).items()}
+        measures = {name: value.mean(axis=0) for name, value in code_measures(symbols.per_side(labels)).items()}
+        measures |= {"p_value": p.numpy(), "q_value": q.numpy()}
         nodes = tuple(
-            msgspec.structs.replace(
-                node,
-                p_value=float(p[place]),
-                q_value=float(q[place]),
-                **{name: float(value[place]) for name, value in measures.items()},
+            head_scores(
+                node.id,
+                {name: number_of(node, name) for name in NUMBERS}
+                | {name: float(value[place]) for name, value in measures.items()},
             )
             for place, node in enumerate(scored)
         )

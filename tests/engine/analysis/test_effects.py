@@ -23,7 +23,9 @@ from engine.tasks.registry import TASKS
 
 from ..tasks.test_tasks import DIGITS
 
-NOTHING: dict[str, Any] = dict.fromkeys(set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}, 0.0)
+NOTHING: dict[str, Any] = dict.fromkeys(
+    set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}, 0.0
+)
 NODES = tuple(HeadScores(layer=0, head=head, **{**NOTHING, "total_variation": head / 4}) for head in range(4))
 KNOWN = Reference(name="ioi, measured", source="somewhere", heads=((0, 0),))
 OWN = (

@@ -49,7 +49,7 @@ def test_a_head_that_moves_every_pair_either_way_ranks_above_one_that_moves_none
         final=True,
         seconds=0.0,
     )
-    names = set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}
+    names = set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}
     nothing: dict[str, Any] = dict.fromkeys(names, 0.0)
     nodes = tuple(HeadScores(layer=0, head=head, **nothing) for head in range(3))
     folded = with_effects(nodes, [combined, msgspec.structs.replace(combined, method="exact")])

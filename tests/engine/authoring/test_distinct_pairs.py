@@ -15,7 +15,7 @@ from engine.authoring.distinct_pairs import (
     text_keys,
 )
 from engine.examples import Example
-from engine.scoring.node_scores import CodeOccurrences
+from engine.scoring.code_occurrences import CodeOccurrences
 from engine.scoring.score_table import pair_rows
 from engine.scoring.significance import label_permutations, p_values, q_values, shuffle_labels
 from engine.scoring.stability import resample

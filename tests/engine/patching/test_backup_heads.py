@@ -19,7 +19,9 @@ from engine.results import EFFECT_FIELDS, HeadEffect, HeadId, HeadScores
 
 from ..by_hand import ioi
 
-NOTHING: dict[str, Any] = dict.fromkeys(set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}, 0.0)
+NOTHING: dict[str, Any] = dict.fromkeys(
+    set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}, 0.0
+)
 CIRCUIT = (HeadId(0, 5), HeadId(1, 1), HeadId(1, 3))
 
 

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from engine.code_scores.code_measures import total_variation
 from engine.errors import Cancelled
 from engine.events import Event
-from engine.scoring.node_scores import CodeOccurrences, code_measures
+from engine.scoring.code_occurrences import CodeOccurrences
 from engine.scoring.significance import label_permutations, p_values, q_values, shuffle_labels
 
 NO_PAIRS = torch.zeros(0, 2, dtype=torch.int64)
@@ -53,7 +54,7 @@ def test_few_pairs_are_exchanged_in_every_way_and_more_at_random() -> None:
 def test_p_values_are_those_of_counting_one_by_one() -> None:
     codes, loudness = random_codes(3, n_nodes=6), some_loudness(3, n_nodes=6)
     labels = label_permutations(torch.arange(20) < 8, NO_PAIRS, 60, seed=7)
-    by_code = [code_measures(CodeOccurrences(codes), row)["total_variation"].mean(dim=0).tolist() for row in labels]
+    by_code = [total_variation(CodeOccurrences(codes).per_side(row)).mean(axis=0).tolist() for row in labels]
     apart = [(loudness[row].mean(dim=0) - loudness[~row].mean(dim=0)).abs().tolist() for row in labels]
 
     def rank(table: list[list[float]], row: int, node: int) -> float:

@@ -28,7 +28,7 @@ from sessions.comparison.comparison import (
 from sessions.comparison.example_diff import compare_examples
 from sessions.comparison.rank_correlation import kendall, ranks, spearman
 
-NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
+NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
 heads = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=12)
 few = st.sampled_from([0.0, 0.5, 1.0, 2.0, 7.25])
 

@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.analysis.ranking import has_signal
+from engine.code_scores.code_measures import code_measures, count_codes, paired_flips
+from engine.code_scores.edge_scores import score_edges
 from engine.errors import HeadcodeError
 from engine.examples import Example
+from engine.measures import number_of
 from engine.results import NO_CODE, HeadScores
-from engine.scoring.edge_scores import score_edges
-from engine.scoring.node_scores import CodeOccurrences, code_measures, paired_flips
 from sessions.comparison.comparison import compare
 from sessions.comparison.seed_scores import seed_nodes
 from sessions.errors import Refusal
@@ -34,15 +34,7 @@ from sessions.protocol import (
 )
 from sessions.store.comparison_sides import whole_pairs
 
-NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
-
-
-class Deaf:
-    def report(self, event: object, /) -> None:
-        pass
-
-    def cancelled(self) -> bool:
-        return False
+NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
 
 
 @st.composite
@@ -58,21 +50,21 @@ def coded(draw: Any) -> tuple[np.ndarray, list[bool], list[tuple[int, int]]]:
 
 @settings(max_examples=60, deadline=None)
 @given(coded())
-def test_one_seed_from_its_codes_is_what_the_engine_makes_of_it(made: Any) -> None:
+def test_one_seed_has_the_scores_of_its_codes_and_the_baselines_of_its_run(made: Any) -> None:
     codes, positive, pairs, n_heads = made
     n_nodes = codes.shape[1]
     run = tuple(
         HeadScores(layer=node // n_heads, head=node % n_heads, **dict.fromkeys(NUMBERS, 0.5)) for node in range(n_nodes)
     )
     found = seed_nodes(codes, positive, pairs, run, 2)
-    tensor, side = torch.tensor(codes, dtype=torch.int32)[None], torch.tensor(positive)
-    expected = {name: values[0] for name, values in code_measures(CodeOccurrences(tensor), side).items()}
-    flips = paired_flips(tensor, torch.tensor(pairs, dtype=torch.int64).view(-1, 2))
-    expected["from_edges"] = score_edges(tensor, side, n_heads, Deaf()).heads(n_nodes)
+    one, side = codes[None], np.array(positive)
+    expected = {name: values[0] for name, values in code_measures(count_codes(one, side)).items()}
+    flips = paired_flips(one, np.array(pairs, dtype=np.int64).reshape(-1, 2))
+    expected["from_edges"] = score_edges(one, side, n_heads).heads(n_nodes)
     if flips is not None:
         expected["paired_flips"] = flips[0]
     for name, values in expected.items():
-        assert [getattr(node, name) for node in found] == pytest.approx(values.tolist(), abs=3e-6), name
+        assert [number_of(node, name) for node in found] == pytest.approx(values.tolist(), abs=3e-6), name
     # Heads with equal codes on both polarities, or none, are in no circuit.
     assert sum(node.stability for node in found) == min(2, sum(has_signal(node) for node in found))
     assert {node.baseline_linear_probe for node in found} == {0.5}

@@ -318,9 +318,9 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(path: Path, monkeypat
 def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
     store = Store.open(path)
     columns = [row[0] for row in store.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = 'node_score'")]
-    assert tuple(columns) == ("run_id", "final", "layer", "head", *MEASURES)
+    assert tuple(columns) == ("run_id", "final", "layer", "head", *MEASURES, "other")
     # Effects are not scores: their methods write into `cause`.
-    assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}
+    assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}
     tables = {row[0] for row in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     assert tables == {*PROJECTIONS, "event", "code", "meta"}
     store.close()

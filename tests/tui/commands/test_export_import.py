@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import networkx as nx
 import pytest
 
 from engine.analysis.run_state import RunSnapshot
 from engine.errors import ConfigError
-from engine.measures import MEASURES, find_measure
+from engine.measures import MEASURES, find_measure, value_of
 from engine.results import HeadId
 from sessions.store.connection import connect
-from tui.commands.export_import import FORMATS, find_format
+from tui.commands.export_import import BUNDLE, FORMATS, find_format
+from tui.output.graphml import graphml
 from tui.output.grid_pictures import GridPicture
 from tui.output.importance_json import BadImportance, graph_edges, importance, importance_json, read_importance
 from tui.output.tables import edges_table, heads_table
@@ -46,11 +48,15 @@ NASTY = "evil <b>&\x1b]52;c;aGk=\x07 [/] | `x` *y*"
         ("run1.parquet", "heads-parquet"),
         ("heads-and-edges.csv", "heads-csv"),
         ("importances.csv", "heads-csv"),
+        ("circuit-edges.csv", "edges-csv"),
+        ("x.graphml", "edges-graphml"),
     ],
 )
 def test_a_name_says_its_format(name: str, form: str) -> None:
-    assert find_format(name, None) == form
-    assert find_format(name, "edges-csv") == "edges-csv"
+    found, explicit = find_format(name, None), find_format(name, "edges-csv")
+    assert (BUNDLE if found is None else found.name) == form
+    assert explicit is not None
+    assert explicit.name == "edges-csv"
 
 
 @pytest.mark.parametrize("name", ["x", "-", "x.zip"])
@@ -69,13 +75,27 @@ def test_tables_hold_every_measure_of_every_head(picture: RunSnapshot) -> None:
     for row, node in zip(rows, picture.nodes, strict=True):
         assert row["in_circuit"] == ("true" if (node.layer, node.head) == (1, 3) else "false")
         for measure in MEASURES:
-            value = getattr(node, measure.id)
+            value = value_of(node, measure)
             assert row[measure.id] == ("" if value is None else repr(float(value)))
     told = json.loads(table.json({"title": NASTY}))
     assert told["title"] == NASTY
     assert told["heads"][0]["unique_positive"] == picture.nodes[0].unique_positive
     edges = list(csv.reader(io.StringIO(edges_table(picture.edges).csv())))
     assert edges[1:] == [["1", "0", "1", "1", "3", "4.5"]]
+
+
+def test_graphml_is_read_by_the_programs_that_read_it(picture: RunSnapshot, tmp_path: Path) -> None:
+    path = tmp_path / "edges.graphml"
+    path.write_text("".join(graphml(picture.nodes, ((1, 3),), picture.edges, NASTY)))
+    read = nx.read_graphml(path)
+    assert read.is_directed()
+    assert set(read) == {str(node.id) for node in picture.nodes}
+    assert [name for name, inside in read.nodes(data="in_circuit") if inside] == ["1.3"]
+    assert list(read.edges(data=True)) == [("0.1", "1.3", {"score": 4.5, "place": 1})]
+    for node in picture.nodes:
+        values = {measure.id: value_of(node, measure) for measure in MEASURES}
+        recorded = {name: value for name, value in values.items() if value is not None}
+        assert recorded == {key: value for key, value in read.nodes[str(node.id)].items() if key in recorded}
 
 
 def test_numbers_that_are_none_are_empty(picture: RunSnapshot) -> None:

@@ -1,0 +1,31 @@
+"""The heads and edges of a run as GraphML, for Gephi, Cytoscape, igraph and NetworkX."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+
+from engine.measures import MEASURES, value_of
+from engine.results import EdgeScore, HeadScores
+from tui.terminal.sanitize import clean
+
+
+def graphml(
+    nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]], edges: Sequence[EdgeScore], title: str
+) -> Iterator[str]:
+    """Yield the lines of a directed graph.
+
+    Nodes are heads, named as on the screen (9.6), with layer, head, in_circuit and every measure that they have; edges
+    have a score and their place, 1 for the best. Values that are not finite are left out.
+    """
+    import networkx as nx
+
+    graph = nx.DiGraph(name=clean(title))
+    inside = set(map(tuple, circuit))
+    for node in sorted(nodes, key=lambda node: node.id):
+        values = {measure.id: value_of(node, measure) for measure in MEASURES}
+        finite = {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+        graph.add_node(str(node.id), layer=node.layer, head=node.head, in_circuit=node.id in inside, **finite)
+    for place, edge in enumerate(edges, start=1):
+        source, target = (f"{layer}.{head}" for layer, head in (edge.source, edge.target))
+        graph.add_edge(source, target, score=float(edge.score), place=place)
+    for line in nx.generate_graphml(graph, named_key_ids=True):
+        yield f"{line}\n"
