@@ -1,4 +1,4 @@
-"""Draws the pictures of README and docs from the real program: real host, real worker, the bundled model.
+"""Draw the pictures of README and docs with the real program: real host, real worker, bundled model.
 
 .venv/bin/python docs/make_pictures.py
 """
@@ -21,6 +21,7 @@ WAIT_S = 120
 
 
 async def draw() -> None:
+    """Draw the workbench and its main screens."""
     from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
     from tui.app.app import HeadcodeApp
@@ -28,11 +29,11 @@ async def draw() -> None:
     async def connect() -> HostClient:
         return await HostClient.connect(find_folders())
 
-    # All colours, whatever the terminal this is started from can show.
+    # Full colours, whatever the calling terminal supports.
     app = HeadcodeApp(connect, session=None, model="toy", task="ioi", depth="full", theme="night")  # type: ignore[arg-type]
     async with app.run_test(size=(160, 48)) as pilot:
         begun = time.monotonic()
-        while app.bench.shown is None or app.bench.shown.picture.finished is None:
+        while app.state.shown is None or app.state.shown.picture.finished is None:
             if time.monotonic() - begun > WAIT_S:
                 raise SystemExit(f"No grid after {WAIT_S} s; headcode host log says why.")
             await pilot.pause(0.2)
@@ -53,7 +54,7 @@ async def draw() -> None:
 
 
 async def draw_walks() -> None:
-    """The first hour's pictures: what docs/first-hour.md says is pressed, and a picture where it says so."""
+    """Press the keys of docs/first-hour.md and draw the pictures that it names."""
     from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
     from tui.app.app import HeadcodeApp
@@ -75,18 +76,18 @@ async def draw_walks() -> None:
                     raise SystemExit(f"After {stroke.keys} there is no {stroke.sees}:\n{text_of(app)}")
                 await pilot.pause(0.1)
             if stroke.picture:
-                await pilot.pause(3)  # what is fetched meanwhile
+                await pilot.pause(3)  # answers of the host still arrive
                 save(app.export_screenshot(title="headcode", simplify=True), stroke.picture)
 
 
 def text_of(app: "HeadcodeApp") -> str:
-    """What is on the screen, as lines of text."""
+    """Return the screen as lines of text."""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
 
 def save(svg: str, name: str) -> None:
-    """The picture without what differs from drawing to drawing, and with a font that every viewer has."""
+    """Save the picture without ids that differ between drawings, in a font that every viewer has."""
     svg = re.sub(r"terminal-\d+", "terminal", svg)
     svg = re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)
     (FOLDER / name).write_text(svg.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The walks of first-hour.md as they stand there: what is pressed, what is to be seen then, what is drawn of it."""
+"""Read the tables of first-hour.md: the keys to press, the texts that appear then, and the pictures to draw."""
 
 import re
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ class Stroke:
     """One row of a table."""
 
     keys: tuple[str, ...]
-    """As Textual names them; none: only look."""
+    """Textual's names of the keys; empty: press none."""
     sees: tuple[str, ...]
-    """Texts that stand on the screen then."""
+    """Texts that the screen then shows."""
     picture: str
-    """Where it is drawn to, from docs/; empty: nowhere."""
+    """Path of its picture below docs/; empty: none."""
 
 
 def read_walks(text: str) -> list[list[Stroke]]:
-    """Each table of the page. Raises ValueError for a row that nobody could walk."""
+    """Return the rows of each table of the page. Raises ValueError for a row without anything to look for."""
     walks: list[list[Stroke]] = []
     for line in text.splitlines():
         if line.startswith("| press |"):
@@ -31,7 +31,7 @@ def read_walks(text: str) -> list[list[Stroke]]:
 
 
 def keys_of(stroke: Stroke) -> list[str]:
-    """The single keys, typed text letter by letter."""
+    """Return the single keys; typed text letter by letter."""
     from textual.keys import _character_to_key
 
     found: list[str] = []
@@ -46,7 +46,7 @@ def keys_of(stroke: Stroke) -> list[str]:
 def _stroke(line: str) -> Stroke:
     cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
     if len(cells) != 4 or not cells[1]:
-        raise ValueError(f"This row tells no key and nothing to look for: {line}")
+        raise ValueError(f"This row has no text to look for: {line}")
     keys, sees = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells[:2])
     drawn = re.search(r"\]\(([^)]+)\)", cells[3])
     return Stroke(keys, sees, drawn.group(1) if drawn else "")
