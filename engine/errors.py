@@ -2,15 +2,12 @@
 
 import msgspec
 
-FAMILIES = ("input", "engine", "cancelled", "store", "host")
-"""Kinds of failures; the command line maps each to one exit code (2, 3, 130, 4, 4)."""
-
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """An error as a plain value that crosses processes and is stored."""
 
     family: str
-    """One of FAMILIES."""
+    """input, engine, cancelled, store or host; the command line maps each to one exit code (2, 3, 130, 4, 4)."""
     name: str
     """The class of the error, for tests and logs."""
     message: str

@@ -14,7 +14,7 @@ TORCH_FREE = [
     *("config", "errors", "events", "examples", "measures", "protocol", "results", "sample_size", "tasks.registry"),
     *("analysis.ranking", "analysis.run_state", "authoring.text_format", "machine.folders", "planning.preflight"),
     *("catalog.local_models", "catalog.planted_models", "catalog.recommended_config"),
-    *("references.known_circuits", "references.known_edges"),
+    "references.known_circuits",
 ]
 
 

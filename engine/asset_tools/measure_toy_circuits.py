@@ -23,7 +23,7 @@ from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs, prepare
-from engine.references.known_edges import MeasuredEdges, MeasuredEdgesFile
+from engine.references.ground_truth import Edge
 from engine.results import HeadId
 from engine.tasks.base import Metric
 from engine.tasks.registry import TASKS
@@ -62,6 +62,39 @@ class MeasuredCircuits(msgspec.Struct, frozen=True, kw_only=True):
     measured: str
     versions: dict[str, str]
     tasks: dict[str, MeasuredTask]
+
+
+class MeasuredEdges(msgspec.Struct, frozen=True, kw_only=True):
+    """One task's edges in one model, by exact patching of every single edge (engine.patching.edge_patching)."""
+
+    metric: str
+    base: float
+    """The metric's mean over the positives."""
+    cut: float
+    """An edge is in the circuit if replacing it moves the metric by this share of its base."""
+    pairs: int
+    task_seed: int
+    effects: list[list[float]]
+    """A row per target head from layer 1 on, a number per head of the earlier layers in it: patched minus base."""
+
+    def by_edge(self, n_heads: int) -> dict[Edge, float]:
+        """Return every edge's effect."""
+        return {
+            (divmod(source, n_heads), divmod(target + n_heads, n_heads)): effect
+            for target, row in enumerate(self.effects)
+            for source, effect in enumerate(row)
+        }
+
+
+class MeasuredEdgesFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of edges.json."""
+
+    schema: str = "headcode.edges/1"
+    model: str
+    identity: str
+    measured: str
+    versions: dict[str, str]
+    tasks: dict[str, MeasuredEdges]
 
 
 def inputs_for_task(

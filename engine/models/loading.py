@@ -85,11 +85,6 @@ class Model:
         begins = own.index(True) if any(own) else -1
         return tuple(self.tokens.words(token, begins=place == begins) for place, token in enumerate(ids))
 
-    def single_token(self, text: str) -> int | None:
-        """Return the id of a text that is one token inside a text; None if it is several or none."""
-        ids = self.tokens.alone(text)
-        return ids[0] if len(ids) == 1 else None
-
     def unknown_token(self, ids: Iterable[int]) -> str | None:
         """Describe the first of these tokens that the model has no embedding for; None if it has all."""
         for token in ids:

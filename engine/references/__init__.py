@@ -1,6 +1,6 @@
-"""Known circuits and known edges, read from files (also in the JSON folders here).
+"""Known circuits, read from files (also in the JSON folders here).
 
 Torch-free. May import: root modules, catalog, tasks.
 """
 
-__all__ = ["ground_truth", "known_circuits", "known_edges", "measured"]
+__all__ = ["ground_truth", "known_circuits", "measured"]

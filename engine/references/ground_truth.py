@@ -39,18 +39,22 @@ class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
     edges: frozenset[Edge] = frozenset()
 
 
-class _MeasuredTask(msgspec.Struct):
-    """The fields of a task in circuits.json that are needed here."""
+class _StoredCircuit(msgspec.Struct):
+    """The fields of a task in circuits.json that are read; a planted circuit has only heads and edges."""
 
+    heads: list[Head] = []
+    cut: float = 0.0
+    planted: bool = False
+    """True if the weights were written that way; nothing was measured."""
     base: float = 0.0
     pairs: int = 0
     effects: list[list[float]] = []
     edges: list[Edge] = []
 
 
-class _Circuits(msgspec.Struct):
+class _CircuitsFile(msgspec.Struct):
     identity: str
-    tasks: dict[str, _MeasuredTask]
+    tasks: dict[str, _StoredCircuit]
 
 
 class _Published(msgspec.Struct):
@@ -107,14 +111,13 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
         else:
             source = f"exact patching of every head on {reference.prompts.used} pairs"
             truths[reference.task] = _cut(reference.effects, reference.base, cuts or CUTS, source)
-    beside = _beside(folder)
-    if beside is not None and beside.identity == identity:
-        for task, found in beside.tasks.items():
-            source = f"exact patching of every head on {found.pairs} pairs"
-            truths[task] = _cut(found.effects, found.base, cuts or BUNDLED_CUTS, source)
-            if found.edges:
-                by = f"exact patching of every edge on {found.pairs} pairs"
-                truths[task] += (GroundTruth(level="edges", cut=None, source=by, edges=frozenset(found.edges)),)
+    stored = stored_circuits(folder, identity) if folder is not None else {}
+    for task, found in stored.items():
+        source = f"exact patching of every head on {found.pairs} pairs"
+        truths[task] = _cut(found.effects, found.base, cuts or BUNDLED_CUTS, source)
+        if found.edges:
+            by = f"exact patching of every edge on {found.pairs} pairs"
+            truths[task] += (GroundTruth(level="edges", cut=None, source=by, edges=frozenset(found.edges)),)
     for published in _all_published():
         if model in published.models and published.task not in truths:
             truths[published.task] = (
@@ -122,6 +125,15 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
                 GroundTruth(level="edges", cut=None, source=published.source, edges=frozenset(published.edges)),
             )
     return KnownGroundTruths(truths=truths, left_out=left_out)
+
+
+def stored_circuits(folder: Path, identity: str) -> dict[str, _StoredCircuit]:
+    """Return the circuits stored beside a model's weights by task; none if they belong to other weights."""
+    try:
+        found = msgspec.json.decode(bytes_of(folder / CIRCUITS), type=_CircuitsFile)
+    except (ModelError, msgspec.MsgspecError, RecursionError):
+        return {}  # no file, or another file of that name
+    return found.tasks if found.identity == identity else {}
 
 
 def measured_reference(model: str, task: str) -> MeasuredReference | None:
@@ -152,15 +164,6 @@ def _planted(model: str) -> dict[str, tuple[GroundTruth, ...]]:
         )
         for circuit in PLANTED[model].circuits
     }
-
-
-def _beside(folder: Path | None) -> _Circuits | None:
-    if folder is None:
-        return None
-    try:
-        return msgspec.json.decode(bytes_of(folder / CIRCUITS), type=_Circuits)
-    except (ModelError, msgspec.MsgspecError, RecursionError):
-        return None  # no file, or another file of that name
 
 
 def _cut(effects: list[list[float]], base: float, cuts: Sequence[float], source: str) -> tuple[GroundTruth, ...]:

@@ -2,31 +2,11 @@
 
 from pathlib import Path
 
-import msgspec
-
-from engine.catalog.settings_file import bytes_of
-from engine.errors import ModelError, TaskError
-from engine.references.ground_truth import CUTS, measured_reference
+from engine.errors import TaskError
+from engine.references.ground_truth import CUTS, measured_reference, stored_circuits
 from engine.references.measured import MeasuredReference
 from engine.results import ModelInfo, Reference
 from engine.tasks.registry import find_task
-
-FILE = "circuits.json"
-
-
-class _Circuit(msgspec.Struct):
-    heads: list[tuple[int, int]]
-    cut: float = 0.0
-    pairs: int = 0
-    planted: bool = False
-    """True if the weights were written that way; nothing was measured."""
-    edges: list[tuple[tuple[int, int], tuple[int, int]]] = []
-
-
-class _Circuits(msgspec.Struct):
-    schema: str
-    identity: str
-    tasks: dict[str, _Circuit]
 
 
 def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference | None:
@@ -36,9 +16,8 @@ def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference
     """
     if task is None:
         return None
-    measured = _measured(folder)
-    if measured and measured.identity == model.identity and task in measured.tasks:
-        circuit = measured.tasks[task]
+    circuit = stored_circuits(folder, model.identity).get(task)
+    if circuit is not None:
         if circuit.planted:
             return Reference(
                 name=f"{task}, planted",
@@ -75,21 +54,3 @@ def _from_repository(found: MeasuredReference) -> Reference:
         f"heads that move the metric by {cut:.0%} of its base",
         heads=tuple(heads),
     )
-
-
-def planted_edges(
-    model: ModelInfo, folder: Path, task: str
-) -> frozenset[tuple[tuple[int, int], tuple[int, int]]] | None:
-    """Return the edges that were written into this model for this task; None if it is not a planted one."""
-    found = _measured(folder)
-    if found is None or found.identity != model.identity:
-        return None
-    circuit = found.tasks.get(task)
-    return frozenset(circuit.edges) if circuit is not None and circuit.planted else None
-
-
-def _measured(folder: Path) -> _Circuits | None:
-    try:
-        return msgspec.json.decode(bytes_of(folder / FILE), type=_Circuits)
-    except (ModelError, msgspec.MsgspecError, RecursionError):
-        return None  # no file, or another file of that name

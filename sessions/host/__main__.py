@@ -81,7 +81,6 @@ class HeadcodeHost:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._started = time.monotonic()
         self._clients = 0
-        self._quiet_since = self._started
         self._idle: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
         kind = network_file_system(places.store)

@@ -14,7 +14,6 @@ from sessions.rows import SessionRow
 
 FORMAT: Literal["headcode-bundle"] = "headcode-bundle"
 VERSION = 1
-SUFFIX = ".headcode"
 MANIFEST = "manifest.json"
 EVENTS = "events.jsonl"
 MAX_MANIFEST = 8 << 20

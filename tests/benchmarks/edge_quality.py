@@ -22,7 +22,7 @@ from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import Edge, all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
-from engine.references.known_edges import known_edges
+from engine.references.ground_truth import known_truths
 from engine.tasks.registry import TASKS
 
 CUTS = (0.02, 0.01, 0.005)
@@ -70,7 +70,9 @@ def main() -> None:
             found = attribute_edges(passes, inputs, points=[float(word) for word in text.split(",")])
             cost = (passes.work - before) / (inputs.tokens.numel() * passes.n_layers)
             ways[text] = (sizes(found, edges, n_heads), cost, time.process_time() - begun)
-        known = known_edges(model.info, model.folder, name)
+        known = next(
+            (one for one in known_truths(given.model, model.folder).truths.get(name, ()) if one.level == "edges"), None
+        )
         chosen = list(range(len(edges)))
         truths: dict[str, list[bool]] = {}
         if known is not None:

@@ -271,11 +271,23 @@ class ScriptedHost:
         self._tell_soon()
 
     def _step(self, request: StepExamples) -> None:
-        now = self.kept.examples
-        version = now.undo_to if request.by < 0 else now.redo_to
-        if version is None:
+        """As sessions.store.queries.neighbour_version does it."""
+        now, made_from = 0, [0]
+        for entry in self.entries:
+            match entry.event:
+                case ExamplesSet():
+                    made_from.append(now)
+                    now = len(made_from) - 1
+                case ExamplesStepped(version=version):
+                    now = version
+        version = (
+            made_from[now]
+            if request.by < 0
+            else max((each for each, parent in enumerate(made_from) if each and parent == now), default=0)
+        )
+        if not version:
             raise NothingToStep(f"There is nothing to {'undo' if request.by < 0 else 'redo'} in the examples.")
-        hashed = now.hashes[version - 1]
+        hashed = self.kept.examples.hashes[version - 1]
         self.add(ExamplesStepped(by=request.by, version=version, content_hash=hashed))
         self._tell_soon()
 

@@ -51,14 +51,6 @@ def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
     return _KeyFileReader(path, text, all_tables() if tables is None else tables).read(whole)
 
 
-def read_keys(path: Path, tables: Tables | None = None) -> Keys:
-    """Load the user's keys. Raises the ConfigError of the first invalid entry."""
-    found = load_keys(path, tables)
-    if found.problems:
-        raise found.problems[0]
-    return found.keys
-
-
 def with_keys(actions: Sequence[Action], keys: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:
     """Return the actions with the given keys in place of their own."""
     if not keys:

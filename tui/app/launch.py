@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from tui.connection.requests import HostConnection
     from tui.settings.settings import Settings
 
-COLOUR_CHOICES = ("truecolor", "256", "16", "none")
-
 
 def run_workbench(
     *, session: str | None, model: str, task: str, asked: bool = False, colours: str | None = None
@@ -17,7 +15,7 @@ def run_workbench(
     """Run the workbench until the user quits and return the exit code.
 
     `asked`: True if the user named the model or the task.
-    `colours`: one of COLOUR_CHOICES; None detects what the terminal supports.
+    `colours`: truecolor, 256, 16 or none; None detects what the terminal supports.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("headcode: the workbench needs a terminal; `headcode probe` works without one.", file=sys.stderr)

@@ -1,7 +1,5 @@
 """Effects of heads on the answer as lines of text, for the command line and the screen."""
 
-from collections.abc import Sequence
-
 from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, effect_share, primary, rank_effects
 from engine.analysis.run_state import RunSnapshot
 from engine.events import CircuitChecked, EffectsMeasured
@@ -63,12 +61,6 @@ def format_effect(effect: HeadEffect, cause: EffectsMeasured) -> str:
         size = format_short(effect.size) if cause.metric == "kl" else f"{effect_share(effect.size, cause):.0%}"
         return f"{told} ({size})"
     return told if cause.metric == "kl" else f"{told} ({effect_share(effect.effect, cause):.0%})"
-
-
-def best_cause(causes: Sequence[EffectsMeasured]) -> EffectsMeasured | None:
-    """Return the most conclusive measurement: combined, then exact, then attribution."""
-    order = ("combined", "exact", "attribution", "backup")
-    return min(primary(causes).values(), key=lambda cause: order.index(cause.method), default=None)
 
 
 def cause_lines(picture: RunSnapshot) -> list[str]:

@@ -1,6 +1,6 @@
 """Replay of a recorded session on a read-only workbench."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -150,21 +150,21 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
 
     # ---- actions
 
-    def _control(self, name: str, *arguments: int) -> None:
+    def _control(self, control: Callable[..., None], *arguments: int) -> None:
         if self._replay_link.opened.is_set():
-            getattr(self.player, name)(*arguments)
+            control(*arguments)
 
     def action_play(self) -> None:
-        self._control("toggle")
+        self._control(self.player.toggle)
 
     def action_step(self, by: int) -> None:
-        self._control("step", by)
+        self._control(self.player.step, by)
 
     def action_marker(self, by: int) -> None:
-        self._control("jump", by)
+        self._control(self.player.jump, by)
 
     def action_speed(self, by: int) -> None:
-        self._control("faster", by)
+        self._control(self.player.faster, by)
 
     def action_edge(self, which: str) -> None:
         if self._replay_link.opened.is_set():

@@ -48,61 +48,42 @@ class SavedCircuit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExampleHistory:
-    """All versions of the session's examples, and the current one; undo and redo move along it."""
+    """All versions of the session's examples, and the current one, which undo and redo change."""
 
     def __init__(self) -> None:
         self.versions: list[tuple[Example, ...]] = []
         """All versions in the order of the log; version 1 first."""
         self.hashes: list[str] = []
-        self._path: list[int] = []
-        """Versions reachable by undo and redo, oldest first."""
-        self._at = -1
-
-    @property
-    def version(self) -> int:
+        self.version = 0
         """The current version, counted from 1; 0 while there is none."""
-        return self._path[self._at] if self._path else 0
 
     @property
     def current(self) -> tuple[Example, ...]:
-        return self.versions[self.version - 1] if self._path else ()
+        return self.versions[self.version - 1] if self.version else ()
 
     @property
     def content_hash(self) -> str:
-        return self.hashes[self.version - 1] if self._path else ""
-
-    @property
-    def undo_to(self) -> int | None:
-        """The version that an undo makes current; None if there is nothing to undo."""
-        return self._path[self._at - 1] if self._at > 0 else None
-
-    @property
-    def redo_to(self) -> int | None:
-        return self._path[self._at + 1] if self._at + 1 < len(self._path) else None
+        return self.hashes[self.version - 1] if self.version else ""
 
     def copy(self) -> "ExampleHistory":
         """Return an independent copy."""
         found = ExampleHistory()
         found.versions, found.hashes = self.versions.copy(), self.hashes.copy()
-        found._path, found._at = self._path, self._at
+        found.version = self.version
         return found
 
     def set(self, examples: tuple[Example, ...], content_hash: str) -> None:
-        """Append a new version; versions that could have been redone become unreachable."""
+        """Append a new version, which becomes the current one."""
         # Most examples were in the version before; equal ones share one object.
         known = {example: example for example in self.current}
         self.versions.append(tuple(known.get(example, example) for example in examples))
         self.hashes.append(content_hash)
-        self._path = [*self._path[: self._at + 1], len(self.versions)]
-        self._at = len(self._path) - 1
+        self.version = len(self.versions)
 
     def step(self, version: int) -> None:
         """Make another version current. Unknown versions are ignored."""
-        if version in self._path:
-            self._at = self._path.index(version)
-        elif 0 < version <= len(self.versions):
-            self._path = [*self._path[: self._at + 1], version]
-            self._at = len(self._path) - 1
+        if 0 < version <= len(self.versions):
+            self.version = version
 
 
 class SessionState:

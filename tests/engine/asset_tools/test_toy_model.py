@@ -13,11 +13,15 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from engine.asset_tools import toy_corpus as text
-from engine.asset_tools.measure_toy_circuits import MeasuredCircuits, measure_task, measure_task_edges
+from engine.asset_tools.measure_toy_circuits import (
+    MeasuredCircuits,
+    MeasuredEdgesFile,
+    measure_task,
+    measure_task_edges,
+)
 from engine.catalog.local_models import bundled_folder, model_identity
 from engine.examples import Example
 from engine.models.loading import load_model
-from engine.references.known_edges import MeasuredEdgesFile, known_edges
 from engine.tasks.base import Metric
 from engine.tasks.registry import TASKS
 
@@ -224,16 +228,14 @@ def test_the_measurement_gives_what_is_stored_again() -> None:
     ):
         flat = [torch.tensor([value for row in rows for value in row]) for rows in (measured, stored)]
         assert float(torch.corrcoef(torch.stack(flat))[0, 1]) > 0.95
-    known = known_edges(model.info, folder, "induction")
-    assert known is not None
-    assert len(known.edges) == 7
-    assert known.edges == set(circuits.tasks["induction"].edges)
-    assert len(known.effects) == 384
-    assert all(source[0] < target[0] for source, target in known.effects)
-    assert known_edges(model.info, folder, "greater_than") is None  # its heads reach the answer by MLPs
-    assert known_edges(model.info, folder, "no such task") is None
-    other = msgspec.structs.replace(model.info, identity="other")
-    assert known_edges(other, folder, "induction") is None
+    known = edges.tasks["induction"]
+    effects = known.by_edge(model.info.n_heads)
+    passing = {edge for edge, effect in effects.items() if abs(effect) >= known.cut * abs(known.base)}
+    assert len(passing) == 7
+    assert passing == set(circuits.tasks["induction"].edges)
+    assert len(effects) == 384
+    assert all(source[0] < target[0] for source, target in effects)
+    assert circuits.tasks["greater_than"].edges == []  # its heads reach the answer by MLPs
 
 
 def test_training_text_is_the_same_each_time_and_keeps_held_out_names_out() -> None:

@@ -161,7 +161,7 @@ def test_effects_with_long_positions_are_what_plain_hooks_do(tmp_path: Path, rec
     effects = exact(model, passes, inputs, heads)
     assert torch.isfinite(attribute(passes, inputs)).all()
     for row, (one, other) in enumerate(zip(examples[::2], examples[1::2], strict=True)):
-        answers = [model.single_token(" " + texts[0].strip()) for texts in (one.expected, one.foils)]
+        answers = [model.tokens.alone(" " + texts[0].strip())[0] for texts in (one.expected, one.foils)]
         for place, head in enumerate(heads):
             clean, patched = with_head(model, one, other, head)
             by_plain = (patched[answers[0]] - patched[answers[1]]) - (clean[answers[0]] - clean[answers[1]])

@@ -70,7 +70,7 @@ def test_effects_with_a_circuit_replaced_are_what_plain_hooks_find(model: Model,
     for head in (HeadId(0, 0), HeadId(1, 0), HeadId(2, 6), HeadId(3, 5)):
         after, alone, left = [], [], []
         for one, other in zip(examples[::2], examples[1::2], strict=True):
-            yes, no = (model.single_token(texts[0]) for texts in (one.expected, one.foils))
+            yes, no = (model.tokens.alone(texts[0])[0] for texts in (one.expected, one.foils))
             _, there = run(other.prompt, (), {})
 
             def answer(*heads: HeadId, one: Example = one, there: Any = there, yes: Any = yes, no: Any = no) -> float:
@@ -154,7 +154,7 @@ def names(n: int = 4) -> tuple[Example, ...]:
 
 def test_a_head_that_takes_over_by_construction_is_found_and_no_other(written: Model, recorder: Any) -> None:
     examples = tuple(
-        example for example in names() if all(written.single_token(f" {each}") for each in example.expected)
+        example for example in names() if all(len(written.tokens.alone(f" {each}")) == 1 for each in example.expected)
     )
     assert len(examples) >= 4
     found = backups(written, examples, [HeadId(0, 0)], recorder(), replacement="zero", metric="logit_difference")

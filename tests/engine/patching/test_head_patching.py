@@ -30,7 +30,7 @@ def test_a_patched_head_does_what_a_plain_hook_does(family: str, recorder: Any, 
     # The pairs begin alike, and this family can go on from there, to the stream that the logits are read from.
     assert all(tail.prefix is not None and tail.short for tail in inputs.tails(passes))
     for row, (one, other) in enumerate(zip(examples[::2], examples[1::2], strict=True)):
-        answers = [model.single_token(" " + texts[0].strip()) for texts in (one.expected, one.foils)]
+        answers = [model.tokens.alone(" " + texts[0].strip())[0] for texts in (one.expected, one.foils)]
         for place, head in enumerate(heads):
             clean, patched = with_head(model, one, other, head)
             by_plain = (patched[answers[0]] - patched[answers[1]]) - (clean[answers[0]] - clean[answers[1]])
@@ -111,7 +111,7 @@ def test_a_named_position_is_patched_alone(model: Model, recorder: Any) -> None:
     head = HeadId(2, 1)
     effects = exact(model, passes, inputs, [head])[0]
     for row, (one, other) in enumerate(zip(examples[::2], examples[1::2], strict=True)):
-        answers = [model.single_token(" " + texts[0].strip()) for texts in (one.expected, one.foils)]
+        answers = [model.tokens.alone(" " + texts[0].strip())[0] for texts in (one.expected, one.foils)]
         clean, patched = with_head(model, one, other, head, slice(-1, None))
         by_plain = (patched[answers[0]] - patched[answers[1]]) - (clean[answers[0]] - clean[answers[1]])
         assert float(effects[row]) == pytest.approx(float(by_plain), abs=2e-4)

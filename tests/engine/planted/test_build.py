@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -24,8 +25,8 @@ from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.planted import PLANTED, PlantedModel
 from engine.planted.build import planted_folder, write_planted
+from engine.references.ground_truth import Edge
 from engine.references.known_circuits import known_circuit
-from engine.references.known_edges import known_edges
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
@@ -196,6 +197,5 @@ def test_the_circuit_lies_beside_the_weights(name: str, task: str, load: Load) -
     assert found is not None
     assert found.heads == PLANTED[name].circuit(task).heads
     assert "construction" in found.source
-    edges = known_edges(model.info, model.folder, task)
-    assert edges is not None
-    assert edges.edges == set(PLANTED[name].circuit(task).edges)
+    stored = msgspec.json.decode((model.folder / "circuits.json").read_bytes())["tasks"][task]
+    assert msgspec.convert(stored["edges"], frozenset[Edge]) == set(PLANTED[name].circuit(task).edges)

@@ -53,8 +53,7 @@ def test_strength_is_the_norm_of_what_the_head_adds(inspector: Inspector) -> Non
 
 def test_a_code_that_is_a_tokens_own_direction_writes_that_token(inspector: Inspector, tmp_path: Path) -> None:
     model = load_model("toy", Path("/nowhere"), torch.device("cpu"))
-    token = model.single_token(" Mary")
-    assert token is not None
+    (token,) = model.tokens.alone(" Mary")
     gain = model.bridge.ln_final.weight.detach()
     direction = model.bridge.W_U.detach()[:, token] / gain
     weights = torch.stack([torch.randn(model.info.d_model), direction]).expand(2, -1, -1).contiguous()

@@ -1,10 +1,6 @@
 """What a person keeps, folded from the log: versions under undo, names, tags, notes, circuits, looks."""
 
-from collections.abc import Sequence
 from typing import Any
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.config import ProbeConfig
 from engine.examples import Example, content_hash
@@ -26,7 +22,7 @@ from sessions.events import (
     TagsSet,
     ViewChanged,
 )
-from tui.state.session_state import ExampleHistory, SessionState
+from tui.state.session_state import SessionState
 from tui.state.workbench_state import WorkbenchState
 
 
@@ -52,25 +48,14 @@ def folded(*events: Any) -> SessionState:
     return kept
 
 
-@given(st.lists(st.sampled_from(["set", "undo", "redo"]), max_size=40))
-def test_undo_and_redo_walk_as_an_editor_does(steps: Sequence[str]) -> None:
-    """Held against the plain model of undo: two stacks of whole texts."""
-    history, past, future, now, count = ExampleHistory(), [], [], None, 0
-    for step in steps:
-        if step == "set":
-            count += 1
-            past, future, now = ([*past, now] if now is not None else past), [], some(f"{count}")
-            history.set(now, f"hash {count}")
-        elif step == "undo" and history.undo_to is not None:
-            history.step(history.undo_to)
-            future, now, past = [now, *future], past[-1], past[:-1]
-        elif step == "redo" and history.redo_to is not None:
-            history.step(history.redo_to)
-            past, now, future = [*past, now], future[0], future[1:]
-        assert history.current == (now or ())
-        assert (history.undo_to is None, history.redo_to is None) == (not past, not future)
-        if now is not None:
-            assert history.content_hash == f"hash {history.version}"
+def test_a_step_makes_that_version_current_and_a_change_after_it_is_a_new_one() -> None:
+    back = ExamplesStepped(by=-1, version=1, content_hash=set_to("a").content_hash)
+    kept = folded(set_to("a"), set_to("b"), back)
+    assert (kept.examples.version, kept.examples.current) == (1, some("a"))
+    assert kept.examples.content_hash == set_to("a").content_hash
+    kept = folded(set_to("a"), set_to("b"), back, set_to("c"))
+    assert (kept.examples.version, kept.examples.current) == (3, some("c"))
+    assert SessionState().examples.current == ()
 
 
 def test_a_step_to_a_version_the_log_never_set_changes_nothing() -> None:
