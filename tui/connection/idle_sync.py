@@ -9,7 +9,7 @@ from engine.errors import HeadcodeError
 from engine.planning.run_options import RunOptions
 from sessions.events import ViewChanged
 from sessions.protocol import ChooseOptions, Done, GetPreflight, PreflightAnswer, SetView
-from tui.connection.requests import Changed, HostConnection, HostRequests
+from tui.connection.requests import Changed, HostRequests
 from tui.state.workbench_state import WorkbenchState
 
 _OPTIONS_S = 0.5
@@ -56,27 +56,27 @@ class IdleSync(HostRequests):
         told = msgspec.structs.replace(state.own_options, trust_remote_code=False)
         if told != state.session.options:
             request = ChooseOptions(session=state.session_id, options=told)
-            self._spawn(self._send(self._host, request))
+            self._spawn(self._send(request))
 
     def look_ahead(self) -> None:
         """Request the preflight of the next run if its inputs have changed."""
-        state, host = self.state, self._host
-        if state.session_id is None or host is None:
+        state = self.state
+        if state.session_id is None or self._host is None:
             return
         ended = sum(not run.active for run in state.runs)
         about = (state.session_id, state.options, state.session.examples.content_hash, ended)
         if about != self._preflight_asked:
             self._preflight_asked = about
-            self._spawn(self._look_ahead(host, about))
+            self._spawn(self._look_ahead(about))
 
-    async def _look_ahead(self, host: HostConnection, about: object) -> None:
+    async def _look_ahead(self, about: object) -> None:
         await asyncio.sleep(_AHEAD_S)
         state = self.state
         if about != self._preflight_asked or state.session_id is None:
             return
-        with contextlib.suppress(HeadcodeError, OSError, EOFError):
+        with contextlib.suppress(HeadcodeError):
             request = GetPreflight(session=state.session_id, options=state.options)
-            answer = await host.ask(request, PreflightAnswer)
+            answer = await self.ask(request, PreflightAnswer)
             if about == self._preflight_asked:
                 state.preflight = answer.preflight
                 self._changed(frozenset({"progress"}))
@@ -97,12 +97,10 @@ class IdleSync(HostRequests):
             self._view_timer.cancel()
             self._view_timer = None
         looks, self._looks = self._looks, {}
-        host = self._host
         for run_id, look in looks.items():
-            if host is not None:
-                self._spawn(self._send(host, SetView(run=run_id, look=look)))
+            self._spawn(self._send(SetView(run=run_id, look=look)))
 
-    async def _send(self, host: HostConnection, request: SetView | ChooseOptions) -> None:
+    async def _send(self, request: SetView | ChooseOptions) -> None:
         # A view that could not be recorded is no loss: the next one will be.
-        with contextlib.suppress(HeadcodeError, OSError, EOFError):
-            await host.ask(request, Done)
+        with contextlib.suppress(HeadcodeError):
+            await self.ask(request, Done)

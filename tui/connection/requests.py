@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from engine.errors import Failure, HeadcodeError
 from engine.results import HeadId
-from sessions.errors import HostGone, Refusal, error_from
+from sessions.errors import HostError, HostGone, Refusal, error_from
 from sessions.events import LogEntry
 from sessions.protocol import AnyRequest, CodesAnswer, GetCodes, GetHeadInspection, HeadInspection, Welcome
 from tui.state import screen_log
@@ -41,7 +41,7 @@ class HostRequests:
         self._background: set[asyncio.Task[None]] = set()
 
     async def ask(self, request: AnyRequest, want: type[T], /) -> T:
-        """Return the answer, for callers that handle refusals. Raises HostGone, Refusal and its subclasses."""
+        """Return the answer. Raises the host's refusal in its own class, or HostGone."""
         if self._host is None:
             raise HostGone("There is no host to ask.", hint="It is being looked for.")
         try:
@@ -49,54 +49,38 @@ class HostRequests:
         except Refusal as error:
             raise error_from(error.failure) from None
         except (OSError, EOFError) as error:
-            raise HostGone(f"The connection to the host broke: {error}.") from error
+            raise connection_error(error) from error
 
     async def try_ask(self, request: AnyRequest, want: type[T]) -> T | None:
         """Return the answer to a key's request, or None.
 
-        A refusal is stored in the state; a lost host is handled by the loop.
+        A refusal is stored in the state; a host lost meanwhile is handled by the loop.
         """
-        state = self.state
+        state, connected = self.state, self._host is not None
+        state.failure = None
         answer: T | None = None
-        if self._host is None:
-            state.failure = Failure(
-                family="host", name="HostGone", message="There is no host to ask.", hint="It is being looked for."
-            )
-        else:
-            state.failure = None
-            try:
-                answer = await self._host.ask(request, want)
-            except HostGone:
+        try:
+            answer = await self.ask(request, want)
+        except HeadcodeError as error:
+            if connected and isinstance(error, HostGone):
                 return None
-            except HeadcodeError as error:
-                state.failure = error.as_failure()
-                screen_log.write_failure(state.failure)
-            except (OSError, EOFError):
-                return None
+            state.failure = error.as_failure()
+            screen_log.write_failure(state.failure)
         self._changed(frozenset({"progress", "header"}))
         return answer
-
-    async def request(self, request: AnyRequest, want: type[T]) -> T:
-        """Return the host's answer to a sheet's request. Raises HeadcodeError."""
-        if self._host is None:
-            raise HostGone("There is no host to ask.", hint="It is being looked for.")
-        try:
-            return await self._host.ask(request, want)
-        except (OSError, EOFError) as error:
-            raise HostGone(f"The connection to the host broke: {error}.") from error
 
     async def fetch_codes(self) -> None:
         """Load the codes of the current head, unless they are loaded."""
         key = self.state.codes_key()
-        if key is None or key in self.state.codes or self._host is None:
+        if key is None or key in self.state.codes:
             return
         run_id, layer, head, seed = key
         try:
-            answer = await self._host.ask(GetCodes(run=run_id, layer=layer, head=head, seed=seed), CodesAnswer)
+            answer = await self.ask(GetCodes(run=run_id, layer=layer, head=head, seed=seed), CodesAnswer)
+        except HostGone:
+            return
         except HeadcodeError as error:
             self.state.keep_codes(key, error.as_failure())
-        except (OSError, EOFError):
-            return
         else:
             self.state.keep_codes(key, answer.codes)
         if HeadId(layer, head) == self.state.cursor:
@@ -104,16 +88,22 @@ class HostRequests:
 
     async def look_at_head(self, request: GetHeadInspection) -> HeadInspection | Failure:
         """Return the inspection of the head on the prompt, or the failure."""
-        if self._host is None:
-            return Failure(family="host", name="HostGone", message="There is no host to ask.", hint="Try again.")
         try:
-            return await self._host.ask(request, HeadInspection)
+            return await self.ask(request, HeadInspection)
         except HeadcodeError as error:
             return error.as_failure()
-        except (OSError, EOFError) as error:
-            return HostGone(f"The connection to the host broke: {error}.").as_failure()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def connection_error(error: OSError | EOFError) -> HeadcodeError:
+    """Return the error that broke or prevented the connection; one with a file name is an error of the system."""
+    if isinstance(error, OSError) and error.filename:
+        return HostError(
+            f"The system refused: {error.strerror or error} ({error.filename}).",
+            hint="Check free space and permissions: headcode doctor",
+        )
+    return HostGone(f"The connection to the host broke: {error}.")

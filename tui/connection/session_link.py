@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from engine.errors import HeadcodeError
-from sessions.errors import HostError, HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
+from sessions.errors import HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
 from sessions.protocol import (
     CreateSession,
     DiscardSession,
@@ -23,7 +23,7 @@ from sessions.protocol import (
 )
 from sessions.rows import SessionRow
 from tui.connection.idle_sync import IdleSync
-from tui.connection.requests import Changed, Connect, HostConnection
+from tui.connection.requests import Changed, Connect, HostConnection, connection_error
 from tui.connection.run_requests import RunRequests
 from tui.state import screen_log
 from tui.state.workbench_state import ALL_PARTS, WorkbenchState
@@ -67,7 +67,7 @@ class SessionLink(RunRequests, IdleSync):
             except HeadcodeError as found:
                 error = found
             except (OSError, EOFError) as found:
-                error = _broken(found)
+                error = connection_error(found)
             except asyncio.CancelledError:
                 # The feed was cancelled to open another session, or the whole task by its owner.
                 task = asyncio.current_task()
@@ -194,13 +194,3 @@ class SessionLink(RunRequests, IdleSync):
         if host is not None:
             with contextlib.suppress(HeadcodeError, OSError):
                 await host.close()
-
-
-def _broken(error: OSError | EOFError) -> HeadcodeError:
-    """Return the error that broke or prevented the connection; one with a file name is an error of the system."""
-    if isinstance(error, OSError) and error.filename:
-        return HostError(
-            f"The system refused: {error.strerror or error} ({error.filename}).",
-            hint="Check free space and permissions: headcode doctor",
-        )
-    return HostGone(f"The connection to the host broke: {error}.")

@@ -69,7 +69,7 @@ class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
         state = self.state
         if state.link == "live" and state.session_id is not None:
             with suppress(HeadcodeError):
-                detail = (await self.link.request(ShowSession(session=state.session_id), SessionDetailAnswer)).detail
+                detail = (await self.link.ask(ShowSession(session=state.session_id), SessionDetailAnswer)).detail
                 await self.until(lambda: state.last_seq >= detail.last_seq or state.link != "live")
         self.news.caught_up = True
 

@@ -272,9 +272,9 @@ class RunVerbs:
     async def do_sessions(self, rest: str) -> None:
         try:
             if rest:
-                rows = [hit.session for hit in (await self.link.request(SearchSessions(text=rest), SearchResults)).hits]
+                rows = [hit.session for hit in (await self.link.ask(SearchSessions(text=rest), SearchResults)).hits]
             else:
-                rows = list((await self.link.request(ListSessions(), SessionsAnswer)).sessions)
+                rows = list((await self.link.ask(ListSessions(), SessionsAnswer)).sessions)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return
@@ -287,7 +287,7 @@ class RunVerbs:
 
     async def do_open(self, rest: str) -> None:
         try:
-            found = (await self.link.request(ShowSession(session=rest), SessionDetailAnswer)).detail.session
+            found = (await self.link.ask(ShowSession(session=rest), SessionDetailAnswer)).detail.session
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from engine.errors import HeadcodeError
-from sessions.errors import HostError, HostGone
+from sessions.errors import HostGone
 from sessions.events import LogEntry
 from sessions.protocol import (
     AnyRequest,
@@ -24,7 +24,7 @@ from sessions.protocol import (
     Welcome,
 )
 from sessions.rows import Timeline
-from tui.connection.requests import Connect, HostConnection
+from tui.connection.requests import Connect, HostConnection, connection_error
 from tui.connection.session_link import SessionLink
 from tui.replay.pages import PAGE_BYTES
 from tui.replay.player import Player
@@ -66,11 +66,7 @@ class ReplayReader:
             except (HostGone, OSError, EOFError) as error:
                 await self.close()
                 if attempt == 2:
-                    raise (
-                        error
-                        if isinstance(error, HostGone)
-                        else HostError(f"The connection to the host broke: {error}.")
-                    ) from None
+                    raise (error if isinstance(error, HostGone) else connection_error(error)) from None
         raise AssertionError
 
     def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]:  # noqa: ARG002

@@ -96,12 +96,12 @@ class SessionsScreen(SubScreen):
     async def _fetch(self, keep: str | None) -> None:
         try:
             if self.wanted and not self.list.trash:
-                found = await self.link.request(SearchSessions(text=self.wanted, limit=_MOST), SearchResults)
+                found = await self.link.ask(SearchSessions(text=self.wanted, limit=_MOST), SearchResults)
                 self.list.rows = tuple(hit.session for hit in found.hits)
                 self.list.hits = {hit.session.session_id: hit for hit in found.hits}
             else:
                 request = ListSessions(limit=_MOST, trashed=self.list.trash)
-                self.list.rows, self.list.hits = (await self.link.request(request, SessionsAnswer)).sessions, {}
+                self.list.rows, self.list.hits = (await self.link.ask(request, SessionsAnswer)).sessions, {}
         except HeadcodeError as error:
             self._say(format_message(error.as_failure()), "bad")
             return
@@ -210,7 +210,7 @@ class SessionsScreen(SubScreen):
             self._do(lambda: self._delete(row))
 
     async def _delete(self, row: SessionRow) -> None:
-        gone = (await self.link.request(TrashSession(session=row.session_id), SessionAnswer)).session
+        gone = (await self.link.ask(TrashSession(session=row.session_id), SessionAnswer)).session
         self._deleted.append(gone)
         self._say(f"{one_line(gone.name, 60)} is in the trash: {self._key('restore')} restores it.", "second")
 
@@ -223,7 +223,7 @@ class SessionsScreen(SubScreen):
 
     async def _restore(self, row: SessionRow) -> None:
         self._deleted = [each for each in self._deleted if each.session_id != row.session_id]
-        back = (await self.link.request(RestoreSession(session=row.session_id), SessionAnswer)).session
+        back = (await self.link.ask(RestoreSession(session=row.session_id), SessionAnswer)).session
         self._say(f"{one_line(back.name, 60)} is restored.", "good")
 
     # ---- helpers
@@ -247,9 +247,9 @@ class SessionsScreen(SubScreen):
 
         async def send(request: AnyRequest) -> None:
             if isinstance(request, WriteNote):
-                row = (await self.link.request(request, NoteAnswer)).session
+                row = (await self.link.ask(request, NoteAnswer)).session
             else:
-                row = (await self.link.request(request, SessionAnswer)).session
+                row = (await self.link.ask(request, SessionAnswer)).session
             self._say("Saved.", "good")
             if then is not None:
                 then(row)
