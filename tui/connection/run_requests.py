@@ -1,28 +1,35 @@
-"""Requests for runs, effects, verifications and notes."""
+"""Requests for runs, effects, circuits, differences, verifications and notes."""
 
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from engine.config import EffectsConfig, PatchingMethod
+from sessions.comparison.comparison import CannotCompare, check_shapes
 from sessions.protocol import (
     CancelRun,
     CancelVerification,
+    CircuitAnswer,
     Done,
     FollowVerification,
+    GetSides,
     MeasureRunEffects,
     NoteAnswer,
     QueueRun,
     RemoveNote,
     RunAnswer,
+    SaveCircuit,
+    SidesAnswer,
     VerificationStarted,
     VerificationState,
     VerifyRun,
     WriteNote,
 )
+from sessions.rows import CircuitRow
 from tui.connection.requests import Changed, HostRequests
 from tui.state.notes import Place
 from tui.state.session_state import SessionNote
+from tui.state.subtraction import side_of
 from tui.state.workbench_state import WorkbenchState
 
 
@@ -114,6 +121,35 @@ class RunRequests(HostRequests):
             ),
             Done,
         )
+
+    async def save_circuit(self, name: str) -> CircuitRow | None:
+        """Save the marked heads, else those inside the cut, under a name; return them, or None if refused."""
+        run, view = self.state.shown, self.state.view()
+        if run is None or view is None or self.state.session_id is None:
+            return None
+        marked = self.state.marked
+        heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
+        how = "marked by hand in" if marked else f"best by {view.measure.title} of"
+        source = f"{len(heads)} {how} run {run.number}"
+        request = SaveCircuit(session=self.state.session_id, run=run.run_id, name=name, heads=heads, source=source)
+        answer = await self.try_ask(request, CircuitAnswer)
+        return None if answer is None else answer.circuit
+
+    async def subtract(self, reference: str) -> bool:
+        """Begin the difference between the shown run and another side; return False if that was refused."""
+        run, view = self.state.shown, self.state.view()
+        if run is None or view is None:
+            return False
+        found = await self.try_ask(GetSides(a=run.run_id, b=reference), SidesAnswer)
+        if found is None:
+            return False
+        try:
+            check_shapes(side_of(view), found.b)
+        except CannotCompare as error:
+            self.state.failure = error.as_failure()
+            return False
+        self.state.subtraction.begin(found.b)
+        return True
 
     async def verify_run(self) -> None:
         """Verify the shown run. Progress is stored in the state; the result arrives in the log."""

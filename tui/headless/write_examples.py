@@ -28,6 +28,12 @@ def format_examples(examples: "tuple[Example, ...]", kind: str) -> str:
     return writers[kind](examples)
 
 
+def write_examples(path: Path, examples: "tuple[Example, ...]") -> None:
+    """Write the examples in the format of the file's suffix. Raises ConfigError."""
+    kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
+    write_file(path, format_examples(examples, kind))
+
+
 def write_file(path: Path, text: str) -> None:
     """Write the file atomically. Raises ConfigError."""
     part = path.with_name(f".{path.name}.part")

@@ -3,30 +3,27 @@
 import re
 from collections.abc import Awaitable, Callable
 
-from engine.errors import HeadcodeError
 from engine.results import HeadId
-from sessions.comparison.comparison import CannotCompare, check_shapes
 from sessions.protocol import (
     CircuitAnswer,
     CombineCircuits,
     ComparisonChoices,
     DeleteCircuit,
     Done,
-    GetSides,
     ListComparable,
     LogPiece,
     ReadLog,
     ReadTimeline,
     SetOperation,
-    SidesAnswer,
     TimelineAnswer,
 )
 from tui.connection.session_link import SessionLink
 from tui.plain import wording
+from tui.state.grid_view import GridView
 from tui.state.marked_heads import sort_by_rank, summarise_marked
 from tui.state.overlay import KNOWN, NONE, TASK
 from tui.state.parsing import read_head
-from tui.state.subtraction import side_of
+from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
@@ -43,16 +40,15 @@ class ComparisonVerbs:
     say: Callable[[str], None]
     refuse: Callable[[str], None]
     tell: Callable[[list[str]], None]
-    because: Callable[[str], None]
+    check: Callable[[str], None]
+    run_for: Callable[[str], SessionRun]
+    view_for: Callable[[str], GridView]
     told: Callable[[Callable[[], object]], Awaitable[None]]
 
     # ---- difference
 
     async def do_difference(self, rest: str) -> None:
-        run, view = self.state.shown, self.state.view()
-        if run is None or view is None:
-            self.because("difference")
-            return
+        run = self.run_for("difference")
         if rest in ("end", "none"):
             self.say("the difference is off." if self.state.subtraction.end() else "nothing was subtracted.")
             return
@@ -80,24 +76,14 @@ class ComparisonVerbs:
         if len(meant) != 1:
             self.refuse(f"{rest} matches nothing, or several sides: difference lists all.")
             return
-        sides = await self.link.try_ask(GetSides(a=run.run_id, b=meant[0].reference), SidesAnswer)
-        if sides is None:
-            return
-        try:
-            check_shapes(side_of(view), sides.b)
-        except CannotCompare as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
-        self.state.subtraction.begin(sides.b)
-        self.tell(wording.difference(self.state, _SHOWN))
+        if await self.link.subtract(meant[0].reference):
+            self.tell(wording.difference(self.state, _SHOWN))
 
     # ---- overlay and circuits
 
     async def do_overlay(self, rest: str) -> None:
-        run, view, overlay, kept = self.state.shown, self.state.view(), self.state.overlay, self.state.session.circuits
-        if run is None or view is None:
-            self.because("overlay")
-            return
+        overlay, kept = self.state.overlay, self.state.session.circuits
+        run = self.run_for("cut.more" if rest else "overlay")
         if not rest:
             overlay.cycle(run.picture, kept)
         elif rest in kept:
@@ -143,28 +129,23 @@ class ComparisonVerbs:
     # ---- marks
 
     async def do_mark(self, rest: str) -> None:
-        shape, view, marks = self.state.shape(), self.state.view(), self.state.marks
-        if shape is None or view is None:
-            self.because("mark")
+        view, shape, marks = self.view_for("mark"), self.state.shape(), self.state.marks
+        if shape is None:
             return
         if rest == "none":
             self.say("no head is marked any more." if marks.clear() else "no head was marked.")
             return
         heads: list[HeadId] = []
         first, _, number = rest.partition(" ")
-        try:
-            if first == "circuit":
-                heads = list(view.circuit)
-            elif first == "layer":
-                if not number.strip().isdecimal() or int(number) >= shape[0]:
-                    self.refuse(f"mark layer {number}: layers are 0 to {shape[0] - 1}.")
-                    return
-                heads = [HeadId(int(number), head) for head in range(shape[1])]
-            else:
-                heads = [read_head(each, shape) for each in rest.replace(",", " ").split()]
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        if first == "circuit":
+            heads = list(view.circuit)
+        elif first == "layer":
+            if not number.strip().isdecimal() or int(number) >= shape[0]:
+                self.refuse(f"mark layer {number}: layers are 0 to {shape[0] - 1}.")
+                return
+            heads = [HeadId(int(number), head) for head in range(shape[1])]
+        else:
+            heads = [read_head(each, shape) for each in rest.replace(",", " ").split()]
         if heads:
             marks.toggle(heads)
         marked = self.state.marked
@@ -178,10 +159,9 @@ class ComparisonVerbs:
 
     async def do_replay(self, rest: str) -> None:
         """List the moments of the session with their numbers; with a number, show the state at that moment."""
-        if self.state.session_id is None:
-            self.because("replay")
-            return
-        times = await self.link.try_ask(ReadTimeline(session=self.state.session_id), TimelineAnswer)
+        self.check("replay")
+        session = self.state.session_id or ""
+        times = await self.link.try_ask(ReadTimeline(session=session), TimelineAnswer)
         if times is None:
             return
         moments = times.times.markers
@@ -195,7 +175,7 @@ class ComparisonVerbs:
             self.refuse(f"there is no moment {rest}: they are 1 to {len(moments)}.")
             return
         then_at = moments[int(rest) - 1]
-        then = await self._then(self.state.session_id, then_at.seq)
+        then = await self._then(session, then_at.seq)
         if then is None:
             return
         self.say(f"{moment(then_at.at_us)} {clean(then_at.words)}. then:")

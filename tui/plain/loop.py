@@ -86,7 +86,10 @@ class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
         if verb.name == "leave":
             return False
         before = self.state.failure
-        await getattr(self, f"do_{verb.name}")(rest.strip())
+        try:
+            await getattr(self, f"do_{verb.name}")(rest.strip())
+        except HeadcodeError as error:
+            self.refuse(format_message(error.as_failure()))
         if self.state.failure is not None and self.state.failure is not before:
             self.refused += 1
             self._changed(None)

@@ -2,11 +2,9 @@
 
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 
 from engine.authoring.drafts import parse_draft, preview_slots
 from engine.authoring.negatives import PromptEdit, as_negative, best_edits, propose
-from engine.errors import HeadcodeError
 from engine.machine.paths import path_of
 from engine.results import Grade
 from sessions.protocol import Grades, TaskExamplesMade
@@ -59,12 +57,8 @@ class ExampleVerbs:
             self.refuse("add: give the example, as in add + The cat sat on the => mat | dog")
             return
         self.desk.at = max(len(self.desk.examples) - 1, 0)
-        try:
-            self._foresee(rest)
-            n = self.desk.paste(rest)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        self._foresee(rest)
+        n = self.desk.paste(rest)
         await self._done(f"{n} added", n)
 
     async def do_edit(self, rest: str) -> None:
@@ -110,11 +104,7 @@ class ExampleVerbs:
         place = self._place(rest)
         if place is None:
             return
-        try:
-            n = self.desk.unfold(place)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        n = self.desk.unfold(place)
         if n:
             await self._done(f"expanded into {n} examples")
         else:
@@ -174,11 +164,7 @@ class ExampleVerbs:
             self.refuse("nothing in this prompt can be replaced: no name, number or known word.")
             return
         wanted = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
-        try:
-            grades = (await self.link.ask(self.desk.question(wanted), Grades)).grades
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        grades = (await self.link.ask(self.desk.question(wanted), Grades)).grades
         found = best_edits(edits, grades[1:], n_tokens=grades[0].n_tokens)
         self._proposed = (place, found)
         for number, (edit, grade) in enumerate(found, start=1):
@@ -200,11 +186,7 @@ class ExampleVerbs:
         if rest and (not rest.isdecimal() or not int(rest)):
             self.refuse(f"more: give a number of pairs from 1, not {clean(rest)}; alone: as many as are missing.")
             return
-        try:
-            found = await self.desk.more(int(rest) if rest else None)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        found = await self.desk.more(int(rest) if rest else None)
         if found.n:
             await self._done(f"{found.words}{found.rest}", len(found.new))
         else:
@@ -218,32 +200,31 @@ class ExampleVerbs:
             for task in TASKS.values():
                 self.say(f"{task.name}: {task.title}")
             return
-        try:
-            task = find_task(name)
-            count = int(pairs) if pairs.strip().isdecimal() else 10
-            made = await self.link.ask(self.desk.order(task.name, count), TaskExamplesMade)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        task = find_task(name)
+        count = int(pairs) if pairs.strip().isdecimal() else 10
+        made = await self.link.ask(self.desk.order(task.name, count), TaskExamplesMade)
         await self._done(f"{self.desk.add(made.examples)} added")
 
     async def do_read(self, rest: str) -> None:
         from tui.headless.read_examples import read_text
 
-        try:
-            text = read_text(rest, plain=True)
-            self._foresee(text)
-            n = self.desk.paste(text)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        text = read_text(rest, plain=True)
+        self._foresee(text)
+        n = self.desk.paste(text)
         await self._done(f"{n} added from {clean(rest)}")
 
     async def do_store(self, rest: str) -> None:
         if not rest:
             self.refuse("store: give the name of a file.")
             return
-        self._write(Path(rest))
+        from tui.headless.write_examples import write_examples
+
+        path = path_of(rest)
+        if path.exists():
+            self.refuse(f"{path} already exists; choose another name or remove it first.")
+            return
+        write_examples(path, self.desk.examples)
+        self.say(f"{len(self.desk.examples)} examples written to {clean(str(path))}.")
 
     # ---- inside
 
@@ -252,21 +233,6 @@ class ExampleVerbs:
         found = preview_slots(text, after=self.desk.examples)
         if found is not None:
             self.say(f"{found.words}.")
-
-    def _write(self, path: Path) -> None:
-        from tui.headless.write_examples import format_examples, write_file
-
-        path = path_of(str(path))
-        if path.exists():
-            self.refuse(f"{path} already exists; choose another name or remove it first.")
-            return
-        kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
-        try:
-            write_file(path, format_examples(self.desk.examples, kind))
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-        else:
-            self.say(f"{len(self.desk.examples)} examples written to {clean(str(path))}.")
 
     def _place(self, text: str) -> int | None:
         """Return the index of the example with that number, or refuse and return None."""

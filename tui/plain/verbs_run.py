@@ -11,11 +11,8 @@ from engine.planning.option_text import format_value as say_option
 from engine.planning.option_text import read_value as read_option
 from engine.planning.run_options import value_of as option_value
 from engine.planning.run_options import with_value
-from engine.results import Card
 from sessions.protocol import (
-    CircuitAnswer,
     ListSessions,
-    SaveCircuit,
     SearchResults,
     SearchSessions,
     SessionDetailAnswer,
@@ -28,6 +25,7 @@ from tui.plain import wording
 from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
 from tui.state import notes
 from tui.state.disabled_reasons import disabled_reason
+from tui.state.grid_view import GridView
 from tui.state.parsing import guess_measure, read_head
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
@@ -37,6 +35,12 @@ from tui.terminal.times import moment
 _HEADS, _EDGES = 10, 10
 _TOLD_S = 10.0
 """Maximum seconds to wait for the log to show what the host has recorded."""
+
+
+class NotAvailable(HeadcodeError):
+    """A verb whose action is disabled now."""
+
+    family = "input"
 
 
 class RunVerbs:
@@ -59,9 +63,25 @@ class RunVerbs:
             async with asyncio.timeout(_TOLD_S):
                 await self.until(holds)
 
-    def because(self, action: str) -> None:
-        """Refuse an action with the reason why it is disabled."""
-        self.refuse(f"{disabled_reason(self.state, action) or 'it is not available now'}.")
+    def check(self, action: str) -> None:
+        """Raise NotAvailable with the reason if the action is disabled."""
+        if reason := disabled_reason(self.state, action):
+            raise NotAvailable(f"{reason}.")
+
+    def run_for(self, action: str) -> SessionRun:
+        """Return the shown run. Raises NotAvailable if there is none, or the action is disabled."""
+        self.check(action)
+        if self.state.shown is None:
+            raise NotAvailable("there is no run yet.")
+        return self.state.shown
+
+    def view_for(self, action: str) -> GridView:
+        """Return the view of the shown run. Raises NotAvailable if there is none, or the action is disabled."""
+        self.check(action)
+        view = self.state.view()
+        if view is None:
+            raise NotAvailable("there is no grid yet.")
+        return view
 
     # ---- run
 
@@ -72,9 +92,7 @@ class RunVerbs:
         before = len(self.state.runs)
         await self.link.queue_run()
         if self.state.failure is None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_TOLD_S):
-                    await self.until(lambda: len(self.state.runs) > before or self.state.failure is not None)
+            await self.told(lambda: len(self.state.runs) > before or self.state.failure is not None)
 
     async def do_wait(self, _: str) -> None:
         state = self.state
@@ -87,41 +105,26 @@ class RunVerbs:
         self.say("idle.")
 
     async def do_stop(self, _: str) -> None:
-        if disabled_reason(self.state, "stop"):
-            self.because("stop")
-        else:
-            await self.link.stop_run()
-            self.say("stopping; stop again ends the engine.")
+        self.check("stop")
+        await self.link.stop_run()
+        self.say("stopping; stop again ends the engine.")
 
     async def do_cause(self, _: str) -> None:
-        run = self._run()
-        known = run is not None and run.state == "done" and run.cause is None and run.picture.causes
-        if run is not None and known and not self.state.marked:
+        run = self.run_for("cause")
+        if run.picture.causes and not self.state.marked:
             self.tell(wording.causes(run))
-        elif run is None or disabled_reason(self.state, "cause"):
-            self.because("cause")
         else:
             await self.link.request_effects()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_TOLD_S):
-                    await self.until(lambda: run.cause is not None or self.state.failure is not None)
+            await self.told(lambda: run.cause is not None or self.state.failure is not None)
 
     async def do_backups(self, _: str) -> None:
-        run = self._run()
-        if run is None or disabled_reason(self.state, "backups"):
-            self.because("backups")
-        else:
-            await self.link.request_backups()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_TOLD_S):
-                    await self.until(lambda: run.cause is not None or self.state.failure is not None)
+        run = self.run_for("backups")
+        await self.link.request_backups()
+        await self.told(lambda: run.cause is not None or self.state.failure is not None)
 
     async def do_verify(self, _: str) -> None:
-        run = self._run()
-        if run is None or disabled_reason(self.state, "verify"):
-            self.because("verify")
-        else:
-            await self.link.verify_run()
+        self.check("verify")
+        await self.link.verify_run()
 
     async def do_options(self, rest: str) -> None:
         name, text = _named_option(rest)
@@ -135,12 +138,8 @@ class RunVerbs:
         if wanted is None or not text:
             self.refuse(f"options {rest}: give an option's name and value; options lists them.")
             return
-        try:
-            value = read_option(wanted, text, find_folders().models)
-            changed = with_value(self.state.options, wanted.path, value)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        value = read_option(wanted, text, find_folders().models)
+        changed = with_value(self.state.options, wanted.path, value)
         self.link.choose_options(changed)
         await self.link.flush()
         self.say(f"the next run: {wanted.title} {say_option(wanted, option_value(changed, wanted.path))}.")
@@ -148,47 +147,32 @@ class RunVerbs:
     # ---- look
 
     async def do_heads(self, rest: str) -> None:
-        view = self.state.view()
-        if view is None:
-            self.because("cut.more")
-        elif rest and rest != "all" and not rest.isdecimal():
+        view = self.view_for("cut.more")
+        if rest and rest != "all" and not rest.isdecimal():
             self.refuse(f"heads {rest}: give a number, or all.")
         else:
             most = None if rest == "all" else int(rest or _HEADS)
             self.tell(wording.heads(view, most))
 
     async def do_head(self, rest: str) -> None:
-        shape, view = self.state.shape(), self.state.view()
-        if shape is None or view is None:
-            self.because("cut.more")
-            return
-        if rest:
-            try:
-                self.state.put_cursor(*read_head(rest, shape))
-            except HeadcodeError as error:
-                self.refuse(f"{error.message} {error.hint}")
-                return
+        view = self.view_for("cut.more")
+        shape = self.state.shape()
+        if rest and shape is not None:
+            self.state.put_cursor(*read_head(rest, shape))
         await self.link.fetch_codes()
         self.tell(wording.head(self.state, view, self.state.head_codes()))
 
     async def do_measure(self, rest: str) -> None:
-        try:
-            if rest:
-                self.state.pick_measure(guess_measure(rest))
-            else:
-                self.state.cycle_measure(1)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        if rest:
+            self.state.pick_measure(guess_measure(rest))
+        else:
+            self.state.cycle_measure(1)
         measure = self.state.measure
         self.say(f"{measure.title}: {measure.meaning}")
         self.link.record_view()
 
     async def do_cut(self, rest: str) -> None:
-        view = self.state.view()
-        if view is None:
-            self.because("cut.more")
-            return
+        view = self.view_for("cut.more")
         by = {"more": 1, "fewer": -1, "+": 1, "-": -1}.get(rest)
         if by is None:
             if not rest.isdecimal():
@@ -198,24 +182,16 @@ class RunVerbs:
         if by:
             self.state.move_cut(by)
             self.link.record_view()
-        view = self.state.view()
-        if view is not None:
-            inside = [str(head) for head in view.order if head in view.circuit]
-            self.say(f"{len(inside)} heads in the circuit: {', '.join(inside)}.")
+        view = self.view_for("cut.more")
+        inside = [str(head) for head in view.order if head in view.circuit]
+        self.say(f"{len(inside)} heads in the circuit: {', '.join(inside)}.")
 
     async def do_edges(self, rest: str) -> None:
-        run = self._run()
-        if run is None or not run.picture.edges:
-            self.because("edges")
-        else:
-            self.tell(wording.edges(run, int(rest) if rest.isdecimal() else _EDGES))
+        self.tell(wording.edges(self.run_for("edges"), int(rest) if rest.isdecimal() else _EDGES))
 
     async def do_card(self, _: str) -> None:
-        run = self._run()
-        card: Card | None = run.picture.card if run is not None else None
-        if card is None:
-            self.because("card")
-        else:
+        card = self.run_for("card").picture.card
+        if card is not None:
             self.tell([clean(line).replace("  ", ": ", 1) for line in card_lines(card)])
 
     async def do_runs(self, rest: str) -> None:
@@ -232,24 +208,16 @@ class RunVerbs:
     # ---- keep
 
     async def do_keep(self, name: str) -> None:
-        run, view = self.state.shown, self.state.view()
-        if run is None or view is None or self.state.session_id is None:
-            self.because("keep")
-            return
+        self.check("keep")
         if not name:
             self.refuse("keep: give a name.")
             return
-        marked = self.state.marked
-        heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
-        source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
-        if marked:
-            source = f"{len(heads)} marked by hand in run {run.number}"
-        asked = SaveCircuit(session=self.state.session_id, run=run.run_id, name=name, heads=heads, source=source)
         before = self.state.session.circuits.get(name)
-        if await self.link.try_ask(asked, CircuitAnswer) is not None:
+        saved = await self.link.save_circuit(name)
+        if saved is not None:
             # The next line may name the circuit: wait until the log has it.
             await self.told(lambda: self.state.session.circuits.get(name) is not before)
-            self.say(f"saved {len(heads)} heads as {clean(name)}.")
+            self.say(f"saved {len(saved.heads)} heads as {clean(name)}.")
 
     async def do_circuits(self, _: str) -> None:
         self.tell(wording.circuits(self.state))
@@ -270,14 +238,10 @@ class RunVerbs:
             self.say(f"saved as a note on {notes.format_place(self.state, place)}.")
 
     async def do_sessions(self, rest: str) -> None:
-        try:
-            if rest:
-                rows = [hit.session for hit in (await self.link.ask(SearchSessions(text=rest), SearchResults)).hits]
-            else:
-                rows = list((await self.link.ask(ListSessions(), SessionsAnswer)).sessions)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        if rest:
+            rows = [hit.session for hit in (await self.link.ask(SearchSessions(text=rest), SearchResults)).hits]
+        else:
+            rows = list((await self.link.ask(ListSessions(), SessionsAnswer)).sessions)
         for row in rows:
             here = ", this one" if row.session_id == self.state.session_id else ""
             counts = f"{row.n_positive} positive, {row.n_negative} negative, {row.n_runs} runs"
@@ -286,11 +250,7 @@ class RunVerbs:
             self.say("no session contains these words." if rest else "no sessions.")
 
     async def do_open(self, rest: str) -> None:
-        try:
-            found = (await self.link.ask(ShowSession(session=rest), SessionDetailAnswer)).detail.session
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-            return
+        found = (await self.link.ask(ShowSession(session=rest), SessionDetailAnswer)).detail.session
         if found.session_id != self.state.session_id:
             self.link.open(found.session_id)
             await self.until(lambda: self.state.session_id == found.session_id or self.state.link == "failed")
@@ -320,12 +280,8 @@ class RunVerbs:
         if value is None:
             self.refuse(f"{wanted.name} = {text!r} is not {wanted.wanted}.")
             return
-        try:
-            change(path, wanted, value)
-        except HeadcodeError as error:
-            self.refuse(f"{error.message} {error.hint}")
-        else:
-            self.say(f"saved: {wanted.name} is {wanted.shown(value)}; it takes effect {wanted.when}.")
+        change(path, wanted, value)
+        self.say(f"saved: {wanted.name} is {wanted.shown(value)}; it takes effect {wanted.when}.")
 
     async def do_help(self, rest: str) -> None:
         if not rest:
@@ -337,9 +293,6 @@ class RunVerbs:
             self.refuse(str(error))
             return
         self.say(f"{verb.name} {verb.use}".rstrip() + f": {verb.meaning}")
-
-    def _run(self) -> SessionRun | None:
-        return self.state.shown
 
 
 def _named_option(rest: str) -> tuple[str, str]:

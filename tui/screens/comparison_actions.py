@@ -4,21 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sessions.comparison.comparison import CannotCompare, check_shapes
 from sessions.protocol import (
     CircuitAnswer,
     CombineCircuits,
     ComparisonChoices,
     DeleteCircuit,
     Done,
-    GetSides,
     ListComparable,
-    SaveCircuit,
     SetOperation,
-    SidesAnswer,
 )
 from tui.state.disabled_reasons import disabled_reason
-from tui.state.subtraction import side_of
 from tui.state.workbench_state import Part, WorkbenchState
 from tui.widgets.latest_worker import run_latest
 
@@ -84,18 +79,7 @@ class ComparisonActions(Base):
         run_latest(self, "difference", partial(self._subtract, reference))
 
     async def _subtract(self, reference: str) -> None:
-        run, view = self.state.shown, self.state.view()
-        if run is None or view is None:
-            return
-        found = await self.link.try_ask(GetSides(a=run.run_id, b=reference), SidesAnswer)
-        if found is None:
-            return
-        try:
-            check_shapes(side_of(view), found.b)
-        except CannotCompare as error:
-            self.state.failure = error.as_failure()
-        else:
-            self.state.subtraction.begin(found.b)
+        await self.link.subtract(reference)
         self.draw_now()
 
     # ---- overlay
@@ -124,16 +108,8 @@ class ComparisonActions(Base):
         self.app.push_screen(ask, self._keep)
 
     def _keep(self, name: str | None) -> None:
-        run, view = self.state.shown, self.state.view()
-        if not name or run is None or view is None or self.state.session_id is None:
-            return
-        marked = self.state.marked
-        heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
-        source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
-        if marked:
-            source = f"{len(heads)} marked by hand in run {run.number}"
-        request = SaveCircuit(session=self.state.session_id, run=run.run_id, name=name, heads=heads, source=source)
-        self.run_worker(self.link.try_ask(request, CircuitAnswer), group="ask", exit_on_error=True)
+        if name:
+            self.run_worker(self.link.save_circuit(name), group="ask", exit_on_error=True)
 
     def action_circuits(self) -> None:
         from tui.screens.circuits import CircuitsScreen

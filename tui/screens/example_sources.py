@@ -167,11 +167,10 @@ class ExampleSources(Base):
         self.app.push_screen(FilePickerScreen(self.state, title, Path.cwd(), self._store, write="examples.jsonl"))
 
     def _store(self, path: Path) -> None:
-        from tui.headless.write_examples import format_examples, write_file
+        from tui.headless.write_examples import write_examples
 
-        kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
         try:
-            write_file(path, format_examples(self.desk.examples, kind))
+            write_examples(path, self.desk.examples)
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
         else:
