@@ -17,7 +17,7 @@ demo: $(STAMP)
 	@$(BIN)/headcode demo
 
 test: $(DEV_STAMP) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q --durations=10
+	$(BIN)/python -m pytest -n 4 --dist loadfile -q --durations=10
 
 # The suite against the newest of every dependency that pyproject.toml allows, whatever constraints.txt says: run it now
 # and then, so that a release that breaks something is found here. A change of constraints.txt follows from what it prints.
@@ -25,7 +25,7 @@ newest:
 	@test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST) 2>/dev/null || python3 -m venv $(NEWEST)
 	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable '.[dev]'
 	$(NEWEST)/bin/python -m pip freeze --exclude-editable
-	$(NEWEST)/bin/python -m pytest -n 2 --dist loadfile -q --durations=10
+	$(NEWEST)/bin/python -m pytest -n 4 --dist loadfile -q --durations=10
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check $(PACKAGES) tests docs

@@ -61,6 +61,8 @@ async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:
         if not screen._dirty and (key is None or key in app.state.codes or app.state.link != "live"):
             break
         await pilot.pause(0.005)
+    else:
+        raise AssertionError(f"not settled: to be drawn {screen._dirty}, codes {key}")
     await pilot.pause()
 
 
