@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
-from textual.message import Message
 from textual.strip import Strip
 
 from sessions.protocol import SetOperation
@@ -18,7 +17,7 @@ from tui.state.session_state import SavedCircuit
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import KNOWN
-from tui.widgets.line_widget import ScrollingLineWidget
+from tui.widgets.line_widget import LinePicked, ScrollingLineWidget
 from tui.widgets.styled_line import StyledLine, fit, wrap
 
 ACTIONS = screen_actions(
@@ -62,11 +61,6 @@ class CircuitActions(Protocol):
 class CircuitList(ScrollingLineWidget):
     """The list, two lines per circuit: name and source, heads."""
 
-    class Picked(Message):
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
-
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(state, id=id)
         self.chosen = 0
@@ -94,17 +88,10 @@ class CircuitList(ScrollingLineWidget):
         )
         return [("No saved circuits yet.", "text"), *((row, "dim") for row in wrap(about, width, 4))]
 
-    def show_chosen(self) -> None:
-        top = 2 * self.chosen
-        offset = self.scroll_offset.y
-        to = min(max(offset, top + 2 - self.room.height), top)
-        if to != offset:
-            self.scroll_to(0, to, animate=False, force=True, immediate=True)
-
     def on_click(self, event: events.Click) -> None:
         place = (event.y + self.scroll_offset.y) // 2
         if place < len(self.circuits):
-            self.post_message(self.Picked(place))
+            self.post_message(LinePicked(place))
 
     def _about(self, circuit: SavedCircuit, place: int, width: int) -> StyledLine:
         on = place == self.chosen
@@ -154,7 +141,7 @@ class CircuitsScreen(SubScreen):
         goal = self.rows.chosen + by
         if 0 <= goal < len(self.rows.circuits):
             self.rows.chosen = goal
-            self.rows.show_chosen()
+            self.rows.show_lines(2 * goal, 2 * goal + 1)
             self.rows.paint()
 
     def action_mark(self) -> None:
@@ -193,7 +180,7 @@ class CircuitsScreen(SubScreen):
         if circuit is not None:
             self.owner.drop(circuit.name)
 
-    def on_circuit_list_picked(self, message: CircuitList.Picked) -> None:
+    def on_line_picked(self, message: LinePicked) -> None:
         self.rows.chosen = message.place
         self.rows.paint()
 

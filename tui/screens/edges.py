@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.geometry import Size
-from textual.message import Message
 from textual.strip import Strip
 
 from engine.results import EdgeScore, HeadId
@@ -19,7 +18,7 @@ from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
 from tui.widgets.braille import BrailleCanvas
 from tui.widgets.heat_cell import IDLE, KNOWN
-from tui.widgets.line_widget import LineWidget
+from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
 from tui.widgets.styled_line import StyledLine, bar, fit
 
 FIRST_SHOWN = 24
@@ -121,11 +120,6 @@ class EdgeList(LineWidget):
 
     can_focus = False
 
-    class Picked(Message):
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
-
     def __init__(self, board: EdgesState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(board.state, id=id)
         self.board = board
@@ -137,8 +131,7 @@ class EdgeList(LineWidget):
             return [self.line().add(f" {_empty(self.board)}", "dim").strip()]
         head = self.line().add("      edge             code pairs only on +", "faint").strip()
         room = size.height - 1
-        if not self.first <= self.board.chosen < self.first + room:
-            self.first = max(0, self.board.chosen - room // 2)
+        self.first = first_visible(self.first, self.board.chosen, room, len(edges), centre=True)
         top = edges[0].score or 1.0
         rows = [head]
         for place in range(self.first, min(len(edges), self.first + room)):
@@ -160,7 +153,7 @@ class EdgeList(LineWidget):
     def on_click(self, event: events.Click) -> None:
         place = self.first + event.y - 1
         if event.y >= 1 and place < len(self.board.all):
-            self.post_message(self.Picked(place))
+            self.post_message(LinePicked(place))
 
 
 class CircuitDrawing(LineWidget):
@@ -305,7 +298,7 @@ class EdgesScreen(SubScreen):
             self.state.put_cursor(*(edge.target if which else edge.source))
             self.dismiss()
 
-    def on_edge_list_picked(self, message: EdgeList.Picked) -> None:
+    def on_line_picked(self, message: LinePicked) -> None:
         self.board.step(message.place - self.board.chosen)
         self.paint()
 

@@ -26,7 +26,7 @@ from tui.terminal.sanitize import clean
 from tui.themes.themes import Depth
 from tui.widgets.heat_cell import SHADES
 from tui.widgets.latest_worker import run_latest
-from tui.widgets.line_widget import LineWidget
+from tui.widgets.line_widget import LinePicked, LineWidget
 from tui.widgets.prompts_by_code import PromptList, TokenWidget
 from tui.widgets.styled_line import StyledLine, bar, fit, take_cells, wrap
 
@@ -263,8 +263,8 @@ class HeadInspectorScreen(SubScreen):
         if self.state.walk_ranking(by):
             self._moved()
 
-    def on_prompt_list_picked(self, message: PromptList.Picked) -> None:
-        self.desk.example, self.desk.token = message.example, None
+    def on_line_picked(self, message: LinePicked) -> None:
+        self.desk.example, self.desk.token = message.place, None
         self._moved()
 
     # ---- fetching

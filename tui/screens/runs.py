@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
-from textual.message import Message
 from textual.strip import Strip
 
 from engine.machine.folders import find_folders
@@ -27,7 +26,7 @@ from tui.terminal.times import clock
 from tui.themes.colour_maps import chosen_map
 from tui.themes.themes import Depth, heat_colours
 from tui.widgets.heat_cell import SHADES, level_of
-from tui.widgets.line_widget import ScrollingLineWidget
+from tui.widgets.line_widget import LinePicked, ScrollingLineWidget
 from tui.widgets.progress_strip import format_seconds
 from tui.widgets.styled_line import StyledLine, fit
 
@@ -53,11 +52,6 @@ _WORDS = 5
 
 class RunCards(ScrollingLineWidget):
     """The runs as cards of equal size, large enough for the largest grid."""
-
-    class Picked(Message):
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
 
     def __init__(self, state: WorkbenchState, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(state, id=id)
@@ -95,16 +89,13 @@ class RunCards(ScrollingLineWidget):
         """Scroll until the selected card is visible."""
         height = self.card_height()
         top = self.chosen // self.columns * height
-        offset = self.scroll_offset.y
-        to = min(max(offset, top + height - self.room.height), top)
-        if to != offset:
-            self.scroll_to(0, to, animate=False, force=True, immediate=True)
+        self.show_lines(top, top + height - 1)
 
     def on_click(self, event: events.Click) -> None:
         column = min(event.x // self._card_width(), self.columns - 1)
         place = (event.y + self.scroll_offset.y) // self.card_height() * self.columns + column
         if place < len(self.runs):
-            self.post_message(self.Picked(place))
+            self.post_message(LinePicked(place))
 
     # ---- one card
 
@@ -263,7 +254,7 @@ class RunsScreen(SubScreen):
         self.state.show_run(None)
         self.dismiss()
 
-    def on_run_cards_picked(self, message: RunCards.Picked) -> None:
+    def on_line_picked(self, message: LinePicked) -> None:
         if message.place == self.cards.chosen:
             self.action_show()
             return

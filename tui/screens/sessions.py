@@ -34,6 +34,7 @@ from tui.state.messages import format_message
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.latest_worker import run_latest
+from tui.widgets.line_widget import LinePicked
 from tui.widgets.session_list import SessionList
 from tui.widgets.styled_line import fit, fit_end, one_line
 
@@ -308,7 +309,7 @@ class SessionsScreen(SubScreen):
         self.list.border_subtitle = Content(self._few_keys() if self.app.size.width < 100 else "")
         self.list.border_title = Content(fit(clean(words), 70))
 
-    def on_session_list_picked(self, message: SessionList.Picked) -> None:
+    def on_line_picked(self, message: LinePicked) -> None:
         if message.place == self.list.chosen:
             self.action_open()
         else:

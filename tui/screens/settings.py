@@ -11,6 +11,7 @@ from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.settings.table import SettingSpec, Value
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
+from tui.widgets.line_widget import LinePicked
 from tui.widgets.settings_list import SettingsList
 
 ACTIONS = screen_actions(
@@ -137,7 +138,7 @@ class SettingsScreen(SubScreen):
             when = "" if setting.when == "at once" else f" It takes effect {setting.when}."
             self.list.say(f"Saved.{when}", "good")
 
-    def on_settings_list_picked(self, message: SettingsList.Picked) -> None:
+    def on_line_picked(self, message: LinePicked) -> None:
         if message.place == self.list.at:
             self.action_pick()
         else:

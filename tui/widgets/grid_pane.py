@@ -23,7 +23,7 @@ from tui.widgets import difference_text, mini_map
 from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.heat_cell import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heat_map import HeatMap
-from tui.widgets.line_widget import LineWidget, ScrollingLineWidget
+from tui.widgets.line_widget import LineWidget, ScrollingLineWidget, first_visible
 from tui.widgets.styled_line import StyledLine, bar, fit, wrap
 from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import head_tip, measure_tip, tip
@@ -235,12 +235,8 @@ class RankingList(ScrollingLineWidget):
     def _first(self, view: GridView | GridDifference, height: int) -> int:
         """Return the index of the first line: unchanged unless the cursor would be out of sight."""
         rank = view.rank.get(self.state.cursor, 1) - 1
-        last = max(0, len(view.order) - height)
-        if rank < height - 1:
-            self.first = 0
-        elif not self.first <= rank < self.first + height:
-            self.first = rank - height // 2
-        self.first = min(max(self.first, 0), last)
+        before = 0 if rank < height - 1 else self.first
+        self.first = first_visible(before, rank, height, len(view.order), centre=True)
         return self.first
 
     def _row(self, view: GridView, place: int, width: int) -> StyledLine:

@@ -5,6 +5,7 @@ from itertools import zip_longest
 from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -14,6 +15,14 @@ from tui.terminal.textual_private import update_scroll
 from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.hover_text import HoverText
 from tui.widgets.styled_line import StyledLine
+
+
+class LinePicked(Message):
+    """A line, card or entry of a list was clicked."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place = place
 
 
 class LineWidget(HoverText, ErrorBoundary, Widget):
@@ -113,6 +122,17 @@ class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings
         if self.is_mounted and self.size:
             self.paint()
 
+    def show_lines(self, first: int, last: int) -> None:
+        """Scroll as little as needed to show these lines."""
+        self._grow()
+        height = self.room.height
+        top = self.scroll_offset.y
+        if last >= top + height:
+            top = last - height + 1
+        top = min(top, first)
+        if top != self.scroll_offset.y:
+            self.scroll_to(y=max(top, 0), animate=False, force=True, immediate=True)
+
     def _fresh(self) -> None:
         self._strips = self.lines(self.room)
         self._grow()
@@ -166,19 +186,19 @@ class VirtualLineWidget(ScrollingLineWidget):
         strip = self._strips[y] if y < len(self._strips) else Strip.blank(0)
         return strip.adjust_cell_length(self.size.width).apply_style(self.ground)
 
-    def show_lines(self, first: int, last: int) -> None:
-        """Scroll as little as needed to show these lines."""
-        self._grow()
-        height = self.room.height
-        top = self.scroll_offset.y
-        if last >= top + height:
-            top = last - height + 1
-        top = min(top, first)
-        if top != self.scroll_offset.y:
-            self.scroll_to(y=max(top, 0), animate=False, force=True, immediate=True)
-
     def _lines_in_all(self) -> int:
         return self.count()
+
+
+def first_visible(first: int, chosen: int, room: int, count: int, *, centre: bool = False) -> int:
+    """Return the first line to show, of `count` lines in `room`, so that the chosen one is visible.
+
+    `first`: the one shown before, which moves as little as needed; `centre`: to the middle if it has to move.
+    """
+    if not first <= chosen < first + room:
+        nearest = chosen if chosen < first else chosen - room + 1
+        first = chosen - room // 2 if centre else nearest
+    return min(max(first, 0), max(count - room, 0))
 
 
 def changed_regions(before: list[Strip], after: list[Strip], size: Size) -> list[Region]:

@@ -5,7 +5,6 @@ from rich.color import Color
 from rich.style import Style
 from textual import events
 from textual.geometry import Size
-from textual.message import Message
 from textual.strip import Strip
 
 from engine.results import NO_CODE
@@ -16,7 +15,7 @@ from tui.state.head_inspection import InspectorState
 from tui.terminal.sanitize import clean
 from tui.themes.colour_maps import chosen_map
 from tui.themes.themes import LEVELS, heat_colours, needs_dark_text
-from tui.widgets.line_widget import LineWidget
+from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
 from tui.widgets.styled_line import StyledLine, fit_end, one_line
 
 
@@ -42,11 +41,6 @@ class TokenWidget(LineWidget):
 class PromptList(TokenWidget):
     """Each code with its counts per side and its prompts; or the prompts in their original order."""
 
-    class Picked(Message):
-        def __init__(self, example: int) -> None:
-            super().__init__()
-            self.example = example
-
     def __init__(self, desk: InspectorState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(desk, id=id)
         self.first = 0
@@ -60,9 +54,7 @@ class PromptList(TokenWidget):
     def lines(self, size: Size, /) -> list[Strip]:
         rows, room = self.desk.rows, size.height
         at = rows.index(self.desk.example) if self.desk.example in rows else 0
-        if not self.first <= at < self.first + room:
-            self.first = max(0, at - room // 2)
-        self.first = min(self.first, max(len(rows) - room, 0))
+        self.first = first_visible(self.first, at, room, len(rows), centre=True)
         if self.first and at == self.first and isinstance(rows[at - 1], CodeCarriers):
             self.first -= 1  # show the code above its first prompt
         looks = [self.desk.look_at(example) for example in range(len(self.desk.examples))]
@@ -108,7 +100,7 @@ class PromptList(TokenWidget):
         if isinstance(row, CodeCarriers):
             row = row.examples[0]
         if row is not None:
-            self.post_message(self.Picked(row))
+            self.post_message(LinePicked(row))
 
 
 def _end(tokens: tuple[str, ...], shares: list[float], width: int) -> list[tuple[str, float]]:

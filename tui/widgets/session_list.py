@@ -4,24 +4,18 @@ from collections.abc import Sequence
 
 from textual import events
 from textual.geometry import Size
-from textual.message import Message
 from textual.strip import Strip
 
 from sessions.rows import SearchHit, SessionRow
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import day_or_clock, zone
-from tui.widgets.line_widget import LineWidget
+from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
 from tui.widgets.styled_line import fit
 
 
 class SessionList(LineWidget):
     """The list, one line per session; below, details of the selected one."""
-
-    class Picked(Message):
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(state, id=id)
@@ -43,9 +37,7 @@ class SessionList(LineWidget):
     def lines(self, size: Size, /) -> list[Strip]:
         self.chosen = min(max(self.chosen, 0), max(len(self.rows) - 1, 0))
         room = max(size.height - 3, 1)
-        if not self.first <= self.chosen < self.first + room:
-            self.first = self.chosen if self.chosen < self.first else self.chosen - room + 1
-        self.first = min(self.first, max(0, len(self.rows) - room))
+        self.first = first_visible(self.first, self.chosen, room, len(self.rows))
         wide = size.width >= 110
         name_width = min(48, max(20, size.width - (78 if wide else 46)))
         head = self.line().add("    ").add("session", "faint").to(4 + name_width)
@@ -101,4 +93,4 @@ class SessionList(LineWidget):
     def on_click(self, event: events.Click) -> None:
         place = self.first + event.y - 1
         if event.y > 0 and place < min(len(self.rows), self.first + max(self.size.height - 3, 1)):
-            self.post_message(self.Picked(place))
+            self.post_message(LinePicked(place))

@@ -9,7 +9,6 @@ from rich.color import Color
 from rich.style import Style
 from textual import events
 from textual.geometry import Size
-from textual.message import Message
 from textual.strip import Strip
 
 from engine.errors import HeadcodeError
@@ -21,7 +20,7 @@ from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.themes import LEVELS, Depth, heat_colours
 from tui.widgets.heat_cell import SHADES
-from tui.widgets.line_widget import LineWidget
+from tui.widgets.line_widget import LinePicked, LineWidget
 from tui.widgets.styled_line import StyledLine, fit, fit_end, wrap
 
 _ABOUT = 7
@@ -57,11 +56,6 @@ class SettingsRow(msgspec.Struct, frozen=True):
 
 class SettingsList(LineWidget):
     """The list. Arrows skip the group titles."""
-
-    class Picked(Message):
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(state, id=id)
@@ -218,4 +212,4 @@ class SettingsList(LineWidget):
         if place is not None and place.y < self.size.height - _ABOUT and self._first + place.y < len(self.rows):
             where = self._first + place.y
             if self.rows[where].kind != "head":
-                self.post_message(self.Picked(where))
+                self.post_message(LinePicked(where))
