@@ -9,7 +9,7 @@ import msgspec
 
 from engine.catalog.local_models import find_model, model_identity
 from engine.errors import Cancelled, Failure, HeadcodeError
-from engine.events import EngineEvent, ModelReady, Stage, StageProgress, StageStarted, TrainStep
+from engine.events import EngineEvent, ModelReady
 from engine.protocol import RunProbe
 from sessions.errors import NoSuchRecord, error_from
 from sessions.events import RunVerified
@@ -25,6 +25,7 @@ from sessions.protocol import (
     VerificationState,
     VerifyRun,
 )
+from sessions.services.worker_jobs import StageCounter
 from sessions.store.comparison_sides import run_side
 from sessions.store.database import Store
 from sessions.store.queries import find_run, run_row, without_foreign_task
@@ -48,8 +49,7 @@ class Verification:
         self.working = job
         """The worker's current job: the run, then each measurement made after it."""
         self.news = 0
-        self.stage: Stage | None = None
-        self.done, self.total, self.unit = 0, 0, ""
+        self.progress = StageCounter()
         self.report: VerificationReport | None = None
         self.failure: Failure | None = None
         self.task: asyncio.Task[None] | None = None
@@ -62,15 +62,7 @@ class Verification:
         return self.report is not None or self.failure is not None
 
     def on_event(self, event: EngineEvent) -> None:
-        match event:
-            case StageStarted():
-                self.stage, self.done, self.total, self.unit = event.stage, 0, event.total, event.unit
-            case StageProgress():
-                self.stage, self.done, self.total = event.stage, event.done, event.total
-            case TrainStep():
-                self.done, self.total = event.step, event.total
-            case _:
-                return
+        self.progress.on_event(event)
         self.notify()
 
     def notify(self) -> None:
@@ -85,10 +77,10 @@ class Verification:
                 await asyncio.wait_for(self._changed.wait(), _POLL_S)
         return VerificationState(
             news=self.news,
-            stage=self.stage,
-            done=self.done,
-            total=self.total,
-            unit=self.unit,
+            stage=self.progress.stage,
+            done=self.progress.done,
+            total=self.progress.total,
+            unit=self.progress.unit,
             report=self.report,
             failure=self.failure,
         )

@@ -113,10 +113,10 @@ class RunQueue:
             else current.run_id
             if isinstance(current, _UnrecordedJob)
             else current.order.job,
-            stage=found.last.stage,
-            done=found.last.done,
-            total=found.last.total,
-            unit=found.last.unit,
+            stage=found.last.progress.stage or "",
+            done=found.last.progress.done,
+            total=found.last.progress.total,
+            unit=found.last.progress.unit,
             heard_us=found.last.at_us,
             silent=found.last.silent,
         )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from engine.errors import Failure
-from engine.events import EngineEvent, StageFinished, StageProgress, StageStarted, TrainStep
+from engine.events import EngineEvent, Stage, StageFinished, StageProgress, StageStarted, TrainStep
 from engine.protocol import GradePrompts, InspectHead, MeasureEffects, RunProbe, SideAnswer, SideRequest
 
 SILENT_S = 60.0
@@ -20,15 +20,36 @@ GRACE_S = 10.0
 Report = Callable[[EngineEvent], Awaitable[None]]
 
 
+class StageCounter:
+    """The stage that a job is in, and how much of it is done."""
+
+    def __init__(self) -> None:
+        self.stage: Stage | None = None
+        """None before the first stage."""
+        self.done, self.total, self.unit = 0, 0, ""
+
+    def on_event(self, event: EngineEvent) -> None:
+        """Count an event of the job."""
+        match event:
+            case StageStarted():
+                self.stage, self.done, self.total, self.unit = event.stage, 0, event.total, event.unit
+            case StageProgress():
+                self.stage, self.done, self.total = event.stage, event.done, event.total
+            case TrainStep():
+                self.done, self.total = event.step, event.total
+            case StageFinished():
+                self.done = self.total
+            case _:
+                pass
+
+
 class JobActivity:
     """When a job last reported, and its progress."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.at = self._loop.time()
-        self.stage = ""
-        """Empty before the first stage."""
-        self.done, self.total, self.unit = 0, 0, ""
+        self.progress = StageCounter()
 
     @property
     def silent_s(self) -> float:
@@ -49,17 +70,7 @@ class JobActivity:
 
     def event(self, event: EngineEvent) -> None:
         self.at = self._loop.time()
-        match event:
-            case StageStarted():
-                self.stage, self.done, self.total, self.unit = event.stage, 0, event.total, event.unit
-            case StageProgress():
-                self.stage, self.done, self.total = event.stage, event.done, event.total
-            case TrainStep():
-                self.done, self.total = event.step, event.total
-            case StageFinished():
-                self.done = self.total
-            case _:
-                pass
+        self.progress.on_event(event)
 
 
 class Job:

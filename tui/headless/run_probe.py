@@ -24,7 +24,6 @@ from sessions.protocol import (
     CreateSession,
     DiscardSession,
     Done,
-    MakeTaskExamples,
     QueueRun,
     RunAnswer,
     SessionAnswer,
@@ -32,7 +31,6 @@ from sessions.protocol import (
     SessionsRemoved,
     SetExamples,
     ShowSession,
-    TaskExamplesMade,
 )
 from sessions.rows import RunRow, SessionRow
 from tui.headless.watch_engine import watch_engine
@@ -174,6 +172,9 @@ class _ProbeRunner:
             detail = (await client.ask(ShowSession(session=run.session_id), SessionDetailAnswer)).detail
             return detail.session, run
         session = await self._session(client)
+        if order.usable:
+            pairs = f"{order.pairs} pairs" if order.pairs else "pairs"
+            self.reporter.say(f"drawing {pairs} of {order.task} that {session.model} can do")
         queued = await client.ask(
             QueueRun(
                 session=session.session_id,
@@ -181,6 +182,7 @@ class _ProbeRunner:
                 model=order.model,
                 device=order.device,
                 trust_remote_code=order.trust_remote_code,
+                usable=order.usable,
                 known=order.known,
             ),
             RunAnswer,
@@ -197,7 +199,7 @@ class _ProbeRunner:
                     task=order.task,
                     pairs=order.pairs,
                     task_seed=order.task_seed,
-                    examples=await self._usable(client, order.task) if order.usable and order.task else order.examples,
+                    examples=order.examples,
                 ),
                 SessionAnswer,
             )
@@ -214,22 +216,6 @@ class _ProbeRunner:
             changed = await client.ask(SetExamples(session=session.session_id, examples=order.examples), SessionAnswer)
             return changed.session
         return session
-
-    async def _usable(self, client: HostClient, task: str) -> tuple[Example, ...]:
-        order = self.order
-        model = order.model or BUNDLED
-        self.reporter.say(f"drawing {f'{order.pairs} ' if order.pairs else ''}pairs of {task} that {model} can do")
-        request = MakeTaskExamples(
-            session="",
-            task=task,
-            pairs=order.pairs,
-            task_seed=order.task_seed,
-            model=model,
-            device=order.device,
-            trust_remote_code=order.trust_remote_code,
-            usable=True,
-        )
-        return (await client.ask(request, TaskExamplesMade)).examples
 
     async def _follow(self, client: HostClient, session: SessionRow, run: RunRow) -> tuple[RunSnapshot, RunEnded]:
         picture = RunSnapshot()

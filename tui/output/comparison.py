@@ -15,7 +15,7 @@ from sessions.comparison.comparison import (
 )
 from sessions.comparison.example_diff import ExamplesDifference
 from tui.output.console import OutputStyle, make_console
-from tui.output.grid import ASCII_SHADES, SHADES, format_short
+from tui.output.grid import ASCII_SHADES, SHADES, GridLayout, format_short
 from tui.terminal.sanitize import clean
 from tui.themes.diverging import diverging_colours, signed_level
 from tui.themes.themes import LEVELS, needs_dark_text
@@ -118,36 +118,22 @@ def difference_lines(grid: GridComparison, measure: Measure, output: OutputStyle
     n_layers, n_heads = 1 + max(cell.layer for cell in grid.cells), 1 + max(cell.head for cell in grid.cells)
     by_place = {(cell.layer, cell.head): cell.difference for cell in grid.cells}
     in_a, in_b = set(map(tuple, grid.circuit_a)), set(map(tuple, grid.circuit_b))
-    width = max([3, len(str(n_heads - 1)), *(len(format_signed_value(value)) for value in by_place.values())])
-    margin = max(5, len(str(n_layers - 1))) + 1
-    cell_width = width + 3
-    compact = margin + n_heads * cell_width > output.width
-    if compact:
-        cell_width = max(3, len(str(n_heads - 1)) + 1)
-    per_block = max(1, min(n_heads, (output.width - margin) // cell_width))
+    layout = GridLayout(n_layers, n_heads, map(format_signed_value, by_place.values()), output, least=3)
     ground = diverging_colours(dark=True)
-    for start in range(0, n_heads, per_block):
-        heads = range(start, min(n_heads, start + per_block))
-        if start:
-            lines.append(Text())
-        header = "".join(str(head).rjust(cell_width - 1) + " " for head in heads)
-        lines.append(Text(("layer".rjust(margin - 1) + " " + header).rstrip()))
-        for layer in range(n_layers):
-            line = Text(str(layer).rjust(margin - 1) + " ")
-            for head in heads:
-                value = by_place[layer, head]
-                mark = membership_mark((layer, head) in in_a, (layer, head) in in_b)
-                level = signed_level(value, grid.largest)
-                if compact:
-                    text = _digit(value, grid.largest).rjust(cell_width - 1) + (mark or " ")
-                else:
-                    text = _shade(level, output) + format_signed_value(value).rjust(width) + (mark or " ") + " "
-                line.append(text, style=_style(level, bool(mark), output, ground))
-            if output.colours == "none":
-                line.rstrip()
-            lines.append(line)
-    lines.append(Text(_legend(grid, measure, compact, output), style="dim" if output.colours != "none" else ""))
-    return lines
+
+    def cell(layer: int, head: int) -> tuple[str, str]:
+        value = by_place[layer, head]
+        mark = membership_mark((layer, head) in in_a, (layer, head) in in_b)
+        level = signed_level(value, grid.largest)
+        if layout.compact:
+            text = _digit(value, grid.largest).rjust(layout.cell_width - 1) + (mark or " ")
+        else:
+            number = format_signed_value(value).rjust(layout.number_width)
+            text = _shade(level, output) + number + (mark or " ") + " "
+        return text, _style(level, bool(mark), output, ground)
+
+    legend = Text(_legend(grid, measure, layout.compact, output), style="dim" if output.colours != "none" else "")
+    return [*lines, *layout.lines(cell), legend]
 
 
 def circuit_lines(grid: GridComparison) -> list[str]:

@@ -1,7 +1,7 @@
 """The layer-by-head grid as lines of text: shade and number, and colour where supported."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from engine.measures import Measure, loudness, value_of
@@ -34,6 +34,43 @@ def format_short(value: float | None) -> str:
     return f"{sign}{size:.2f}".replace("0.", ".", 1)
 
 
+class GridLayout:
+    """Columns of a grid of heads as text: whole numbers or, if they do not fit, one digit per head, in blocks."""
+
+    def __init__(self, n_layers: int, n_heads: int, numbers: Iterable[str], output: OutputStyle, *, least: int) -> None:
+        """`least`: minimum columns of a number, and of a cell with a digit."""
+        self.n_layers, self.n_heads, self.output = n_layers, n_heads, output
+        self.number_width = max([least, len(str(n_heads - 1)), *map(len, numbers)])
+        self.margin = max(5, len(str(n_layers - 1))) + 1
+        self.cell_width = self.number_width + 3
+        self.compact = self.margin + n_heads * self.cell_width > output.width
+        """True if every head gets a digit."""
+        if self.compact:
+            self.cell_width = max(least, len(str(n_heads - 1)) + 1)
+
+    def lines(self, cell: Callable[[int, int], tuple[str, str]]) -> "list[Text]":
+        """Return the lines with their headers; `cell` returns text and style of a head."""
+        from rich.text import Text
+
+        lines = []
+        per_block = max(1, min(self.n_heads, (self.output.width - self.margin) // self.cell_width))
+        for start in range(0, self.n_heads, per_block):
+            heads = range(start, min(self.n_heads, start + per_block))
+            if start:
+                lines.append(Text())
+            header = "".join(str(head).rjust(self.cell_width - 1) + " " for head in heads)
+            lines.append(Text(("layer".rjust(self.margin - 1) + " " + header).rstrip()))
+            for layer in range(self.n_layers):
+                line = Text(str(layer).rjust(self.margin - 1) + " ")
+                for head in heads:
+                    text, style = cell(layer, head)
+                    line.append(text, style=style)
+                if self.output.colours == "none":
+                    line.rstrip()
+                lines.append(line)
+        return lines
+
+
 def grid_lines(
     nodes: Sequence[HeadScores], measure: Measure, circuit: Collection[tuple[int, int]], output: OutputStyle
 ) -> "list[Text]":
@@ -48,39 +85,22 @@ def grid_lines(
     seen = (max(known) if measure.high_speaks else min(known)) if known else 0.0
     loud = {place: loudness(value, measure, seen) for place, value in values.items()}
     inside = set(map(tuple, circuit))
-    number_width = max([2, len(str(n_heads - 1)), *(len(format_short(value)) for value in known)])
-    margin = max(5, len(str(n_layers - 1))) + 1
-    cell_width = number_width + 3
-    compact = margin + n_heads * cell_width > output.width
-    if compact:
-        cell_width = max(2, len(str(n_heads - 1)) + 1)
-    per_block = max(1, min(n_heads, (output.width - margin) // cell_width))
-    lines = [Text(f"{measure.title}: {measure.meaning}", style="bold" if output.colours != "none" else "")]
-    for start in range(0, n_heads, per_block):
-        heads = range(start, min(n_heads, start + per_block))
-        if start:
-            lines.append(Text())
-        header = "".join(str(head).rjust(cell_width - 1) + " " for head in heads)
-        lines.append(Text(("layer".rjust(margin - 1) + " " + header).rstrip()))
-        for layer in range(n_layers):
-            line = Text(str(layer).rjust(margin - 1) + " ")
-            for head in heads:
-                place = (layer, head)
-                marked = place in inside
-                value, level = values.get(place), loud.get(place)
-                if compact:
-                    digit = "-" if level is None else "." if level == 0 else str(min(9, int(level * 10)))
-                    text = digit.rjust(cell_width - 1) + ("*" if marked else " ")
-                else:
-                    number = "." if value == 0 or format_short(value) == "0" else format_short(value)
-                    text = _shade(level, output) + number.rjust(number_width)
-                    text = f"[{text}]" if marked else f" {text} "
-                line.append(text, style=_style(level, marked, output))
-            if output.colours == "none":
-                line.rstrip()
-            lines.append(line)
-    lines.append(Text(_legend(measure, seen, compact, output), style="dim" if output.colours != "none" else ""))
-    return lines
+    layout = GridLayout(n_layers, n_heads, map(format_short, known), output, least=2)
+
+    def cell(layer: int, head: int) -> tuple[str, str]:
+        marked, value, level = (layer, head) in inside, values.get((layer, head)), loud.get((layer, head))
+        if layout.compact:
+            digit = "-" if level is None else "." if level == 0 else str(min(9, int(level * 10)))
+            text = digit.rjust(layout.cell_width - 1) + ("*" if marked else " ")
+        else:
+            number = "." if value == 0 or format_short(value) == "0" else format_short(value)
+            text = _shade(level, output) + number.rjust(layout.number_width)
+            text = f"[{text}]" if marked else f" {text} "
+        return text, _style(level, marked, output)
+
+    bold, dim = ("bold", "dim") if output.colours != "none" else ("", "")
+    title, legend = f"{measure.title}: {measure.meaning}", _legend(measure, seen, layout.compact, output)
+    return [Text(title, style=bold), *layout.lines(cell), Text(legend, style=dim)]
 
 
 def _shade(level: float | None, output: OutputStyle) -> str:

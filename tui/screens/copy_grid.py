@@ -1,7 +1,6 @@
 """Copy the grid to the clipboard or a file: as text, Markdown, SVG, or with terminal colours."""
 
 import os
-import re
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -10,12 +9,11 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from engine.machine.folders import find_folders
 from sessions.errors import CannotWrite
-from sessions.files.atomic_write import write_atomically
 from tui.actions import screen_actions
 from tui.output.console import format_bytes
 from tui.output.grid_pictures import GridPicture, PictureFormat
+from tui.screens.new_file import file_stem, write_new
 from tui.state.marked_heads import sort_by_rank
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -159,21 +157,5 @@ def grid_picture(state: WorkbenchState) -> GridPicture:
 
 
 def file_name(state: WorkbenchState, picture: GridPicture) -> str:
-    """Return a file name, without suffix, that is valid on every file system."""
-    session = re.sub(r"[^A-Za-z0-9.-]+", "-", state.session_name).strip("-.")[:60] or "grid"
-    run = f"-run{state.shown.number}" if state.shown is not None else ""
-    return f"{session}{run}-{picture.measure.id.replace('_', '-')}"
-
-
-def write_new(folder: Path, name: str, suffix: str, text: str) -> Path:
-    """Write a new file; an existing name gets a number. Raises CannotWrite."""
-    path, number = folder / f"{name}{suffix}", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}{suffix}"
-    write_atomically(path, lambda part: _fill(part, text), force=False, marks=find_folders().parts)
-    return path
-
-
-def _fill(part: Path, text: str) -> None:
-    part.write_text(text, encoding="utf-8", errors="replace")
+    """Return the file name, without suffix."""
+    return f"{file_stem(state)}-{picture.measure.id.replace('_', '-')}"

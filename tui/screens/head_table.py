@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,7 +19,9 @@ from engine.analysis.ranking import strength
 from engine.errors import ConfigError
 from engine.measures import MEASURES, Measure, value_of
 from engine.results import HeadId, HeadScores
+from sessions.errors import CannotWrite
 from tui.actions import screen_actions
+from tui.screens.new_file import file_stem, write_new
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.grid_view import decimals_of
@@ -29,7 +30,7 @@ from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import KNOWN
-from tui.widgets.line_widget import LineWidget
+from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
 from tui.widgets.styled_line import fit, wrap
 from tui.widgets.tooltips import head_tip, measure_tip
 
@@ -68,11 +69,6 @@ class HeadTable(LineWidget):
     """The table; draws only visible lines, so 80 layers of 64 heads are as fast as 4 of 8."""
 
     can_focus = False
-
-    class Picked(Message):
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
 
     class Sorted(Message):
         def __init__(self, measure: Measure) -> None:
@@ -119,9 +115,7 @@ class HeadTable(LineWidget):
             return [self.line().add(" Nothing to list before the first scores.", "dim").strip()]
         self.chosen = min(max(self.chosen, 0), max(len(rows) - 1, 0))
         room = self._room(size)
-        if not self.first <= self.chosen < self.first + room:
-            self.first = self.chosen if self.chosen < self.first else self.chosen - room + 1
-        self.first = min(self.first, max(0, len(rows) - room))
+        self.first = first_visible(self.first, self.chosen, room, len(rows))
         wide, columns = _wide(size.width), self._columns(size.width)
         head = self.line().add("   head    ", "faint")
         for measure in columns:
@@ -181,7 +175,7 @@ class HeadTable(LineWidget):
             if 0 <= column < len(columns):
                 self.post_message(self.Sorted(columns[column]))
         elif self.first + event.y - 1 < len(self.rows):
-            self.post_message(self.Picked(self.first + event.y - 1))
+            self.post_message(LinePicked(self.first + event.y - 1))
 
 
 def _wide(width: int) -> int:
@@ -257,16 +251,15 @@ class HeadTableScreen(SubScreen):
 
     def action_keep(self) -> None:
         """Write the listed heads as CSV into the start folder; an existing name gets a number."""
-        run = self.state.shown
-        if run is None or not self.table.rows:
+        if not self.table.rows:
             return
-        name = re.sub(r"[^A-Za-z0-9.-]+", "-", self.state.session_name).strip("-.")[:60] or "heads"
         try:
-            text = table_csv(self.table.rows, self.state)
-            path = _write_new(self._folder, f"{name}-run{run.number}-heads", ".csv", text)
-        except OSError as error:
+            path = write_new(
+                self._folder, f"{file_stem(self.state)}-heads", ".csv", table_csv(self.table.rows, self.state)
+            )
+        except CannotWrite as error:
             self.notify(
-                clean(f"{self._folder} cannot be written: {error.strerror}. Start headcode in another folder."),
+                clean(f"{error.message} Start headcode in another folder."),
                 title="Nothing was written",
                 severity="error",
                 markup=False,
@@ -274,7 +267,7 @@ class HeadTableScreen(SubScreen):
             return
         self.notify(clean(str(path)), title=f"{len(self.table.rows)} heads written", markup=False)
 
-    def on_head_table_picked(self, message: HeadTable.Picked) -> None:
+    def on_line_picked(self, message: LinePicked) -> None:
         if message.place == self.table.chosen:
             self.action_show()
             return
@@ -312,19 +305,6 @@ def table_csv(rows: list[HeadScores], state: WorkbenchState) -> str:
         flags = (int(node.id in heads) for heads in sets)
         writer.writerow([node.layer, node.head, *flags, *("" if value is None else value for value in values)])
     return out.getvalue()
-
-
-def _write_new(folder: Path, stem: str, suffix: str, text: str) -> Path:
-    number = 1
-    while True:
-        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            number += 1
-        else:
-            return path
 
 
 def _order(node: HeadScores, measure: Measure) -> float:

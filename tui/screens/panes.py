@@ -105,7 +105,12 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
             yield self.grid
             yield self.head
         yield self.progress
+        yield from self.below()
         yield self.keyline
+
+    def below(self) -> ComposeResult:
+        """Yield what a screen shows between the progress and the keys."""
+        yield from ()
 
     def on_mount(self) -> None:
         self.state.key = partial(key_label_in, self.app)

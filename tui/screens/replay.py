@@ -7,7 +7,6 @@ import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.geometry import Size
 
 from tui.actions import ACTIONS, Action, screen_actions, with_own_keys, workbench_actions
@@ -93,16 +92,8 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
             for action in found
         ]
 
-    def compose(self) -> ComposeResult:
-        yield self.top
-        yield self.tabs
-        with Horizontal(id="panes"):
-            yield self.examples
-            yield self.grid
-            yield self.head
-        yield self.progress
+    def below(self) -> ComposeResult:
         yield self.timeline
-        yield self.keyline
 
     def on_mount(self) -> None:
         # Textual also calls the handler of PanesScreen.

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tui.screens import copy_grid
-from tui.screens.copy_grid import CopySheet, file_name, grid_picture, write_new
+from tui.screens.copy_grid import CopySheet, file_name, grid_picture
+from tui.screens.new_file import write_new
 from tui.terminal.sanitize import clean
 
 
