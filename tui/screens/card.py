@@ -32,7 +32,7 @@ _BETWEEN = "   "
 ACTIONS = screen_actions("Card", ("dismiss_sheet", "", "escape,b,q,enter", "Close", "Close the card", "close"))
 
 
-class CardSheet(ActionKeys, ModalScreen[None]):
+class CardSheet(ModalScreen[None], ActionKeys):
     """A sheet over the workbench, closed by the same key or escape."""
 
     CSS_PATH = "card.tcss"

@@ -36,7 +36,7 @@ class ChoiceItem(msgspec.Struct, frozen=True, kw_only=True):
 ACTIONS = screen_actions("Choice", ("back", "", "escape", "Back", "Back without a choice", "back"))
 
 
-class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
+class ChoiceSheet(ModalScreen[str | None], ActionKeys):
     """The sheet; returns the id of the chosen entry, or None if the user went back."""
 
     CSS_PATH = "choice.tcss"

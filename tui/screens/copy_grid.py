@@ -40,7 +40,7 @@ ACTIONS = screen_actions(
 )
 
 
-class CopySheet(ActionKeys, ModalScreen[None]):
+class CopySheet(ModalScreen[None], ActionKeys):
     """The sheet; stays open after copying, because terminals do not confirm OSC 52."""
 
     CSS_PATH = "copy_grid.tcss"

@@ -22,7 +22,7 @@ ACTIONS = screen_actions(
 )
 
 
-class ErrorSheet(ActionKeys, ModalScreen[bool]):
+class ErrorSheet(ModalScreen[bool], ActionKeys):
     """The sheet; returns True to try again, False to quit."""
 
     CSS_PATH = "error.tcss"

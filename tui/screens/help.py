@@ -25,7 +25,7 @@ ACTIONS = screen_actions(
 )
 
 
-class HelpSheet(ActionKeys, ModalScreen[None]):
+class HelpSheet(ModalScreen[None], ActionKeys):
     """A sheet over the workbench, closed by the same key or escape."""
 
     CSS_PATH = "help.tcss"

@@ -49,7 +49,7 @@ _REST_S = 0.08
 """Seconds the cursor must rest before the head page is drawn and its codes are fetched."""
 
 
-class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
+class PanesScreen(ViewActions, MarkingActions, Screen[None], ActionKeys):
     """Shows a workbench state, live or recorded; base of WorkbenchScreen and ReplayScreen."""
 
     # The inks of all widgets: declaring them per widget would add a fifth to the start time.

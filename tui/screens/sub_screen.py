@@ -18,7 +18,7 @@ __all__ = ["SubScreen", "SubScreenKeys", "make_bindings"]
 _STAY = frozenset({"close", "keys", "dismiss_sheet"})
 
 
-class SubScreen(ActionKeys, Screen[None]):
+class SubScreen(Screen[None], ActionKeys):
     """A screen opened from the workbench, with its own table of actions: `actions = ACTIONS`."""
 
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012  # Textual declares it so

@@ -22,7 +22,7 @@ Judge = Callable[[str], str]
 ACTIONS = screen_actions("Question", ("back", "", "escape", "Back", "Back without a change", "back"))
 
 
-class TextPromptSheet(ActionKeys, ModalScreen[str | None]):
+class TextPromptSheet(ModalScreen[str | None], ActionKeys):
     """The sheet; returns the text, or None if the user went back."""
 
     CSS_PATH = "text_prompt.tcss"

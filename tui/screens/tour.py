@@ -95,7 +95,7 @@ class TourTarget(msgspec.Struct, frozen=True):
     """Runs the action with that id."""
 
 
-class TourSheet(ActionKeys, ModalScreen[None]):
+class TourSheet(ModalScreen[None], ActionKeys):
     """The sheet; restores measure and cut when it closes."""
 
     CSS_PATH = "tour.tcss"

@@ -1,23 +1,22 @@
 """Key bindings made from action tables, with the user's keys."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingsMap, BindingType
+from textual.widget import Widget
 
 from tui.actions import Action, with_own_keys
 from tui.terminal.textual_private import class_bindings, set_bindings
 from tui.widgets.error_boundary import MessageErrorBoundary
 
-if TYPE_CHECKING:
-    from textual.dom import DOMNode as Base
-else:
-    Base = object
 
+class ActionKeys(MessageErrorBoundary, Widget):
+    """Base of screens and widgets with a table of actions; their BINDINGS hold the default keys.
 
-class ActionKeys(MessageErrorBoundary, Base):
-    """Mixin of screens and widgets with a table of actions; their BINDINGS hold the default keys."""
+    A class names it after its other base: Textual takes the CSS of the first one.
+    """
 
     actions: ClassVar[Sequence[Action]] = ()
 

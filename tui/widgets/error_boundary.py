@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -12,11 +12,6 @@ from textual.widget import Widget
 
 from tui.terminal.sanitize import clean
 from tui.terminal.textual_private import HookedPump
-
-if TYPE_CHECKING:
-    Pane = Widget
-else:
-    Pane = object
 
 
 class MessageErrorBoundary(HookedPump):
@@ -37,8 +32,8 @@ class MessageErrorBoundary(HookedPump):
         report_error(self, error, type(self).__name__)
 
 
-class ErrorBoundary(MessageErrorBoundary, Pane):
-    """Mixin of panes: a pane that fails while drawing or handling a message shows an error until it is reopened."""
+class ErrorBoundary(MessageErrorBoundary, Widget):
+    """Base of panes: a pane that fails while drawing or handling a message shows an error until it is reopened."""
 
     failed: str = ""
     """The error message; empty while the pane works."""
@@ -61,25 +56,23 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
         super().__init_subclass__(**more)
 
     @property
-    def ground(self: Any) -> Style:
+    def ground(self) -> Style:
         """Background style of the widget, looked up once per frame."""
-        made: Style = self._ground or self.rich_style
-        self._ground = made
-        return made
+        self._ground = self._ground or self.rich_style
+        return self._ground
 
-    def render_lines(self: Any, crop: Region) -> list[Strip]:
+    def render_lines(self, crop: Region) -> list[Strip]:
         self._ground = None
         if not self.failed:
             try:
-                found: list[Strip] = super().render_lines(crop)
-                return found
+                return super().render_lines(crop)
             except Exception as error:
                 if not survives_errors(self):
                     raise
                 self.handle_error(error)
         return self._panel(crop)
 
-    def handle_error(self: Any, error: Exception) -> None:
+    def handle_error(self, error: Exception) -> None:
         if not self.failed:
             self.failed = report_error(self, error, f"the pane {self.id or type(self).__name__}", aloud=False)
             self._hidden = tuple(child for child in self.children if child.display)
@@ -87,7 +80,7 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
                 child.display = False
             self.refresh(layout=bool(self._hidden))
 
-    def reopen(self: Any) -> None:
+    def reopen(self) -> None:
         """Clear the error and draw again."""
         self.failed = ""
         for child in self._hidden:
@@ -97,7 +90,7 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
             self.paint()
         self.refresh(layout=True)
 
-    def _panel(self: Any, crop: Region) -> list[Strip]:
+    def _panel(self, crop: Region) -> list[Strip]:
         from tui.widgets.styled_line import wrap
 
         key = next((each.key for each in getattr(self.screen, "bound_actions", ()) if each.id == "reopen"), "ctrl+l")

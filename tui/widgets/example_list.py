@@ -40,7 +40,7 @@ ACTIONS = screen_actions(
 )
 
 
-class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
+class ExampleList(VirtualLineWidget, TitledPane, ActionKeys):
     """The examples of the shown run; the selected one shows its full prompt and grade.
 
     If the session's examples were edited since that run, the first line says so.

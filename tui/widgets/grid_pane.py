@@ -289,7 +289,7 @@ class RankingList(ScrollingLineWidget):
             self.post_message(HeatMap.Pointed(view.order[self.first + place.y]))
 
 
-class GridPane(TitledPane, ErrorBoundary, Vertical):
+class GridPane(Vertical, TitledPane, ErrorBoundary):
     """Divides its height between the grid, which has priority, and the ranking."""
 
     def __init__(self, state: WorkbenchState, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002

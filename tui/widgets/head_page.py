@@ -51,7 +51,7 @@ ACTIONS = screen_actions(
 )
 
 
-class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
+class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
     """Read-only page that scrolls with the arrows while it has the focus."""
 
     actions = ACTIONS

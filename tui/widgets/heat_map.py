@@ -33,7 +33,7 @@ from tui.widgets.hover_text import HoverText
 from tui.widgets.tooltips import column_tip, head_tip, layer_tip
 
 
-class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
+class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
     """Draws the view of the workbench state. The labels stay visible when the rest scrolls."""
 
     ALLOW_SELECT = False

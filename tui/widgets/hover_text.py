@@ -1,19 +1,13 @@
 """Tooltips that depend on the position of the mouse within a widget."""
 
-from typing import TYPE_CHECKING
-
 from textual import events
 from textual.content import Content
 from textual.geometry import Offset
-
-if TYPE_CHECKING:
-    from textual.widget import Widget as Base
-else:
-    Base = object
+from textual.widget import Widget
 
 
-class HoverText(Base):
-    """Mixin of widgets that return the tooltip of a position in `tip_at`."""
+class HoverText(Widget):
+    """Base of widgets that return the tooltip of a position in `tip_at`."""
 
     _pointer: Offset | None = None
 

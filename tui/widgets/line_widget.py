@@ -25,7 +25,7 @@ class LinePicked(Message):
         self.place = place
 
 
-class LineWidget(HoverText, ErrorBoundary, Widget):
+class LineWidget(HoverText, ErrorBoundary):
     """A widget that draws the strips returned by `lines`. Call `paint` after its state changed."""
 
     ALLOW_SELECT = False
@@ -72,7 +72,7 @@ class LineWidget(HoverText, ErrorBoundary, Widget):
             self.paint()
 
 
-class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
+class ScrollingLineWidget(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
     """A line widget that scrolls."""
 
     ALLOW_SELECT = False

@@ -1,19 +1,14 @@
 """Panes whose title can change without redrawing the pane."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.content import Content
 from textual.geometry import Region
 from textual.widget import Widget
 
-if TYPE_CHECKING:
-    Pane = Widget
-else:
-    Pane = object
 
-
-class TitledPane(Pane):
-    """Mixin of panes with a border. Textual redraws a whole pane for a new title; this redraws its line."""
+class TitledPane(Widget):
+    """Base of panes with a border. Textual redraws a whole pane for a new title; this redraws its line."""
 
     _titling = False
 
