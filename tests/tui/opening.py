@@ -58,7 +58,7 @@ async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:
             idle += not under_way(app)  # of a log that cannot be taken in nothing is ever asked
             await pilot.pause(0.005)
             continue
-        if not screen._dirty and (key is None or key in app.state.codes or app.state.link != "live"):
+        if not screen.drawing.dirty and (key is None or key in app.state.codes or app.state.link != "live"):
             break
         await pilot.pause(0.005)
     else:

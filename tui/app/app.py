@@ -163,7 +163,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         for screen in self.screen_stack if self.signs != before else ():
             if isinstance(screen, PanesScreen):
                 screen.state.signs = self.signs
-                screen.marks_changed()
+                screen.drawing.marks_changed()
         self._draw_all()
 
     def _draw_all(self) -> None:
@@ -227,7 +227,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             self.state.forget()
         failure = self.state.failure
         if failure is not None and self.is_running and self._workbench is not None:
-            self._workbench.draw_now()
+            self._workbench.drawing.now()
             self.push_screen(ErrorSheet(failure), self._after_trouble)
 
     def _after_trouble(self, again: bool | None) -> None:
@@ -240,7 +240,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
 
     def _changed(self, parts: frozenset[Part]) -> None:
         if self._workbench is not None:
-            self._workbench.changed(parts)
+            self._workbench.drawing.soon(parts)
             if self._tour_due:
                 self._offer_tour()
 

@@ -113,11 +113,11 @@ async def _wait_until_open(app: ReplayApp, pilot: "Pilot[None]") -> None:
 async def _draw_all(app: ReplayApp, pilot: "Pilot[None]") -> None:
     """Draw all changes, including the codes of the head at the cursor."""
     state = app.replay.state
-    app.replay.draw_now()
+    app.replay.drawing.now()
     for _ in range(_PATIENCE):
         key = state.codes_key()
         if key is None or key in state.codes:
             break
         await pilot.pause(0.005)
-    app.replay.draw_now()
+    app.replay.drawing.now()
     await pilot.pause()

@@ -71,9 +71,8 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
         start: str | None = None,
         driven: bool = False,
     ) -> None:
-        self._gone = False
         state = WorkbenchState(model="", task="")
-        link = ReplayLink(state, connect, self.changed, session=session, run=run, speed=speed, driven=driven)
+        link = ReplayLink(state, connect, self._changed, session=session, run=run, speed=speed, driven=driven)
         super().__init__(state, link, depth, clock=self._recorded_s, size=size)
         self.player = link.player
         self.timeline = ReplayTimeline(state, self.player, id="timeline")
@@ -100,19 +99,17 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
         run_latest(self, "link", self._follow)
 
     async def on_unmount(self) -> None:
-        self._gone = True
+        # The player may still send a change after the screen was closed.
+        self.drawing.closed = True
         await self._replay_link.close()
 
-    def changed(self, parts: frozenset[Part]) -> None:
-        # The player may still send a change after the screen was closed.
-        if not self._gone:
-            super().changed(parts)
+    def _changed(self, parts: frozenset[Part]) -> None:
+        self.drawing.soon(parts)
 
     async def _follow(self) -> None:
         self.run_worker(self._begin(), group="begin")
         await self._replay_link.run()
-        if not self._gone:
-            self.draw_now()
+        self.drawing.now()
 
     async def _begin(self) -> None:
         await self._replay_link.opened.wait()
@@ -124,15 +121,9 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
     def _recorded_s(self) -> float:
         return self.player.recorded_us / 1e6 if self._replay_link.opened.is_set() else 0.0
 
-    def _draw_changes(self) -> None:
-        if self._gone:
-            return
-        super()._draw_changes()
+    def paint_more(self) -> None:
         self.timeline.ready = self._replay_link.opened.is_set()
         self.timeline.paint()
-
-    def draw_now(self, parts: frozenset[Part] | None = None) -> None:
-        super().draw_now() if parts is None else super().draw_now(parts)
 
     def disabled_reason(self, action: Action) -> str:
         if action.group != "Replay":

@@ -1,22 +1,44 @@
 """The workbench: the panes of a live session and all its actions."""
 
-from tui.screens.comparison_actions import ComparisonActions
+from collections.abc import Awaitable
+from functools import partial
+
+from sessions.protocol import (
+    CircuitAnswer,
+    CombineCircuits,
+    ComparisonChoices,
+    DeleteCircuit,
+    Done,
+    ListComparable,
+    SetOperation,
+)
 from tui.screens.memory_guard import warn_of_memory
 from tui.screens.panes import PanesScreen
 from tui.state import notes
 from tui.state.disabled_reasons import disabled_reason
+from tui.state.workbench_state import Part
 from tui.terminal.sanitize import clean
+from tui.widgets.latest_worker import run_latest
+
+_GRID: frozenset[Part] = frozenset({"grid", "head", "progress"})
 
 
-class WorkbenchScreen(ComparisonActions, PanesScreen):
-    """The panes of a live session, with the actions that start runs and keep results."""
+class WorkbenchScreen(PanesScreen):
+    """The panes of a live session, with the actions that start runs, compare and keep results."""
 
-    # ---- actions, one per id of the table
+    def _allows(self, action: str) -> bool:
+        return not disabled_reason(self.state, action)
+
+    def _ask(self, work: Awaitable[object]) -> None:
+        """Send a request to the host in the background."""
+        self.run_worker(work, group="ask", exit_on_error=True)
+
+    # ---- actions, one per id of the tables: runs
 
     def action_run(self) -> None:
         """Start a run with the current options; queue it behind a running one."""
         if self.state.link == "live" and not warn_of_memory(self, self.state, "run"):
-            self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
+            self._ask(self.link.queue_run())
 
     def action_options(self) -> None:
         from tui.screens.options import OptionsScreen
@@ -31,7 +53,7 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
             self.app.push_screen(ProgressScreen(self.state, self.link, self.progress.clock), self._back)
 
     def action_stop(self) -> None:
-        self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)
+        self._ask(self.link.stop_run())
 
     def action_replay(self) -> None:
         from tui.screens.replay import ReplayScreen
@@ -43,14 +65,95 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
             self.app.push_screen(replay, self._back)
 
     def action_cause(self) -> None:
-        if not disabled_reason(self.state, "cause"):
+        if self._allows("cause"):
             self.state.expect_effects()
-            self.run_worker(self.link.request_effects(), group="ask", exit_on_error=True)
+            self._ask(self.link.request_effects())
 
     def action_backups(self) -> None:
-        if not disabled_reason(self.state, "backups"):
+        if self._allows("backups"):
             self.state.expect_effects()
-            self.run_worker(self.link.request_backups(), group="ask", exit_on_error=True)
+            self._ask(self.link.request_backups())
+
+    def action_verify(self) -> None:
+        if self._allows("verify"):
+            run_latest(self, "verify", self.link.verify_run)
+
+    # ---- differences, overlays and saved circuits
+
+    def action_difference(self) -> None:
+        """Open the choice of what to subtract, or end the current difference."""
+        if self.state.subtraction.end():
+            self.drawing.now(_GRID)
+        elif self._allows("difference"):
+            run_latest(self, "difference", self._choose_difference)
+
+    def action_end_difference(self) -> None:
+        """End the difference; if there is none, clear the marks."""
+        if self.state.subtraction.end() or self.state.marks.clear():
+            self.drawing.now(_GRID)
+
+    async def _choose_difference(self) -> None:
+        from tui.screens.choice import ChoiceItem, ChoiceSheet
+
+        run = self.state.shown
+        if run is None:
+            return
+        found = await self.link.try_ask(ListComparable(run=run.run_id), ComparisonChoices)
+        if found is None:
+            return
+        entries = [
+            ChoiceItem(id=each.reference, group=each.group, title=each.title, detail=each.detail)
+            for each in found.choices
+        ]
+        empty = "Nothing to subtract yet: no other run of this shape, no circuit, one seed."
+        sheet = ChoiceSheet(f"Subtract from run {run.number}", entries, empty=empty)
+        self.app.push_screen(sheet, lambda chosen: self.subtract(chosen) if chosen is not None else None)
+
+    def subtract(self, reference: str) -> None:
+        run_latest(self, "difference", partial(self._subtract, reference))
+
+    async def _subtract(self, reference: str) -> None:
+        await self.link.subtract(reference)
+        self.drawing.now()
+
+    def action_overlay(self) -> None:
+        run = self.state.shown
+        if run is not None and self._allows("overlay"):
+            self.state.overlay.cycle(run.picture, self.state.session.circuits)
+            self.drawing.now(_GRID)
+
+    def action_keep(self) -> None:
+        from tui.screens.text_prompt import TextPromptSheet
+
+        run, view = self.state.shown, self.state.view()
+        if run is None or view is None or not self._allows("keep"):
+            return
+        names = ", ".join(self.state.session.circuits) or "none yet"
+        marked = self.state.marked
+        ask = TextPromptSheet(
+            f"Keep these {len(marked or view.circuit)} heads as a circuit",
+            f"A name; an existing one is replaced. Kept: {names}",
+            text=f"run {run.number} {'marked' if marked else view.measure.title}",
+        )
+        self.app.push_screen(ask, lambda name: self._ask(self.link.save_circuit(name)) if name else None)
+
+    def action_circuits(self) -> None:
+        from tui.screens.circuits import CircuitsScreen
+
+        if self._allows("circuits"):
+            self.app.push_screen(CircuitsScreen(self.state, self), self._back)
+
+    def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None:
+        """Keep the result of a set operation on saved circuits."""
+        if self.state.session_id is not None:
+            request = CombineCircuits(session=self.state.session_id, operation=operation, of=names, name=name)
+            self._ask(self.link.try_ask(request, CircuitAnswer))
+
+    def drop(self, name: str) -> None:
+        if self.state.session_id is not None:
+            self._ask(self.link.try_ask(DeleteCircuit(session=self.state.session_id, name=name), Done))
+
+    # ---- other screens
 
     def action_write(self) -> None:
         from tui.screens.write import WriteScreen
@@ -65,7 +168,7 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
             depth = self.grid.heatmap.depth
             self.state.cursor_moved = True  # the user chose this head: provisional scores no longer move the cursor
             self.app.push_screen(
-                HeadInspectorScreen(self.state, depth, self.link.look_at_head, self._want_codes), self._back
+                HeadInspectorScreen(self.state, depth, self.link.look_at_head, self.drawing.want_codes), self._back
             )
 
     def action_sessions(self) -> None:
@@ -92,7 +195,7 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
 
         def answered(text: str | None) -> None:
             if text is not None:
-                self.run_worker(write(text.strip()), group="ask", exit_on_error=True)
+                self._ask(write(text.strip()))
 
         self.app.push_screen(ask, answered)
 

@@ -75,7 +75,7 @@ async def test_the_last_picture_of_a_film_is_the_last_screen(
         await app.replay.player.arrived()
         for _ in range(12_000):
             await pilot.pause(0.01)
-            if app.replay.state.head_codes() is not None and not app.replay._dirty:
+            if app.replay.state.head_codes() is not None and not app.replay.drawing.dirty:
                 break
         await at_rest(app, pilot)
         shown = "\n".join("".join(segment.text for segment in strip) for strip in screen_strips(app))

@@ -294,7 +294,7 @@ async def screen(host: Any, *, size: tuple[int, int] = (160, 48), **more: Any) -
             await until(holds)
             for _ in range(12_000):
                 await pilot.pause(0.01)
-                if not app.replay._dirty:
+                if not app.replay.drawing.dirty:
                     break
             await pilot.pause(0.1)
 

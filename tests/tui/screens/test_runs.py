@@ -56,7 +56,7 @@ async def test_a_run_under_way_can_be_stopped_while_another_is_looked_at(recorde
     async with open_screen(host) as (app, pilot, until):
         running = app.state.active
         app.state.show_run(app.state.runs[0].run_id)
-        app.screen.draw_now()
+        app.screen.drawing.now()
         await pilot.press("x")
         await until(lambda: host.of_kind("CancelRun"))
         assert host.of_kind("CancelRun")[0].run == running.run_id

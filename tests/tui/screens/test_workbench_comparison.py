@@ -81,7 +81,7 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
 
         app.state.put_cursor(0, 0)
         screen = app.screen_stack[0]
-        screen.draw_now()
+        screen.drawing.now()
         await pilot.pause()
         shown = text_of(app)
         assert "this run minus other [bold]/3" in shown
@@ -97,7 +97,7 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         await until(lambda: app.state.against() is None)
         await pilot.press("T")
         app.state.put_cursor(*app.state.view().order[0])
-        screen.draw_now()
+        screen.drawing.now()
         await pilot.pause()
         assert "less other" not in text_of(app)
         assert "how differently the sides" in plain
@@ -120,7 +120,7 @@ async def test_the_page_shows_both_values(recorded: Any, open_screen: Any, text_
         app.screen.subtract("r-9")
         await until(lambda: app.state.against() is not None)
         app.state.put_cursor(0, 0)
-        app.screen.draw_now()
+        app.screen.drawing.now()
         await until(lambda: "here   there     diff" in text_of(app))
         assert re.search(r"▸ total variation +(\S+) +(\S+) +-3\.00", text_of(app))
         await pilot.press("right_square_bracket")

@@ -236,7 +236,7 @@ async def test_a_key_on_a_large_grid_sends_little(
     host.add(*recorded.events(n_layers=80, n_heads=64))
     async with open_screen(host) as (app, pilot, until):
         app.state.put_cursor(9, 20)
-        app.screen.draw_now()
+        app.screen.drawing.now()
         watched = Watched(app)
         await until(lambda: app.state.codes_key() in app.state.codes)
 
@@ -245,7 +245,7 @@ async def test_a_key_on_a_large_grid_sends_little(
             await pilot.press(key)
             await pilot.pause()
             at_once, watched.sent = watched.sent, 0
-            app.screen._rested()
+            app.screen.drawing.rested()
             await until(lambda: app.state.codes_key() in app.state.codes)
             watched.agrees()
             assert at_once <= most, f"{key}: {at_once} bytes at once"

@@ -180,7 +180,7 @@ async def test_the_screen_reads_without_colours(depth: str, recorded: Any, open_
     host.add(*recorded.events())
     async with open_screen(host, depth=depth) as (app, pilot, _until):
         app.state.pick_measure(find_measure("unique_positive"))
-        app.screen.draw_now()
+        app.screen.drawing.now()
         await pilot.pause()
         text = text_of(app)
         for words in ("│ 6.3 │", "◆╮", "░ .39 ░", "✓ ok", "✗ broken", "~ weak", "only +"):

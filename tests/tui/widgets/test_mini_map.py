@@ -31,7 +31,7 @@ async def test_the_map_shows_what_is_in_sight_and_a_click_goes_there(
 
         assert minimap.display
         app.state.put_cursor(0, 0)
-        screen.draw_now()
+        screen.drawing.now()
         await until(lambda: heatmap.scroll_offset == (0, 0))
         columns, rows = frame(drawn())
         assert columns[0] == 1
