@@ -89,7 +89,18 @@ class ExampleBuffer:
                 pass
 
     async def step(self, by: int) -> bool:
-        """Undo or redo after recording all changes; return False if there is nothing to undo or redo.
+        """Undo or redo after recording all changes, and make the first line that differs the current one.
+
+        Returns False if there is nothing to undo or redo.
+        """
+        before = self.examples
+        done = await self._step(by)
+        if done:
+            self.at = _first_difference(before, self.examples)
+        return done
+
+    async def _step(self, by: int) -> bool:
+        """Undo or redo; return False if there is nothing to undo or redo.
 
         If the host refused the newest change, undo removes it here; otherwise it could never be removed.
         """
@@ -149,3 +160,10 @@ class ExampleBuffer:
         except TimeoutError:
             return False
         return True
+
+
+def _first_difference(before: Examples, after: Examples) -> int:
+    for place, (one, other) in enumerate(zip(before, after, strict=False)):
+        if one != other:
+            return place
+    return max(min(len(before), len(after)) - (len(after) <= len(before)), 0)

@@ -1,6 +1,5 @@
 """The write screen: list of examples, line editor, grade of the line, readiness of the set."""
 
-import re
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
@@ -11,14 +10,14 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.timer import Timer
 
-from engine.authoring.drafts import parse_draft, text_of
+from engine.authoring.drafts import text_of
 from engine.examples import Example
 from engine.planning.run_options import with_value
 from tui.actions import with_own_keys
 from tui.connection.session_link import SessionLink
 from tui.editor.graded_examples import GradedExamples
-from tui.screens.example_actions import ExampleActions
-from tui.screens.example_sources import ExampleSources
+from tui.screens import example_actions, example_sources
+from tui.screens.edited_line import EditedLine
 from tui.screens.memory_guard import warn_of_memory
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.screens.write_keys import ACTIONS, EDITING
@@ -32,14 +31,15 @@ from tui.widgets.top_line import TopLine
 
 _GRADE_AFTER_S = 0.2
 """Seconds without typing before the line is graded."""
-_OWN_SIGN = re.compile(r"[+-] (?=[+-]\d{0,9} )")
-"""A sign followed by another one: a whole line was typed after the sign that was offered."""
 _RECORD_AFTER_S = 0.8
 """Seconds without typing before the line is recorded as one undo step."""
 
 
-class WriteScreen(ExampleSources, ExampleActions, SubScreen):
-    """The screen. Keys go to the list, or to the line while it is edited."""
+class WriteScreen(SubScreen):
+    """The screen. Keys go to the list, or to the line while it is edited.
+
+    Every change applies at once, is recorded in the background, and can be undone.
+    """
 
     CSS_PATH = "write.tcss"
     actions = ACTIONS
@@ -58,12 +58,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self.proof = PromptPreview(self.desk, id="proof")
         self.summary = SetSummary(self.desk, id="summary")
         self.keys = SubScreenKeys(state, ACTIONS)
-        self._open: int | None = None
-        """Index of the line being edited."""
-        self._fresh = False
-        """True for a new line, which is dropped if left empty."""
-        self._came_from = 0
-        """The line selected before a new one was started."""
+        self.line = EditedLine(self.desk, self.edit)
         self._counts: tuple[tuple[Example, ...], str] | None = None
         self._waits: dict[str, Timer] = {}
 
@@ -96,7 +91,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self._show_line()
         self.summary.set_class(bool(self.desk.worth().missing), "-missing")
         self.summary.paint()
-        self.keys.show(ACTIONS if self._open is None else EDITING)
+        self.keys.show(ACTIONS if self.line.place is None else EDITING)
         if self.desk.is_stale:
             # Options were changed elsewhere, for example in another window.
             self.grade()
@@ -117,16 +112,15 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         """Show the selected line below the list, unless one is being edited."""
         chosen = self.desk.chosen
         self.proof.key = next((each.key for each in self.bound_actions if each.id == "position"), "")
-        if self._open is None:
+        if self.line.place is None:
             text = text_of(chosen) if chosen is not None else ""
             if self.edit.text != text:
                 self.edit.put(text, at=0)
             self.proof.example, self.proof.line_text = chosen, text
             self.desk.typed = ""
         else:
-            self.proof.line_text = self.edit.text
-            self.desk.typed = self.edit.text
-            self.proof.example = parse_draft(self.edit.text) if self.edit.text.strip(" +-") else None
+            self.proof.line_text = self.desk.typed = self.edit.text
+            self.proof.example = self.line.draft
         self.proof.paint()
 
     def say(self, words: str) -> None:
@@ -156,16 +150,13 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
 
     async def _grade_all(self) -> None:
         """Grade until nothing is left; a newer call cancels this one."""
-        while await self.desk.grade(self._line()):
+        while await self.desk.grade(self.line.draft):
             self.paint()
         self.paint()
 
     def work(self, group: str, work: Callable[[], Awaitable[None]]) -> None:
         # Pass a function: a coroutine that never starts would warn that it was never awaited.
         self.run_worker(cast(Any, work), group=group, exit_on_error=True)
-
-    def _line(self) -> Example | None:
-        return parse_draft(self.edit.text) if self._open is not None and self.edit.text.strip(" +-") else None
 
     def _after(self, name: str, seconds: float, what: Callable[[], None]) -> None:
         if name in self._waits:
@@ -174,104 +165,93 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
 
     # ---- editing a line
 
-    def begin(self, text: str, place: int, *, fresh: bool) -> None:
-        self._open, self._fresh = place, fresh
+    def begin(self, text: str, place: int) -> None:
+        """Edit a line of the examples."""
+        self.line.begin(text, place, fresh=False)
         self.summary.status = ""
-        self.edit.put(text)
-        self.edit.focus()
+        self.paint()
+
+    def _add_below(self, place: int) -> None:
+        self.line.begin_below(place)
+        self.summary.status = ""
         self.paint()
 
     def _take_line(self) -> None:
         """Store the text of the editor as the example."""
         for timer in self._waits.values():
             timer.stop()
-        if self._open is None:
-            return
-        text, place = self.edit.text, min(self._open, len(self.desk.examples))
-        empty = not text.strip(" +-0123456789\t")
-        if self._fresh:
-            if empty:
-                self.desk.at = self._came_from
-                return
-            self.desk.insert(place, [parse_draft(text)])
-            self._fresh = False
-        elif place < len(self.desk.examples):
-            old = self.desk.examples[place]
-            new = old if text == text_of(old) else parse_draft(text, like=old)
-            if new == old:
-                return
-            if empty:
-                self.desk.remove(place)
-                self._fresh, self._came_from = True, place
-            else:
-                self.desk.replace(place, new)
-        self.desk.at = place
-        self.changed()
+        if self.line.store():
+            self.changed()
 
     def _end_line(self) -> None:
         self._take_line()
-        self._open = None
+        self.line.place = None
         self.rows.focus()
         self.rows.choose(self.desk.at)
         self.paint()
 
     @on(LineEdit.Changed)
     def _typed(self) -> None:
-        own = _OWN_SIGN.match(self.edit.text) if self._fresh else None
-        if own is not None:
-            # Replace the offered sign by the one the user typed.
-            self.edit.put(self.edit.text[own.end() :], at=max(self.edit.at - own.end(), 0))
+        self.line.drop_offered_sign()
         self._show_line()
         self._after("grade", _GRADE_AFTER_S, self.grade)
         self._after("record", _RECORD_AFTER_S, self._take_line)
 
     @on(LineEdit.Done)
     def _done(self, message: LineEdit.Done) -> None:
-        was_new = self._fresh or self._adding
-        place = self._open
+        was_new = self.line.fresh or self.line.adding
+        place = self.line.place
         self._end_line()
-        if message.again and was_new and place is not None and not self._fresh and self.desk.examples:
+        if message.again and was_new and place is not None and not self.line.fresh and self.desk.examples:
             self._add_below(place)
 
     @on(LineEdit.Left)
     def _leave_line(self, message: LineEdit.Left) -> None:
-        if self._open is None or self._fresh:
+        if self.line.place is None or self.line.fresh:
             return
-        place = self._open + message.by
+        place = self.line.place + message.by
         if 0 <= place < len(self.desk.examples):
             self._take_line()
             self.desk.at = place
             self.rows.show_lines(place, place)
-            self.begin(text_of(self.desk.examples[place]), place, fresh=False)
+            self.begin(text_of(self.desk.examples[place]), place)
 
     @on(LineEdit.Pasted)
     @on(ExampleRows.Pasted)
     def _pasted(self, message: LineEdit.Pasted | ExampleRows.Pasted) -> None:
-        if self._open is not None:
+        if self.line.place is not None:
             self._end_line()
-        self.add_text(message.text)
+        example_sources.add_text(self, message.text)
 
     # ---- actions, one per id of the table
 
-    _adding = False
+    action_step = example_actions.step
+    action_include = example_actions.toggle
+    action_flip = example_actions.flip
+    action_remove = example_actions.remove
+    action_copy = example_actions.copy
+    action_pair = example_actions.pair
+    action_unfold = example_actions.unfold
+    action_trim = example_actions.trim
+    action_mend = example_actions.go_to_fix
+    action_choose = example_actions.choose
+    action_move = example_actions.move
+    action_negatives = example_sources.propose_negatives
+    action_more = example_sources.make_more
+    action_take = example_sources.choose_task
+    action_read = example_sources.choose_file
+    action_store = example_sources.choose_target
 
     def action_edit(self) -> None:
         chosen = self.desk.chosen
-        self._adding = False
+        self.line.adding = False
         if chosen is None:
             self.action_add()
         else:
-            self.begin(text_of(chosen), self.desk.at, fresh=False)
+            self.begin(text_of(chosen), self.desk.at)
 
     def action_add(self) -> None:
         self._add_below(self.desk.at)
-
-    def _add_below(self, place: int) -> None:
-        """Start a new line below; after it another one, until one is left empty."""
-        examples = self.desk.examples
-        sign = "+ " if not examples or examples[min(place, len(examples) - 1)].positive else "- "
-        self._adding, self._came_from = True, self.desk.at
-        self.begin(sign, self.desk.below(min(place, max(len(examples) - 1, 0))), fresh=True)
 
     def action_palette(self) -> None:
         self.app.action_command_palette()
@@ -319,7 +299,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self.work("run", self._close)
 
     async def _close(self) -> None:
-        if self._open is not None:
+        if self.line.place is not None:
             self._end_line()
         if self.state.link == "live":
             await self.desk.push()
@@ -345,13 +325,13 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self.action_edit()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        if event.widget is self.edit and self._open is None:
+        if event.widget is self.edit and self.line.place is None:
             self.action_edit()
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
-        if event.widget is self.edit and self._open is not None and self.focused is not self.edit:
+        if event.widget is self.edit and self.line.place is not None and self.focused is not self.edit:
             self._take_line()
-            self._open = None
+            self.line.place = None
 
 
 def _counts(desk: GradedExamples) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from textual import events
 
+from tui.screens import example_sources
 from tui.screens.choice import ChoiceSheet
 from tui.screens.write import WriteScreen
 
@@ -76,7 +77,7 @@ async def test_a_file_is_asked_about_too(recorded: Any, open_screen: Any, text_o
     path.write_text(TEXT)
     async with open_screen(recorded.host()) as (app, pilot, until):
         screen = await opened(app, pilot, until)
-        screen._read(path)
+        example_sources.read(screen, path)
         await asked(app, until, text_of)
         await pilot.press("enter")
         await until(lambda: app.screen is screen and len(screen.desk.examples) == 13)
