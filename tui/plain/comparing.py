@@ -1,7 +1,6 @@
 """Verbs for differences, overlays, saved circuits, marks and replay."""
 
 import re
-from collections.abc import Awaitable, Callable
 
 from engine.results import HeadId
 from sessions.protocol import (
@@ -17,13 +16,11 @@ from sessions.protocol import (
     SetOperation,
     TimelineAnswer,
 )
-from tui.connection.session_link import SessionLink
 from tui.plain import wording
-from tui.state.grid_view import GridView
+from tui.plain.workbench import PlainWorkbench
 from tui.state.marked_heads import sort_by_rank, summarise_marked
 from tui.state.overlay import KNOWN, NONE, TASK
 from tui.state.parsing import read_head
-from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
@@ -35,25 +32,18 @@ _SIGNS: dict[str, SetOperation] = {"+": "union", "&": "intersection", "-": "subt
 class ComparisonVerbs:
     """Verbs that compare; each prints its result."""
 
-    state: WorkbenchState
-    link: SessionLink
-    say: Callable[[str], None]
-    refuse: Callable[[str], None]
-    tell: Callable[[list[str]], None]
-    check: Callable[[str], None]
-    run_for: Callable[[str], SessionRun]
-    view_for: Callable[[str], GridView]
-    told: Callable[[Callable[[], object]], Awaitable[None]]
+    def __init__(self, plain: PlainWorkbench) -> None:
+        self.plain, self.state, self.link = plain, plain.state, plain.link
 
     # ---- difference
 
     async def do_difference(self, rest: str) -> None:
-        run = self.run_for("difference")
+        run = self.plain.run_for("difference")
         if rest in ("end", "none"):
-            self.say("the difference is off." if self.state.subtraction.end() else "nothing was subtracted.")
+            self.plain.say("the difference is off." if self.state.subtraction.end() else "nothing was subtracted.")
             return
         if not rest and self.state.against() is not None:
-            self.tell(wording.difference(self.state, _SHOWN))
+            self.plain.tell(wording.difference(self.state, _SHOWN))
             return
         found = await self.link.try_ask(ListComparable(run=run.run_id), ComparisonChoices)
         if found is None:
@@ -61,8 +51,8 @@ class ComparisonVerbs:
         choices = found.choices
         if not rest:
             for number, each in enumerate(choices, start=1):
-                self.say(f"{number}. {clean(each.group)}: {clean(each.title)}. {clean(each.detail)}".rstrip(" ."))
-            self.say(
+                self.plain.say(f"{number}. {clean(each.group)}: {clean(each.title)}. {clean(each.detail)}".rstrip(" ."))
+            self.plain.say(
                 f"difference 1 to {len(choices)} subtracts one." if choices else "there is nothing to subtract yet."
             )
             return
@@ -74,16 +64,16 @@ class ComparisonVerbs:
             or [each for each in choices if wanted in each.title.casefold()]
         )
         if len(meant) != 1:
-            self.refuse(f"{rest} matches nothing, or several sides: difference lists all.")
+            self.plain.refuse(f"{rest} matches nothing, or several sides: difference lists all.")
             return
         if await self.link.subtract(meant[0].reference):
-            self.tell(wording.difference(self.state, _SHOWN))
+            self.plain.tell(wording.difference(self.state, _SHOWN))
 
     # ---- overlay and circuits
 
     async def do_overlay(self, rest: str) -> None:
         overlay, kept = self.state.overlay, self.state.session.circuits
-        run = self.run_for("cut.more" if rest else "overlay")
+        run = self.plain.run_for("cut.more" if rest else "overlay")
         if not rest:
             overlay.cycle(run.picture, kept)
         elif rest in kept:
@@ -92,9 +82,9 @@ class ComparisonVerbs:
             overlay.chosen = rest
         else:
             names = ", ".join([*kept, KNOWN, TASK, NONE])
-            self.refuse(f"there is no circuit {rest}; there are {names}.")
+            self.plain.refuse(f"there is no circuit {rest}; there are {names}.")
             return
-        self.tell(wording.overlay(self.state))
+        self.plain.tell(wording.overlay(self.state))
 
     async def do_combine(self, rest: str) -> None:
         """Combine circuits: `mine + yours as both`. Names may contain spaces, so the signs need spaces around them."""
@@ -102,11 +92,11 @@ class ComparisonVerbs:
         parts = re.split(r"\s+([+&-])\s+", formula.strip())
         names, signs = parts[::2], set(parts[1::2])
         if len(names) < 2 or len(signs) != 1 or self.state.session_id is None:
-            self.refuse("combine: give names with one sign between them: A + B, A & B or A - B, then as NAME.")
+            self.plain.refuse("combine: give names with one sign between them: A + B, A & B or A - B, then as NAME.")
             return
         missing = [name for name in names if name not in self.state.session.circuits]
         if missing:
-            self.refuse(f"there is no circuit {missing[0]}; circuits lists them.")
+            self.plain.refuse(f"there is no circuit {missing[0]}; circuits lists them.")
             return
         operation = _SIGNS[signs.pop()]
         request = CombineCircuits(
@@ -115,25 +105,25 @@ class ComparisonVerbs:
         before = self.state.session.circuits.get(request.name)
         made = await self.link.try_ask(request, CircuitAnswer)
         if made is not None:
-            await self.told(lambda: self.state.session.circuits.get(request.name) is not before)
+            await self.plain.told(lambda: self.state.session.circuits.get(request.name) is not before)
             heads = ", ".join(str(HeadId(*each)) for each in made.circuit.heads) or "no heads"
-            self.say(f"saved {clean(made.circuit.name)}: {heads}.")
+            self.plain.say(f"saved {clean(made.circuit.name)}: {heads}.")
 
     async def do_drop(self, rest: str) -> None:
         if rest not in self.state.session.circuits or self.state.session_id is None:
-            self.refuse(f"circuit {rest or 'without a name'} does not exist; circuits lists them.")
+            self.plain.refuse(f"circuit {rest or 'without a name'} does not exist; circuits lists them.")
         elif await self.link.try_ask(DeleteCircuit(session=self.state.session_id, name=rest), Done) is not None:
-            await self.told(lambda: rest not in self.state.session.circuits)
-            self.say(f"removed {clean(rest)}; it stays in the log.")
+            await self.plain.told(lambda: rest not in self.state.session.circuits)
+            self.plain.say(f"removed {clean(rest)}; it stays in the log.")
 
     # ---- marks
 
     async def do_mark(self, rest: str) -> None:
-        view, shape, marks = self.view_for("mark"), self.state.shape(), self.state.marks
+        view, shape, marks = self.plain.view_for("mark"), self.state.shape(), self.state.marks
         if shape is None:
             return
         if rest == "none":
-            self.say("no head is marked any more." if marks.clear() else "no head was marked.")
+            self.plain.say("no head is marked any more." if marks.clear() else "no head was marked.")
             return
         heads: list[HeadId] = []
         first, _, number = rest.partition(" ")
@@ -141,7 +131,7 @@ class ComparisonVerbs:
             heads = list(view.circuit)
         elif first == "layer":
             if not number.strip().isdecimal() or int(number) >= shape[0]:
-                self.refuse(f"mark layer {number}: layers are 0 to {shape[0] - 1}.")
+                self.plain.refuse(f"mark layer {number}: layers are 0 to {shape[0] - 1}.")
                 return
             heads = [HeadId(int(number), head) for head in range(shape[1])]
         else:
@@ -150,16 +140,16 @@ class ComparisonVerbs:
             marks.toggle(heads)
         marked = self.state.marked
         if not marked:
-            self.say("no head is marked; mark 1.3 2.6, mark layer 2 or mark circuit marks some.")
+            self.plain.say("no head is marked; mark 1.3 2.6, mark layer 2 or mark circuit marks some.")
             return
         listed = ", ".join(map(str, sort_by_rank(marked, view)))
-        self.say(f"marked: {listed}. {', '.join(summarise_marked(marked, view)[1:])}.")
+        self.plain.say(f"marked: {listed}. {', '.join(summarise_marked(marked, view)[1:])}.")
 
     # ---- replay
 
     async def do_replay(self, rest: str) -> None:
         """List the moments of the session with their numbers; with a number, show the state at that moment."""
-        self.check("replay")
+        self.plain.check("replay")
         session = self.state.session_id or ""
         times = await self.link.try_ask(ReadTimeline(session=session), TimelineAnswer)
         if times is None:
@@ -167,22 +157,22 @@ class ComparisonVerbs:
         moments = times.times.markers
         if not rest:
             for number, each in enumerate(moments, start=1):
-                self.say(f"{number}. {moment(each.at_us)} {clean(each.words)}")
+                self.plain.say(f"{number}. {moment(each.at_us)} {clean(each.words)}")
             told = f"replay 1 to {len(moments)} shows the state then." if moments else "nothing has happened yet."
-            self.say(told)
+            self.plain.say(told)
             return
         if not rest.isdecimal() or not 0 < int(rest) <= len(moments):
-            self.refuse(f"there is no moment {rest}: they are 1 to {len(moments)}.")
+            self.plain.refuse(f"there is no moment {rest}: they are 1 to {len(moments)}.")
             return
         then_at = moments[int(rest) - 1]
         then = await self._then(session, then_at.seq)
         if then is None:
             return
-        self.say(f"{moment(then_at.at_us)} {clean(then_at.words)}. then:")
-        self.tell(wording.status(then)[1:])
+        self.plain.say(f"{moment(then_at.at_us)} {clean(then_at.words)}. then:")
+        self.plain.tell(wording.status(then)[1:])
         view = then.view()
         if view is not None:
-            self.tell(wording.heads(view, _SHOWN))
+            self.plain.tell(wording.heads(view, _SHOWN))
 
     async def _then(self, session: str, seq: int) -> WorkbenchState | None:
         """Return a separate state, folded up to the entry."""

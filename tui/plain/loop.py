@@ -3,75 +3,35 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TextIO
 
 from engine.errors import HeadcodeError
-from sessions.protocol import SessionDetailAnswer, ShowSession
 from tui.connection.requests import Connect
-from tui.connection.session_link import SessionLink
-from tui.plain.announcements import Announcements
 from tui.plain.comparing import ComparisonVerbs
-from tui.plain.verb_table import NoSuchVerb, find_verb, verb_for
+from tui.plain.verb_table import NoSuchVerb, find_verb
 from tui.plain.verbs_examples import ExampleVerbs
 from tui.plain.verbs_run import RunVerbs
+from tui.plain.workbench import PlainWorkbench, Say
 from tui.state.messages import format_message
-from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 
 PROMPT = "headcode> "
-Say = Callable[[str], None]
 
 
-class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
-    """The plain workbench: one state, one link, one line at a time."""
+class VerbRunner:
+    """Executes lines: finds the verb and the object that handles it."""
 
-    def __init__(
-        self,
-        connect: Connect,
-        say: Say,
-        *,
-        session: str | None = None,
-        model: str = "toy",
-        task: str = "ioi",
-        asked: bool = False,
-    ) -> None:
-        self.state = WorkbenchState(model=model, task=task)
-        self.state.key = verb_for
-        self.link = SessionLink(self.state, connect, self._changed, session=session, asked=asked)
-        self.news = Announcements(self.state)
-        self.say = say
-        self.refused = 0
-        """Number of lines that were refused."""
-        self._moved = asyncio.Event()
-        self.begin_writing()
-
-    async def follow(self) -> None:
-        """Keep in step with the host until that fails permanently."""
-        await self.link.run()
-
-    def _changed(self, _parts: object) -> None:
-        for line in self.news.lines():
-            self.say(line)
-        self._moved.set()
-
-    async def until(self, holds: Callable[[], object]) -> None:
-        """Wait until a condition on the state holds."""
-        while not holds():
-            self._moved.clear()
-            # The log reports nearly everything; the engine's state is polled.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), 0.5)
-
-    async def catch_up(self) -> None:
-        """Wait until all current entries of the session's log have been read."""
-        state = self.state
-        if state.link == "live" and state.session_id is not None:
-            with suppress(HeadcodeError):
-                detail = (await self.link.ask(ShowSession(session=state.session_id), SessionDetailAnswer)).detail
-                await self.until(lambda: state.last_seq >= detail.last_seq or state.link != "live")
-        self.news.caught_up = True
+    def __init__(self, plain: PlainWorkbench) -> None:
+        self.plain = plain
+        parts = (RunVerbs(plain), ComparisonVerbs(plain), ExampleVerbs(plain))
+        self.handlers: dict[str, Callable[[str], Awaitable[None]]] = {
+            name.removeprefix("do_"): getattr(part, name)
+            for part in parts
+            for name in dir(part)
+            if name.startswith("do_")
+        }
 
     async def do(self, line: str) -> bool:
         """Execute a line; return False if it ends the session."""
@@ -81,23 +41,19 @@ class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
         try:
             verb = find_verb(word)
         except NoSuchVerb as error:
-            self.refuse(str(error))
+            self.plain.refuse(str(error))
             return True
         if verb.name == "leave":
             return False
-        before = self.state.failure
+        before = self.plain.state.failure
         try:
-            await getattr(self, f"do_{verb.name}")(rest.strip())
+            await self.handlers[verb.name](rest.strip())
         except HeadcodeError as error:
-            self.refuse(format_message(error.as_failure()))
-        if self.state.failure is not None and self.state.failure is not before:
-            self.refused += 1
-            self._changed(None)
+            self.plain.refuse(format_message(error.as_failure()))
+        if self.plain.state.failure is not None and self.plain.state.failure is not before:
+            self.plain.refused += 1
+            self.plain.changed()
         return True
-
-    def refuse(self, words: str) -> None:
-        self.refused += 1
-        self.say(f"error: {clean(words)}")
 
 
 async def run_plain(
@@ -120,37 +76,38 @@ async def run_plain(
         sink.write(f"\n{words}\n" if asking and tty else f"{words}\n")
         sink.flush()
 
-    state = PlainWorkbench(connect, say, session=session, model=model, task=task, asked=asked)
+    plain = PlainWorkbench(connect, say, session=session, model=model, task=task, asked=asked)
+    runner = VerbRunner(plain)
     say("headcode, plain mode. help lists the verbs, leave quits.")
-    feed = asyncio.create_task(state.follow())
+    feed = asyncio.create_task(plain.link.run())
     try:
-        await state.until(lambda: state.state.link in ("live", "failed") or feed.done())
+        await plain.until(lambda: plain.state.link in ("live", "failed") or feed.done())
         if feed.done() and not feed.cancelled() and feed.exception() is not None:
             await feed
-        await state.catch_up()
-        while state.state.link != "failed":
+        await plain.catch_up()
+        while plain.state.link != "failed":
             if tty:
                 sink.write(PROMPT)
                 sink.flush()
             asking = True
             line = await _next(lines)
             asking = False
-            if line is None or not await state.do(line):
+            if line is None or not await runner.do(line):
                 break
-        return _end(state, say, tty=tty)
+        return _end(plain, say, tty=tty)
     finally:
         feed.cancel()
         await asyncio.gather(feed, return_exceptions=True)
-        await state.link.close()
+        await plain.link.close()
 
 
-def _end(state: PlainWorkbench, say: Say, *, tty: bool) -> int:
-    failure, run = state.state.failure, state.state.active
-    if state.state.link == "failed" and failure is not None:
+def _end(plain: PlainWorkbench, say: Say, *, tty: bool) -> int:
+    failure, run = plain.state.failure, plain.state.active
+    if plain.state.link == "failed" and failure is not None:
         say(f"error: {clean(format_message(failure))}")
-        return state.link.exit_code
+        return plain.link.exit_code
     say("left." if run is None else f"left; run {run.number} continues, headcode shows it again.")
-    return 2 if state.refused and not tty else 0
+    return 2 if plain.refused and not tty else 0
 
 
 async def _next(lines: TextIO) -> str | None:

@@ -1,29 +1,23 @@
 """Verbs that change the examples; every change is recorded at once and can be undone."""
 
 import uuid
-from collections.abc import Callable
 
 from engine.authoring.drafts import parse_draft, preview_slots
 from engine.authoring.negatives import PromptEdit, as_negative, best_edits, propose
 from engine.machine.paths import path_of
 from engine.results import Grade
 from sessions.protocol import Grades, TaskExamplesMade
-from tui.connection.session_link import SessionLink
 from tui.editor.graded_examples import GradedExamples
 from tui.plain import wording
-from tui.state.workbench_state import WorkbenchState
+from tui.plain.workbench import PlainWorkbench
 from tui.terminal.sanitize import clean
 
 
 class ExampleVerbs:
     """Verbs on examples, which are named by their numbers in the list."""
 
-    state: WorkbenchState
-    link: SessionLink
-    say: Callable[[str], None]
-    refuse: Callable[[str], None]
-
-    def begin_writing(self) -> None:
+    def __init__(self, plain: PlainWorkbench) -> None:
+        self.plain, self.state, self.link = plain, plain.state, plain.link
         self.desk = GradedExamples(self.state, self.link, uuid.uuid4().hex)
         self._proposed: tuple[int, tuple[tuple[PromptEdit, Grade], ...]] = (0, ())
 
@@ -36,25 +30,25 @@ class ExampleVerbs:
             shown, grades = self.desk.examples, self.desk.grades
         if not rest:
             for line in wording.examples(shown, grades, self._templates()):
-                self.say(line)
+                self.plain.say(line)
             return
         if not rest.isdecimal() or not 0 < int(rest) <= len(shown):
-            self.refuse(f"there is no example {rest}: they are 1 to {len(shown)}.")
+            self.plain.refuse(f"there is no example {rest}: they are 1 to {len(shown)}.")
             return
         place = int(rest) - 1
         example = shown[place]
-        self.say(wording.examples(shown, grades, self._templates())[place])
-        self.say(f"prompt: {clean(example.prompt, lines=True)}")
+        self.plain.say(wording.examples(shown, grades, self._templates())[place])
+        self.plain.say(f"prompt: {clean(example.prompt, lines=True)}")
         if example.foils:
-            self.say(f"foils: {', '.join(clean(each).strip() for each in example.foils)}")
+            self.plain.say(f"foils: {', '.join(clean(each).strip() for each in example.foils)}")
         tokens = self.desk.tokens(example)
         if tokens is not None:
             read = [clean(text) for text, on in zip(tokens.texts, tokens.read, strict=True) if on]
-            self.say(f"{len(tokens.texts)} tokens; read at: {' | '.join(read)}")
+            self.plain.say(f"{len(tokens.texts)} tokens; read at: {' | '.join(read)}")
 
     async def do_add(self, rest: str) -> None:
         if not rest:
-            self.refuse("add: give the example, as in add + The cat sat on the => mat | dog")
+            self.plain.refuse("add: give the example, as in add + The cat sat on the => mat | dog")
             return
         self.desk.at = max(len(self.desk.examples) - 1, 0)
         self._foresee(rest)
@@ -67,7 +61,7 @@ class ExampleVerbs:
         if place is None:
             return
         if not line.strip():
-            self.refuse("edit: give the number and the new line.")
+            self.plain.refuse("edit: give the number and the new line.")
             return
         self.desk.replace(place, parse_draft(line.strip(), like=self.desk.examples[place]))
         self.desk.at = place
@@ -108,14 +102,14 @@ class ExampleVerbs:
         if n:
             await self._done(f"expanded into {n} examples")
         else:
-            self.refuse(f"example {place + 1} has no slots such as {{name=Mary,John}}.")
+            self.plain.refuse(f"example {place + 1} has no slots such as {{name=Mary,John}}.")
 
     async def do_trim(self, _: str) -> None:
         n = self.desk.trim()
         if n:
             await self._done(f"{n} {'prompt' if n == 1 else 'prompts'} trimmed")
         else:
-            self.refuse("no graded prompt needs trimming.")
+            self.plain.refuse("no graded prompt needs trimming.")
 
     async def do_move(self, rest: str) -> None:
         number, _, way = rest.partition(" ")
@@ -123,11 +117,11 @@ class ExampleVerbs:
         if place is None:
             return
         if way.strip() not in ("up", "down"):
-            self.refuse("move: give the number, then up or down.")
+            self.plain.refuse("move: give the number, then up or down.")
         elif self.desk.move(place, -1 if way.strip() == "up" else 1):
             await self._done("moved")
         else:
-            self.refuse(f"example {number} is at the end already.")
+            self.plain.refuse(f"example {number} is at the end already.")
 
     async def do_undo(self, _: str) -> None:
         await self._step(-1, "undone")
@@ -140,7 +134,7 @@ class ExampleVerbs:
             await self._done(told)
         else:
             failure = self.desk.failure
-            self.refuse(
+            self.plain.refuse(
                 f"{failure.message} {failure.hint}" if failure is not None else "there is nothing to undo or redo."
             )
 
@@ -149,7 +143,7 @@ class ExampleVerbs:
         found = self.desk.worth()
         self._say_worth()
         if found.mend is not None:
-            self.say(f"first: {found.mend + 1}. {self._one(found.mend)}")
+            self.plain.say(f"first: {found.mend + 1}. {self._one(found.mend)}")
 
     async def do_negatives(self, rest: str) -> None:
         place = self._place(rest)
@@ -157,11 +151,11 @@ class ExampleVerbs:
             return
         example = self.desk.examples[place]
         if not example.positive or place in self.desk.flaws:
-            self.refuse(f"example {place + 1} is not a positive; negatives are made from positives.")
+            self.plain.refuse(f"example {place + 1} is not a positive; negatives are made from positives.")
             return
         edits = propose(example)
         if not edits:
-            self.refuse("nothing in this prompt can be replaced: no name, number or known word.")
+            self.plain.refuse("nothing in this prompt can be replaced: no name, number or known word.")
             return
         wanted = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
         grades = (await self.link.ask(self.desk.question(wanted), Grades)).grades
@@ -169,13 +163,15 @@ class ExampleVerbs:
         self._proposed = (place, found)
         for number, (edit, grade) in enumerate(found, start=1):
             chance = f", probability {grade.probability:.3f}" if grade.probability is not None else ""
-            self.say(f"{number}. {clean(edit.kind)}: {clean(edit.prompt)}. {grade.verdict}{chance}")
-        self.say(f"accept 1 to {len(found)} adds one." if found else "none of the edits keeps the number of tokens.")
+            self.plain.say(f"{number}. {clean(edit.kind)}: {clean(edit.prompt)}. {grade.verdict}{chance}")
+        self.plain.say(
+            f"accept 1 to {len(found)} adds one." if found else "none of the edits keeps the number of tokens."
+        )
 
     async def do_accept(self, rest: str) -> None:
         place, found = self._proposed
         if not rest.isdecimal() or not 0 < int(rest) <= len(found):
-            self.refuse(f"there is no proposal {rest}: negatives N proposes some.")
+            self.plain.refuse(f"there is no proposal {rest}: negatives N proposes some.")
             return
         edit = found[int(rest) - 1][0]
         self._proposed = (0, ())
@@ -184,13 +180,13 @@ class ExampleVerbs:
 
     async def do_more(self, rest: str) -> None:
         if rest and (not rest.isdecimal() or not int(rest)):
-            self.refuse(f"more: give a number of pairs from 1, not {clean(rest)}; alone: as many as are missing.")
+            self.plain.refuse(f"more: give a number of pairs from 1, not {clean(rest)}; alone: as many as are missing.")
             return
         found = await self.desk.more(int(rest) if rest else None)
         if found.n:
             await self._done(f"{found.words}{found.rest}", len(found.new))
         else:
-            self.refuse(f"{found.words}{found.rest}.")
+            self.plain.refuse(f"{found.words}{found.rest}.")
 
     async def do_take(self, rest: str) -> None:
         from engine.tasks.registry import TASKS, find_task
@@ -198,7 +194,7 @@ class ExampleVerbs:
         name, _, pairs = rest.partition(" ")
         if not name:
             for task in TASKS.values():
-                self.say(f"{task.name}: {task.title}")
+                self.plain.say(f"{task.name}: {task.title}")
             return
         task = find_task(name)
         count = int(pairs) if pairs.strip().isdecimal() else 10
@@ -215,16 +211,16 @@ class ExampleVerbs:
 
     async def do_store(self, rest: str) -> None:
         if not rest:
-            self.refuse("store: give the name of a file.")
+            self.plain.refuse("store: give the name of a file.")
             return
         from tui.headless.write_examples import write_examples
 
         path = path_of(rest)
         if path.exists():
-            self.refuse(f"{path} already exists; choose another name or remove it first.")
+            self.plain.refuse(f"{path} already exists; choose another name or remove it first.")
             return
         write_examples(path, self.desk.examples)
-        self.say(f"{len(self.desk.examples)} examples written to {clean(str(path))}.")
+        self.plain.say(f"{len(self.desk.examples)} examples written to {clean(str(path))}.")
 
     # ---- inside
 
@@ -232,14 +228,14 @@ class ExampleVerbs:
         """Print what slots will expand to before they are filled."""
         found = preview_slots(text, after=self.desk.examples)
         if found is not None:
-            self.say(f"{found.words}.")
+            self.plain.say(f"{found.words}.")
 
     def _place(self, text: str) -> int | None:
         """Return the index of the example with that number, or refuse and return None."""
         count = len(self.desk.examples)
         if text.strip().isdecimal() and 0 < int(text) <= count:
             return int(text) - 1
-        self.refuse(
+        self.plain.refuse(
             f"there is no example {text or 'without a number'}: "
             + (f"they are 1 to {count}." if count else "none yet.")
         )
@@ -247,7 +243,7 @@ class ExampleVerbs:
 
     def _is_example(self, place: int, done: bool) -> bool:
         if not done:
-            self.refuse(f"line {place + 1} cannot be read yet: {self.desk.flaws.get(place, '')}")
+            self.plain.refuse(f"line {place + 1} cannot be read yet: {self.desk.flaws.get(place, '')}")
         return done
 
     def _one(self, place: int) -> str:
@@ -265,19 +261,19 @@ class ExampleVerbs:
         """Record the change and print it, with the grades of the newest lines."""
         await self.desk.push()
         if self.desk.failure is not None:
-            self.refuse(f"{self.desk.failure.message} {self.desk.failure.hint}")
+            self.plain.refuse(f"{self.desk.failure.message} {self.desk.failure.hint}")
             return
         await self._graded()
-        self.say(f"{told}; {len(self.desk.examples)} examples. undo reverts it.")
+        self.plain.say(f"{told}; {len(self.desk.examples)} examples. undo reverts it.")
         for place in range(max(self.desk.at - fresh + 1, 0), self.desk.at + 1) if 0 < fresh <= 5 else ():
-            self.say(f"{place + 1}. {self._one(place)}")
+            self.plain.say(f"{place + 1}. {self._one(place)}")
         self._say_worth()
 
     def _say_worth(self) -> None:
         found = self.desk.worth()
-        self.say(clean(found.words))
+        self.plain.say(clean(found.words))
         if found.missing:
-            self.say(f"{found.missing}: more adds them.")
+            self.plain.say(f"{found.missing}: more adds them.")
 
     async def _graded(self) -> None:
         while await self.desk.grade():

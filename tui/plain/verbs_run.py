@@ -1,10 +1,5 @@
 """Verbs that run, show and save; one method each."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-
-from engine.errors import HeadcodeError
 from engine.machine.folders import find_folders
 from engine.planning.option_table import OPTIONS
 from engine.planning.option_text import format_value as say_option
@@ -19,111 +14,65 @@ from sessions.protocol import (
     SessionsAnswer,
     ShowSession,
 )
-from tui.connection.session_link import SessionLink
 from tui.output.card import card_lines
 from tui.plain import wording
 from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
+from tui.plain.workbench import PlainWorkbench
 from tui.state import notes
-from tui.state.disabled_reasons import disabled_reason
-from tui.state.grid_view import GridView
 from tui.state.parsing import guess_measure, read_head
-from tui.state.run import SessionRun
-from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
 
 _HEADS, _EDGES = 10, 10
-_TOLD_S = 10.0
-"""Maximum seconds to wait for the log to show what the host has recorded."""
-
-
-class NotAvailable(HeadcodeError):
-    """A verb whose action is disabled now."""
-
-    family = "input"
 
 
 class RunVerbs:
     """Verbs on runs; each prints its result."""
 
-    state: WorkbenchState
-    link: SessionLink
-    say: Callable[[str], None]
-    refuse: Callable[[str], None]
-    until: Callable[[Callable[[], object]], Awaitable[None]]
-    catch_up: Callable[[], Awaitable[None]]
-
-    def tell(self, lines: list[str]) -> None:
-        for line in lines:
-            self.say(line)
-
-    async def told(self, holds: Callable[[], object]) -> None:
-        """Wait until the log shows what the host has recorded, for a few seconds at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_TOLD_S):
-                await self.until(holds)
-
-    def check(self, action: str) -> None:
-        """Raise NotAvailable with the reason if the action is disabled."""
-        if reason := disabled_reason(self.state, action):
-            raise NotAvailable(f"{reason}.")
-
-    def run_for(self, action: str) -> SessionRun:
-        """Return the shown run. Raises NotAvailable if there is none, or the action is disabled."""
-        self.check(action)
-        if self.state.shown is None:
-            raise NotAvailable("there is no run yet.")
-        return self.state.shown
-
-    def view_for(self, action: str) -> GridView:
-        """Return the view of the shown run. Raises NotAvailable if there is none, or the action is disabled."""
-        self.check(action)
-        view = self.state.view()
-        if view is None:
-            raise NotAvailable("there is no grid yet.")
-        return view
+    def __init__(self, plain: PlainWorkbench) -> None:
+        self.plain, self.state, self.link = plain, plain.state, plain.link
 
     # ---- run
 
     async def do_status(self, _: str) -> None:
-        self.tell(wording.status(self.state))
+        self.plain.tell(wording.status(self.state))
 
     async def do_run(self, _: str) -> None:
         before = len(self.state.runs)
         await self.link.queue_run()
         if self.state.failure is None:
-            await self.told(lambda: len(self.state.runs) > before or self.state.failure is not None)
+            await self.plain.told(lambda: len(self.state.runs) > before or self.state.failure is not None)
 
     async def do_wait(self, _: str) -> None:
         state = self.state
-        await self.until(
+        await self.plain.until(
             lambda: (
                 state.link == "failed"
                 or (not state.active and not state.waiting and state.measured is None and not state.verifying)
             )
         )
-        self.say("idle.")
+        self.plain.say("idle.")
 
     async def do_stop(self, _: str) -> None:
-        self.check("stop")
+        self.plain.check("stop")
         await self.link.stop_run()
-        self.say("stopping; stop again ends the engine.")
+        self.plain.say("stopping; stop again ends the engine.")
 
     async def do_cause(self, _: str) -> None:
-        run = self.run_for("cause")
+        run = self.plain.run_for("cause")
         if run.picture.causes and not self.state.marked:
-            self.tell(wording.causes(run))
+            self.plain.tell(wording.causes(run))
         else:
             await self.link.request_effects()
-            await self.told(lambda: run.cause is not None or self.state.failure is not None)
+            await self.plain.told(lambda: run.cause is not None or self.state.failure is not None)
 
     async def do_backups(self, _: str) -> None:
-        run = self.run_for("backups")
+        run = self.plain.run_for("backups")
         await self.link.request_backups()
-        await self.told(lambda: run.cause is not None or self.state.failure is not None)
+        await self.plain.told(lambda: run.cause is not None or self.state.failure is not None)
 
     async def do_verify(self, _: str) -> None:
-        self.check("verify")
+        self.plain.check("verify")
         await self.link.verify_run()
 
     async def do_options(self, rest: str) -> None:
@@ -131,36 +80,36 @@ class RunVerbs:
         if not rest:
             for option in OPTIONS:
                 now = say_option(option, option_value(self.state.options, option.path))
-                self.say(f"{option.title} ({option.path}): {now}. {option.meaning}")
-            self.say("options NAME VALUE changes one; NAME is in brackets.")
+                self.plain.say(f"{option.title} ({option.path}): {now}. {option.meaning}")
+            self.plain.say("options NAME VALUE changes one; NAME is in brackets.")
             return
         wanted = next((each for each in OPTIONS if name in (each.path, each.title.casefold())), None)
         if wanted is None or not text:
-            self.refuse(f"options {rest}: give an option's name and value; options lists them.")
+            self.plain.refuse(f"options {rest}: give an option's name and value; options lists them.")
             return
         value = read_option(wanted, text, find_folders().models)
         changed = with_value(self.state.options, wanted.path, value)
         self.link.choose_options(changed)
         await self.link.flush()
-        self.say(f"the next run: {wanted.title} {say_option(wanted, option_value(changed, wanted.path))}.")
+        self.plain.say(f"the next run: {wanted.title} {say_option(wanted, option_value(changed, wanted.path))}.")
 
     # ---- look
 
     async def do_heads(self, rest: str) -> None:
-        view = self.view_for("cut.more")
+        view = self.plain.view_for("cut.more")
         if rest and rest != "all" and not rest.isdecimal():
-            self.refuse(f"heads {rest}: give a number, or all.")
+            self.plain.refuse(f"heads {rest}: give a number, or all.")
         else:
             most = None if rest == "all" else int(rest or _HEADS)
-            self.tell(wording.heads(view, most))
+            self.plain.tell(wording.heads(view, most))
 
     async def do_head(self, rest: str) -> None:
-        view = self.view_for("cut.more")
+        view = self.plain.view_for("cut.more")
         shape = self.state.shape()
         if rest and shape is not None:
             self.state.put_cursor(*read_head(rest, shape))
         await self.link.fetch_codes()
-        self.tell(wording.head(self.state, view, self.state.head_codes()))
+        self.plain.tell(wording.head(self.state, view, self.state.head_codes()))
 
     async def do_measure(self, rest: str) -> None:
         if rest:
@@ -168,59 +117,61 @@ class RunVerbs:
         else:
             self.state.cycle_measure(1)
         measure = self.state.measure
-        self.say(f"{measure.title}: {measure.meaning}")
+        self.plain.say(f"{measure.title}: {measure.meaning}")
         self.link.record_view()
 
     async def do_cut(self, rest: str) -> None:
-        view = self.view_for("cut.more")
+        view = self.plain.view_for("cut.more")
         by = {"more": 1, "fewer": -1, "+": 1, "-": -1}.get(rest)
         if by is None:
             if not rest.isdecimal():
-                self.refuse(f"cut {rest}: give a number of heads, more or fewer.")
+                self.plain.refuse(f"cut {rest}: give a number of heads, more or fewer.")
                 return
             by = int(rest) - len(view.circuit)
         if by:
             self.state.move_cut(by)
             self.link.record_view()
-        view = self.view_for("cut.more")
+        view = self.plain.view_for("cut.more")
         inside = [str(head) for head in view.order if head in view.circuit]
-        self.say(f"{len(inside)} heads in the circuit: {', '.join(inside)}.")
+        self.plain.say(f"{len(inside)} heads in the circuit: {', '.join(inside)}.")
 
     async def do_edges(self, rest: str) -> None:
-        self.tell(wording.edges(self.run_for("edges"), int(rest) if rest.isdecimal() else _EDGES))
+        self.plain.tell(wording.edges(self.plain.run_for("edges"), int(rest) if rest.isdecimal() else _EDGES))
 
     async def do_card(self, _: str) -> None:
-        card = self.run_for("card").picture.card
+        card = self.plain.run_for("card").picture.card
         if card is not None:
-            self.tell([clean(line).replace("  ", ": ", 1) for line in card_lines(card)])
+            self.plain.tell([clean(line).replace("  ", ": ", 1) for line in card_lines(card)])
 
     async def do_runs(self, rest: str) -> None:
         if not rest:
-            self.tell(wording.runs(self.state))
+            self.plain.tell(wording.runs(self.state))
             return
         run = next((each for each in self.state.runs if str(each.number) == rest), None)
         if run is None:
-            self.refuse(f"there is no run {rest}: they are {', '.join(str(each.number) for each in self.state.runs)}.")
+            self.plain.refuse(
+                f"there is no run {rest}: they are {', '.join(str(each.number) for each in self.state.runs)}."
+            )
         else:
             self.state.show_run(run.run_id)
-            self.tell(wording.status(self.state)[2:])
+            self.plain.tell(wording.status(self.state)[2:])
 
     # ---- keep
 
     async def do_keep(self, name: str) -> None:
-        self.check("keep")
+        self.plain.check("keep")
         if not name:
-            self.refuse("keep: give a name.")
+            self.plain.refuse("keep: give a name.")
             return
         before = self.state.session.circuits.get(name)
         saved = await self.link.save_circuit(name)
         if saved is not None:
             # The next line may name the circuit: wait until the log has it.
-            await self.told(lambda: self.state.session.circuits.get(name) is not before)
-            self.say(f"saved {len(saved.heads)} heads as {clean(name)}.")
+            await self.plain.told(lambda: self.state.session.circuits.get(name) is not before)
+            self.plain.say(f"saved {len(saved.heads)} heads as {clean(name)}.")
 
     async def do_circuits(self, _: str) -> None:
-        self.tell(wording.circuits(self.state))
+        self.plain.tell(wording.circuits(self.state))
 
     async def do_note(self, rest: str) -> None:
         first, _, text = rest.partition(" ")
@@ -229,13 +180,13 @@ class RunVerbs:
         rest = text if first in places else rest
         place = notes.resolve_place(self.state, wanted)
         if not rest.strip():
-            self.tell(
+            self.plain.tell(
                 [f"note: {clean(note.text, lines=True)}" for note in self.state.session.notes.values()] or ["no notes."]
             )
             return
         await self.link.note_writer(place, None)(rest.strip())
         if self.state.failure is None:
-            self.say(f"saved as a note on {notes.format_place(self.state, place)}.")
+            self.plain.say(f"saved as a note on {notes.format_place(self.state, place)}.")
 
     async def do_sessions(self, rest: str) -> None:
         if rest:
@@ -245,16 +196,18 @@ class RunVerbs:
         for row in rows:
             here = ", this one" if row.session_id == self.state.session_id else ""
             counts = f"{row.n_positive} positive, {row.n_negative} negative, {row.n_runs} runs"
-            self.say(f"{clean(row.name)}: model {clean(row.model)}, {counts}, changed {moment(row.updated_us)}{here}")
+            self.plain.say(
+                f"{clean(row.name)}: model {clean(row.model)}, {counts}, changed {moment(row.updated_us)}{here}"
+            )
         if not rows:
-            self.say("no session contains these words." if rest else "no sessions.")
+            self.plain.say("no session contains these words." if rest else "no sessions.")
 
     async def do_open(self, rest: str) -> None:
         found = (await self.link.ask(ShowSession(session=rest), SessionDetailAnswer)).detail.session
         if found.session_id != self.state.session_id:
             self.link.open(found.session_id)
-            await self.until(lambda: self.state.session_id == found.session_id or self.state.link == "failed")
-            await self.catch_up()
+            await self.plain.until(lambda: self.state.session_id == found.session_id or self.state.link == "failed")
+            await self.plain.catch_up()
 
     # ---- the program
 
@@ -268,31 +221,31 @@ class RunVerbs:
             found = load(path)
             for each in found.found.values():
                 setting = each.setting
-                self.say(f"{setting.name}: {setting.shown(each.value)}, {each.source}. {setting.meaning}")
-            self.tell([f"error: {clean(problem.message)} {clean(problem.hint)}" for problem in found.problems])
-            self.say(f"the settings are in {clean(str(path))}.")
+                self.plain.say(f"{setting.name}: {setting.shown(each.value)}, {each.source}. {setting.meaning}")
+            self.plain.tell([f"error: {clean(problem.message)} {clean(problem.hint)}" for problem in found.problems])
+            self.plain.say(f"the settings are in {clean(str(path))}.")
             return
         wanted = next((each for each in SETTINGS if name in (each.name, each.key)), None)
         if wanted is None:
-            self.refuse(f"there is no setting {name!r}: settings lists them.")
+            self.plain.refuse(f"there is no setting {name!r}: settings lists them.")
             return
         value = wanted.read(text)
         if value is None:
-            self.refuse(f"{wanted.name} = {text!r} is not {wanted.wanted}.")
+            self.plain.refuse(f"{wanted.name} = {text!r} is not {wanted.wanted}.")
             return
         change(path, wanted, value)
-        self.say(f"saved: {wanted.name} is {wanted.shown(value)}; it takes effect {wanted.when}.")
+        self.plain.say(f"saved: {wanted.name} is {wanted.shown(value)}; it takes effect {wanted.when}.")
 
     async def do_help(self, rest: str) -> None:
         if not rest:
-            self.tell([f"{verb.name} {verb.use}".rstrip() + f": {verb.meaning}" for verb in VERBS])
+            self.plain.tell([f"{verb.name} {verb.use}".rstrip() + f": {verb.meaning}" for verb in VERBS])
             return
         try:
             verb = find_verb(rest)
         except NoSuchVerb as error:
-            self.refuse(str(error))
+            self.plain.refuse(str(error))
             return
-        self.say(f"{verb.name} {verb.use}".rstrip() + f": {verb.meaning}")
+        self.plain.say(f"{verb.name} {verb.use}".rstrip() + f": {verb.meaning}")
 
 
 def _named_option(rest: str) -> tuple[str, str]:
