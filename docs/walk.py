@@ -46,7 +46,7 @@ def keys_of(stroke: Stroke) -> list[str]:
 def _stroke(line: str) -> Stroke:
     cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
     if len(cells) != 4 or not cells[1]:
-        raise ValueError(f"This row has no text to look for: {line}")
+        raise ValueError(f"This row has nothing to look for: {line}")
     keys, sees = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells[:2])
     drawn = re.search(r"\]\(([^)]+)\)", cells[3])
     return Stroke(keys, sees, drawn.group(1) if drawn else "")
