@@ -14,10 +14,10 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     title: str
     short: str = ""
-    """Heading of a narrow column, at most 8 characters; empty: the title is short enough."""
+    """Heading of a narrow column, at most 7 characters; empty: the title is short enough."""
     meaning: str
-    high_speaks: bool = True
-    """True if a high value is evidence for the circuit; False: a low one is (overlap, p, q)."""
+    high_is_evidence: bool = True
+    """True if a high value is evidence that the head is in the circuit; False: a low one is (overlap, p, q)."""
     floor: float = 0.0
     """The value of a head without signal; colours start here."""
     ceiling: float | None = None
@@ -33,7 +33,7 @@ MEASURES: tuple[Measure, ...] = (
         id="total_variation",
         title="total variation",
         short="tot.var",
-        meaning="how differently the sides speak: 0 alike, 1 nothing shared",
+        meaning="difference of code frequencies: 0 equal, 1 disjoint",
         ceiling=1.0,
     ),
     Measure(
@@ -49,8 +49,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="overlap",
         title="overlap",
-        meaning="codes of both sides over codes of either; 1: the same codes",
-        high_speaks=False,
+        meaning="Jaccard index of the codes of both sides; 1: the same codes",
+        high_is_evidence=False,
         floor=1.0,
         ceiling=0.0,
     ),
@@ -70,7 +70,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="code_accuracy",
         title="code accuracy",
-        short="accuracy",
+        short="accur.",
         meaning="leave-one-out accuracy of guessing the side from the code, both sides weighted equally; .5 is chance",
         floor=0.5,
         ceiling=1.0,
@@ -86,7 +86,7 @@ MEASURES: tuple[Measure, ...] = (
         title="p-value",
         short="p",
         meaning="permutation p-value of telling the sides apart so consistently, by code or loudness",
-        high_speaks=False,
+        high_is_evidence=False,
         floor=1.0,
         ceiling=0.0,
     ),
@@ -95,7 +95,7 @@ MEASURES: tuple[Measure, ...] = (
         title="q-value",
         short="q",
         meaning="expected share of false heads among those with at most this q-value",
-        high_speaks=False,
+        high_is_evidence=False,
         floor=1.0,
         ceiling=0.0,
     ),
@@ -129,8 +129,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="contrast_length",
         title="contrast length (no SAE)",
-        meaning="mean length of the difference within a pair, where it is largest, over the mean of all heads; codes "
-        "are made of it",
+        short="contr.°",
+        meaning="mean length of the contrast on positives, over the mean of all heads; codes encode contrasts",
         baseline=True,
     ),
     Measure(
@@ -166,6 +166,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="backup",
         title="backup growth",
+        short="backup",
         meaning="growth of the effect, in shares of the answer, once a circuit is replaced",
         cause=True,
     ),

@@ -13,7 +13,7 @@ def strength(node: HeadScores, measure: Measure) -> float:
     value = value_of(node, measure)
     if value is None or math.isnan(value):
         return -math.inf
-    return value if measure.high_speaks else -value
+    return value if measure.high_is_evidence else -value
 
 
 def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> list[HeadScores]:
@@ -52,7 +52,7 @@ def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
 def has_signal(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
     """Return True if the measure finds anything in the head: its value is better than that of a head without signal."""
     silent = node.silent >= 1.0 and not (measure.baseline or measure.cause)
-    return not silent and strength(node, measure) > (measure.floor if measure.high_speaks else -measure.floor)
+    return not silent and strength(node, measure) > (measure.floor if measure.high_is_evidence else -measure.floor)
 
 
 def same_score(one: HeadScores, other: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:

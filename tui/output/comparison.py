@@ -247,8 +247,8 @@ def _style(level: int, marked: bool, output: OutputStyle, ground: Sequence[tuple
 
 def _legend(grid: GridComparison, measure: Measure, compact: bool, output: OutputStyle) -> str:
     words = "+ in A and not in B, - in B and not in A" if grid.measure == MEMBERSHIP else "+ more in A, - more in B"
-    if grid.measure not in (MEMBERSHIP, SHARE) and not measure.high_speaks:
-        words += " (low values speak for a head)"
+    if grid.measure not in (MEMBERSHIP, SHARE) and not measure.high_is_evidence:
+        words += " (low values are evidence for a head)"
     scale = f"digits: tenths of {format_short(grid.largest)}" if compact else f"largest {format_short(grid.largest)}"
     if not compact and output.unicode and output.colours in ("16", "none"):
         scale = f"{SHADES[1]} to {SHADES[-1]} up to {format_short(grid.largest)}"

@@ -82,7 +82,7 @@ def grid_lines(
     n_heads = 1 + max((node.head for node in nodes), default=-1)
     values = {place: value_of(node, measure) for place, node in by_place.items()}
     known = [value for value in values.values() if value is not None and math.isfinite(value)]
-    seen = (max(known) if measure.high_speaks else min(known)) if known else 0.0
+    seen = (max(known) if measure.high_is_evidence else min(known)) if known else 0.0
     loud = {place: loudness(value, measure, seen) for place, value in values.items()}
     inside = set(map(tuple, circuit))
     layout = GridLayout(n_layers, n_heads, map(format_short, known), output, least=2)

@@ -131,7 +131,7 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
         if self.measure.ceiling is not None:
             return self.measure.ceiling
         present = [value for value in values.values() if value is not None]
-        return (max if self.measure.high_speaks else min)(present, default=0.0)
+        return (max if self.measure.high_is_evidence else min)(present, default=0.0)
 
 
 def _cell(x: int, y: int, value: float | None, level: float | None, inside: bool) -> list[str]:

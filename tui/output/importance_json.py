@@ -96,7 +96,7 @@ def importance(node: HeadScores, measure: Measure) -> float:
     value = value_of(node, measure)
     if value is None or not math.isfinite(value):
         return 0.0
-    return max(0.0, value - measure.floor if measure.high_speaks else measure.floor - value)
+    return max(0.0, value - measure.floor if measure.high_is_evidence else measure.floor - value)
 
 
 def graph_edges(n_layers: int, n_heads: int) -> Iterator[tuple[HeadId | str, HeadId | str, str]]:

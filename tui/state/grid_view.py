@@ -110,7 +110,7 @@ def loudest(values: Sequence[float], measure: Measure) -> float:
 
     Counts are scaled to at least 1, so that a third of a code is not drawn at full intensity.
     """
-    top = max(values, default=measure.floor) if measure.high_speaks else min(values, default=measure.floor)
+    top = max(values, default=measure.floor) if measure.high_is_evidence else min(values, default=measure.floor)
     return max(top, 1.0) if measure.id in _COUNTS else top
 
 

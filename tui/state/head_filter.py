@@ -12,24 +12,7 @@ Wanted = Callable[[HeadScores], bool]
 _TERM = re.compile(r"(?P<name>[a-z][a-z_ .°-]*)(?P<sign><=|>=|<|>|=)\s*(?P<value>-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)")
 _AND = re.compile(r",|\sand\s")
 _HEAD = re.compile(r"(?P<layer>\d+)\.(?P<head>\d+|\*)")
-_SHORT = {
-    "unique": "unique_positive",
-    "mi": "mutual_information",
-    "tv": "total_variation",
-    "flips": "paired_flips",
-    "totvar": "total_variation",
-    "normal": "unique_normalised",
-    "normalised": "unique_normalised",
-    "edges": "from_edges",
-    "share": "unique_share",
-    "uniq -": "unique_negative",
-    "p": "p_value",
-    "q": "q_value",
-    "stable": "stability",
-    "mean": "baseline_mean_difference",
-    "paired": "baseline_paired_difference",
-    "probe": "baseline_linear_probe",
-}
+_ALIASES = {"mi": "mutual_information", "tv": "total_variation", "normalised": "unique_normalised"}
 HINT = 'For example: q < .05, layer >= 5, unique > 2, known, circuit, marked, 9.6, 9.*; commas mean "and".'
 
 
@@ -78,16 +61,23 @@ def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
 def _taker(name: str) -> Callable[[HeadScores], float | None]:
     if name in ("layer", "head"):
         return lambda node: float(node.layer if name == "layer" else node.head)
-    wanted = _letters(_SHORT.get(name) or _SHORT.get(_letters(name)) or name)
+    wanted = _letters(_ALIASES.get(name, name))
     names = {measure: (_letters(measure.id), _letters(measure.title)) for measure in MEASURES}
-    found = [measure for measure in MEASURES if wanted in names[measure]] or [
-        measure for measure in MEASURES if any(each.startswith(wanted) for each in names[measure])
-    ]
+    found = (
+        [measure for measure in MEASURES if measure.short and _heading(measure.short) == _heading(name)]
+        or [measure for measure in MEASURES if wanted in names[measure]]
+        or [measure for measure in MEASURES if any(each.startswith(wanted) for each in names[measure])]
+    )
     if not found:
         raise ConfigError(f"There is no measure {name!r}.", hint=HINT)
     return lambda node: value_of(node, found[0])
 
 
+def _heading(name: str) -> str:
+    """Normalise a column's heading: tot.var, mean° and "uniq -", whose sign distinguishes it from unique."""
+    return re.sub("[^a-z-]", "", name)
+
+
 def _letters(name: str) -> str:
-    """Normalise the name of a measure: q-value, q_value, or the short title of a table's column (attrib)."""
+    """Normalise the name of a measure: q-value or q_value."""
     return re.sub("[^a-z]", "", name)

@@ -31,7 +31,7 @@ def add_meaning(
     first.add(fit(f"{what}: this run minus {clean(against.side.title)}", width - 2), "strong")
     if against.member:
         words = "+ only here, - only there"
-    elif measure.high_speaks:
+    elif measure.high_is_evidence:
         words = "+ higher here, - higher there"
     else:
         words = "+ higher here, - higher there (low values are evidence)"

@@ -57,7 +57,7 @@ class MeasureMeaning(LineWidget):
         elif self.state.signs:
             second.add(fit(SIGNS, width - 2), "second")
         else:
-            loud = f"{'high' if measure.high_speaks else 'low'} values are evidence for a head"
+            loud = f"{'high' if measure.high_is_evidence else 'low'} values are evidence for a head"
             if cell_len(measure.meaning) > width - 2:
                 rows = wrap(f"{measure.meaning}; {loud}", width - 2, 2)
                 return [self.line().add(" ").add(row, "dim").strip() for row in rows]

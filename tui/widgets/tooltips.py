@@ -23,7 +23,7 @@ def tip(title: str, *lines: str) -> Content:
 
 def measure_tip(state: WorkbenchState, measure: Measure) -> Content:
     """Return the tooltip of a measure: its meaning and direction."""
-    loud = "High" if measure.high_speaks else "Low"
+    loud = "High" if measure.high_is_evidence else "Low"
     kind = "Needs no SAE: a baseline for the codes. " if measure.baseline else ""
     kind = kind or ("Measured by patching the model, not from codes. " if measure.cause else "")
     change = fill_keys("{measure.next} shows the next measure, {pick_measure} finds one by name.", state.key)

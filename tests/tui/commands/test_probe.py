@@ -34,7 +34,7 @@ def headcode(home: dict[str, str], *words: str, stdin: str = "") -> subprocess.C
 def test_a_probe_is_recorded_and_shown_again(home: dict[str, str]) -> None:
     ran = headcode(home, "probe", "ioi", "--steps", "20", "--shuffles", "50", "--name", "first light")
     assert ran.returncode == 0, ran.stderr
-    assert "total variation: how differently the sides speak" in ran.stdout
+    assert "total variation: difference of code frequencies" in ran.stdout
     assert "train" in ran.stderr
     assert "\x1b" not in ran.stdout + ran.stderr
     shown = headcode(home, "sessions", "show", "first light")
@@ -154,5 +154,5 @@ def test_what_is_refused_leaves_no_session(home: dict[str, str], tmp_path: Path)
 def test_the_demo_prints_one_grid_where_there_is_no_terminal(home: dict[str, str]) -> None:
     ran = headcode(home, "demo")
     assert ran.returncode == 0, ran.stderr
-    assert "total variation: how differently the sides speak" in ran.stdout
+    assert "total variation: difference of code frequencies" in ran.stdout
     assert "open it" in ran.stdout

@@ -19,7 +19,7 @@ from tui.output.run import labels_of, print_run
 PLAIN = OutputStyle(colours="none", width=80)
 
 GRID = """\
-total variation: how differently the sides speak: 0 alike, 1 nothing shared
+total variation: difference of code frequencies: 0 equal, 1 disjoint
 layer     0     1     2     3
     0     .  ░.10  ░.20  ▒.30
     1  ▒.40 [▓.50][▓.60][▓.70]
@@ -244,4 +244,4 @@ def test_half_a_result_has_no_json(picture: RunSnapshot, run_row: RunRow) -> Non
 
 def test_the_measure_that_is_shown_can_be_chosen(picture: RunSnapshot, capsys: pytest.CaptureFixture[str]) -> None:
     print_run(picture, None, measure=find_measure("overlap"), output=PLAIN)
-    assert "overlap: codes of both sides" in capsys.readouterr().out
+    assert "overlap: Jaccard index of the codes of both sides" in capsys.readouterr().out

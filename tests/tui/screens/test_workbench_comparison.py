@@ -100,7 +100,7 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         screen.drawing.now()
         await pilot.pause()
         assert "less other" not in text_of(app)
-        assert "how differently the sides" in plain
+        assert "difference of code frequencies" in plain
 
 
 @pytest.mark.parametrize("depth", ["full", "256", "16", "none"])
