@@ -32,36 +32,38 @@ class Grader:
         self.warm_model = warm_model
         self._known: OrderedDict[tuple[str, str, Example], _Known] = OrderedDict()
 
-    def make(self, order: MakeExamples, monitor: Monitor) -> ExamplesOf:
+    def make(self, request: MakeExamples, monitor: Monitor) -> ExamplesOf:
         """Return the task's examples for the request's model.
 
         Raises TaskError, ModelError, ConfigError; OutOfMemory and Cancelled while grading.
         """
-        task, model = find_task(order.task), self._model(order)
+        task, model = find_task(request.task), self._model(request)
         try:
-            made = make_examples(task, model, pairs=order.pairs, seed=order.seed, usable=order.usable, monitor=monitor)
+            made = make_examples(
+                task, model, pairs=request.pairs, seed=request.seed, usable=request.usable, monitor=monitor
+            )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             raise OutOfMemory(
                 f"Memory ran out while pairs of {task.name} were graded.", hint="Ask for fewer pairs."
             ) from error
-        return ExamplesOf(job=order.job, examples=made.examples)
+        return ExamplesOf(job=request.job, examples=made.examples)
 
-    def answer(self, order: GradePrompts, monitor: Monitor) -> GradesMade:
+    def answer(self, request: GradePrompts, monitor: Monitor) -> GradesMade:
         """Return one grade per example, in order; an example that cannot be read is broken, with the reason.
 
         `equal_length` is not set: the other half of a pair may not be among them. Raises ModelError, ConfigError,
         OutOfMemory, Cancelled.
         """
-        model = self._model(order)
-        config = ProbeConfig(position=order.position)
+        model = self._model(request)
+        config = ProbeConfig(position=request.position)
         alone = [
             Example(prompt=each.prompt, polarity=each.polarity, expected=each.expected, foils=each.foils)
-            for each in order.examples
+            for each in request.examples
         ]
         identity = model.info.identity
-        fresh = [each for each in dict.fromkeys(alone) if (identity, order.position, each) not in self._known]
+        fresh = [each for each in dict.fromkeys(alone) if (identity, request.position, each) not in self._known]
         try:
             found = self._read(model, fresh, config, monitor)
         except (RuntimeError, MemoryError) as error:
@@ -71,23 +73,23 @@ class Grader:
                 f"Memory ran out while {len(fresh)} prompts were graded.", hint="Shorten the longest prompts."
             ) from error
         for example, known in found.items():
-            self._known[identity, order.position, example] = known
-        pairs = [self._known[identity, order.position, each] for each in alone]
+            self._known[identity, request.position, example] = known
+        pairs = [self._known[identity, request.position, each] for each in alone]
         while len(self._known) > MOST_KEPT:
             self._known.popitem(last=False)
         return GradesMade(
-            job=order.job,
+            job=request.job,
             model=model.info,
             grades=tuple(_at(index, grade) for index, (grade, _) in enumerate(pairs)),
             tokens=tuple(tokens for _, tokens in pairs),
         )
 
-    def _model(self, order: GradePrompts | MakeExamples) -> Model:
-        key = key_of(order)
+    def _model(self, request: GradePrompts | MakeExamples) -> Model:
+        key = key_of(request)
         return self.warm_model.take(
             key,
             lambda: load_model(
-                order.model, Path(order.models), torch.device(key[1]), trust_remote_code=order.trust_remote_code
+                request.model, Path(request.models), torch.device(key[1]), trust_remote_code=request.trust_remote_code
             ),
         )[0]
 
@@ -109,9 +111,9 @@ class Grader:
         return found
 
 
-def key_of(order: GradePrompts | MakeExamples) -> Key:
+def key_of(request: GradePrompts | MakeExamples) -> Key:
     """Return the warm model's key for the request. Raises ConfigError for a device that is not available."""
-    return (order.model, str(pick_device(order.device)), order.trust_remote_code)
+    return (request.model, str(pick_device(request.device)), request.trust_remote_code)
 
 
 def tokens_of(model: Model, example: Example, position: str) -> tuple[PromptTokens, str]:

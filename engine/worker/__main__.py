@@ -107,7 +107,7 @@ class RequestQueue:
         self._quitting = False
         self.between: Callable[[], None] = lambda: None
         """Called at every report of a run."""
-        threading.Thread(target=self._listen, daemon=True, name="orders").start()
+        threading.Thread(target=self._listen, daemon=True, name="requests").start()
 
     def next(self) -> tuple[RunProbe | MeasureEffects, JobMonitor] | tuple[SideRequest, SideRequestMonitor] | None:
         """Return the next job and its monitor, side requests first; None to quit."""
@@ -133,22 +133,22 @@ class RequestQueue:
         decoder = msgspec.json.Decoder(AnyWorkerRequest)
         for line in self._source:
             try:
-                order = decoder.decode(line)
+                request = decoder.decode(line)
             except (msgspec.MsgspecError, HeadcodeError, UnicodeDecodeError, RecursionError) as error:
                 sys.stderr.write(f"A request could not be read: {error}\n")
                 continue
             with self._changed:
-                if isinstance(order, RunProbe | MeasureEffects):
-                    monitor = JobMonitor(order.job, self._writer, lambda: self.between())
-                    self._monitors[order.job] = monitor
-                    self._runs.append((order, monitor))
-                elif isinstance(order, SideRequest):
-                    side_monitor = self._monitors[order.job] = SideRequestMonitor()
-                    self._side_requests.append((order, side_monitor))
-                elif isinstance(order, CancelJob):
-                    if order.job in self._monitors:
-                        self._monitors[order.job].cancel()
-                elif isinstance(order, Quit):
+                if isinstance(request, RunProbe | MeasureEffects):
+                    monitor = JobMonitor(request.job, self._writer, lambda: self.between())
+                    self._monitors[request.job] = monitor
+                    self._runs.append((request, monitor))
+                elif isinstance(request, SideRequest):
+                    side_monitor = self._monitors[request.job] = SideRequestMonitor()
+                    self._side_requests.append((request, side_monitor))
+                elif isinstance(request, CancelJob):
+                    if request.job in self._monitors:
+                        self._monitors[request.job].cancel()
+                elif isinstance(request, Quit):
                     self._quitting = True
                 self._changed.notify_all()
         # The host is gone: nobody would receive the result.
@@ -160,7 +160,7 @@ def main() -> None:
     out, source = _own_pipes()
     faulthandler.enable()
     writer = ProtocolWriter(out)
-    orders = RequestQueue(source, writer)
+    queue = RequestQueue(source, writer)
 
     import torch
 
@@ -172,64 +172,64 @@ def main() -> None:
     torch.set_flush_denormal(True)  # denormal latents and Adam's second moments cost hundreds of cycles each
     warm_model = WarmModel()
     side_requests = SideRequestHandler(warm_model)
-    orders.between = lambda: _answer_waiting(orders, side_requests, writer)
+    queue.between = lambda: _answer_waiting(queue, side_requests, writer)
     writer.write(WorkerReady(pid=os.getpid(), device="cuda" if torch.cuda.is_available() else "cpu"))
-    while (job := orders.next()) is not None:
+    while (job := queue.next()) is not None:
         if isinstance(job[0], SideRequest):
-            _answer(*job, orders, side_requests, writer)
+            _answer(*job, queue, side_requests, writer)
             continue
-        order, monitor = job
+        request, monitor = job
         try:
             work = (
-                ProbeJob(order, warm_model, monitor)
-                if isinstance(order, RunProbe)
-                else EffectsJob(order, warm_model, monitor)
+                ProbeJob(request, warm_model, monitor)
+                if isinstance(request, RunProbe)
+                else EffectsJob(request, warm_model, monitor)
             )
             work.run()
         except HeadcodeError as error:
-            writer.write(JobFailed(job=order.job, failure=error.as_failure()))
+            writer.write(JobFailed(job=request.job, failure=error.as_failure()))
         except Exception as error:  # noqa: BLE001  # the worker's error boundary: reported, with the trace in the log
             traceback.print_exc()
-            writer.write(JobFailed(job=order.job, failure=_unexpected(error)))
+            writer.write(JobFailed(job=request.job, failure=_unexpected(error)))
         else:
-            writer.write(JobDone(job=order.job))
+            writer.write(JobDone(job=request.job))
         finally:
-            orders.forget(order.job)
+            queue.forget(request.job)
 
 
 def _answer(
-    order: SideRequest,
+    request: SideRequest,
     monitor: SideRequestMonitor,
-    orders: RequestQueue,
+    queue: RequestQueue,
     side_requests: "SideRequestHandler",
     writer: ProtocolWriter,
 ) -> None:
     try:
         if monitor.cancelled():
             raise Cancelled
-        writer.write(side_requests.answer(order, monitor))
+        writer.write(side_requests.answer(request, monitor))
     except HeadcodeError as error:
-        writer.write(JobFailed(job=order.job, failure=error.as_failure()))
+        writer.write(JobFailed(job=request.job, failure=error.as_failure()))
     except Exception as error:  # noqa: BLE001  # as in main
         traceback.print_exc()
-        writer.write(JobFailed(job=order.job, failure=_unexpected(error)))
+        writer.write(JobFailed(job=request.job, failure=_unexpected(error)))
     finally:
-        orders.forget(order.job)
+        queue.forget(request.job)
 
 
-def _answer_waiting(orders: RequestQueue, side_requests: "SideRequestHandler", writer: ProtocolWriter) -> None:
+def _answer_waiting(queue: RequestQueue, side_requests: "SideRequestHandler", writer: ProtocolWriter) -> None:
     """Answer one waiting side request if it uses the run's model: another model would replace that one."""
-    waiting = orders.waiting()
+    waiting = queue.waiting()
     if waiting is None:
         return
-    order, monitor = waiting
+    request, monitor = waiting
     try:
-        here = side_requests.ready(order)
+        here = side_requests.ready(request)
     except HeadcodeError:
         here = True  # an unavailable device: answered at once, with the error
     if here or monitor.cancelled():
-        orders.take_waiting()
-        _answer(order, monitor, orders, side_requests, writer)
+        queue.take_waiting()
+        _answer(request, monitor, queue, side_requests, writer)
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:

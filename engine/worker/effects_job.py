@@ -17,8 +17,8 @@ from engine.tensors.out_of_memory import is_out_of_memory
 class EffectsJob:
     """Answers one MeasureEffects request; results go to its monitor."""
 
-    def __init__(self, order: MeasureEffects, warm_model: WarmModel, monitor: Monitor) -> None:
-        self.order = order
+    def __init__(self, request: MeasureEffects, warm_model: WarmModel, monitor: Monitor) -> None:
+        self.request = request
         self.warm_model = warm_model
         self.monitor = monitor
 
@@ -31,36 +31,38 @@ class EffectsJob:
                 raise
             raise OutOfMemory(
                 f"Memory ran out while effects were measured: {str(error).strip().splitlines()[0][:300]}",
-                hint=f"Measure on fewer examples than {self.order.config.examples}, or choose a smaller model.",
+                hint=f"Measure on fewer examples than {self.request.config.examples}, or choose a smaller model.",
             ) from error
 
     def _run(self) -> None:
-        order, begun = self.order, time.perf_counter()
+        request, begun = self.request, time.perf_counter()
         self.monitor.report(StageStarted(stage="cause", total=0, unit="measurements"))
         model = self._load()
-        if model.info.identity != order.identity:
+        if model.info.identity != request.identity:
             raise ModelError(f"{model.info.name} has other weights now than in the run.", hint="Run the probe again.")
         stage = EffectsStage(
             model,
-            order.examples,
-            order.config,
+            request.examples,
+            request.config,
             self.monitor,
-            position=order.position,
-            task=None if order.task is None else find_task(order.task).metric,
-            seed=order.seed,
+            position=request.position,
+            task=None if request.task is None else find_task(request.task).metric,
+            seed=request.seed,
         )
-        if order.after:
-            stage.find_backups(_ids(order.after), name=order.after_name, only=_ids(order.heads))
+        if request.after:
+            stage.find_backups(_ids(request.after), name=request.after_name, only=_ids(request.heads))
         else:
-            stage.find(ranking=_ids(order.ranking), circuit=_ids(order.circuit), only=_ids(order.heads))
+            stage.find(ranking=_ids(request.ranking), circuit=_ids(request.circuit), only=_ids(request.heads))
         self.monitor.report(StageFinished(stage="cause", seconds=round(time.perf_counter() - begun, 4)))
 
     def _load(self) -> Model:
-        order = self.order
-        device = pick_device(order.device)
+        request = self.request
+        device = pick_device(request.device)
         return self.warm_model.take(
-            (order.model, str(device), order.trust_remote_code),
-            lambda: load_model(order.model, Path(order.models), device, trust_remote_code=order.trust_remote_code),
+            (request.model, str(device), request.trust_remote_code),
+            lambda: load_model(
+                request.model, Path(request.models), device, trust_remote_code=request.trust_remote_code
+            ),
         )[0]
 
 

@@ -33,23 +33,23 @@ class Inspector:
     def __init__(self, warm_model: WarmModel) -> None:
         self.warm_model = warm_model
 
-    def answer(self, order: InspectHead) -> HeadInspected:
+    def answer(self, request: InspectHead) -> HeadInspected:
         """Inspect the head. Raises ModelError, NoSuchHead, ExampleError, and EngineError for unreadable SAE weights."""
-        key = inspect_key(order)
+        key = inspect_key(request)
         model, _ = self.warm_model.take(
             key,
             lambda: load_model(
-                order.model, Path(order.models), torch.device(key[1]), trust_remote_code=order.trust_remote_code
+                request.model, Path(request.models), torch.device(key[1]), trust_remote_code=request.trust_remote_code
             ),
         )
         info = model.info
-        if not (0 <= order.layer < info.n_layers and 0 <= order.head < info.n_heads):
-            raise NoSuchHead(f"{order.layer}.{order.head}", info.n_layers, info.n_heads)
-        ids, own = encode_prompt(model, 0, Example(prompt=order.prompt, polarity="positive"))
-        pattern, outputs, scale = _capture_head(model, ids, order.layer, order.head)
+        if not (0 <= request.layer < info.n_layers and 0 <= request.head < info.n_heads):
+            raise NoSuchHead(f"{request.layer}.{request.head}", info.n_layers, info.n_heads)
+        ids, own = encode_prompt(model, 0, Example(prompt=request.prompt, polarity="positive"))
+        pattern, outputs, scale = _capture_head(model, ids, request.layer, request.head)
         first = max(0, len(ids) - MOST_TOKENS)
         return HeadInspected(
-            job=order.job,
+            job=request.job,
             model=info,
             tokens=model.prompt_words(ids, own)[first:],
             skipped=first,
@@ -58,13 +58,13 @@ class Inspector:
                 tuple(round(value, 4) for value in row[first : first + place + 1])
                 for place, row in enumerate(pattern[first:].tolist())
             ),
-            writes=_writes(model, order, outputs[first:], scale) if order.sae and order.codes else (),
+            writes=_writes(model, request, outputs[first:], scale) if request.sae and request.codes else (),
         )
 
 
-def inspect_key(order: InspectHead) -> Key:
+def inspect_key(request: InspectHead) -> Key:
     """Return the key of the request's model. Raises ConfigError for a device that is not available."""
-    return (order.model, str(pick_device(order.device)), order.trust_remote_code)
+    return (request.model, str(pick_device(request.device)), request.trust_remote_code)
 
 
 def _capture_head(
@@ -97,16 +97,16 @@ def _capture_head(
 
 
 def _writes(
-    model: Model, order: InspectHead, outputs: Float[Tensor, "position d_model"], scale: float
+    model: Model, request: InspectHead, outputs: Float[Tensor, "position d_model"], scale: float
 ) -> tuple[CodeWrites, ...]:
     """Return, per code, the tokens its decoder direction raises and lowers most, and its cosine with the output.
 
     The direction's unit vector at the prompt's end goes straight through the final norm, which divides by `scale`
     there, and the unembedding. The cosine is between direction and head output at each position.
     """
-    directions = _directions(Path(order.sae), order.seed_index)
+    directions = _directions(Path(request.sae), request.seed_index)
     n_codes, d_model = directions.shape
-    wanted = [code for code in order.codes[:MOST_CODES] if 0 <= code < n_codes]
+    wanted = [code for code in request.codes[:MOST_CODES] if 0 <= code < n_codes]
     if d_model != model.info.d_model:
         raise EngineError(
             f"The SAE of this run is {d_model} wide and {model.info.name} {model.info.d_model}.",

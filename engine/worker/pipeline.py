@@ -61,9 +61,9 @@ from engine.tensors.out_of_memory import is_out_of_memory
 class ProbeJob:
     """One run: reports every stage to its monitor and leaves arrays in the spool folder."""
 
-    def __init__(self, order: RunProbe, warm_model: WarmModel, monitor: Monitor) -> None:
-        self.order = order
-        self.config = settle(order.config, order.model, Path(order.models))
+    def __init__(self, request: RunProbe, warm_model: WarmModel, monitor: Monitor) -> None:
+        self.request = request
+        self.config = settle(request.config, request.model, Path(request.models))
         self.warm_model = warm_model
         self.monitor = monitor
         self.seconds: dict[Stage, float] = {}
@@ -81,7 +81,7 @@ class ProbeJob:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise out_of_memory(error, self.order) from error
+            raise out_of_memory(error, self.request) from error
 
     def _run(self, begun: float) -> None:
         with self._stage("load", 1, "model"):
@@ -98,7 +98,7 @@ class ProbeJob:
         if self.config.shuffles != 0:
             self._warn_if_few(model, examples)
         with self._stage("capture", len(examples), "prompts"), torch.inference_mode():
-            folder = Path(self.order.activations) if self.order.activations else None
+            folder = Path(self.request.activations) if self.request.activations else None
             pairs = pair_rows(examples)
             captured = read_examples(model, examples, self.config, self.monitor, folder, pairs)
             for notice in tokenizer_notices(model, examples, captured.answers):
@@ -176,27 +176,29 @@ class ProbeJob:
         )
 
     def _load(self) -> Model:
-        order = self.order
-        device = pick_device(order.device)
+        request = self.request
+        device = pick_device(request.device)
         model, warm = self.warm_model.take(
-            (order.model, str(device), order.trust_remote_code),
-            lambda: load_model(order.model, Path(order.models), device, trust_remote_code=order.trust_remote_code),
+            (request.model, str(device), request.trust_remote_code),
+            lambda: load_model(
+                request.model, Path(request.models), device, trust_remote_code=request.trust_remote_code
+            ),
         )
         self.monitor.report(ModelReady(model=model.info, versions=versions(device), warm=warm))
         return model
 
     def _examples(self, model: Model) -> tuple[Example, ...]:
-        order = self.order
-        examples = order.examples
+        request = self.request
+        examples = request.examples
         if not examples:
-            if order.task is None:
+            if request.task is None:
                 raise EngineError("The request has neither examples nor a task.", hint="Name a task.")
-            examples = self._make_examples(model, find_task(order.task))
+            examples = self._make_examples(model, find_task(request.task))
             self.made = True
         examples = check_set(examples)
         self.keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
-        self.made = self.made or order.made or made_by(order.task, examples)
-        task = order.task if self.made else None
+        self.made = self.made or request.made or made_by(request.task, examples)
+        task = request.task if self.made else None
         self.monitor.report(
             ExamplesMade(
                 examples=examples,
@@ -216,7 +218,7 @@ class ProbeJob:
         missing = format_missing(examples, model.n_heads_in_all, self.keys)
         if missing:
             copies = "; copies count once" if duplicate_rows(examples, self.keys) else ""
-            drawn = self.order.task is not None and not self.order.examples
+            drawn = self.request.task is not None and not self.request.examples
             self.monitor.report(
                 Notice(
                     message=f"Few examples: {missing}{copies}.",
@@ -231,7 +233,7 @@ class ProbeJob:
 
         Raises TaskError if the chosen task has none for this model.
         """
-        wanted = self.order.known
+        wanted = self.request.known
         if wanted is None or wanted == task:
             return known_circuit(model.info, model.folder, task)
         found = known_circuit(model.info, model.folder, find_task(wanted).name)
@@ -243,9 +245,9 @@ class ProbeJob:
         return as_chosen(found)
 
     def _make_examples(self, model: Model, task: Task) -> tuple[Example, ...]:
-        order = self.order
+        request = self.request
         drawn = make_examples(
-            task, model, pairs=order.pairs, seed=order.task_seed, usable=order.usable, monitor=self.monitor
+            task, model, pairs=request.pairs, seed=request.task_seed, usable=request.usable, monitor=self.monitor
         )
         if drawn.notice is not None:
             self.monitor.report(drawn.notice)
@@ -279,14 +281,14 @@ class ProbeJob:
                 self.config.cause,
                 self.monitor,
                 position=self.config.position,
-                task=find_task(self.order.task).metric if self.made and self.order.task is not None else None,
+                task=find_task(self.request.task).metric if self.made and self.request.task is not None else None,
                 seed=self.config.seeds[0],
             )
             found.find(ranking=[node.id for node in ranked(nodes)], circuit=circuit)
         return found.causes, found.checks
 
     def _save_arrays(self, codes: Tensor, saes: SAEs) -> None:
-        spool = Path(self.order.spool)
+        spool = Path(self.request.spool)
         spool.mkdir(parents=True, exist_ok=True)
         save_file({"codes": codes.contiguous()}, spool / "codes.safetensors")
         self.monitor.report(ArrayReady(name="codes", file="codes.safetensors", shape=tuple(codes.shape)))
@@ -325,14 +327,14 @@ def versions(device: torch.device) -> Versions:
     )
 
 
-def out_of_memory(error: BaseException, order: RunProbe) -> OutOfMemory:
+def out_of_memory(error: BaseException, request: RunProbe) -> OutOfMemory:
     """Return torch's out-of-memory error as one that says what was requested, what is available and what to lower."""
-    sae, text = order.config.sae, str(error)
+    sae, text = request.config.sae, str(error)
     asked = asked_words(text)
     there = "" if "the device has" in asked else f"; {memory_words(memory())}"
     reason = (text.strip().splitlines() or [type(error).__name__])[0][:300]
     return OutOfMemory(
         f"Memory ran out in the run: {asked or reason}{there}.",
-        hint=f"Lower the seeds ({len(order.config.seeds)}), the codes ({sae.n_codes}) or the training examples "
-        f"({sae.training_examples}), use fewer prompts, or choose a smaller model than {order.model}.",
+        hint=f"Lower the seeds ({len(request.config.seeds)}), the codes ({sae.n_codes}) or the training examples "
+        f"({sae.training_examples}), use fewer prompts, or choose a smaller model than {request.model}.",
     )

@@ -15,17 +15,17 @@ class SideRequestHandler:
         self._grader = Grader(warm_model)
         self._inspector = Inspector(warm_model)
 
-    def answer(self, order: SideRequest, monitor: Monitor) -> SideAnswer:
+    def answer(self, request: SideRequest, monitor: Monitor) -> SideAnswer:
         """Answer the request. Raises the errors of the request's kind, and Cancelled."""
-        if isinstance(order, GradePrompts):
-            return self._grader.answer(order, monitor)
-        if isinstance(order, MakeExamples):
-            return self._grader.make(order, monitor)
-        return self._inspector.answer(order)
+        if isinstance(request, GradePrompts):
+            return self._grader.answer(request, monitor)
+        if isinstance(request, MakeExamples):
+            return self._grader.make(request, monitor)
+        return self._inspector.answer(request)
 
-    def ready(self, order: SideRequest) -> bool:
+    def ready(self, request: SideRequest) -> bool:
         """Return True if the request's model is loaded: another one would replace that of a run.
 
         Raises ConfigError for a device that is not available.
         """
-        return self._warm_model.holds(inspect_key(order) if isinstance(order, InspectHead) else key_of(order))
+        return self._warm_model.holds(inspect_key(request) if isinstance(request, InspectHead) else key_of(request))

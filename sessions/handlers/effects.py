@@ -47,7 +47,7 @@ class EffectMeasurements:
         """Queue a measurement. Raises NoSuchRecord, ConfigError, NoSuchHead."""
         if request.config.method == "none":
             raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
-        session_id, order = await host.writer.read(
+        session_id, worker_request = await host.writer.read(
             lambda store: _order(store, request, models=str(host.places.models), job=new_id("c"))
         )
         run_id = await host.writer.read(lambda store: find_run(store, request.run))
@@ -55,11 +55,11 @@ class EffectMeasurements:
         if run_id in self._jobs:
             raise ConfigError("This run's heads are being measured already.", hint="Wait for it, or stop it (x).")
         asked = EffectsRequested(
-            config=request.config, heads=request.heads, after=order.after, after_name=order.after_name
+            config=request.config, heads=request.heads, after=worker_request.after, after_name=worker_request.after_name
         )
-        work = self._measure(host, session_id, run_id, order, asked, f"effects of heads in {title}")
+        work = self._measure(host, session_id, run_id, worker_request, asked, f"effects of heads in {title}")
         task = asyncio.create_task(work, name=f"cause {run_id}")
-        self._jobs[run_id] = order.job, task
+        self._jobs[run_id] = worker_request.job, task
 
     def cancel(self, host: HandlerContext, run_id: str, *, force: bool) -> None:
         """Stop the measurement on that run, if there is one."""
@@ -71,7 +71,7 @@ class EffectMeasurements:
         host: HandlerContext,
         session_id: str,
         run_id: str,
-        order: MeasureEffects,
+        worker_request: MeasureEffects,
         asked: EffectsRequested,
         title: str,
     ) -> None:
@@ -82,10 +82,10 @@ class EffectMeasurements:
 
         try:
             await host.writer.append(EventDraft(session_id=session_id, run_id=run_id, event=asked))
-            failure = await host.runs.run_unrecorded(order, report, title=title, run_id=run_id)
+            failure = await host.runs.run_unrecorded(worker_request, report, title=title, run_id=run_id)
         except HeadcodeError as error:
             failure = error.as_failure()
-            host.runs.cancel_unrecorded(order.job, force=False)
+            host.runs.cancel_unrecorded(worker_request.job, force=False)
         finally:
             self._jobs.pop(run_id, None)
         state: RunState = "done" if failure is None else ("stopped" if failure.family == "cancelled" else "failed")
@@ -111,8 +111,8 @@ def end_open_measurements(recorder: Recorder) -> int:
     return len(left)
 
 
-def repeat_orders(store: Store, run_id: str, *, models: str, job: str) -> list[MeasureEffects]:
-    """Return the orders that repeat every effect measurement made after the run.
+def repeated_requests(store: Store, run_id: str, *, models: str, job: str) -> list[MeasureEffects]:
+    """Return the requests that repeat every effect measurement made after the run.
 
     They are as requested and in that order: those with at least one effect that has not been measured again since.
     """
@@ -185,7 +185,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
         {"run": run.run_id},
     )
     circuit = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
-    order = MeasureEffects(
+    worker_request = MeasureEffects(
         job=job,
         model=rerun.asked.model,
         identity=info.identity,
@@ -205,7 +205,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
         device=rerun.asked.device,
         trust_remote_code=rerun.asked.trust_remote_code,
     )
-    return run.session_id, order
+    return run.session_id, worker_request
 
 
 def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[tuple[int, int], ...]:

@@ -32,7 +32,7 @@ class GradingRequests:
                 hint="Send them in parts, the visible ones first.",
             )
         model = request.model or await model_of(host, request.session)
-        order = GradePrompts(
+        worker_request = GradePrompts(
             job=new_id("g"),
             model=model,
             examples=request.examples,
@@ -44,14 +44,14 @@ class GradingRequests:
         before = self._desks.pop(request.desk, None) if request.desk else None
         if before is not None:
             before.cancel()
-        task = asyncio.ensure_future(host.supervisor.answer_side_request(order))
+        task = asyncio.ensure_future(host.supervisor.answer_side_request(worker_request))
         if request.desk:
             self._desks[request.desk] = task
         try:
             answer = await task
             if isinstance(answer, Failure) and answer.name == "WorkerDied":
                 # the worker may have died while idle: try once more
-                answer = await host.supervisor.answer_side_request(order)
+                answer = await host.supervisor.answer_side_request(worker_request)
         except asyncio.CancelledError:
             task.cancel()
             if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
@@ -74,7 +74,7 @@ async def model_of(host: HandlerContext, session: str) -> str:
 async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> TaskExamplesMade:
     """Return the task's examples. Raises NoSuchRecord, TaskError and the engine's errors."""
     find_task(request.task)
-    order = Make(
+    worker_request = Make(
         job=new_id("g"),
         model=request.model or await model_of(host, request.session),
         task=request.task,
@@ -87,7 +87,7 @@ async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> Task
     )
     if not 0 <= request.pairs <= MAX_PAIRS:
         raise TaskError(f"{request.pairs} pairs of {request.task}.", hint=f"Ask for 1 to {MAX_PAIRS}.")
-    answer = await host.supervisor.answer_side_request(order)
+    answer = await host.supervisor.answer_side_request(worker_request)
     if isinstance(answer, ExamplesOf):
         return TaskExamplesMade(examples=answer.examples)
     assert isinstance(answer, Failure)

@@ -20,7 +20,7 @@ async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> Head
     """Return the inspection. Raises NoSuchRecord, NoSuchHead, ExampleError and the engine's errors."""
     run, prompt, sae, codes = await host.writer.read(lambda store: _gather(store, request))
     own = None if codes is None else codes.codes[request.example]
-    order = InspectHead(
+    worker_request = InspectHead(
         job=new_id("l"),
         model=run.model,
         prompt=prompt,
@@ -31,7 +31,7 @@ async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> Head
         seed_index=0 if codes is None else run.config.seeds.index(codes.seed),
         models=str(host.places.models),
     )
-    answer = await host.supervisor.answer_side_request(order)
+    answer = await host.supervisor.answer_side_request(worker_request)
     if isinstance(answer, Failure):
         raise error_from(answer)
     assert isinstance(answer, HeadInspected)

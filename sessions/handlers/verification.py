@@ -15,7 +15,7 @@ from sessions.errors import NoSuchRecord, error_from
 from sessions.events import RunVerified
 from sessions.files.array_files import remove_spool
 from sessions.handlers.context import Answer, HandlerContext
-from sessions.handlers.effects import metric_in_run, repeat_orders
+from sessions.handlers.effects import metric_in_run, repeated_requests
 from sessions.ids import new_id
 from sessions.protocol import (
     CancelVerification,
@@ -139,7 +139,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
             from_log(store, run_id),
             from_tables(store, run_id),
             without_foreign_task(store, find_rerun(store, run_id).work),
-            repeat_orders(store, run_id, models=models, job=found.job),
+            repeated_requests(store, run_id, models=models, job=found.job),
             metric_in_run(store, run_id),
         )
     )
@@ -152,7 +152,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
         return _report_impossible(found, stored, *missing)
     spool = host.places.spool / found.job
     gathering = ArtifactCollector(spool)
-    order = RunProbe(
+    worker_request = RunProbe(
         job=found.job,
         model=asked.model,
         config=config,
@@ -184,7 +184,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
         raise Cancelled
     title = f"the verification of {found.title}"
     try:
-        failure = await host.runs.run_unrecorded(order, report, title=title, run_id=run_id)
+        failure = await host.runs.run_unrecorded(worker_request, report, title=title, run_id=run_id)
         for cause in causes:
             if failure is not None or broken or other:
                 break

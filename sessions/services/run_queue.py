@@ -40,7 +40,7 @@ RETRY_S = 2.0
 class _QueuedRun(msgspec.Struct, kw_only=True, eq=False):
     session_id: str
     title: str
-    order: RunProbe
+    request: RunProbe
     spool: Path
     own_examples: bool = False
     """Its examples belong to this run only and do not become the session's."""
@@ -56,7 +56,7 @@ class _UnrecordedJob(msgspec.Struct, kw_only=True, eq=False):
     title: str
     run_id: str
     """The run that it is about."""
-    order: RunProbe | MeasureEffects
+    request: RunProbe | MeasureEffects
     report: Report
     ended: "asyncio.Future[Failure | None]"
 
@@ -92,7 +92,7 @@ class RunQueue:
 
     @property
     def running(self) -> str | None:
-        return None if self._current is None else self._current.order.job
+        return None if self._current is None else self._current.request.job
 
     @property
     def at_work(self) -> CurrentJob | None:
@@ -102,7 +102,7 @@ class RunQueue:
             return None
         current = None if isinstance(found, PendingSideRequest) else self._current
         return CurrentJob(
-            job=found.order.job,
+            job=found.request.job,
             title=found.title
             if isinstance(found, PendingSideRequest)
             else current.title
@@ -112,7 +112,7 @@ class RunQueue:
             if current is None
             else current.run_id
             if isinstance(current, _UnrecordedJob)
-            else current.order.job,
+            else current.request.job,
             stage=found.last.progress.stage or "",
             done=found.last.progress.done,
             total=found.last.progress.total,
@@ -133,7 +133,7 @@ class RunQueue:
             lambda recorder: record_queued(recorder, request, run_id, models)
         )
         spool = self._places.spool / run_id
-        order = RunProbe(
+        probe = RunProbe(
             job=run_id,
             model=row.model,
             config=row.config,
@@ -152,7 +152,7 @@ class RunQueue:
         )
         made = request.made is not None and request.again is None
         self._waiting.append(
-            _QueuedRun(session_id=work.session_id, title=title, order=order, spool=spool, own_examples=made)
+            _QueuedRun(session_id=work.session_id, title=title, request=probe, spool=spool, own_examples=made)
         )
         self._wake.set()
         self.changed()
@@ -165,18 +165,18 @@ class RunQueue:
             self._supervisor.cancel(run_id, force=request.force)
             return
         for run in self._waiting:
-            if isinstance(run, _QueuedRun) and run.order.job == run_id:
+            if isinstance(run, _QueuedRun) and run.request.job == run_id:
                 self._waiting.remove(run)
                 await self._end(run, Cancelled().as_failure())
                 self.changed()
                 return
 
     async def run_unrecorded(
-        self, order: RunProbe | MeasureEffects, report: Report, *, title: str, run_id: str
+        self, request: RunProbe | MeasureEffects, report: Report, *, title: str, run_id: str
     ) -> Failure | None:
-        """Run an order in its turn without recording it; return None, or the failure."""
+        """Run a request in its turn without recording it; return None, or the failure."""
         job = _UnrecordedJob(
-            title=title, run_id=run_id, order=order, report=report, ended=asyncio.get_running_loop().create_future()
+            title=title, run_id=run_id, request=request, report=report, ended=asyncio.get_running_loop().create_future()
         )
         self._waiting.append(job)
         self._wake.set()
@@ -188,7 +188,7 @@ class RunQueue:
         if self.running == job:
             self._supervisor.cancel(job, force=force)
         for item in self._waiting:
-            if isinstance(item, _UnrecordedJob) and item.order.job == job:
+            if isinstance(item, _UnrecordedJob) and item.request.job == job:
                 self._waiting.remove(item)
                 item.end(Cancelled().as_failure())
                 self.changed()
@@ -230,13 +230,13 @@ class RunQueue:
 
     async def _perform(self, run: _QueuedRun | _UnrecordedJob) -> None:
         if isinstance(run, _UnrecordedJob):
-            run.end(await self._supervisor.perform(run.order, run.report))
+            run.end(await self._supervisor.perform(run.request, run.report))
             return
-        log.info("run %s begins", run.order.job)
+        log.info("run %s begins", run.request.job)
         failure: Failure | None
         try:
             await self._writer.append(self._make_draft(run, RunStarted()))
-            failure = await self._supervisor.perform(run.order, lambda event: self._on_event(run, event))
+            failure = await self._supervisor.perform(run.request, lambda event: self._on_event(run, event))
             await asyncio.gather(*run.writing, return_exceptions=True)
             if run.write_error is None and run.sae is not None:
                 await self._keep_sae(run, run.sae)
@@ -254,9 +254,9 @@ class RunQueue:
         if isinstance(event, ExamplesMade):
             await asyncio.gather(*run.writing, return_exceptions=True)
             try:
-                adopt = not run.order.examples and not run.own_examples
+                adopt = not run.request.examples and not run.own_examples
                 await self._writer.change(
-                    lambda recorder: record_examples(recorder, run.session_id, run.order.job, event, adopt=adopt)
+                    lambda recorder: record_examples(recorder, run.session_id, run.request.job, event, adopt=adopt)
                 )
             except HeadcodeError as error:
                 self._write_failed(run, error)
@@ -277,12 +277,12 @@ class RunQueue:
 
     def _write_failed(self, run: _QueuedRun, error: BaseException) -> None:
         if run.write_error is None:
-            log.error("run %s cannot be recorded: %s", run.order.job, error)
+            log.error("run %s cannot be recorded: %s", run.request.job, error)
             known = error if isinstance(error, HeadcodeError) else None
             run.write_error = known or StoreError(f"The run cannot be recorded: {error}.")
-            self._supervisor.cancel(run.order.job, force=False)
+            self._supervisor.cancel(run.request.job, force=False)
             later = asyncio.get_running_loop().call_later
-            later(_WRITE_TIMEOUT_S, lambda: self._supervisor.cancel(run.order.job, force=True))
+            later(_WRITE_TIMEOUT_S, lambda: self._supervisor.cancel(run.request.job, force=True))
 
     async def _keep_sae(self, run: _QueuedRun, name: str) -> None:
         def move() -> tuple[str, int]:
@@ -295,17 +295,17 @@ class RunQueue:
         """Record the end. If the disk is full, report that to the subscribers and keep trying."""
         state: RunState
         if run.interrupted and (failure is None or failure.name in ("WorkerDied", "Cancelled")):
-            state, failure = "interrupted", describe_interruption(run.order.job, "was stopped")
+            state, failure = "interrupted", describe_interruption(run.request.job, "was stopped")
         elif failure is None:
             state = "done"
         else:
             state = "stopped" if failure.family == "cancelled" else "failed"
-        log.info("run %s: %s %s", run.order.job, state, "" if failure is None else failure.message)
+        log.info("run %s: %s %s", run.request.job, state, "" if failure is None else failure.message)
         ending = self._make_draft(run, RunEnded(state=state, failure=failure))
         try:
             await self._writer.append(ending)
         except HeadcodeError as error:
-            log.error("the end of run %s cannot be recorded: %s", run.order.job, error)
+            log.error("the end of run %s cannot be recorded: %s", run.request.job, error)
             self.cannot_record(run.session_id, error.as_failure())
             if not self._closing:
                 task = asyncio.create_task(self._end_later(ending))
@@ -324,4 +324,4 @@ class RunQueue:
 
     def _make_draft(self, run: _QueuedRun, event: EngineEvent | RunStarted | RunEnded | ArrayStored) -> EventDraft:
         spool = run.spool if isinstance(event, ArrayReady) else None
-        return EventDraft(session_id=run.session_id, run_id=run.order.job, event=event, spool=spool)
+        return EventDraft(session_id=run.session_id, run_id=run.request.job, event=event, spool=spool)

@@ -8,7 +8,7 @@ from engine.protocol import RunProbe
 
 
 def describe_exit(
-    code: int, *, order: RunProbe | None = None, memory_bytes: int | None = None, by_kernel: bool = False
+    code: int, *, request: RunProbe | None = None, memory_bytes: int | None = None, by_kernel: bool = False
 ) -> Failure:
     """Describe the end of a worker during a run. `memory_bytes`: its last known memory in bytes."""
     if code == -signal.SIGKILL:
@@ -20,14 +20,14 @@ def describe_exit(
             message = (
                 f"The engine was killed during the run (SIGKILL), most often because memory ran out{weight}; {there}."
             )
-        hint = _lower(order)
+        hint = _lower(request)
     elif code < 0:
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
         message = f"The engine crashed during the run ({name})."
-        once_more = f"headcode probe --again {order.job}" if order else "run it again"
+        once_more = f"headcode probe --again {request.job}" if request else "run it again"
         hint = (
             f"The next run starts a new engine; to repeat this one: {once_more}. "
             "The engine's last output: headcode host log."
@@ -38,13 +38,13 @@ def describe_exit(
     return Failure(family="engine", name="WorkerDied", message=message, hint=hint)
 
 
-def _lower(order: RunProbe | None) -> str:
-    if order is None:
+def _lower(request: RunProbe | None) -> str:
+    if request is None:
         return "Free some memory, or lower examples, codes or seeds, or use a smaller model; then run again."
-    config = order.config
+    config = request.config
     return (
         f"Free some memory, lower the seeds ({len(config.seeds)}), the codes ({config.sae.n_codes}) or the prompts, "
-        f"or use a smaller model than {order.model}; then run again."
+        f"or use a smaller model than {request.model}; then run again."
     )
 
 

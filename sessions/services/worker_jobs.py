@@ -76,8 +76,8 @@ class JobActivity:
 class Job:
     """A run or a measurement; a worker has one at a time."""
 
-    def __init__(self, order: RunProbe | MeasureEffects, report: Report) -> None:
-        self.order = order
+    def __init__(self, request: RunProbe | MeasureEffects, report: Report) -> None:
+        self.request = request
         self.report = report
         self.sent = False
         self.has_reported = False
@@ -102,20 +102,20 @@ class Job:
 class PendingSideRequest:
     """A side request: prompts to grade or a head to inspect, besides the current job."""
 
-    def __init__(self, order: SideRequest) -> None:
-        self.order = order
+    def __init__(self, request: SideRequest) -> None:
+        self.request = request
         self.sent = False
         self.last = JobActivity()
         self.ended: asyncio.Future[SideAnswer | Failure] = asyncio.get_running_loop().create_future()
 
     @property
     def title(self) -> str:
-        match self.order:
+        match self.request:
             case GradePrompts():
-                return f"grades of examples ({self.order.model})"
+                return f"grades of examples ({self.request.model})"
             case InspectHead():
-                return f"inspection of head {self.order.layer}.{self.order.head} ({self.order.model})"
-        return f"examples of {self.order.task} ({self.order.model})"
+                return f"inspection of head {self.request.layer}.{self.request.head} ({self.request.model})"
+        return f"examples of {self.request.task} ({self.request.model})"
 
     def end(self, answer: SideAnswer | Failure) -> None:
         if not self.ended.done():

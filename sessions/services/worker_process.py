@@ -53,11 +53,11 @@ async def start_worker(command: Sequence[str]) -> WorkerProcess | None:
     return WorkerProcess(process)
 
 
-def send(worker: WorkerProcess, order: AnyWorkerRequest) -> None:
-    """Send the worker an order; ignored if it no longer reads."""
+def send(worker: WorkerProcess, request: AnyWorkerRequest) -> None:
+    """Send the worker a request; ignored if it no longer reads."""
     stdin = worker.process.stdin
     if stdin is not None and not stdin.is_closing():
-        stdin.write(msgspec.json.encode(order) + b"\n")
+        stdin.write(msgspec.json.encode(request) + b"\n")
 
 
 def kill(process: asyncio.subprocess.Process) -> None:

@@ -1,4 +1,4 @@
-"""Keep one engine worker warm: start it, send it orders, read its events, end and replace it."""
+"""Keep one engine worker warm: start it, send it requests, read its events, end and replace it."""
 
 import asyncio
 import logging
@@ -88,7 +88,7 @@ class WorkerSupervisor:
     def seen(self) -> tuple[str, str, bool]:
         """Return the state that clients follow: worker state, job, and whether the job is silent."""
         found = self.at_work
-        return self.state, "" if found is None else found.order.job, found is not None and found.last.silent
+        return self.state, "" if found is None else found.request.job, found is not None and found.last.silent
 
     async def other_state(self, seen: tuple[str, str, bool], *, within_s: float) -> None:
         """Wait until the state differs from `seen`, there is other news, or the time is over."""
@@ -118,38 +118,38 @@ class WorkerSupervisor:
         if self._job is None:
             self._start_idle_timer()
 
-    async def perform(self, order: RunProbe | MeasureEffects, report: Report) -> Failure | None:
-        """Run the order on a worker; return None, or the failure. Never raises for errors of a worker."""
+    async def perform(self, request: RunProbe | MeasureEffects, report: Report) -> Failure | None:
+        """Run the request on a worker; return None, or the failure. Never raises for errors of a worker."""
         assert self._job is None
         self._stop_idle_timer()
         reused = self._worker is not None
-        job = self._job = Job(order, report)
+        job = self._job = Job(request, report)
         self._wake_waiters()
         failure = await self._attempt(job)
         if reused and failure is not None and failure.name == "WorkerDied" and not (job.has_reported or job.killed):
             # It had died unnoticed while idle, which is not an error of this run.
-            log.info("run %s again on a new worker", order.job)
-            self._job = Job(order, report)
+            log.info("run %s again on a new worker", request.job)
+            self._job = Job(request, report)
             self._wake_waiters()
             failure = await self._attempt(self._job)
         return failure
 
-    async def answer_side_request(self, order: SideRequest) -> SideAnswer | Failure:
-        """Return the answer, or the failure. Cancelling it tells the worker that nobody waits for the answer."""
+    async def answer_side_request(self, request: SideRequest) -> SideAnswer | Failure:
+        """Return the answer, or the failure. Cancelling it tells the worker that the answer is no longer needed."""
         self._stop_idle_timer()
-        request = self._side_requests[order.job] = PendingSideRequest(order)
+        pending = self._side_requests[request.job] = PendingSideRequest(request)
         try:
             worker = await self._ensure()
             if worker is None:
                 return self._not_started()
             if worker.ready.is_set():
-                self._send_side_request(worker, request)
-            return await request.ended
+                self._send_side_request(worker, pending)
+            return await pending.ended
         finally:
-            del self._side_requests[order.job]
-            if request.sent and not request.ended.done() and self._worker is not None:
-                self._abandoned[order.job] = request
-                send(self._worker, CancelJob(job=order.job))
+            del self._side_requests[request.job]
+            if pending.sent and not pending.ended.done() and self._worker is not None:
+                self._abandoned[request.job] = pending
+                send(self._worker, CancelJob(job=request.job))
             self._wake_waiters()
             if self._job is None:
                 self._start_idle_timer()
@@ -161,7 +161,7 @@ class WorkerSupervisor:
         a job that reports nothing for a while after it was asked.
         """
         job, worker = self._job, self._worker
-        if job is None or job.order.job != run_id:
+        if job is None or job.request.job != run_id:
             return
         job.cancels, job.asked_at = job.cancels + 1, asyncio.get_running_loop().time()
         if not job.sent and not force:
@@ -177,7 +177,7 @@ class WorkerSupervisor:
         if self._job is not job or job.ended.done():
             return
         if job.grace_left <= 0:
-            log.info("run %s was asked to stop and does not report: its worker is ended", job.order.job)
+            log.info("run %s was asked to stop and does not report: its worker is ended", job.request.job)
             self._end_worker_of(job)
             return
         asyncio.get_running_loop().call_later(max(job.grace_left, 0.01), self._watch_stop, job)
@@ -192,7 +192,7 @@ class WorkerSupervisor:
     def end_work(self, job: str) -> bool:
         """End this job and its worker; return False if the worker has another job."""
         found = self.at_work
-        if found is None or found.order.job != job:
+        if found is None or found.request.job != job:
             return False
         if isinstance(found, Job):
             self._end_worker_of(found)
@@ -271,15 +271,15 @@ class WorkerSupervisor:
         self._worker = None
         self._abandoned.clear()
         self._wake_waiters()
-        for request in tuple(self._side_requests.values()):
-            if request.sent or not worker.ready.is_set():
-                request.end(worker.host_failure or describe_exit(code))
+        for pending in tuple(self._side_requests.values()):
+            if pending.sent or not worker.ready.is_set():
+                pending.end(worker.host_failure or describe_exit(code))
         if self._job is not None and self._job.killed:
             self._job.end(Cancelled().as_failure())
         elif self._job is not None:
             by_kernel = worker.kills is not None and (kills() or 0) > worker.kills
-            probe = self._job.order if isinstance(self._job.order, RunProbe) else None
-            ended = describe_exit(code, order=probe, memory_bytes=worker.memory_bytes, by_kernel=by_kernel)
+            probe = self._job.request if isinstance(self._job.request, RunProbe) else None
+            ended = describe_exit(code, request=probe, memory_bytes=worker.memory_bytes, by_kernel=by_kernel)
             self._job.end(worker.host_failure or ended)
 
     async def _sample_memory(self, worker: WorkerProcess) -> None:
@@ -324,13 +324,13 @@ class WorkerSupervisor:
             self._wake_waiters()
             if job is not None and not job.sent and not job.ended.done():
                 self._send_order(worker, job)
-            for request in self._side_requests.values():
-                self._send_side_request(worker, request)
+            for pending in self._side_requests.values():
+                self._send_side_request(worker, pending)
             return
         if word.job in self._side_requests and isinstance(word, SideAnswer | JobFailed):
             self._side_requests[word.job].end(word.failure if isinstance(word, JobFailed) else word)
             return
-        if job is None or job.order.job != word.job or job.ended.done():
+        if job is None or job.request.job != word.job or job.ended.done():
             return  # a late message about a finished job
         job.has_reported = True
         match word:
@@ -348,13 +348,13 @@ class WorkerSupervisor:
 
     def _send_order(self, worker: WorkerProcess, job: Job) -> None:
         job.sent = True
-        send(worker, job.order)
+        send(worker, job.request)
 
-    def _send_side_request(self, worker: WorkerProcess, request: PendingSideRequest) -> None:
-        if not request.sent:
-            request.sent = True
-            request.last = JobActivity()
-            send(worker, request.order)
+    def _send_side_request(self, worker: WorkerProcess, pending: PendingSideRequest) -> None:
+        if not pending.sent:
+            pending.sent = True
+            pending.last = JobActivity()
+            send(worker, pending.request)
             self._wake_waiters()
 
     async def _copy_stderr(self, stream: asyncio.StreamReader | None) -> None:

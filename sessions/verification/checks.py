@@ -71,7 +71,7 @@ def run_checks(then: RunArtifacts, now: RunArtifacts) -> list[CheckResult]:
     """Run every check, in the order of the stages, even after one that failed."""
     if then.nodes:
         now = msgspec.structs.replace(now, nodes=tuple(_recorded(node, then.nodes) for node in now.nodes))
-    results = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES}
+    results = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in CHECKS}
     found = [*results.values(), _codes(then, now)]
     return sorted(found, key=lambda each: STAGES.index(each.stage))
 
@@ -83,24 +83,24 @@ def _recorded(node: HeadScores, then: Sequence[HeadScores]) -> HeadScores:
     return msgspec.structs.replace(node, contrast_length=lengths, other=other)
 
 
-def _names(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
-    then, now = witness.read(a), witness.read(b)
+def _names(check: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
+    then, now = check.read(a), check.read(b)
     n, shared = max(len(then), len(now)), min(len(then), len(now))
     differing = [place for place in range(n) if place >= shared or then[place] != now[place]]
     return CheckResult(
-        stage=witness.stage,
-        witness=witness.name,
+        stage=check.stage,
+        witness=check.name,
         compared=n,
         differing=len(differing),
         largest=float(len(differing)),
         size=len(differing) / max(1, n),
-        where=witness.where(a, differing[0]) if differing and witness.where is not None else "",
+        where=check.where(a, differing[0]) if differing and check.where is not None else "",
     )
 
 
-def _numbers(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
+def _numbers(check: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
     """Compare numbers, which are equal to the last bit or not. A missing one differs by infinity."""
-    then, now = witness.read(a), witness.read(b)
+    then, now = check.read(a), check.read(b)
     shared = min(len(then), len(now))
     n_differing, first, largest, size = 0, -1, 0.0, 0.0
     for place in range(max(len(then), len(now))):
@@ -113,16 +113,16 @@ def _numbers(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResu
         largest = max(largest, gap)
         # Differences of numbers below a thousandth are judged absolutely: relative to almost nothing, anything is
         # large.
-        scale = max(abs(one), abs(other), 1e-3) if known and witness.numbers == "relative" else 1.0  # type: ignore[arg-type]
+        scale = max(abs(one), abs(other), 1e-3) if known and check.numbers == "relative" else 1.0  # type: ignore[arg-type]
         size = max(size, gap / scale)
     return CheckResult(
-        stage=witness.stage,
-        witness=witness.name,
+        stage=check.stage,
+        witness=check.name,
         compared=max(len(then), len(now)),
         differing=n_differing,
         largest=largest,
         size=size,
-        where=witness.where(a, first) if first >= 0 and witness.where is not None else "",
+        where=check.where(a, first) if first >= 0 and check.where is not None else "",
     )
 
 
@@ -235,7 +235,7 @@ def _format_effect(side: RunArtifacts, place: int) -> str:
     return "a measurement that is missing"
 
 
-WITNESSES: tuple[StageCheck, ...] = (
+CHECKS: tuple[StageCheck, ...] = (
     StageCheck(
         stage="load", name="identity", read=lambda side: [side.model.identity if side.model is not None else ""]
     ),

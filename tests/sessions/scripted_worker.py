@@ -128,15 +128,15 @@ def code(seed: int, example: int, place: int) -> int:
     return -1 if place == 0 else 100 * seed + 10 * example + place
 
 
-def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_heads: int = N_HEADS) -> list[Event]:
+def normal(request: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_heads: int = N_HEADS) -> list[Event]:
     """Return the events of a successful run; its arrays are in the spool folder."""
-    examples = order.examples or examples_of(order.task or "none", order.pairs)
+    examples = request.examples or examples_of(request.task or "none", request.pairs)
     enabled = tuple(example for example in examples if example.enabled)
-    made = order.made or not order.examples
-    spool = Path(order.spool)
+    made = request.made or not request.examples
+    spool = Path(request.spool)
     spool.mkdir(parents=True, exist_ok=True)
     n_places = n_layers * n_heads
-    shape = (len(order.config.seeds), len(enabled), n_places)
+    shape = (len(request.config.seeds), len(enabled), n_places)
     numbers = [code(s, e, p) for s in range(shape[0]) for e in range(shape[1]) for p in range(n_places)]
     write_tensor(spool / "codes.safetensors", "codes", shape, numbers)
     write_tensor(spool / "sae.safetensors", "weights", (3,), [1, 2, 3])
@@ -145,10 +145,10 @@ def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_hea
         StageStarted(stage="load", total=1),
         model_ready(n_layers=n_layers, n_heads=n_heads),
         StageFinished(stage="load", seconds=0.1),
-        ExamplesMade(examples=enabled, content_hash=content_hash(enabled), task=order.task, made=made),
+        ExamplesMade(examples=enabled, content_hash=content_hash(enabled), task=request.task, made=made),
         Graded(grades=grades),
         StageStarted(stage="train", total=n_steps, unit="steps"),
-        *steps(order.config, n_steps),
+        *steps(request.config, n_steps),
         scores(1.0, final=False, n_layers=n_layers, n_heads=n_heads),
         StageProgress(stage="train", done=n_steps, total=n_steps),
         ArrayReady(name="codes", file="codes.safetensors", shape=shape),
@@ -165,40 +165,40 @@ def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_hea
     ]
 
 
-def grades_for(order: GradePrompts) -> GradesMade:
+def grades_for(request: GradePrompts) -> GradesMade:
     """Use words as tokens; a positive is answered with certainty, a negative never."""
-    split = [tuple(each.prompt.split()) for each in order.examples]
+    split = [tuple(each.prompt.split()) for each in request.examples]
     return GradesMade(
-        job=order.job,
+        job=request.job,
         model=model_ready().model,
         grades=tuple(
             Grade(
                 index=index,
                 verdict="ok",
-                reason=f"as {order.model} sees it",
+                reason=f"as {request.model} sees it",
                 n_tokens=len(words),
                 probability=0.9 if example.positive else 0.1,
                 rank=1 if example.positive else 5,
                 says=" it",
             )
-            for index, (example, words) in enumerate(zip(order.examples, split, strict=True))
+            for index, (example, words) in enumerate(zip(request.examples, split, strict=True))
         ),
         tokens=tuple(PromptTokens(texts=words, read=(True,) * len(words)) for words in split),
     )
 
 
-def look_for(order: InspectHead) -> HeadInspected:
+def look_for(request: InspectHead) -> HeadInspected:
     """Use words as tokens; the request is returned, so that a test can check it."""
-    words = tuple(order.prompt.split())
-    kept = order.sae if Path(order.sae).is_file() else "no file"
+    words = tuple(request.prompt.split())
+    kept = request.sae if Path(request.sae).is_file() else "no file"
     return HeadInspected(
-        job=order.job,
+        job=request.job,
         model=model_ready().model,
-        tokens=(*words, f"{order.layer}.{order.head}", f"seed {order.seed_index}", kept),
+        tokens=(*words, f"{request.layer}.{request.head}", f"seed {request.seed_index}", kept),
         skipped=0,
         strength=(1.0,) * len(words),
         attention=(),
-        writes=tuple(CodeWrites(code=code, raises=(), lowers=(), along=()) for code in order.codes),
+        writes=tuple(CodeWrites(code=code, raises=(), lowers=(), along=()) for code in request.codes),
     )
 
 
@@ -220,62 +220,62 @@ def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> EffectsMeasur
 
 class Worker:
     def __init__(self) -> None:
-        self.orders: queue.Queue[RunProbe | MeasureEffects | None] = queue.Queue()
+        self.jobs: queue.Queue[RunProbe | MeasureEffects | None] = queue.Queue()
         self.cancelled: set[str] = set()
         self.word = threading.Event()
 
     def read(self) -> None:
         for line in sys.stdin.buffer:
-            order = msgspec.json.decode(line, type=AnyWorkerRequest)
-            match order:
+            request = msgspec.json.decode(line, type=AnyWorkerRequest)
+            match request:
                 case RunProbe() | MeasureEffects():
-                    self.orders.put(order)
+                    self.jobs.put(request)
                 case GradePrompts():
-                    self.grade(order)
+                    self.grade(request)
                 case InspectHead():
-                    say(look_for(order))
+                    say(look_for(request))
                 case MakeExamples():
-                    say(ExamplesOf(job=order.job, examples=examples_of(order.task, order.pairs)))
+                    say(ExamplesOf(job=request.job, examples=examples_of(request.task, request.pairs)))
                 case CancelJob():
-                    self.cancelled.add(order.job)
+                    self.cancelled.add(request.job)
                     self.word.set()
                 case Quit():
-                    self.orders.put(None)
+                    self.jobs.put(None)
         os._exit(0)
 
-    def grade(self, order: GradePrompts) -> None:
+    def grade(self, request: GradePrompts) -> None:
         """Grade as the prompts ask: `die` ends the worker, `wait` leaves them ungraded, others are graded at once."""
-        prompts = {each.prompt for each in order.examples}
+        prompts = {each.prompt for each in request.examples}
         if "die" in prompts:
             os.kill(os.getpid(), signal.SIGKILL)
         if "wait" not in prompts:
-            say(grades_for(order))
+            say(grades_for(request))
 
-    def measure(self, order: MeasureEffects) -> None:
+    def measure(self, request: MeasureEffects) -> None:
         """Measure effects of all or of the requested heads; with `kl`, wait after the first until stopped."""
 
         def tell(event: Event) -> None:
-            say(JobEvent(job=order.job, event=event))
+            say(JobEvent(job=request.job, event=event))
 
-        heads = order.heads or order.ranking
-        waits = order.config.metric == "kl"
+        heads = request.heads or request.ranking
+        waits = request.config.metric == "kl"
         tell(StageStarted(stage="cause", total=len(heads), unit="measurements"))
         tell(effects(heads[:1] if waits else heads, final=not waits))
-        while waits and order.job not in self.cancelled:
+        while waits and request.job not in self.cancelled:
             self.word.wait()
         if waits:
-            say(JobFailed(job=order.job, failure=Cancelled().as_failure()))
+            say(JobFailed(job=request.job, failure=Cancelled().as_failure()))
             return
         tell(StageFinished(stage="cause", seconds=0.5))
-        say(JobDone(job=order.job))
+        say(JobDone(job=request.job))
 
-    def run(self, order: RunProbe) -> None:
+    def run(self, request: RunProbe) -> None:
         def tell(*events: Event) -> None:
             for event in events:
-                say(JobEvent(job=order.job, event=event))
+                say(JobEvent(job=request.job, event=event))
 
-        what, _, number = order.model.partition(":")
-        events = normal(order, int(number) if what == "many" else 5)
+        what, _, number = request.model.partition(":")
+        events = normal(request, int(number) if what == "many" else 5)
         half = 8
         match what:
             case "killed" | "segfault" | "terminated":
@@ -287,9 +287,9 @@ class Worker:
                 os._exit(int(number))
             case "wait":
                 tell(*events[:half])
-                while order.job not in self.cancelled:
+                while request.job not in self.cancelled:
                     self.word.wait()
-                say(JobFailed(job=order.job, failure=Cancelled().as_failure()))
+                say(JobFailed(job=request.job, failure=Cancelled().as_failure()))
                 return
             case "hang":
                 tell(*events[:half])
@@ -306,17 +306,17 @@ class Worker:
                 failure = Failure(
                     family="input", name="ModelError", message="There is no model 'broken'.", hint="Try toy."
                 )
-                say(JobFailed(job=order.job, failure=failure))
+                say(JobFailed(job=request.job, failure=failure))
                 return
             case "outside":
                 tell(*events[:half], ArrayReady(name="codes", file="../../stolen", shape=(3, 4, 6)))
-                while order.job not in self.cancelled:
+                while request.job not in self.cancelled:
                     self.word.wait()
-                say(JobFailed(job=order.job, failure=Cancelled().as_failure()))
+                say(JobFailed(job=request.job, failure=Cancelled().as_failure()))
                 return
             case "heads":
                 n_layers, n_heads = map(int, number.split("x"))
-                tell(*normal(order, 50, n_layers=n_layers, n_heads=n_heads))
+                tell(*normal(request, 50, n_layers=n_layers, n_heads=n_heads))
             case "large":
                 tell(
                     *events[:half], *(scores(float(i), final=False, n_layers=30, n_heads=9) for i in range(int(number)))
@@ -324,7 +324,7 @@ class Worker:
                 tell(*events[half:])
             case _:
                 tell(*events)
-        say(JobDone(job=order.job))
+        say(JobDone(job=request.job))
 
 
 def main() -> None:
@@ -332,11 +332,11 @@ def main() -> None:
     threading.Thread(target=worker.read, daemon=True).start()
     print("scripted worker begins", file=sys.stderr, flush=True)
     say(WorkerReady(pid=os.getpid(), device="cpu"))
-    while (order := worker.orders.get()) is not None:
-        if isinstance(order, MeasureEffects):
-            worker.measure(order)
+    while (request := worker.jobs.get()) is not None:
+        if isinstance(request, MeasureEffects):
+            worker.measure(request)
         else:
-            worker.run(order)
+            worker.run(request)
 
 
 if __name__ == "__main__":

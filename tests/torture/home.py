@@ -85,7 +85,7 @@ class Home:
     def run(self, session_id: str, *, model: str = "toy", seeds: tuple[int, ...] = (4, 5)) -> str:
         run_id = new_id("r")
         spool, config = self.spool / run_id, ProbeConfig(seeds=seeds)
-        order = RunProbe(
+        request = RunProbe(
             job=run_id, model=model, task="ioi", pairs=2, config=config, spool=str(spool), models="", activations=""
         )
         caused = [
@@ -120,7 +120,7 @@ class Home:
                 passes=9.0,
             ),
         ]
-        events = [RunQueued(config=config, model=model, task="ioi"), RunStarted(), *script.normal(order), *caused]
+        events = [RunQueued(config=config, model=model, task="ioi"), RunStarted(), *script.normal(request), *caused]
         drafts = [
             EventDraft(
                 session_id=session_id,

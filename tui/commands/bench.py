@@ -104,7 +104,7 @@ def circuits(
         total = len(told.taken)
     else:
         ground = find_bench_inputs(asked, wanted, cut_at, folder)
-        order = BenchRequest(
+        request = BenchRequest(
             cells=tuple(plan_runs(ground.tasks, recipes, pairs, draws, usable=usable)),
             cause=wants_causes(only),
             exact="exact_effect" in only,
@@ -113,8 +113,8 @@ def circuits(
             fresh=fresh,
             device=device,
         )
-        total = len(order.cells)
-        told = _run(order, ground, quiet=quiet)
+        total = len(request.cells)
+        told = _run(request, ground, quiet=quiet)
     rows = benchmark_rows(told.taken.values(), ground.truths, only)
     left_out = [*ground.left_out, *((cell.model, cell.task, each.message) for cell, each in told.failed.items())]
     tables = bench_tables(rows, by, only)
@@ -148,7 +148,7 @@ def _read(name: str) -> "BenchState":
     return with_host(lambda client: read_bench(client, name))
 
 
-def _run(order: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "BenchState":
+def _run(request: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "BenchState":
     """Run the request and save a summary as a note in its session."""
     import shlex
 
@@ -167,7 +167,7 @@ def _run(order: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "Bench
         say(f"skipped: {text}.")
 
     async def go(client: "HostClient") -> "BenchState":
-        told = await BenchRunner(client, order, _BenchReporter(order, ground, say)).conduct()
+        told = await BenchRunner(client, request, _BenchReporter(request, ground, say)).conduct()
         tables = bench_tables(benchmark_rows(told.taken.values(), ground.truths))
         if tables:
             told_of = (line for table in tables for line in (table.title, *(f"  {each}" for each in summary(table))))
@@ -177,9 +177,9 @@ def _run(order: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "Bench
     told = with_host(go)
     name = shlex.quote(told.session.name)
     if told.stopped:
-        say(f"Stopped with {len(told.taken)} of {len(order.cells)} runs done; the same command resumes.")
-    elif told.n_before == len(order.cells):
-        say(f"All {len(order.cells)} runs were already done (session {name}); --fresh runs them again.")
+        say(f"Stopped with {len(told.taken)} of {len(request.cells)} runs done; the same command resumes.")
+    elif told.n_before == len(request.cells):
+        say(f"All {len(request.cells)} runs were already done (session {name}); --fresh runs them again.")
     if told.kept:
         say(f"kept in session {name}: headcode bench circuits --show {name}")
     return told
@@ -188,10 +188,10 @@ def _run(order: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "Bench
 class _BenchReporter:
     """Print a line for every finished run."""
 
-    def __init__(self, order: "BenchRequest", ground: "BenchInputs", say: "Callable[[str], None]") -> None:
+    def __init__(self, request: "BenchRequest", ground: "BenchInputs", say: "Callable[[str], None]") -> None:
         import time
 
-        self.order, self.ground, self.say, self.clock = order, ground, say, time.monotonic
+        self.request, self.ground, self.say, self.clock = request, ground, say, time.monotonic
         self.last = self.clock()
         self.spent: dict[BenchmarkRun, float] = {}
 
@@ -205,10 +205,10 @@ class _BenchReporter:
         over = len({*bench.taken, *bench.failed})
         what = f"{cell.model} {cell.task}, {cell.recipe}, {cell.examples} + {cell.examples}, draw {cell.draw}"
         if isinstance(found, Failure):
-            self.say(f"[{over}/{len(self.order.cells)}] {what}: {found.message} {found.hint}".rstrip())
+            self.say(f"[{over}/{len(self.request.cells)}] {what}: {found.message} {found.hint}".rstrip())
             return
         gone = {*bench.taken, *bench.failed}
-        left = seconds_left([each for each in self.order.cells if each not in gone], self.spent)
+        left = seconds_left([each for each in self.request.cells if each not in gone], self.spent)
         still = "" if not left else f"; {format_duration(left)} left"
         told = format_finding(found, self.ground.truths[cell.model, cell.task])
-        self.say(f"[{over}/{len(self.order.cells)}] {what}: {told}{self.spent[cell]:.1f} s{still}")
+        self.say(f"[{over}/{len(self.request.cells)}] {what}: {told}{self.spent[cell]:.1f} s{still}")

@@ -104,9 +104,9 @@ def probe(
             "--name": name,
             "--session": session,
         }
-        order = make_again(again, config, given, foreground=foreground)
+        request = make_again(again, config, given, foreground=foreground)
     else:
-        order = make_order(
+        request = make_request(
             target,
             model=model,
             pairs=pairs,
@@ -123,10 +123,10 @@ def probe(
     if dry_run:
         from tui.headless.dry_run import print_preflight
 
-        print_preflight(order, as_json=as_json)
+        print_preflight(request, as_json=as_json)
         return
     with make_reporter(quiet=quiet, color=choice) as reporter:
-        outcome = run_now(order, reporter)
+        outcome = run_now(request, reporter)
     if as_json:
         from tui.output.json import probe_json
 
@@ -139,14 +139,14 @@ def probe(
         refuse_broken(outcome)
 
 
-def run_now(order: "ProbeRequest", reporter: "object") -> "ProbeOutcome":
+def run_now(request: "ProbeRequest", reporter: "object") -> "ProbeOutcome":
     """Run the request on this store's host until it has finished."""
     import asyncio
 
     from engine.machine.folders import find_folders
     from tui.headless.run_probe import run_probe
 
-    return asyncio.run(run_probe(find_folders(), order, reporter))  # type: ignore[arg-type]
+    return asyncio.run(run_probe(find_folders(), request, reporter))  # type: ignore[arg-type]
 
 
 def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "ProbeConfig":
@@ -188,7 +188,7 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
     return msgspec.structs.replace(base, **own)
 
 
-def make_order(
+def make_request(
     target: str | None,
     *,
     model: str | None,

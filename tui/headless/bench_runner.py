@@ -108,8 +108,8 @@ async def read_bench(client: HostClient, name: str) -> BenchState:
 class BenchRunner:
     """Runs a request. Ctrl+C stops the current run and keeps what is done; a second one leaves at once."""
 
-    def __init__(self, client: HostClient, order: BenchRequest, heard: Heard) -> None:
-        self.client, self.order, self.heard = client, order, heard
+    def __init__(self, client: HostClient, request: BenchRequest, heard: Heard) -> None:
+        self.client, self.request, self.heard = client, request, heard
         self.bench: BenchState
         self._stopping = False
         self._current: str | None = None
@@ -131,14 +131,14 @@ class BenchRunner:
         log = _log(detail)
         await log.read(self.client, detail)
         bench = self.bench = BenchState(session=detail.session, taken=log.taken())
-        wanted = set(self.order.cells)
+        wanted = set(self.request.cells)
         bench.taken = {
             cell: taken for cell, taken in bench.taken.items() if cell in wanted and not self._missing(taken)
         }
         bench.n_before = len(bench.taken)
         follow = asyncio.create_task(log.follow(self.client, detail.session.session_id))
         try:
-            for cell in self.order.cells:
+            for cell in self.request.cells:
                 if self._stopping or follow.done():
                     break
                 if cell in bench.taken or self._hopeless(cell):
@@ -158,8 +158,8 @@ class BenchRunner:
         return bench
 
     async def _session(self) -> SessionDetail:
-        name = self.order.session_name()
-        if not self.order.fresh:
+        name = self.request.session_name()
+        if not self.request.fresh:
             try:
                 detail = (await self.client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
             except Refusal as refusal:
@@ -170,30 +170,30 @@ class BenchRunner:
                     _check(detail)
                     self._check_pairs(detail)
                     return detail
-        first = self.order.cells[0]
+        first = self.request.cells[0]
         made = (await self.client.ask(CreateSession(name=name, model=first.model), SessionAnswer)).session
-        tags = (TAG, USABLE) if self.order.usable else (TAG,)
+        tags = (TAG, USABLE) if self.request.usable else (TAG,)
         await self.client.ask(ChangeTags(session=made.session_id, add=tags), SessionAnswer)
         return (await self.client.ask(ShowSession(session=made.session_id), SessionDetailAnswer)).detail
 
     def _check_pairs(self, detail: SessionDetail) -> None:
-        if (USABLE in detail.session.tags) != self.order.usable:
-            which = "all of a task's pairs" if self.order.usable else "only pairs the model can do"
+        if (USABLE in detail.session.tags) != self.request.usable:
+            which = "all of a task's pairs" if self.request.usable else "only pairs the model can do"
             raise ConfigError(
                 f"Runs of session {detail.session.name!r} have {which}.",
-                hint=f"{'Omit --usable' if self.order.usable else 'Give --usable'}, or another --name.",
+                hint=f"{'Omit --usable' if self.request.usable else 'Give --usable'}, or another --name.",
             )
 
     def _missing(self, taken: BenchmarkResult) -> list[PatchingMethod]:
         """Return the effect methods that are still missing on the run."""
-        if not self.order.with_cause(taken.cell):
+        if not self.request.with_cause(taken.cell):
             return []
         missing: list[PatchingMethod] = []
         if "combined" not in taken.seconds:
             missing.append("combined")
-        elif "edges" not in taken.seconds and (taken.cell.model, taken.cell.task) in self.order.edges:
+        elif "edges" not in taken.seconds and (taken.cell.model, taken.cell.task) in self.request.edges:
             missing.append("attribution")  # which includes the edges
-        if self.order.exact and any(node.exact_effect is None for node in taken.nodes):
+        if self.request.exact and any(node.exact_effect is None for node in taken.nodes):
             missing.append("exact")
         return missing
 
@@ -230,13 +230,13 @@ class BenchRunner:
                 self.heard(cell, taken, self.bench)
 
     async def _queue(self, cell: BenchmarkRun) -> str:
-        order = self.order
-        config = cell.config(cause=order.with_cause(cell), edges=(cell.model, cell.task) in order.edges)
+        request = self.request
+        config = cell.config(cause=request.with_cause(cell), edges=(cell.model, cell.task) in request.edges)
         asked = QueueRun(
             session=self.bench.session.session_id,
             config=config,
             model=cell.model,
-            device=order.device,
+            device=request.device,
             made=TaskExamples(task=cell.task, pairs=cell.examples, task_seed=cell.draw, usable=cell.usable),
         )
         return (await self.client.ask(asked, RunAnswer)).run.run_id
@@ -247,7 +247,7 @@ class BenchRunner:
         """Measure effects on a finished run; return how that ended if it failed."""
         folding = log.runs[run_id]
         if not folding.measuring:  # otherwise an interrupted benchmark has requested it
-            edges = method != "exact" and (cell.model, cell.task) in self.order.edges
+            edges = method != "exact" and (cell.model, cell.task) in self.request.edges
             before = folding.n_measured
             await self.client.ask(MeasureRunEffects(run=run_id, config=EffectsConfig(method=method, edges=edges)), Done)
             await self._until(run_id, log, lambda: folding.measuring or folding.n_measured > before)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tui.headless.run_probe import ProbeRequest
 
 
-def print_preflight(order: "ProbeRequest", *, as_json: bool) -> None:
+def print_preflight(request: "ProbeRequest", *, as_json: bool) -> None:
     """Print the preflight; exit with code 1 if the run does not fit. Raises ConfigError for `--again`."""
     import asyncio
 
@@ -19,12 +19,12 @@ def print_preflight(order: "ProbeRequest", *, as_json: bool) -> None:
     from tui.output.console import print_columns, print_json
     from tui.terminal.sanitize import clean
 
-    if order.again is not None:
+    if request.again is not None:
         raise ConfigError(
-            f"--again {order.again} repeats a known run; headcode sessions show has its times.",
+            f"--again {request.again} repeats a known run; headcode sessions show has its times.",
             hint="Omit --dry-run, or give the task and the settings.",
         )
-    found = asyncio.run(ask_preflight(order))
+    found = asyncio.run(ask_preflight(request))
     if as_json:
         print_json({"schema": "headcode.preflight/1", **msgspec.to_builtins(found), "words": found.words})
     else:
@@ -48,7 +48,7 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
     return rows
 
 
-async def ask_preflight(order: "ProbeRequest") -> "Preflight":
+async def ask_preflight(request: "ProbeRequest") -> "Preflight":
     """Return the host's preflight of this request."""
     from engine.machine.folders import find_folders
     from engine.planning.run_options import RunOptions
@@ -56,15 +56,15 @@ async def ask_preflight(order: "ProbeRequest") -> "Preflight":
     from sessions.protocol import GetPreflight, PreflightAnswer, SessionDetailAnswer, ShowSession
 
     async with await HostClient.connect(find_folders()) as client:
-        model = order.model
-        if model is None and order.session is not None:
-            model = (await client.ask(ShowSession(session=order.session), SessionDetailAnswer)).detail.session.model
-        options = RunOptions(config=order.config, model=model or "toy", device=order.device)
-        request = GetPreflight(
+        model = request.model
+        if model is None and request.session is not None:
+            model = (await client.ask(ShowSession(session=request.session), SessionDetailAnswer)).detail.session.model
+        options = RunOptions(config=request.config, model=model or "toy", device=request.device)
+        question = GetPreflight(
             options=options,
-            session=order.session or "",
-            examples=order.examples,
-            task=order.task,
-            pairs=order.pairs,
+            session=request.session or "",
+            examples=request.examples,
+            task=request.task,
+            pairs=request.pairs,
         )
-        return (await client.ask(request, PreflightAnswer)).preflight
+        return (await client.ask(question, PreflightAnswer)).preflight

@@ -70,13 +70,13 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     picture: RunSnapshot
 
 
-async def run_probe(places: AppFolders, order: ProbeRequest, reporter: ProgressReporter) -> ProbeOutcome:
+async def run_probe(places: AppFolders, request: ProbeRequest, reporter: ProgressReporter) -> ProbeOutcome:
     """Run the request to its end and return what it found.
 
     The first Ctrl+C stops the run and waits for it, the second ends its worker, the third leaves at once. Raises
     Cancelled, Refusal with the run's own failure, or HostError.
     """
-    conductor = _ProbeRunner(places, order, reporter)
+    conductor = _ProbeRunner(places, request, reporter)
     loop = asyncio.get_running_loop()
     work = asyncio.ensure_future(conductor.conduct())
     loop.add_signal_handler(signal.SIGINT, lambda: conductor.interrupt(work))
@@ -113,8 +113,8 @@ async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: i
 
 
 class _ProbeRunner:
-    def __init__(self, places: AppFolders, order: ProbeRequest, reporter: ProgressReporter) -> None:
-        self.places, self.order, self.reporter = places, order, reporter
+    def __init__(self, places: AppFolders, request: ProbeRequest, reporter: ProgressReporter) -> None:
+        self.places, self.request, self.reporter = places, request, reporter
         self.client: HostClient | None = None
         self.run: RunRow | None = None
         self.made: SessionRow | None = None
@@ -123,8 +123,8 @@ class _ProbeRunner:
         self.stops: list[asyncio.Future[None]] = []
 
     async def conduct(self) -> ProbeOutcome:
-        order = self.order
-        opener = HostClient.foreground if order.foreground else HostClient.connect
+        request = self.request
+        opener = HostClient.foreground if request.foreground else HostClient.connect
         client = self.client = await opener(self.places)
         try:
             if client.welcome.notice:
@@ -166,54 +166,56 @@ class _ProbeRunner:
             self.reporter.say(f"  note: {error.message}")
 
     async def _queue(self, client: HostClient) -> tuple[SessionRow, RunRow]:
-        order = self.order
-        if order.again is not None:
-            run = (await client.ask(QueueRun(again=order.again), RunAnswer)).run
+        request = self.request
+        if request.again is not None:
+            run = (await client.ask(QueueRun(again=request.again), RunAnswer)).run
             detail = (await client.ask(ShowSession(session=run.session_id), SessionDetailAnswer)).detail
             return detail.session, run
         session = await self._session(client)
-        if order.usable:
-            pairs = f"{order.pairs} pairs" if order.pairs else "pairs"
-            self.reporter.say(f"drawing {pairs} of {order.task} that {session.model} can do")
+        if request.usable:
+            pairs = f"{request.pairs} pairs" if request.pairs else "pairs"
+            self.reporter.say(f"drawing {pairs} of {request.task} that {session.model} can do")
         queued = await client.ask(
             QueueRun(
                 session=session.session_id,
-                config=order.config,
-                model=order.model,
-                device=order.device,
-                trust_remote_code=order.trust_remote_code,
-                usable=order.usable,
-                known=order.known,
+                config=request.config,
+                model=request.model,
+                device=request.device,
+                trust_remote_code=request.trust_remote_code,
+                usable=request.usable,
+                known=request.known,
             ),
             RunAnswer,
         )
         return session, queued.run
 
     async def _session(self, client: HostClient) -> SessionRow:
-        order = self.order
-        if order.session is None:
+        request = self.request
+        if request.session is None:
             created = await client.ask(
                 CreateSession(
-                    name=order.name,
-                    model=order.model or BUNDLED,
-                    task=order.task,
-                    pairs=order.pairs,
-                    task_seed=order.task_seed,
-                    examples=order.examples,
+                    name=request.name,
+                    model=request.model or BUNDLED,
+                    task=request.task,
+                    pairs=request.pairs,
+                    task_seed=request.task_seed,
+                    examples=request.examples,
                 ),
                 SessionAnswer,
             )
             self.made = created.session
             return created.session
-        session = (await client.ask(ShowSession(session=order.session), SessionDetailAnswer)).detail.session
-        if order.task is not None and order.task != session.task:
+        session = (await client.ask(ShowSession(session=request.session), SessionDetailAnswer)).detail.session
+        if request.task is not None and request.task != session.task:
             holds = f"the task {session.task}" if session.task else "examples of its own"
             raise ConfigError(
-                f"Session {session.name!r} holds {holds}, not {order.task}.",
+                f"Session {session.name!r} holds {holds}, not {request.task}.",
                 hint="Omit --session to create a session, or the task to run the session's examples.",
             )
-        if order.examples:
-            changed = await client.ask(SetExamples(session=session.session_id, examples=order.examples), SessionAnswer)
+        if request.examples:
+            changed = await client.ask(
+                SetExamples(session=session.session_id, examples=request.examples), SessionAnswer
+            )
             return changed.session
         return session
 

@@ -308,7 +308,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             events.append(event)
 
     sae = SAEConfig() if request.param == "contrast" else SAEConfig(recipe="published", steps=150, sparsity=0.2)
-    order = RunProbe(
+    probe = RunProbe(
         job="r",
         model="toy",
         config=ProbeConfig(sae=sae),
@@ -327,7 +327,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.worker.pipeline.ScoreTable", Kept)
-        ProbeJob(order, WarmModel(), Monitor()).run()
+        ProbeJob(probe, WarmModel(), Monitor()).run()
     return events, load_file(Path(spool) / "codes.safetensors")["codes"], tables[0].loudness
 
 

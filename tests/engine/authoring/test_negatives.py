@@ -58,8 +58,8 @@ def test_the_bundled_model_finds_negatives_for_every_task(warm_model: WarmModel,
     for example in [each for each in TASKS[task].make(toy, pairs=3) if each.positive]:
         edits = propose(example)
         asked = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
-        order = GradePrompts(job="g", model="toy", examples=asked, models=str(Path()), device="cpu")
-        own, *grades = grader.answer(order, SilentMonitor()).grades
+        request = GradePrompts(job="g", model="toy", examples=asked, models=str(Path()), device="cpu")
+        own, *grades = grader.answer(request, SilentMonitor()).grades
         chosen = best_edits(edits, grades, n_tokens=own.n_tokens)
         assert len(chosen) <= SHOWN
         assert all(grade.n_tokens == own.n_tokens for _, grade in chosen)

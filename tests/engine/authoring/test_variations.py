@@ -227,8 +227,8 @@ def grade(warm_model: WarmModel) -> Callable[..., GradesMade]:
     grader = Grader(warm_model)
 
     def ask(examples: Sequence[Example]) -> GradesMade:
-        order = GradePrompts(job="g", model="toy", examples=tuple(examples), models=str(Path()), device="cpu")
-        return grader.answer(order, SilentMonitor())
+        request = GradePrompts(job="g", model="toy", examples=tuple(examples), models=str(Path()), device="cpu")
+        return grader.answer(request, SilentMonitor())
 
     return ask
 

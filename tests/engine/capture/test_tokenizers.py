@@ -44,7 +44,7 @@ def loaded(folder: Path) -> Model:
 
 def probed(folder: Path, examples: tuple[Example, ...], recorder: Any) -> Any:
     monitor = recorder()
-    order = RunProbe(
+    request = RunProbe(
         job="r1",
         model=str(folder),
         config=QUICK,
@@ -54,7 +54,7 @@ def probed(folder: Path, examples: tuple[Example, ...], recorder: Any) -> Any:
         activations="",
         device="cpu",
     )
-    ProbeJob(order, WarmModel(), monitor).run()
+    ProbeJob(request, WarmModel(), monitor).run()
     return monitor
 
 

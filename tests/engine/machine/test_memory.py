@@ -89,8 +89,10 @@ def test_what_torch_was_asked_for(text: str, words: str) -> None:
 def test_the_failure_says_what_was_asked_what_there_is_and_what_to_lower() -> None:
     error = RuntimeError(CPU)
     assert is_out_of_memory(error)
-    order = RunProbe(job="r", model="big", config=ProbeConfig(seeds=(1, 2, 3, 4)), spool="", models="", activations="")
-    failure = out_of_memory(error, order)
+    request = RunProbe(
+        job="r", model="big", config=ProbeConfig(seeds=(1, 2, 3, 4)), spool="", models="", activations=""
+    )
+    failure = out_of_memory(error, request)
     assert "461 MB were requested" in failure.message
     assert memory() is None or "free" in failure.message or "may have" in failure.message
     for words in ("seeds (4)", "codes (", "prompts", "smaller model than big"):

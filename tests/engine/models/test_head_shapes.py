@@ -189,8 +189,8 @@ def test_ablations_of_such_heads(replacement: str, family: Made, recorder: Any) 
 
 def test_such_heads_are_looked_at(family: Made) -> None:
     plain, folder = family.plain, str(family.folder)
-    order = InspectHead(job="i1", model=folder, prompt=PROMPTS[0], layer=1, head=2, models=folder, device="cpu")
-    found = Inspector(WarmModel()).answer(order)
+    request = InspectHead(job="i1", model=folder, prompt=PROMPTS[0], layer=1, head=2, models=folder, device="cpu")
+    found = Inspector(WarmModel()).answer(request)
     ids = family.model.encode(PROMPTS[0])[0]
     _, z = plain.run(ids)
     assert found.strength == pytest.approx(plain.written(z[1][:, 2], (1, 2)).norm(dim=-1).tolist(), abs=1e-3)

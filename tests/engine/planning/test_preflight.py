@@ -54,9 +54,9 @@ class Deaf:
 
 config = msgspec.json.decode(sys.argv[1], type=ProbeConfig)
 with tempfile.TemporaryDirectory() as spool:
-    order = RunProbe(job="j", model="toy", config=config, task="ioi", pairs=int(sys.argv[2]), spool=spool,
+    request = RunProbe(job="j", model="toy", config=config, task="ioi", pairs=int(sys.argv[2]), spool=spool,
                      models="/none", activations="")
-    ProbeJob(order, WarmModel(), Deaf()).run()
+    ProbeJob(request, WarmModel(), Deaf()).run()
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(int(status["VmHWM"].split()[0]) * 1024)
 """

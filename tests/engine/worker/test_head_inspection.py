@@ -21,13 +21,13 @@ def inspector() -> Inspector:
     return Inspector(WarmModel())
 
 
-def order(**changes: object) -> InspectHead:
+def request(**changes: object) -> InspectHead:
     given = {"job": "l1", "model": "toy", "prompt": PROMPT, "layer": 1, "head": 3, "models": "/nowhere"} | changes
     return InspectHead(**given)  # type: ignore[arg-type]
 
 
 def test_attention_rows_sum_to_one_and_see_nothing_later(inspector: Inspector) -> None:
-    look = inspector.answer(order())
+    look = inspector.answer(request())
     assert "Mary" in look.tokens[1]
     assert [len(row) for row in look.attention] == list(range(1, len(look.tokens) + 1))
     assert all(sum(row) == pytest.approx(1, abs=0.01) for row in look.attention)
@@ -47,7 +47,7 @@ def test_strength_is_the_norm_of_what_the_head_adds(inspector: Inspector) -> Non
     with torch.inference_mode():
         model.bridge.run_with_hooks(torch.tensor([ids]), fwd_hooks=[("blocks.2.attn.hook_z", keep)])
         written = found["z"].view(len(ids), model.info.n_heads, -1)[:, 5] @ model.output_weights[2, 5]
-    look = inspector.answer(order(layer=2, head=5))
+    look = inspector.answer(request(layer=2, head=5))
     assert look.strength == pytest.approx(written.norm(dim=-1).tolist(), abs=1e-4)
 
 
@@ -58,7 +58,7 @@ def test_a_code_that_is_a_tokens_own_direction_writes_that_token(inspector: Insp
     direction = model.bridge.W_U.detach()[:, token] / gain
     weights = torch.stack([torch.randn(model.info.d_model), direction]).expand(2, -1, -1).contiguous()
     save_file({"W_d_T": weights}, tmp_path / "sae.safetensors")
-    look = inspector.answer(order(sae=str(tmp_path / "sae.safetensors"), codes=(1, 7), seed_index=1))
+    look = inspector.answer(request(sae=str(tmp_path / "sae.safetensors"), codes=(1, 7), seed_index=1))
     (writes,) = look.writes
     assert writes.code == 1
     assert writes.raises[0][0] == " Mary"
@@ -85,7 +85,7 @@ def test_what_a_code_writes_is_in_the_models_own_logits(name: str, inspector: In
     weights = (found["stream"] / length).expand(1, 1, -1).contiguous()
     save_file({"W_d_T": weights}, tmp_path / "sae.safetensors")
     look = inspector.answer(
-        order(model=name, models=str(tmp_path), sae=str(tmp_path / "sae.safetensors"), codes=(0,), seed_index=0)
+        request(model=name, models=str(tmp_path), sae=str(tmp_path / "sae.safetensors"), codes=(0,), seed_index=0)
     )
     (writes,) = look.writes
     best = (logits - logits.mean()).topk(2)  # planted names not in the prompt are all as likely
@@ -94,9 +94,9 @@ def test_what_a_code_writes_is_in_the_models_own_logits(name: str, inspector: In
 
 
 def test_of_a_long_prompt_the_end_is_told(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = inspector.answer(order())
+    whole = inspector.answer(request())
     monkeypatch.setattr(head_inspection, "MOST_TOKENS", 4)
-    end = inspector.answer(order())
+    end = inspector.answer(request())
     assert end.tokens == whole.tokens[-4:]
     assert end.skipped == len(whole.tokens) - 4
     assert [len(row) for row in end.attention] == [1, 2, 3, 4]
@@ -105,11 +105,11 @@ def test_of_a_long_prompt_the_end_is_told(inspector: Inspector, monkeypatch: pyt
 
 def test_bad_orders_are_named(inspector: Inspector, tmp_path: Path) -> None:
     with pytest.raises(NoSuchHead, match=r"9\.9"):
-        inspector.answer(order(layer=9, head=9))
+        inspector.answer(request(layer=9, head=9))
     with pytest.raises(ExampleError):
-        inspector.answer(order(prompt=""))
+        inspector.answer(request(prompt=""))
     with pytest.raises(EngineError, match="cannot be read"):
-        inspector.answer(order(sae=str(tmp_path / "none"), codes=(1,)))
+        inspector.answer(request(sae=str(tmp_path / "none"), codes=(1,)))
     save_file({"W_d_T": torch.zeros(1, 4, 7)}, tmp_path / "narrow.safetensors")
     with pytest.raises(EngineError, match="7 wide"):
-        inspector.answer(order(sae=str(tmp_path / "narrow.safetensors"), codes=(1,)))
+        inspector.answer(request(sae=str(tmp_path / "narrow.safetensors"), codes=(1,)))

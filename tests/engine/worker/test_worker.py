@@ -41,9 +41,9 @@ class Worker:
             stderr=self.log,
         )
 
-    def order(self, order: WorkerRequest) -> None:
+    def send(self, request: WorkerRequest) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self.process.stdin.write(msgspec.json.encode(request) + b"\n")
         self.process.stdin.flush()
 
     def words(self) -> Iterator[AnyWorkerMessage]:
@@ -54,14 +54,14 @@ class Worker:
     def probe(self, job: str, **changes: object) -> None:
         given = {"model": "toy", "task": "induction", "pairs": 3, "config": ProbeConfig(sae=SAEConfig(steps=20))}
         folders = {"spool": str(self.folder / job), "models": str(self.folder), "activations": str(self.folder / "a")}
-        self.order(RunProbe(job=job, **{**given, **folders, **changes}))  # type: ignore[arg-type]
+        self.send(RunProbe(job=job, **{**given, **folders, **changes}))  # type: ignore[arg-type]
 
     def grade(self, job: str, *prompts: str, **changes: object) -> None:
         examples = tuple(
             Example(prompt=prompt, polarity="positive", expected=("Mary",), foils=("John",)) for prompt in prompts
         )
         given = {"model": "toy", "examples": examples, "models": str(self.folder)}
-        self.order(GradePrompts(job=job, **{**given, **changes}))  # type: ignore[arg-type]
+        self.send(GradePrompts(job=job, **{**given, **changes}))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -90,14 +90,14 @@ def test_a_worker_runs_fails_stops_and_goes(worker: Worker) -> None:
     assert (failed.job, failed.failure.family, failed.failure.name) == ("bad", "input", "ModelError")
 
     assert worker.process.stdin is not None
-    worker.process.stdin.write(b"this is no order\n")
+    worker.process.stdin.write(b"this is no request\n")
     worker.probe("long", config=ProbeConfig(sae=SAEConfig(steps=1_000_000)))
     next(word for word in words if isinstance(word, JobEvent) and isinstance(word.event, TrainStep))
-    worker.order(CancelJob(job="long"))
+    worker.send(CancelJob(job="long"))
     stopped = next(word for word in words if isinstance(word, JobFailed))
     assert (stopped.job, stopped.failure.family) == ("long", "cancelled")
 
-    worker.order(Quit())
+    worker.send(Quit())
     assert worker.process.wait(timeout=600) == 0
 
 
@@ -150,7 +150,7 @@ def test_prompts_are_graded_without_a_run_and_what_cannot_be_read_says_why(worke
     assert made.tokens[0].read.index(True) == len(made.tokens[0].texts) - 2
     assert sum(made.tokens[0].read) == 1
 
-    worker.order(MakeExamples(job="m1", model="toy", task="ioi", pairs=2, models=str(worker.folder)))
+    worker.send(MakeExamples(job="m1", model="toy", task="ioi", pairs=2, models=str(worker.folder)))
     ready = next(words)
     assert isinstance(ready, ExamplesOf)
     assert [example.polarity for example in ready.examples] == ["positive", "negative"] * 2
@@ -173,7 +173,7 @@ def test_a_run_waits_for_no_grades_and_grades_for_no_run_of_the_same_model(worke
     made = next(word for word in words if isinstance(word, GradesMade | JobFailed))
     assert (made.job, type(made)) == ("beside", GradesMade)
     next(word for word in words if isinstance(word, JobEvent) and isinstance(word.event, TrainStep))
-    worker.order(CancelJob(job="long"))
+    worker.send(CancelJob(job="long"))
     ended = [next(word for word in words if isinstance(word, JobFailed)).job for _ in range(2)]
     assert ended == ["long", "elsewhere"]
 
@@ -183,7 +183,7 @@ def test_grades_that_nobody_wants_any_more_are_not_made(worker: Worker) -> None:
     worker.probe("long", config=ProbeConfig(sae=SAEConfig(steps=1_000_000)))
     next(word for word in words if isinstance(word, JobEvent) and isinstance(word.event, TrainStep))
     worker.grade("late", IOI, model="/nowhere/at/all")
-    worker.order(CancelJob(job="late"))
+    worker.send(CancelJob(job="late"))
     failed = next(word for word in words if isinstance(word, JobFailed))
     assert (failed.job, failed.failure.family) == ("late", "cancelled")
 

@@ -25,8 +25,8 @@ async def test_a_run_whose_worker_is_only_being_started_can_be_ended(tmp_path: P
     monkeypatch.setattr(child_processes, "start_async", start_slowly)
     supervisor = WorkerSupervisor(["unused"], SizedLog(tmp_path / "worker.log"), idle_s=0)
     here = str(tmp_path)
-    order = RunProbe(job="r1", model="toy", config=ProbeConfig(), spool=here, models=here, activations=here)
-    running = asyncio.create_task(supervisor.perform(order, report))
+    request = RunProbe(job="r1", model="toy", config=ProbeConfig(), spool=here, models=here, activations=here)
+    running = asyncio.create_task(supervisor.perform(request, report))
     await starting.wait()
     assert supervisor.at_work is not None
     assert supervisor.pid is None

@@ -45,10 +45,10 @@ def whole_run(
 ) -> list[EventDraft]:
     config = ProbeConfig(seeds=seeds)
     spool = tmp_path / "spool" / run_id
-    order = RunProbe(
+    request = RunProbe(
         job=run_id, model="toy", task="ioi", pairs=2, config=config, spool=str(spool), models="", activations=""
     )
-    events = [RunQueued(config=config, model="toy"), RunStarted(), *script.normal(order), RunEnded(state="done")]
+    events = [RunQueued(config=config, model="toy"), RunStarted(), *script.normal(request), RunEnded(state="done")]
     return [
         EventDraft(
             session_id=session_id,

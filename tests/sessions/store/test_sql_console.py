@@ -53,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, script):
     config = ProbeConfig(seeds=(4, 5))
     for session, task in (("s1", "ioi"), ("s2", "greater_than"), ("s3", "ioi")):
         run, spool = f"r-{session}", tmp_path / session
-        order = RunProbe(
+        request = RunProbe(
             job=run, model="toy", task=task, pairs=2, config=config, spool=str(spool), models="", activations=""
         )
         recorder.append(
@@ -62,7 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, script):
         events = [
             RunQueued(config=config, model="toy", task=task),
             RunStarted(),
-            *script.normal(order),
+            *script.normal(request),
             *(by_edges(edges) for edges in (LATER[::-1], LATER)),
             RunEnded(state="done"),
         ]

@@ -55,7 +55,7 @@ class Bench:
 
     def perform(self, name: str, **more: Any) -> tuple[list[Any], Path]:
         spool = self.folder / name
-        order = RunProbe(
+        request = RunProbe(
             **(
                 {
                     "job": name,
@@ -72,7 +72,7 @@ class Bench:
             )
         )
         ears = Ears()
-        ProbeJob(order, self.warm_model, ears).run()
+        ProbeJob(request, self.warm_model, ears).run()
         return ears.events, spool
 
     def record(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.planted import PLANTED
-from tui.commands.probe import make_config, make_order
+from tui.commands.probe import make_config, make_request
 
 
 def test_they_are_listed_and_shown_before_they_are_built(headcode: Callable[..., Any]) -> None:
@@ -23,9 +23,9 @@ def test_they_are_listed_and_shown_before_they_are_built(headcode: Callable[...,
 def test_a_planted_models_name_is_its_task_on_it() -> None:
     for name, planted in PLANTED.items():
         for model in (None, name):
-            order = make_order(name, model=model, pairs=4, task_seed=None, config=make_config(), session=None)
-            assert (order.model, order.task) == (name, planted.tasks[0])
-    other = make_order("planted-ioi", model="toy", pairs=4, task_seed=None, config=make_config(), session=None)
+            request = make_request(name, model=model, pairs=4, task_seed=None, config=make_config(), session=None)
+            assert (request.model, request.task) == (name, planted.tasks[0])
+    other = make_request("planted-ioi", model="toy", pairs=4, task_seed=None, config=make_config(), session=None)
     assert (other.model, other.task) == ("toy", "ioi")
 
 
