@@ -67,6 +67,7 @@ def make_node(layer: int, head: int, n_heads: int = N_HEADS) -> HeadScores:
         baseline_paired_difference=0.1 * number,
         baseline_linear_probe=0.5 + number / 20,
         baseline_random=0.25,
+        other={"code_accuracy": 0.5 + number / 20},
     )
 
 

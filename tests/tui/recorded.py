@@ -124,6 +124,7 @@ def make_nodes(
                     baseline_paired_difference=round(draw.random(), 3),
                     baseline_linear_probe=round(0.5 + draw.random() / 2, 3),
                     baseline_random=round(draw.random(), 3),
+                    other={"code_accuracy": round(0.5 + strong / 2, 3)},
                 )
             )
     return tuple(nodes)
