@@ -108,8 +108,8 @@ def write_card(
         verdict, reasons = "no better than a plain difference", [_beaten_by(rival, baselines, codes_auc, words)]
         patched = any(cause.method != "attribution" and cause.final for cause in causes)
         other = "rank the heads by effect" if patched else "measure effects (--cause combined)"
-        said = any(each.startswith(other) for each in advice)
-        advice = ["rank by that baseline" if said else f"rank by that baseline, or {other}", *advice]
+        repeated = any(each.startswith(other) for each in advice)
+        advice = ["rank by that baseline" if repeated else f"rank by that baseline, or {other}", *advice]
     elif against:
         verdict, reasons = "weak", []
     else:
@@ -198,9 +198,9 @@ def _advice_for_labellings(
             f"write {pairs_needed(len(nodes))} or more pairs that share no prompts: "
             f"the present ones share prompts and count as {examples.clusters}"
         )
-    said = "one labelling" if chance.labellings == 1 else f"{chance.labellings} labellings"
+    ways = "one labelling" if chance.labellings == 1 else f"{chance.labellings} labellings"
     shuffles = shuffles_for(None, len(nodes))
-    return f"use {pairs_needed(len(nodes))} pairs or more and --shuffles {shuffles}: {said} cannot single out one head"
+    return f"use {pairs_needed(len(nodes))} pairs or more and --shuffles {shuffles}: {ways} cannot single out one head"
 
 
 def _true_heads(

@@ -134,11 +134,11 @@ def _guess(past: PastRun, new: dict[str, float], amount: Workload) -> float:
     old = stage_work(past.shape, past.n_examples, amount.n_tokens, past.config)
     seconds = 0.0
     for stage, work in new.items():
-        took = getattr(past.timings, stage)
+        measured = getattr(past.timings, stage)
         if stage == "capture" and past.cached:
-            took = old[stage] / _FLOPS
+            measured = old[stage] / _FLOPS
         # About a millisecond of every stage does not grow with its work.
-        seconds += took * (work + 2e7) / (old[stage] + 2e7) if took or not work else work / _FLOPS
+        seconds += measured * (work + 2e7) / (old[stage] + 2e7) if measured or not work else work / _FLOPS
     return seconds
 
 

@@ -24,7 +24,7 @@ class CodeOccurrences:
         """Int [seed, example, node]: the symbol of each head."""
         self.owner = symbols.div(width, rounding_mode="floor")
         """Int [symbol]: seed * n_nodes + node; ascending."""
-        self.speaks = symbols % width != 0
+        self.active = symbols % width != 0
         """Bool [symbol]: False for NO_CODE."""
 
     def carried(self) -> Float[Tensor, "example symbol"]:
@@ -44,7 +44,7 @@ class CodeOccurrences:
         return CodeCounts(
             on_positive=self.counts(positive).double().numpy(),
             on_negative=self.counts(~positive).double().numpy(),
-            active=self.speaks.numpy(),
+            active=self.active.numpy(),
             owner=self.owner.numpy(),
             shape=(self.n_seeds, self.n_nodes),
             n_positive=int(positive.sum()),

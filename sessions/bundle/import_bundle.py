@@ -152,7 +152,7 @@ class CheckedBundle:
             goal = self._folder / f"{kind}-{rest}"
             (self.codes if kind == "codes" else self.sae)[rest.removesuffix(".safetensors")] = goal
         elif member.name == EVENTS:
-            goal = self._folder / "told.jsonl"
+            goal = self._folder / "received.jsonl"
         digest = hashlib.sha256()
         # Tables are for other tools. They are not read here but made again from the log.
         out = goal.open("xb") if goal is not None else None

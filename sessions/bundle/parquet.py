@@ -154,10 +154,10 @@ def write_parquet(
         config = {**_CONFIG, "temp_directory": str(staging / "spill")}
         with connect(":memory:", config) as con:
             try:
-                con.execute(f"CREATE TABLE told ({shape})")
-                append_rows(con, "told", rows)
+                con.execute(f"CREATE TABLE exported ({shape})")
+                append_rows(con, "exported", rows)
                 # Not directly at the goal: DuckDB accepts no path with ?, \\ or bytes that are not UTF-8.
-                con.execute(f"COPY told TO '{quote_path(made)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
+                con.execute(f"COPY exported TO '{quote_path(made)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
                 shutil.copyfile(made, part)
             except duckdb.Error as error:
                 raise BadBundle(f"The table cannot be written: {str(error).splitlines()[0][:200]}") from error

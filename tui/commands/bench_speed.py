@@ -46,18 +46,18 @@ def speed(
     if as_json:
         print_json({"schema": SCHEMA, "machine": machine, "rows": msgspec.to_builtins(rows)})
         return
-    told: list[tuple[str, ...]] = [
+    cells: list[tuple[str, ...]] = [
         (
             row.what,
-            _told(row.value, row.unit),
-            _told(row.slowest, row.unit) if row.repeats > 1 else "-",
+            _format_value(row.value, row.unit),
+            _format_value(row.slowest, row.unit) if row.repeats > 1 else "-",
             "-" if row.aim is None else f"{row.aim:g} {row.unit}",
         )
         for row in rows
     ]
-    print_columns(told, header=("what", "median", "slowest", "target"))
+    print_columns(cells, header=("what", "median", "slowest", "target"))
     narrate(f"{machine}; targets are for two idle cores.")
 
 
-def _told(value: float, unit: str) -> str:
+def _format_value(value: float, unit: str) -> str:
     return f"{value:.0f} {unit}" if unit == "MB" else f"{value:.2f} {unit}"

@@ -57,7 +57,7 @@ def show(session: SessionArgument, as_json: JsonOption = False) -> None:
     found = _ask_for(session)
     flaws = {place: words for place, each in enumerate(found.examples) if (words := flaw(each))}
     if as_json:
-        told = [
+        rows = [
             {**msgspec.to_builtins(each), "flaw": flaws.get(place, "")} for place, each in enumerate(found.examples)
         ]
         print_json(
@@ -67,7 +67,7 @@ def show(session: SessionArgument, as_json: JsonOption = False) -> None:
                 "name": found.session.name,
                 "version": found.version,
                 "content_hash": found.content_hash,
-                "examples": told,
+                "examples": rows,
             }
         )
         return

@@ -173,12 +173,12 @@ def _import_bundle(path: Path, *, name: str | None, as_copy: bool, as_json: bool
         print_json({"schema": "headcode.import/1", **msgspec.to_builtins(done)})
         return
     row = done.session
-    told = {
+    status = {
         "new": f"{done.n_events} events, {done.n_runs} runs",
         "same": "already imported, with the same entries",
         "older": "already here, with newer entries than this file",
     }[done.arrival]
-    print_line(f"{row.name}  {row.session_id}  {told}")
+    print_line(f"{row.name}  {row.session_id}  {status}")
 
 
 def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool) -> None:
@@ -191,12 +191,12 @@ def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool
 
     found = read_importance(path)
     heads, how = found.circuit(top)
-    told = tuple((head.layer, head.head) for head in heads)
+    places = tuple((head.layer, head.head) for head in heads)
     source = f"imported from {path.name}: {how} ({found.n_layers} layers of {found.n_heads} heads)"
 
     async def question(client: "HostClient") -> "CircuitRow":
         return (
-            await client.ask(SaveCircuit(session=session, name=name, heads=told, source=source), CircuitAnswer)
+            await client.ask(SaveCircuit(session=session, name=name, heads=places, source=source), CircuitAnswer)
         ).circuit
 
     row = with_host(question)

@@ -85,8 +85,8 @@ def cancel(as_json: JsonOption = False) -> None:
 
         print_json({"schema": "headcode.host_cancel/1", "ended": msgspec.to_builtins(work)})
         return
-    told = f"Ended: {format_work(work, int(time.time() * 1e6))}" if work is not None else "No host is running."
-    print_line(told)
+    message = f"Ended: {format_work(work, int(time.time() * 1e6))}" if work is not None else "No host is running."
+    print_line(message)
 
 
 @app.command("stop")

@@ -137,7 +137,7 @@ def show_session(
                 *([format_verdict(each.verified) or "-"] if checked else []),
                 moment(each.queued_us),
                 each.model,
-                _told(each),
+                _format_seeds(each),
                 each.run_id,
             )
             for each in detail.runs
@@ -193,5 +193,5 @@ async def find_run(
     return detail, run, await read_run(client, detail.session.session_id, run, detail.last_seq)
 
 
-def _told(run: "RunRow") -> str:
+def _format_seeds(run: "RunRow") -> str:
     return ",".join(map(str, run.config.seeds)) if len(run.config.seeds) <= 6 else f"{len(run.config.seeds)} seeds"

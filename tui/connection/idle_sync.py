@@ -53,9 +53,9 @@ class IdleSync(HostRequests):
         state = self.state
         if state.own_options is None or state.session_id is None or self._host is None:
             return
-        told = msgspec.structs.replace(state.own_options, trust_remote_code=False)
-        if told != state.session.options:
-            request = ChooseOptions(session=state.session_id, options=told)
+        options = msgspec.structs.replace(state.own_options, trust_remote_code=False)
+        if options != state.session.options:
+            request = ChooseOptions(session=state.session_id, options=options)
             self._spawn(self._send(request))
 
     def look_ahead(self) -> None:

@@ -68,8 +68,8 @@ class BenchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def session_name(self) -> str:
         # Another version may measure differently: its runs are not mixed with these.
-        said = msgspec.json.encode([sorted(self.cells), self.cause, version()])
-        return self.name or f"bench-{hashlib.sha256(said).hexdigest()[:6]}"
+        content = msgspec.json.encode([sorted(self.cells), self.cause, version()])
+        return self.name or f"bench-{hashlib.sha256(content).hexdigest()[:6]}"
 
     def with_cause(self, cell: BenchmarkRun) -> bool:
         """Return whether effects are measured on this run.
@@ -92,7 +92,7 @@ class BenchState(msgspec.Struct, kw_only=True, eq=False):
     """Number of runs that already existed."""
 
 
-Heard = Callable[[BenchmarkRun, "BenchmarkResult | Failure", "BenchState"], None]
+OnResult = Callable[[BenchmarkRun, "BenchmarkResult | Failure", "BenchState"], None]
 """Called for every finished run."""
 
 
@@ -108,8 +108,8 @@ async def read_bench(client: HostClient, name: str) -> BenchState:
 class BenchRunner:
     """Runs a request. Ctrl+C stops the current run and keeps what is done; a second one leaves at once."""
 
-    def __init__(self, client: HostClient, request: BenchRequest, heard: Heard) -> None:
-        self.client, self.request, self.heard = client, request, heard
+    def __init__(self, client: HostClient, request: BenchRequest, on_result: OnResult) -> None:
+        self.client, self.request, self.on_result = client, request, on_result
         self.bench: BenchState
         self._stopping = False
         self._current: str | None = None
@@ -227,7 +227,7 @@ class BenchRunner:
         if taken is not None:
             self.bench.taken[cell] = taken
             if cell not in self.bench.failed:
-                self.heard(cell, taken, self.bench)
+                self.on_result(cell, taken, self.bench)
 
     async def _queue(self, cell: BenchmarkRun) -> str:
         request = self.request
@@ -271,9 +271,9 @@ class BenchRunner:
 
     def _failed(self, cell: BenchmarkRun, ended: RunEnded | EffectsEnded) -> None:
         if not self._stopping:
-            told = Failure(family="engine", name="Ended", message=f"The run was {ended.state}.")
-            self.bench.failed[cell] = ended.failure or told
-            self.heard(cell, self.bench.failed[cell], self.bench)
+            failure = Failure(family="engine", name="Ended", message=f"The run was {ended.state}.")
+            self.bench.failed[cell] = ended.failure or failure
+            self.on_result(cell, self.bench.failed[cell], self.bench)
 
     def _interrupt(self, work: "asyncio.Task[object]") -> None:
         if self._stopping:

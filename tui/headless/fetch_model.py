@@ -141,9 +141,9 @@ class _FetchReporter:
             self.progress.update(self.task, completed=done, amount=self._amount(done))
 
     def _amount(self, done: int | None) -> str:
-        def told(count: int) -> str:
+        def format_amount(count: int) -> str:
             return format_bytes(count) if self.unit == "bytes" else f"{count} {self.unit}"
 
         if done is None:
-            return told(self.total) if self.total else ""
-        return f"{told(done)} of {told(self.total)}" if self.total else told(done)
+            return format_amount(self.total) if self.total else ""
+        return f"{format_amount(done)} of {format_amount(self.total)}" if self.total else format_amount(done)

@@ -154,8 +154,10 @@ class _ProbeRunner:
         if self.client is None or self.run is None or self.pressed > 2:
             work.cancel()
             return
-        told = "Stopping the run; press Ctrl+C again to end its worker." if self.pressed == 1 else "Ending the worker."
-        self.reporter.say(told)
+        message = (
+            "Stopping the run; press Ctrl+C again to end its worker." if self.pressed == 1 else "Ending the worker."
+        )
+        self.reporter.say(message)
         self.stops.append(asyncio.ensure_future(self._stop(self.client, self.run.run_id, force=self.pressed > 1)))
 
     async def _stop(self, client: HostClient, run_id: str, *, force: bool) -> None:

@@ -65,8 +65,8 @@ class TrialInstallation:
         )
         seconds = time.perf_counter() - begun
         if done.returncode:
-            told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise EngineError(f"headcode {' '.join(words)} failed: {told[0]}", hint="Try it by itself.")
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise EngineError(f"headcode {' '.join(words)} failed: {lines[0]}", hint="Try it by itself.")
         return seconds, done.stdout
 
     def first_frame(self) -> float:
@@ -89,8 +89,8 @@ class TrialInstallation:
 
     def worker_mb(self) -> float | None:
         """Return the memory of the worker, or None if /proc does not report it."""
-        told = msgspec.json.decode(self.run("host", "status", "--json")[1])
-        pid = told["status"].get("worker_pid")
+        answer = msgspec.json.decode(self.run("host", "status", "--json")[1])
+        pid = answer["status"].get("worker_pid")
         with contextlib.suppress(OSError, ValueError, IndexError):
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -130,9 +130,9 @@ def _probes(
     trial: TrialInstallation, row: Callable[..., SpeedRow], model: str | None, repeat: int, aim: float | None
 ) -> Iterator[SpeedRow]:
     words = ["probe", "ioi", "--quiet", "--json", *(["--model", model] if model else [])]
-    told = [trial.run(*words, "--task-seed", str(seed)) for seed in range(1, repeat + 1)]
+    results = [trial.run(*words, "--task-seed", str(seed)) for seed in range(1, repeat + 1)]
     on = f" on {model}" if model else ""
-    yield row(f"probe ioi{on}, warm, new prompts each time", [seconds for seconds, _ in told], aim=aim)
-    stages = [msgspec.json.decode(text, type=ProbeTimings).timings_s for _, text in told]
+    yield row(f"probe ioi{on}, warm, new prompts each time", [seconds for seconds, _ in results], aim=aim)
+    stages = [msgspec.json.decode(text, type=ProbeTimings).timings_s for _, text in results]
     for stage in ("capture", "train", "scores"):
         yield row(f"  of it {stage}", [each.get(stage, 0.0) for each in stages])

@@ -31,7 +31,7 @@ async def watch_engine(client: "HostClient", run_id: str, say: Callable[[str], N
 
 async def _watch(client: "HostClient", run_id: str, say: Callable[[str], None]) -> None:
     await asyncio.sleep(_FIRST_S)
-    asked, told = FollowEngine(), ("", False)
+    asked, reported = FollowEngine(), ("", False)
     while True:
         try:
             status = (await client.ask(asked, StatusAnswer)).status
@@ -41,11 +41,11 @@ async def _watch(client: "HostClient", run_id: str, say: Callable[[str], None]) 
         asked = FollowEngine(
             seen=status.worker_state, job=work.job if work else "", silent=work.silent if work else False
         )
-        if work is not None and (work.job, work.silent) != told:
+        if work is not None and (work.job, work.silent) != reported:
             if work.run_id != run_id:
                 say(f"waiting for {format_work(work, now_us)}")
             elif work.silent:
                 silent_time, stage = format_silent_time(work, now_us), work.stage or "the engine starts"
                 say(f"no report for {silent_time} ({stage}); Ctrl+C ends it")
-            told = (work.job, work.silent)
+            reported = (work.job, work.silent)
         await asyncio.sleep(_BETWEEN_S)

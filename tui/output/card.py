@@ -49,9 +49,9 @@ def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
     draws = [f"{one.layer}.{one.head} {round(10 * one.bootstraps)} of 10" for one in card.heads]
     lines.append(f"heads in bootstraps  {format_list(draws, ', ')}")
     if card.dormant is not None:
-        told = f"dormant heads: no effect alone, active with {card.dormant_after or 'the circuit'} replaced"
+        label = f"dormant heads: no effect alone, active with {card.dormant_after or 'the circuit'} replaced"
         named = format_list([f"{layer}.{head}" for layer, head in card.dormant], " ") or "no head"
-        lines.append(f"{told}  {named}")
+        lines.append(f"{label}  {named}")
     if card.truth is not None:
         areas = [f"{DEFAULT_MEASURE.title} {format_short(card.codes_auc)}"]
         areas += [f"{_title(each.measure)} {format_short(each.auc)}" for each in card.baselines]
@@ -68,8 +68,8 @@ def format_advice(advice: str, key: KeyLabel | None = None) -> str:
     if key is not None and done_by is not None:
         return plain.replace(done_by, f"{done_by} ({key(_DONE_BY[done_by])})")
     if key is not None and (option := _OPTION.search(plain)) is not None:
-        told = f"({key('options')}, {option[1]})" if option[0].startswith("(") else f"{option[2]} ({key('options')})"
-        return plain[: option.start()] + told + plain[option.end() :]
+        named = f"({key('options')}, {option[1]})" if option[0].startswith("(") else f"{option[2]} ({key('options')})"
+        return plain[: option.start()] + named + plain[option.end() :]
     measure = next((words for words in _DONE_BY if _DONE_BY[words] == "cause" and words in plain), None)
     return plain if measure is None else plain.replace(measure, f"{measure} (--cause combined)")
 
@@ -88,5 +88,5 @@ def _title(measure: str) -> str:
 def format_list(items: Sequence[str], between: str) -> str:
     """Join the first items of a list and count the rest."""
     rest = len(items) - MOST_NAMED
-    told = between.join(items[: MOST_NAMED if rest > 1 else None])
-    return f"{told}{between}and {rest} more" if rest > 1 else told
+    joined = between.join(items[: MOST_NAMED if rest > 1 else None])
+    return f"{joined}{between}and {rest} more" if rest > 1 else joined

@@ -39,8 +39,8 @@ def format_replacement(cause: EffectsMeasured | CircuitChecked) -> str:
 
 def format_signed(value: float) -> str:
     """Format a number with its sign; zero has none."""
-    told = format_short(value)
-    return f"+{told}" if value > 0 and told != "0" else told
+    text = format_short(value)
+    return f"+{text}" if value > 0 and text != "0" else text
 
 
 def format_effect(effect: HeadEffect, cause: EffectsMeasured) -> str:
@@ -56,11 +56,11 @@ def format_effect(effect: HeadEffect, cause: EffectsMeasured) -> str:
         )
         return f"{alone} -> {after}"
     error = f" ±{format_short(effect.error)}" if effect.error is not None else ""
-    told = f"{format_signed(effect.effect)}{error}"
+    text = f"{format_signed(effect.effect)}{error}"
     if cause.method == "attribution" and effect.size is not None:
         size = format_short(effect.size) if cause.metric == "kl" else f"{effect_share(effect.size, cause):.0%}"
-        return f"{told} ({size})"
-    return told if cause.metric == "kl" else f"{told} ({effect_share(effect.effect, cause):.0%})"
+        return f"{text} ({size})"
+    return text if cause.metric == "kl" else f"{text} ({effect_share(effect.effect, cause):.0%})"
 
 
 def cause_lines(picture: RunSnapshot) -> list[str]:
@@ -74,8 +74,8 @@ def cause_lines(picture: RunSnapshot) -> list[str]:
         lines.append(
             f"attribution on edges: the largest of {found.n_pairs} pairs of heads; {found.passes:.3g} forward passes"
         )
-        told = [_edge_words(edge) for edge in found.edges[:MOST]]
-        lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+        parts = [_edge_words(edge) for edge in found.edges[:MOST]]
+        lines += ["  " + "   ".join(parts[start : start + 5]) for start in range(0, len(parts), 5)]
     for check in picture.checks:
         lines += check_lines(check)
     return lines
@@ -101,8 +101,8 @@ def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
     ]
     if other:
         lines.append(f"  of {len(cause.effects)} heads, while another setting has more")
-    told = [f"{each.layer}.{each.head} {format_effect(each, cause)}" for each in rank_effects(cause)[:MOST]]
-    lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+    parts = [f"{each.layer}.{each.head} {format_effect(each, cause)}" for each in rank_effects(cause)[:MOST]]
+    lines += ["  " + "   ".join(parts[start : start + 5]) for start in range(0, len(parts), 5)]
     dormant = dormant_heads([cause])
     if dormant is not None:
         names = format_list(list(map(str, dormant[1])), " ") or "no head"
@@ -151,8 +151,8 @@ def check_lines(check: CircuitChecked) -> list[str]:
     lines += _curve_lines(check)
     most = sorted(check.minimality, key=lambda one: (-abs(one.effect), one.layer, one.head))[:MOST]
     if most:
-        told = [f"{one.layer}.{one.head} {format_signed(one.effect)}" for one in most]
-        lines.append(f"  removing one head: {'   '.join(told)}")
+        parts = [f"{one.layer}.{one.head} {format_signed(one.effect)}" for one in most]
+        lines.append(f"  removing one head: {'   '.join(parts)}")
     if idle:
         names = " ".join(f"{one.layer}.{one.head}" for one in idle)
         lines.append(f"  heads with an effect below 1 %: {names}")
@@ -169,6 +169,6 @@ def _curve_lines(check: CircuitChecked) -> list[str]:
         ("lost without", [point.completeness for point in check.curve]),
     ):
         bars = "".join(_BARS[round(min(max(value, 0.0), 1.0) * (len(_BARS) - 1))] for value in values)
-        told = " ".join(f"{point.size}:{round(100 * value)}%" for point, value in zip(check.curve, values, strict=True))
-        lines.append(f"  {name:<15} {bars}  {told}")
+        text = " ".join(f"{point.size}:{round(100 * value)}%" for point, value in zip(check.curve, values, strict=True))
+        lines.append(f"  {name:<15} {bars}  {text}")
     return lines

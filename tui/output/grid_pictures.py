@@ -139,11 +139,11 @@ def _cell(x: int, y: int, value: float | None, level: float | None, inside: bool
     frame = ' stroke="#14181d" stroke-width="2"' if inside else ""
     inset = 2 if inside else 1
     side = f'width="{_CELL_W - 2 * inset}" height="{_CELL_H - 2 * inset}"'
-    told = format_short(value) if value is not None else "–"
+    label = format_short(value) if value is not None else "–"
     weight = ' font-weight="bold"' if inside else ""
     return [
         f'<rect x="{x + inset}" y="{y + inset}" {side} rx="3" fill="{ground}"{frame}/>',
-        f'<text x="{x + _CELL_W / 2:g}" y="{y + 17}" text-anchor="middle" fill="{ink}"{weight}>{told}</text>',
+        f'<text x="{x + _CELL_W / 2:g}" y="{y + 17}" text-anchor="middle" fill="{ink}"{weight}>{label}</text>',
     ]
 
 

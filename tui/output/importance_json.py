@@ -76,8 +76,8 @@ def importance_json(
     for layer in range(model.n_layers):
         for head in range(model.n_heads):
             place = HeadId(layer, head)
-            told = {"in_graph": place in inside, "score": scores.get(place, 0.0)}
-            yield f', "{_name(place)}": {json.dumps(told)}'
+            node = {"in_graph": place in inside, "score": scores.get(place, 0.0)}
+            yield f', "{_name(place)}": {json.dumps(node)}'
         yield f', "m{layer}": {{"in_graph": true}}'
     yield ', "logits": {"in_graph": true}}, "edges": {'
     between = ""
@@ -138,13 +138,13 @@ def read_importance(path: Path) -> ImportanceFile:
     n_layers, n_heads = (_side(path, found["cfg"], name) for name in ("n_layers", "n_heads"))
     inside: list[HeadId] = []
     scores: dict[HeadId, float] = {}
-    for name, told in found["nodes"].items():
+    for name, entry in found["nodes"].items():
         place = _head(path, name, n_layers, n_heads)
         if place is None:
             continue
-        if told is True or (isinstance(told, dict) and told.get("in_graph") is True):
+        if entry is True or (isinstance(entry, dict) and entry.get("in_graph") is True):
             inside.append(place)
-        score = told.get("score") if isinstance(told, dict) else None
+        score = entry.get("score") if isinstance(entry, dict) else None
         if isinstance(score, int | float) and not isinstance(score, bool) and abs(score) < 1e300:
             scores[place] = float(score)
     scored_by = "node score" if scores else ""
@@ -159,9 +159,9 @@ def read_importance(path: Path) -> ImportanceFile:
 
 def _by_edges(path: Path, edges: Mapping[str, object], n_layers: int, n_heads: int) -> dict[HeadId, float]:
     sums: dict[HeadId, float] = {}
-    for name, told in edges.items():
+    for name, entry in edges.items():
         parent = _EDGE.fullmatch(name)
-        score = told.get("score") if isinstance(told, dict) else None
+        score = entry.get("score") if isinstance(entry, dict) else None
         if parent and isinstance(score, int | float) and not isinstance(score, bool) and abs(score) < 1e300:
             place = _head(path, parent[1], n_layers, n_heads)
             if place is not None:

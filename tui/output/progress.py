@@ -76,9 +76,9 @@ class LineReporter(SilentReporter):
                 self.done = event.step
             case _:
                 pass
-        told = format_event(event, self.done, self.unit)
-        if told:
-            self.say(told)
+        text = format_event(event, self.done, self.unit)
+        if text:
+            self.say(text)
 
 
 class BarReporter(SilentReporter):
@@ -107,7 +107,7 @@ class BarReporter(SilentReporter):
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}", markup=False),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            TextColumn("{task.fields[told]}", markup=False),
+            TextColumn("{task.fields[text]}", markup=False),
             console=console,
             transient=True,
             redirect_stdout=False,
@@ -136,21 +136,21 @@ class BarReporter(SilentReporter):
                 self._close()
                 self.stage, self.unit, self.done = event.stage, event.unit, 0
                 self.task = self.progress.add_task(
-                    _DOING[event.stage], total=event.total or None, unit=event.unit, told=""
+                    _DOING[event.stage], total=event.total or None, unit=event.unit, text=""
                 )
             case StageProgress() if self.task is not None and event.stage == self.stage:
                 self.done = event.done
                 self.progress.update(self.task, completed=event.done, total=event.total or None)
             case TrainStep() if self.task is not None:
                 self.done = event.step
-                self.progress.update(self.task, completed=event.step, total=event.total, told=format_train_step(event))
+                self.progress.update(self.task, completed=event.step, total=event.total, text=format_train_step(event))
             case StageFinished():
                 self._close()
             case _:
                 pass
-        told = format_event(event, self.done, self.unit)
-        if told:
-            self.say(told)
+        text = format_event(event, self.done, self.unit)
+        if text:
+            self.say(text)
 
     def _close(self) -> None:
         if self.progress is not None and self.task is not None:

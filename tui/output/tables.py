@@ -29,7 +29,7 @@ class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow([name for name, _ in self.columns])
-        writer.writerows([[_told(cell) for cell in row] for row in self.rows])
+        writer.writerows([[_format_cell(cell) for cell in row] for row in self.rows])
         return out.getvalue()
 
     def json(self, about: dict[str, object]) -> str:
@@ -72,7 +72,7 @@ def _number(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _told(cell: Cell) -> str:
+def _format_cell(cell: Cell) -> str:
     if cell is None:
         return ""
     return str(cell).lower() if isinstance(cell, bool) else repr(cell)

@@ -105,7 +105,7 @@ class ComparisonVerbs:
         before = self.state.session.circuits.get(request.name)
         made = await self.link.try_ask(request, CircuitAnswer)
         if made is not None:
-            await self.plain.told(lambda: self.state.session.circuits.get(request.name) is not before)
+            await self.plain.wait_recorded(lambda: self.state.session.circuits.get(request.name) is not before)
             heads = ", ".join(str(HeadId(*each)) for each in made.circuit.heads) or "no heads"
             self.plain.say(f"saved {clean(made.circuit.name)}: {heads}.")
 
@@ -113,7 +113,7 @@ class ComparisonVerbs:
         if rest not in self.state.session.circuits or self.state.session_id is None:
             self.plain.refuse(f"circuit {rest or 'without a name'} does not exist; circuits lists them.")
         elif await self.link.try_ask(DeleteCircuit(session=self.state.session_id, name=rest), Done) is not None:
-            await self.plain.told(lambda: rest not in self.state.session.circuits)
+            await self.plain.wait_recorded(lambda: rest not in self.state.session.circuits)
             self.plain.say(f"removed {clean(rest)}; it stays in the log.")
 
     # ---- marks
@@ -158,8 +158,8 @@ class ComparisonVerbs:
         if not rest:
             for number, each in enumerate(moments, start=1):
                 self.plain.say(f"{number}. {moment(each.at_us)} {clean(each.words)}")
-            told = f"replay 1 to {len(moments)} shows the state then." if moments else "nothing has happened yet."
-            self.plain.say(told)
+            message = f"replay 1 to {len(moments)} shows the state then." if moments else "nothing has happened yet."
+            self.plain.say(message)
             return
         if not rest.isdecimal() or not 0 < int(rest) <= len(moments):
             self.plain.refuse(f"there is no moment {rest}: they are 1 to {len(moments)}.")

@@ -129,9 +129,9 @@ class ExampleVerbs:
     async def do_redo(self, _: str) -> None:
         await self._step(1, "redone")
 
-    async def _step(self, by: int, told: str) -> None:
+    async def _step(self, by: int, message: str) -> None:
         if await self.desk.step(by):
-            await self._done(told)
+            await self._done(message)
         else:
             failure = self.desk.failure
             self.plain.refuse(
@@ -251,20 +251,20 @@ class ExampleVerbs:
         wrong = self.desk.flaws.get(place)
         if wrong:
             return f"not understood: {clean(wrong)}"
-        told = wording.example_words(example, self.desk.grades.get(place))
-        return f"{told}. {template}" if (template := self._templates().get(place)) else told
+        line = wording.example_words(example, self.desk.grades.get(place))
+        return f"{line}. {template}" if (template := self._templates().get(place)) else line
 
     def _templates(self) -> dict[int, str]:
         return {place: self.desk.template_words(n) for place, n in self.desk.templates.items()}
 
-    async def _done(self, told: str, fresh: int = 0) -> None:
+    async def _done(self, message: str, fresh: int = 0) -> None:
         """Record the change and print it, with the grades of the newest lines."""
         await self.desk.push()
         if self.desk.failure is not None:
             self.plain.refuse(f"{self.desk.failure.message} {self.desk.failure.hint}")
             return
         await self._graded()
-        self.plain.say(f"{told}; {len(self.desk.examples)} examples. undo reverts it.")
+        self.plain.say(f"{message}; {len(self.desk.examples)} examples. undo reverts it.")
         for place in range(max(self.desk.at - fresh + 1, 0), self.desk.at + 1) if 0 < fresh <= 5 else ():
             self.plain.say(f"{place + 1}. {self._one(place)}")
         self._say_worth()

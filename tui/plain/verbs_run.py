@@ -41,7 +41,7 @@ class RunVerbs:
         before = len(self.state.runs)
         await self.link.queue_run()
         if self.state.failure is None:
-            await self.plain.told(lambda: len(self.state.runs) > before or self.state.failure is not None)
+            await self.plain.wait_recorded(lambda: len(self.state.runs) > before or self.state.failure is not None)
 
     async def do_wait(self, _: str) -> None:
         state = self.state
@@ -64,12 +64,12 @@ class RunVerbs:
             self.plain.tell(wording.causes(run))
         else:
             await self.link.request_effects()
-            await self.plain.told(lambda: run.cause is not None or self.state.failure is not None)
+            await self.plain.wait_recorded(lambda: run.cause is not None or self.state.failure is not None)
 
     async def do_backups(self, _: str) -> None:
         run = self.plain.run_for("backups")
         await self.link.request_backups()
-        await self.plain.told(lambda: run.cause is not None or self.state.failure is not None)
+        await self.plain.wait_recorded(lambda: run.cause is not None or self.state.failure is not None)
 
     async def do_verify(self, _: str) -> None:
         self.plain.check("verify")
@@ -167,7 +167,7 @@ class RunVerbs:
         saved = await self.link.save_circuit(name)
         if saved is not None:
             # The next line may name the circuit: wait until the log has it.
-            await self.plain.told(lambda: self.state.session.circuits.get(name) is not before)
+            await self.plain.wait_recorded(lambda: self.state.session.circuits.get(name) is not before)
             self.plain.say(f"saved {len(saved.heads)} heads as {clean(name)}.")
 
     async def do_circuits(self, _: str) -> None:

@@ -71,9 +71,9 @@ def examples(
     """List the examples: number, side, pair, prompt, expected answer, verdict."""
     if not examples_:
         return ["no examples yet; add PROMPT => EXPECTED writes one."]
-    told = templates or {}
+    notes = templates or {}
     return [
-        f"{place + 1}. {example_words(each, grades.get(place))}" + (f". {told[place]}" if place in told else "")
+        f"{place + 1}. {example_words(each, grades.get(place))}" + (f". {notes[place]}" if place in notes else "")
         for place, each in enumerate(examples_)
     ]
 
@@ -124,10 +124,10 @@ def overlay(state: WorkbenchState) -> list[str]:
         return ["no circuit is drawn over the heads."]
     held = view.agreement
     shown = (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)) if held is not None else ()
-    told = ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None)
+    scores = ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None)
     heads = ", ".join(map(str, sorted(view.known)))
     name = f"{clean(view.reference.name)} is drawn over the heads: {heads}."
-    return [name, *([f"the ranking finds them with {told}."] if told else [])]
+    return [name, *([f"the ranking finds them with {scores}."] if scores else [])]
 
 
 def difference(state: WorkbenchState, most: int) -> list[str]:
@@ -144,8 +144,8 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
         if against.member
         else [("Spearman", grid.spearman), ("Kendall", grid.kendall)]
     )
-    told = ", ".join(f"{name} {value:.2f}" for name, value in words if value is not None)
-    lines = [f"{what}: this run minus {title}.", shared, *([f"{told}."] if told else [])]
+    scores = ", ".join(f"{name} {value:.2f}" for name, value in words if value is not None)
+    lines = [f"{what}: this run minus {title}.", shared, *([f"{scores}."] if scores else [])]
     differing = [head for head in against.order if against.differences[head]]
     for place, head in enumerate(differing[:most], start=1):
         here, there = (value(each[head], state.measure) for each in (against.here, against.there))
@@ -165,7 +165,7 @@ def head(state: WorkbenchState, view: GridView, found: HeadCodes | Failure | Non
     where = state.cursor
     node = view.by_head[where]
     place = view.rank_of(where)
-    rank = view.unranked_reason() if place is None else f"rank {place} of {view.told}"
+    rank = view.unranked_reason() if place is None else f"rank {place} of {view.n_ranked}"
     lines = [f"head {where} of run {state.shown.number if state.shown else 0}, {rank}."]
     lines += [f"{measure.title}: {value(value_of(node, measure), measure)}" for measure in measures_of(node)]
     if isinstance(found, Failure):
@@ -191,8 +191,8 @@ def _codes(found: HeadCodes, examples_: tuple[Example, ...]) -> list[str]:
     )
     for code in codes[:_MOST_CODES]:
         on, off = sides[True][code], sides[False][code]
-        told = ", only positives" if not off else ", only negatives" if not on else ""
-        lines.append(f"code {code}: {on} positive, {off} negative{told}")
+        only = ", only positives" if not off else ", only negatives" if not on else ""
+        lines.append(f"code {code}: {on} positive, {off} negative{only}")
     if len(codes) > _MOST_CODES:
         lines.append(f"{len(codes) - _MOST_CODES} more codes.")
     silent = sides[True][NO_CODE] + sides[False][NO_CODE]

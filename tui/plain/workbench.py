@@ -17,7 +17,7 @@ from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 
 Say = Callable[[str], None]
-_TOLD_S = 10.0
+_RECORDED_S = 10.0
 """Maximum seconds to wait for the log to show what the host has recorded."""
 
 
@@ -80,10 +80,10 @@ class PlainWorkbench:
         for line in lines:
             self.say(line)
 
-    async def told(self, holds: Callable[[], object]) -> None:
+    async def wait_recorded(self, holds: Callable[[], object]) -> None:
         """Wait until the log shows what the host has recorded, for a few seconds at most."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_TOLD_S):
+            async with asyncio.timeout(_RECORDED_S):
                 await self.until(holds)
 
     def check(self, action: str) -> None:

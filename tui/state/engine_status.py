@@ -15,8 +15,8 @@ def format_work(work: CurrentJob, now_us: int) -> str:
     parts = [work.stage] if work.stage else []
     parts += [f"{work.done} of {work.total} {clean(work.unit)}".strip()] if work.total > 1 else []
     parts += [f"no report for {format_silent_time(work, now_us)}"] if work.silent else []
-    told = f" ({', '.join(parts)})" if parts else ""
-    return f"{clean(work.title)}{told}"
+    details = f" ({', '.join(parts)})" if parts else ""
+    return f"{clean(work.title)}{details}"
 
 
 def format_silent_time(work: CurrentJob, now_us: int) -> str:
@@ -43,8 +43,8 @@ def format_silence(state: WorkbenchState, work: CurrentJob, now_us: int) -> str:
     """Format which work is silent, since when, and what ends it."""
     since = f"since {work.stage} began" if work.stage and not work.done else "since its last report"
     since = f", {since}" if work.stage else ""
-    told = f"{clean(work.title)} has reported nothing for {format_silent_time(work, now_us)}{since}"
+    message = f"{clean(work.title)} has reported nothing for {format_silent_time(work, now_us)}{since}"
     run = state.active or state.measured
     own = run is not None and run.run_id == work.run_id
     key = state.key("stop") if own else ELSEWHERE
-    return f"{told}. {key} ends it{'; results so far are kept' if own else ''}."
+    return f"{message}. {key} ends it{'; results so far are kept' if own else ''}."

@@ -31,7 +31,7 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     """Best first."""
     rank: dict[HeadId, int]
     """Counted from 1. Heads without a value come last, in no particular order; see `rank_of`."""
-    told: int
+    n_ranked: int
     """Number of heads that have a value."""
     cut: int
     """Number of heads in the circuit."""
@@ -95,7 +95,7 @@ def make_grid_view(
         top=top,
         order=order,
         rank=dict(zip(order, range(1, len(order) + 1), strict=True)),
-        told=len(present),
+        n_ranked=len(present),
         cut=size,
         circuit=frozenset(),
         known=known,

@@ -4,8 +4,8 @@ from engine.errors import Failure
 from engine.events import Notice
 
 
-def format_message(said: Failure | Notice) -> str:
+def format_message(notice: Failure | Notice) -> str:
     """Format a message and its hint as two sentences."""
-    message = said.message.rstrip()
+    message = notice.message.rstrip()
     stop = "" if message.endswith((".", "!", "?", ":")) else "."
-    return f"{message}{stop} {said.hint}".strip()
+    return f"{message}{stop} {notice.hint}".strip()

@@ -82,8 +82,8 @@ def run_left(run: SessionRun, runs: Sequence[SessionRun], now_us: int) -> float 
     here = stage_left(run, runs, now_us)
     if here is None or run.picture.stage is None:
         return None
-    told = len(run.pace.marks) > 1
-    slow = slowness(run, runs, here=_elapsed(run, now_us) + here if told else None)
+    measured = len(run.pace.marks) > 1
+    slow = slowness(run, runs, here=_elapsed(run, now_us) + here if measured else None)
     whole = here
     over = {stage for stage, _ in run.picture.seconds}
     for stage in stages_of(run):

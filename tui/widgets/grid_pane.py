@@ -146,7 +146,7 @@ class GridScale(LineWidget):
     def _under_cursor(self, view: GridView, width: int) -> Strip:
         head = self.state.cursor
         # Fixed columns: for the next head only digits change, and only they are sent.
-        last, heads = view.nodes[-1], str(view.told)
+        last, heads = view.nodes[-1], str(view.n_ranked)
         wide = len(f"{last.layer}.{max(last.head, head.head)}")
         line = self.line().add(f" {head!s:<{wide}} ", "strong")
         value = view.values.get(head)

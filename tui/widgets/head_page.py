@@ -140,7 +140,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
         if place is None:
             line.add(f"  {view.unranked_reason()}", "dim")
         else:
-            line.add("  rank ", "dim").add(str(place), "strong").add(f" of {view.told}", "dim")
+            line.add("  rank ", "dim").add(str(place), "strong").add(f" of {view.n_ranked}", "dim")
         if node.id in view.circuit:
             line.add("  in the circuit", "second")
         if node.id in view.known:

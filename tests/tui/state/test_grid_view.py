@@ -20,7 +20,7 @@ def test_heads_that_were_not_measured_have_no_rank_and_do_not_count_as_last(reco
         for node in recorded.nodes(2, 3)
     ]
     view = make_grid_view(nodes, measure=EXACT, cut=None, reference=KNOWN, final=True)
-    assert view.told == 3
+    assert view.n_ranked == 3
     assert [view.rank_of(HeadId(*head)) for head in ((0, 1), (0, 2), (0, 0), (1, 2))] == [1, 2, 3, None]
     assert view.unranked_reason() == "not measured"
     assert view.agreement is not None
@@ -29,6 +29,6 @@ def test_heads_that_were_not_measured_have_no_rank_and_do_not_count_as_last(reco
 
 def test_nothing_measured_finds_nothing(recorded: Any) -> None:
     view = make_grid_view(recorded.nodes(2, 3), measure=EXACT, cut=None, reference=KNOWN, final=True)
-    assert (view.told, view.circuit) == (0, frozenset())
+    assert (view.n_ranked, view.circuit) == (0, frozenset())
     assert view.agreement is not None
     assert view.agreement.auc is None
