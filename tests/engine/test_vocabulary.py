@@ -17,13 +17,13 @@ from engine.machine.folders import find_folders
 from engine.measures import DEFAULT_MEASURE, NUMBERS, find_measure, head_scores, number_of, value_of
 from engine.results import HeadId, HeadScores
 
+from ..run_parts import scores_of
+
 GOOD = '{"prompt": "Mary and John", "polarity": "positive", "expected": " John", "foils": [" Mary"], "pair": 1}'
 
 
 def head(layer: int, number: int, unique: float, share: float = 0.0, q: float | None = 1.0) -> HeadScores:
-    numbers = dict.fromkeys(set(HeadScores.__struct_fields__) - {"other"}, 0.0)
-    numbers.update(unique_positive=unique, unique_share=share, q_value=q)  # type: ignore[typeddict-item]
-    return HeadScores(**{**numbers, "layer": layer, "head": number})  # type: ignore[arg-type]
+    return scores_of(layer, number, unique_positive=unique, unique_share=share, q_value=q)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from engine.config import PatchingMetric, ProbeConfig, Replacement
 from engine.errors import Failure
-from engine.events import ArrayReady, CircuitChecked, EffectsMeasured, Notice
+from engine.events import CircuitChecked, EffectsMeasured, Notice
 from engine.examples import content_hash
 from engine.protocol import RunProbe
 from engine.results import CurvePoint, HeadEffect
@@ -32,6 +32,7 @@ from sessions.store.database import Store
 from sessions.store.recorder import EventDraft, Recorder
 
 from ..sessions import scripted_worker as script
+from ..sessions.drafts import run_drafts
 
 METRIC, REPLACEMENT = get_args(PatchingMetric)[0], get_args(Replacement)[0]
 
@@ -121,15 +122,7 @@ class Home:
             ),
         ]
         events = [RunQueued(config=config, model=model, task="ioi"), RunStarted(), *script.normal(request), *caused]
-        drafts = [
-            EventDraft(
-                session_id=session_id,
-                run_id=run_id,
-                event=event,
-                spool=spool if isinstance(event, ArrayReady) and event.name == "codes" else None,
-            )
-            for event in events
-        ]
+        drafts = run_drafts(session_id, run_id, events, spool)
         self.recorder.append(drafts)
         sha256, n_bytes = store_by_content(spool / "sae.safetensors", self.sae)
         shutil.rmtree(spool)

@@ -13,6 +13,7 @@ from engine.events import Notice
 
 from .finished_run import at_home, events, headcode, picture, run_row, session_row  # noqa: F401  # fixtures
 from .opening import opened, shown_text
+from .real_host import places  # noqa: F401  # a fixture
 from .recorded import KNOWN, START_US, make_examples, make_nodes, run_events
 from .scripted import ScriptedHost
 

@@ -37,9 +37,10 @@ from engine.results import (
     ModelInfo,
     Reference,
     Timings,
-    Versions,
 )
 from sessions.rows import RunRow, SessionRow
+
+from .recorded import VERSIONS
 
 N_LAYERS, N_HEADS = 2, 4
 
@@ -92,9 +93,7 @@ def make_events(*, n_layers: int = N_LAYERS, n_heads: int = N_HEADS, prompt: str
                 context=128,
                 vocabulary=282,
             ),
-            versions=Versions(
-                headcode="0.1.0", python="3.11.7", torch="2.13.0", transformer_lens="4.3.0", device="cpu"
-            ),
+            versions=VERSIONS,
             warm=False,
         ),
         ExamplesMade(examples=examples, content_hash="cd" * 16, task="ioi", made=True),

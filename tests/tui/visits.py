@@ -4,59 +4,49 @@ from typing import Any
 
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored
-from engine.results import Card, CircuitStability, EdgeScore
+from engine.results import Card, EdgeScore
+from tui.actions.registry import all_tables
 from tui.screens.error import ErrorSheet
+
+from ..run_parts import weak_card
 
 WAYS: dict[str, tuple[str, ...]] = {
     "keys": (),
-    "examples": ("1",),
-    "head-page": ("3",),
-    "write": ("w",),
-    "write-in-a-line": ("w", "down", "e"),
-    "negatives": ("w", "n"),
-    "files": ("w", "i"),
-    "tasks": ("w", "t"),
-    "options": ("O",),
-    "progress": ("i",),
-    "close-look": ("enter",),
-    "edges": ("e",),
-    "table-of-heads": ("L",),
-    "runs": ("R",),
-    "circuits": ("C",),
-    "sessions": ("S",),
-    "copy-the-grid": ("y",),
-    "log": ("G",),
-    "replay": ("p", "space", "home"),
-    "tour": ("f1",),
-    "card": ("b",),
-    "help": ("question_mark",),
-    "question": ("slash",),
-    "choice": ("d",),
-    "settings": ("comma",),
+    "examples": ("show_pane.examples",),
+    "head-page": ("show_pane.head",),
+    "write": ("write",),
+    "write-in-a-line": ("write", "write:choose.down", "write:edit"),
+    "negatives": ("write", "write:negatives"),
+    "files": ("write", "write:read"),
+    "tasks": ("write", "write:take"),
+    "options": ("options",),
+    "progress": ("progress",),
+    "close-look": ("close_up",),
+    "edges": ("edges",),
+    "table-of-heads": ("table",),
+    "runs": ("runs",),
+    "circuits": ("circuits",),
+    "sessions": ("sessions",),
+    "copy-the-grid": ("copy",),
+    "log": ("log",),
+    "replay": ("replay", "replay:play", "replay:edge.start"),
+    "tour": ("tour",),
+    "card": ("card",),
+    "help": ("keys",),
+    "question": ("jump",),
+    "choice": ("difference",),
+    "settings": ("settings",),
     "trouble": (),
 }
-"""From the workbench to each screen; a new one is missed by the first test."""
-
-CARD = Card(
-    verdict="weak",
-    reasons=("few examples",),
-    advice=(),
-    above_chance=(),
-    expected_false=0.04,
-    heads=(),
-    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
-    truth=None,
-    codes_auc=None,
-    baselines=(),
-    movers=None,
-)
+"""From the workbench to each screen, by the ids of the actions; a new one is missed by the first test."""
+_KEYS = {action.full_id: action.keys[0] for table in all_tables().values() for action in table}
 
 
-def whole(recorded: Any, **more: Any) -> list[Any]:
+def whole(recorded: Any, *, card: Card | None = None, **more: Any) -> list[Any]:
     """A finished run with edges and a card."""
     events = recorded.events(**more)
     edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
-    return [*events[:-2], edges, CardWritten(card=CARD), *events[-2:]]
+    return [*events[:-2], edges, CardWritten(card=card or weak_card()), *events[-2:]]
 
 
 def scopes(app: Any) -> set[str]:
@@ -74,8 +64,8 @@ async def go(app: Any, pilot: Any, name: str, text: str = "gone") -> None:
         app.pop_screen()
         await pilot.pause()
     await pilot.press("2")
-    for key in WAYS[name]:
-        await pilot.press(key)
+    for action in WAYS[name]:
+        await pilot.press(_KEYS[action])
         await pilot.pause(0.02)
     if name == "trouble":
         app.push_screen(ErrorSheet(Failure(family="host", name="X", message=text, hint=text)))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.config import EffectsConfig, ProbeConfig, SAEConfig
-from engine.events import CardWritten, EdgesScored, EffectsMeasured, StageFinished, StageStarted
+from engine.events import CardWritten, EdgesScored, StageFinished, StageStarted
 from engine.machine.folders import find_folders
 from engine.results import Card, CardBaseline, CardHead, CircuitStability, EdgeScore, HeadEffect
 from sessions.comparison.comparison import ComparisonSide
@@ -17,6 +17,8 @@ from sessions.events import CircuitSaved, EffectsEnded, EffectsRequested, NoteWr
 from sessions.protocol import ListSessions, SessionsAnswer
 from sessions.rows import ComparisonChoice, SessionRow
 from tui.settings.settings import Settings, load
+
+from ..run_parts import effects_measured
 
 CARD = Card(
     verdict="weak",
@@ -115,17 +117,7 @@ def _caused(recorded: Any) -> Any:
         for layer in range(6)
         for head in range(8)
     )
-    scored = EffectsMeasured(
-        method="exact",
-        metric="logit_difference",
-        replacement="pair",
-        base=3.1,
-        n_examples=10,
-        position="mean",
-        passes=3.0,
-        effects=effects,
-        final=True,
-    )
+    scored = effects_measured(effects, base=3.1)
     host.add(
         EffectsRequested(config=EffectsConfig(method="exact")),
         StageStarted(stage="cause", total=48, unit="heads"),

@@ -36,16 +36,24 @@ from engine.scoring.significance import label_permutations, p_values, q_values, 
 from engine.scoring.stability import measure_stability, resample
 from engine.worker.pipeline import ProbeJob
 
+from ...run_parts import effects_measured, scores_of
+
 ENOUGH = ExampleCount(positive=20, negative=20, broken=0)
 
 
 def head(number: int, unique: float, q: float | None, difference: float = 0.0) -> HeadScores:
-    rest = set(HeadScores.__struct_fields__) - {"layer", "head", "other", "attribution", "exact_effect", "combined"}
-    values: dict[str, Any] = dict.fromkeys(rest, 0.0)
-    values |= {"total_variation": unique, "unique_positive": unique, "p_value": q, "q_value": q, "stability": 1.0}
-    values |= {"baseline_mean_difference": difference, "baseline_paired_difference": None}
-    values |= {"baseline_linear_probe": difference}
-    return HeadScores(layer=0, head=number, **values)
+    return scores_of(
+        0,
+        number,
+        total_variation=unique,
+        unique_positive=unique,
+        p_value=q,
+        q_value=q,
+        stability=1.0,
+        baseline_mean_difference=difference,
+        baseline_paired_difference=None,
+        baseline_linear_probe=difference,
+    )
 
 
 def grid(*, q: float | None = 0.01, differences: tuple[float, ...] = (0, 1, 0, 1, 1, 0)) -> tuple[HeadScores, ...]:
@@ -61,16 +69,11 @@ CIRCUIT = ((0, 0), (0, 1), (0, 2))
 
 
 def effects(*sizes: float) -> EffectsMeasured:
-    return EffectsMeasured(
+    return effects_measured(
+        tuple(HeadEffect(layer=0, head=n, effect=-2.0 * size) for n, size in enumerate(sizes)),
         method="combined",
-        metric="logit_difference",
-        replacement="pair",
         base=2.0,
-        n_examples=10,
-        position="mean",
-        effects=tuple(HeadEffect(layer=0, head=n, effect=-2.0 * size) for n, size in enumerate(sizes)),
         passes=30.0,
-        final=True,
     )
 
 

@@ -10,23 +10,19 @@ from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.events import CardWritten, EffectsMeasured, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
 from engine.examples import Example
 from engine.results import (
-    EFFECT_FIELDS,
     Card,
     CircuitStability,
     ExampleCount,
     HeadEffect,
-    HeadScores,
     Reference,
     Timings,
 )
 from engine.tasks.registry import TASKS
 
+from ...run_parts import effects_measured, scores_of
 from ..tasks.test_tasks import DIGITS
 
-NOTHING: dict[str, Any] = dict.fromkeys(
-    set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}, 0.0
-)
-NODES = tuple(HeadScores(layer=0, head=head, **{**NOTHING, "total_variation": head / 4}) for head in range(4))
+NODES = tuple(scores_of(0, head, total_variation=head / 4) for head in range(4))
 KNOWN = Reference(name="ioi, measured", source="somewhere", heads=((0, 0),))
 OWN = (
     Example(prompt="The keys", polarity="positive", expected=(" are",), foils=(" is",), pair=0),
@@ -35,11 +31,8 @@ OWN = (
 
 
 def scored(effects: dict[int, float], **about: Any) -> EffectsMeasured:
-    given = {"method": "exact", "metric": "logit_difference", "replacement": "pair", "position": "mean", "base": 4.0}
-    given |= {"n_examples": 8, "passes": 1.0, "final": True} | about
-    return EffectsMeasured(
-        **given, effects=tuple(HeadEffect(layer=0, head=head, effect=value) for head, value in effects.items())
-    )
+    measured = [HeadEffect(layer=0, head=head, effect=value) for head, value in effects.items()]
+    return effects_measured(measured, **{"n_examples": 8, "passes": 1.0} | about)
 
 
 ALL = scored({0: -0.1, 1: -1.0, 2: 0.4, 3: -2.0})

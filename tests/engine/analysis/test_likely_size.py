@@ -1,7 +1,6 @@
 """What heads are ranked by when effects come with errors: the size to expect on other prompts."""
 
 from statistics import NormalDist, fmean
-from typing import Any
 
 import msgspec
 import pytest
@@ -9,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.analysis.effects import expected_size, with_effects
-from engine.events import EffectsMeasured
-from engine.results import EFFECT_FIELDS, HeadEffect, HeadScores
+from engine.results import HeadEffect
+
+from ...run_parts import effects_measured, scores_of
 
 QUANTILES = [NormalDist().inv_cdf((place + 0.5) / 4000) for place in range(4000)]
 
@@ -37,21 +37,8 @@ def test_without_an_error_it_is_the_effects_size() -> None:
 
 def test_a_head_that_moves_every_pair_either_way_ranks_above_one_that_moves_none() -> None:
     found = (effect(0.02, 0.001, 0), effect(0.01, 0.2, 1), effect(-1.0, 0.2, 2))
-    combined = EffectsMeasured(
-        method="combined",
-        metric="logit_difference",
-        replacement="pair",
-        base=2.0,
-        n_examples=10,
-        position="mean",
-        effects=found,
-        passes=3.0,
-        final=True,
-        seconds=0.0,
-    )
-    names = set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}
-    nothing: dict[str, Any] = dict.fromkeys(names, 0.0)
-    nodes = tuple(HeadScores(layer=0, head=head, **nothing) for head in range(3))
+    combined = effects_measured(found, method="combined", base=2.0, seconds=0.0)
+    nodes = tuple(scores_of(0, head) for head in range(3))
     folded = with_effects(nodes, [combined, msgspec.structs.replace(combined, method="exact")])
     assert [node.head for node in sorted(folded, key=lambda node: -(node.combined or 0.0))] == [2, 1, 0]
     assert folded[2].combined == pytest.approx(0.5, rel=1e-4)

@@ -15,13 +15,11 @@ from engine.events import EffectsMeasured
 from engine.examples import Example
 from engine.models.loading import Model, load_model, pick_device
 from engine.patching.effects_stage import EffectsStage
-from engine.results import EFFECT_FIELDS, HeadEffect, HeadId, HeadScores
+from engine.results import HeadEffect, HeadId
 
+from ...run_parts import effects_measured, scores_of
 from ..by_hand import ioi
 
-NOTHING: dict[str, Any] = dict.fromkeys(
-    set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}, 0.0
-)
 CIRCUIT = (HeadId(0, 5), HeadId(1, 1), HeadId(1, 3))
 
 
@@ -172,7 +170,7 @@ def test_a_head_that_takes_over_by_construction_is_found_and_no_other(written: M
     dormant = dormant_heads(list(found.values()))
     assert dormant is not None
     assert dormant[1] == [HeadId(1, 0)]
-    nodes = tuple(HeadScores(layer=layer, head=head, **NOTHING) for layer in range(2) for head in range(2))
+    nodes = tuple(scores_of(layer, head) for layer in range(2) for head in range(2))
     growth = {node.id: node.backup for node in with_effects(nodes, list(found.values()))}
     assert growth[HeadId(0, 0)] is None
     assert growth[HeadId(1, 0)] == pytest.approx(0.6, abs=0.05)
@@ -190,14 +188,9 @@ def test_some_heads_alone_can_be_asked_for_and_nonsense_is_refused(model: Model,
 
 def test_an_effect_no_larger_than_its_error_makes_no_head_dormant() -> None:
     def cause(error: float, *, final: bool = True) -> EffectsMeasured:
-        return EffectsMeasured(
+        return effects_measured(
+            (HeadEffect(layer=1, head=0, effect=-0.4, error=error, alone=0.1),),
             method="backup",
-            metric="logit_difference",
-            replacement="pair",
-            base=4.0,
-            n_examples=10,
-            position="mean",
-            effects=(HeadEffect(layer=1, head=0, effect=-0.4, error=error, alone=0.1),),
             passes=1.0,
             final=final,
             after=((0, 0),),

@@ -28,6 +28,8 @@ from sessions.comparison.comparison import (
 from sessions.comparison.example_diff import compare_examples
 from sessions.comparison.rank_correlation import kendall, ranks, spearman
 
+from ...run_parts import scores_of
+
 NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
 heads = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=12)
 few = st.sampled_from([0.0, 0.5, 1.0, 2.0, 7.25])
@@ -35,11 +37,10 @@ few = st.sampled_from([0.0, 0.5, 1.0, 2.0, 7.25])
 
 def nodes_of(values: list[float | None], n_heads: int) -> tuple[HeadScores, ...]:
     return tuple(
-        HeadScores(
-            layer=place // n_heads,
-            head=place % n_heads,
-            **dict.fromkeys(NUMBERS, 0.0 if value is None else value)  # type: ignore[arg-type]
-            | {"p_value": value, "q_value": value, "silent": 0.0},
+        scores_of(
+            *divmod(place, n_heads),
+            **dict.fromkeys(NUMBERS, value or 0.0) | {"p_value": value, "q_value": value, "silent": 0.0},
+            other={"code_accuracy": value or 0.0},
         )
         for place, value in enumerate(values)
     )

@@ -7,7 +7,6 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.errors import NoSuchHead
-from engine.events import ArrayReady
 from engine.examples import Example
 from engine.protocol import RunProbe
 from sessions.edits.examples import create_session
@@ -54,8 +53,10 @@ from sessions.rows import SessionRow
 from sessions.store.database import Store
 from sessions.store.migrations import PROJECTIONS
 from sessions.store.queries import find_run, find_session, recent_sessions, session_detail, session_notes
-from sessions.store.recorder import EventDraft, Recorder, rebuild
+from sessions.store.recorder import Recorder, rebuild
 from sessions.store.search import excerpt, search_sessions
+
+from ..drafts import run_drafts
 
 DAY_US = 86_400_000_000
 
@@ -83,17 +84,7 @@ def run_in(recorder: Recorder, script: Any, folder: Path, session: SessionRow, r
     events = [RunQueued(config=config, model="toy"), RunStarted(), *script.normal(order)]
     if sae:
         events.append(ArrayStored(name="sae", sha256=sae, n_bytes=4))
-    recorder.append(
-        [
-            EventDraft(
-                session_id=session.session_id,
-                run_id=run_id,
-                event=event,
-                spool=spool if isinstance(event, ArrayReady) and event.name == "codes" else None,
-            )
-            for event in (*events, RunEnded(state="done"))
-        ]
-    )
+    recorder.append(run_drafts(session.session_id, run_id, (*events, RunEnded(state="done")), spool))
     return run_id
 
 

@@ -34,6 +34,8 @@ from sessions.protocol import (
 )
 from sessions.store.comparison_sides import whole_pairs
 
+from ...run_parts import scores_of
+
 NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
 
 
@@ -53,9 +55,7 @@ def coded(draw: Any) -> tuple[np.ndarray, list[bool], list[tuple[int, int]]]:
 def test_one_seed_has_the_scores_of_its_codes_and_the_baselines_of_its_run(made: Any) -> None:
     codes, positive, pairs, n_heads = made
     n_nodes = codes.shape[1]
-    run = tuple(
-        HeadScores(layer=node // n_heads, head=node % n_heads, **dict.fromkeys(NUMBERS, 0.5)) for node in range(n_nodes)
-    )
+    run = tuple(scores_of(*divmod(node, n_heads), **dict.fromkeys(NUMBERS, 0.5)) for node in range(n_nodes))
     found = seed_nodes(codes, positive, pairs, run, 2)
     one, side = codes[None], np.array(positive)
     expected = {name: values[0] for name, values in code_measures(count_codes(one, side)).items()}

@@ -21,6 +21,8 @@ from sessions.store.database import Store
 from sessions.store.migrations import PROJECTIONS
 from sessions.store.recorder import EventDraft, Recorder, rebuild, stored_lines
 
+from ..drafts import run_drafts
+
 HERE = Path(__file__).parents[1]
 
 
@@ -49,15 +51,7 @@ def whole_run(
         job=run_id, model="toy", task="ioi", pairs=2, config=config, spool=str(spool), models="", activations=""
     )
     events = [RunQueued(config=config, model="toy"), RunStarted(), *script.normal(request), RunEnded(state="done")]
-    return [
-        EventDraft(
-            session_id=session_id,
-            run_id=run_id,
-            event=event,
-            spool=spool if isinstance(event, ArrayReady) and event.name == "codes" else None,
-        )
-        for event in events
-    ]
+    return run_drafts(session_id, run_id, events, spool)
 
 
 def test_a_run_becomes_rows(store: Store, script, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.config import ProbeConfig
-from engine.events import ArrayReady, EdgesAttributed, Notice
+from engine.events import EdgesAttributed, Notice
 from engine.protocol import RunProbe
 from engine.results import EdgeEffect
 from sessions.errors import BadQuery, HostGone, Refusal
@@ -28,6 +28,8 @@ from sessions.store import sql_console
 from sessions.store.database import Store
 from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.views import VIEWS
+
+from ..drafts import run_drafts
 
 DOC = Path(__file__).parents[3] / "docs" / "sql.md"
 
@@ -66,17 +68,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, script):
             *(by_edges(edges) for edges in (LATER[::-1], LATER)),
             RunEnded(state="done"),
         ]
-        recorder.append(
-            [
-                EventDraft(
-                    session_id=session,
-                    run_id=run,
-                    event=event,
-                    spool=spool if isinstance(event, ArrayReady) and event.name == "codes" else None,
-                )
-                for event in events
-            ]
-        )
+        recorder.append(run_drafts(session, run, events, spool))
         for event in (
             NoteWritten(note_id=f"n-{session}", text="look\nhere", head=(1, 2)),
             CircuitSaved(name="best", heads=((0, 1), (1, 2)), source="by hand"),

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from engine.errors import Failure
-from engine.events import CardWritten, EdgesScored
 from engine.examples import content_hash
-from engine.results import Card, CircuitStability, EdgeScore
 from sessions.events import CircuitSaved, ExamplesSet
 from sessions.rows import ComparisonChoice
 from tui.actions.key_labels import fill_keys, key_label
@@ -23,6 +21,9 @@ from tui.plain.verb_table import verb_for
 from tui.screens.error import ErrorSheet
 from tui.screens.tour import STEPS
 from tui.state.workbench_state import WorkbenchState
+
+from ...run_parts import weak_card
+from ..visits import WAYS, whole
 
 ACTIONS = {action.full_id: action for table in all_tables().values() for action in table}
 LETTERS = [chr(code) for code in range(0x1200, 0x1400) if unicodedata.category(chr(code)) == "Lo"]
@@ -43,38 +44,7 @@ NO_KEYS = {
     "enter again overwrites",  # of a line that is typed
 }
 NO_SCREEN = ("tui/commands", "tui/headless", "tui/plain", "tui/cli.py", "tui/output")
-WAYS: dict[str, tuple[str, ...]] = {
-    "keys": (),
-    "examples": ("show_pane.examples",),
-    "head-page": ("show_pane.head",),
-    "write": ("write",),
-    "write-in-a-line": ("write", "write:choose.down", "write:edit"),
-    "negatives": ("write", "write:negatives"),
-    "files": ("write", "write:read"),
-    "tasks": ("write", "write:take"),
-    "options": ("options",),
-    "progress": ("progress",),
-    "close-look": ("close_up",),
-    "edges": ("edges",),
-    "table-of-heads": ("table",),
-    "runs": ("runs",),
-    "circuits": ("circuits",),
-    "sessions": ("sessions",),
-    "copy-the-grid": ("copy",),
-    "log": ("log",),
-    "replay": ("replay", "replay:play", "replay:edge.start"),
-    "tour": ("tour",),
-    "card": ("card",),
-    "help": ("keys",),
-    "question": ("jump",),
-    "choice": ("difference",),
-    "settings": ("settings",),
-    "trouble": (),
-}
-"""From the workbench to each screen, by the ids of the actions; a new one is missed by the first test."""
-CARD = Card(
-    verdict="weak",
-    reasons=("few examples",),
+CARD = weak_card(
     advice=(
         "take fewer heads into the circuit (t)",
         "rank by that baseline, or measure effects (v, or --cause combined)",
@@ -82,14 +52,6 @@ CARD = Card(
         "rank the heads by effect, or try another position",
         "take more heads into it",
     ),
-    above_chance=(),
-    expected_false=0.04,
-    heads=(),
-    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
-    truth=None,
-    codes_auc=None,
-    baselines=(),
-    movers=None,
 )
 
 
@@ -204,11 +166,9 @@ async def test_no_screen_names_a_key_that_was_given_away(
 
     host = recorded.host()
     examples = recorded.examples(10)
-    events = recorded.events()
-    edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
     host.add(
         ExamplesSet(examples=examples, content_hash=content_hash(examples)),
-        *events[:-2], edges, CardWritten(card=CARD), *events[-2:],
+        *whole(recorded, card=CARD),
         CircuitSaved(name="mine", heads=((0, 1),), source="by hand"),
     )  # fmt: skip
     host.choices = (ComparisonChoice(reference="a", group="Runs", title="run 1", detail="other"),)

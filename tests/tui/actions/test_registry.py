@@ -4,24 +4,20 @@ from typing import Any
 
 import pytest
 
-from engine.events import CardWritten, EdgesScored
-from engine.results import Card, CardBaseline, CardHead, CircuitStability, EdgeScore
+from engine.results import CardBaseline, CardHead
 from tui.actions import ACTIONS
+
+from ...run_parts import weak_card
+from ..visits import whole
 
 SIZES = [(160, 48), (80, 24)]
 
-CARD = Card(
-    verdict="weak",
+CARD = weak_card(
     reasons=("3 positives and 20 negatives are few",),
     advice=("write at least 10 of each side",),
     above_chance=((3, 6),),
-    expected_false=0.04,
     heads=(CardHead(layer=3, head=6, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12),),
-    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87,)),
-    truth=None,
-    codes_auc=None,
     baselines=(CardBaseline(measure="baseline_mean_difference", shared=0.4, auc=None),),
-    movers=None,
 )
 
 
@@ -51,11 +47,6 @@ async def test_ctrl_q_leaves_as_q_does(recorded: Any, open_screen: Any) -> None:
     assert app.return_code == 4
 
 
-def with_edges(events: list[Any]) -> list[Any]:
-    edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
-    return [*events[:-2], edges, CardWritten(card=CARD), *events[-2:]]
-
-
 @pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
 async def test_vi_keys_move_the_cursor_in_every_pane(size: tuple[int, int], recorded: Any, open_screen: Any) -> None:
     host = recorded.host()
@@ -70,7 +61,7 @@ async def test_vi_keys_move_the_cursor_in_every_pane(size: tuple[int, int], reco
 
 async def test_the_card_says_how_far_to_believe_a_run(recorded: Any, open_screen: Any, text_of: Any) -> None:
     host = recorded.host()
-    host.add(*with_edges(recorded.events()))
+    host.add(*whole(recorded, card=CARD))
     async with open_screen(host, size=(120, 40)) as (app, pilot, until):
         await until(lambda: app.state.shown is not None and app.state.shown.picture.card is not None)
         await pilot.press("b")

@@ -1,42 +1,19 @@
 """The screen on a real host with the real engine: what is asked of heads and models is what is done."""
 
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
-from textual.pilot import Pilot
 
 import engine
-from engine.machine.folders import AppFolders, find_folders
+from engine.machine.folders import AppFolders
 from engine.results import HeadId
-from sessions.client.connection import HostClient, stop_host
+from sessions.client.connection import HostClient
 from tui.app.app import HeadcodeApp
 from tui.screens.write import WriteScreen
 
-PATIENCE = 30_000
-"""Hundredths of a second: torch alone takes a busy machine half a minute to import."""
-
-
-@pytest.fixture
-async def places() -> AsyncIterator[AppFolders]:
-    # Short: a socket's path has about 100 characters.
-    home = tempfile.mkdtemp(prefix="hc-")
-    found = find_folders({"HEADCODE_HOME": home})
-    yield found
-    await stop_host(found)
-    shutil.rmtree(home)
-
-
-async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
-    for _ in range(PATIENCE):
-        if holds():
-            return
-        await pilot.pause(0.01)
-    assert holds()
+from ..real_host import wait
 
 
 async def test_marked_heads_are_patched_and_the_next_runs_model_grades(

@@ -1,42 +1,23 @@
 """The screen on a real host process with a worker that follows a script."""
 
 import os
-import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from textual.pilot import Pilot
 
-from engine.machine.folders import AppFolders, find_folders
-from sessions.client.connection import HostClient, stop_host
+from engine.machine.folders import AppFolders
+from sessions.client.connection import HostClient
 from sessions.protocol import ListSessions, SessionsAnswer
 from tui.app.app import HeadcodeApp
 
+from ..real_host import wait
+
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 Wait = Callable[[Pilot[None], Callable[[], object]], Awaitable[None]]
-
-
-@pytest.fixture
-async def places() -> AsyncIterator[AppFolders]:
-    # Short: a socket's path has about 100 characters.
-    home = tempfile.mkdtemp(prefix="hc-")
-    found = find_folders({"HEADCODE_HOME": home})
-    yield found
-    await stop_host(found)
-    shutil.rmtree(home)
-
-
-async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
-    for _ in range(12_000):
-        if holds():
-            return
-        await pilot.pause(0.01)
-    assert holds()
 
 
 async def test_a_model_that_nobody_has_leaves_no_session(places: AppFolders, text_of: Any) -> None:

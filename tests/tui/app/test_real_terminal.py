@@ -4,21 +4,19 @@ import asyncio
 import os
 import pty
 import select
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.machine.folders import AppFolders, find_folders
-from sessions.client.connection import HostClient, stop_host
+from engine.machine.folders import AppFolders
+from sessions.client.connection import HostClient
 from sessions.protocol import CancelRun, Done, ListSessions, SessionDetailAnswer, SessionsAnswer, ShowSession
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
@@ -77,15 +75,6 @@ class Terminal:
             os.waitpid(self.pid, 0)
         if not self._closed:
             self.hang_up()
-
-
-@pytest.fixture
-async def places() -> AsyncIterator[AppFolders]:
-    home = tempfile.mkdtemp(prefix="hc-")  # a socket's path is short
-    found = find_folders({"HEADCODE_HOME": home})
-    yield found
-    await stop_host(found)
-    shutil.rmtree(home)
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.errors import Failure
-from engine.events import CardWritten, EdgesScored, TrainStep
+from engine.events import TrainStep
 from engine.machine.folders import find_folders
-from engine.results import Card, CircuitStability, EdgeScore
 from sessions.comparison.comparison import ComparisonSide
 from sessions.events import RunEnded
 from sessions.rows import ComparisonChoice, Marker
@@ -23,21 +22,12 @@ from tui.plain.loop import run_plain
 from tui.plain.verb_table import ELSEWHERE, VERBS, NoSuchVerb, find_verb
 from tui.state.workbench_state import WorkbenchState
 
+from ...run_parts import weak_card
+from ..visits import whole
+
 DRAWN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u2500-\u259f\u2800-\u28ff]")
 """Control characters, boxes, shades, braille."""
-CARD = Card(
-    verdict="weak",
-    reasons=("few examples",),
-    advice=("write more",),
-    above_chance=((3, 6),),
-    expected_false=0.04,
-    heads=(),
-    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
-    truth=None,
-    codes_auc=None,
-    baselines=(),
-    movers=None,
-)
+CARD = weak_card(advice=("write more",), above_chance=((3, 6),))
 
 
 @pytest.fixture
@@ -45,9 +35,7 @@ def spoken(recorded: Any) -> Callable[..., Any]:
     async def speak(*lines: str, host: Any = None, until: str = "end") -> tuple[list[str], int, Any]:
         if host is None:
             host = recorded.host()
-            events = recorded.events(until=until)
-            edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
-            host.add(*([*events[:-2], edges, CardWritten(card=CARD), *events[-2:]] if until == "end" else events))
+            host.add(*(whole(recorded, card=CARD) if until == "end" else recorded.events(until=until)))
         if host.script is None:
             host.script = recorded.events(until="queued")
         out = io.StringIO()

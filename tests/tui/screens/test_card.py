@@ -14,6 +14,7 @@ from tui.output.effects import cause_lines
 from tui.output.reported_effects import one_effect_per_head
 from tui.screens.card import CardSheet, pack_items
 
+from ...run_parts import effects_measured
 from ..worlds import CARD
 
 HEADS = tuple((layer, head) for layer in range(6) for head in range(8))
@@ -26,16 +27,9 @@ LONG = replace(
 
 
 def cause(method: Any, effects: dict[tuple[int, int], float], **other: Any) -> EffectsMeasured:
-    made = EffectsMeasured(
+    made = effects_measured(
+        tuple(HeadEffect(layer=a, head=b, effect=effect, error=0.1) for (a, b), effect in effects.items()),
         method=method,
-        metric="logit_difference",
-        replacement="pair",
-        base=4.0,
-        effects=tuple(HeadEffect(layer=a, head=b, effect=effect, error=0.1) for (a, b), effect in effects.items()),
-        n_examples=10,
-        position="mean",
-        passes=3.0,
-        final=True,
     )
     return replace(made, **other)
 

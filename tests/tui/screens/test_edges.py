@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.events import EdgesScored, EffectsMeasured, Scored
+from engine.events import EdgesScored, Scored
 from engine.results import EdgeScore, HeadEffect, HeadId
 from tui.screens.edges import EdgesScreen
 from tui.state.circuit_layout import LABEL_WIDTH, CircuitLayout, lay_out
 from tui.state.inactive_heads import idle_heads
 from tui.widgets.braille import BrailleCanvas
+
+from ...run_parts import effects_measured
 
 ENDS = st.tuples(st.integers(0, 7), st.integers(0, 11))
 EDGES = st.lists(st.tuples(ENDS, ENDS).filter(lambda pair: pair[0][0] < pair[1][0]), unique=True, max_size=30).map(
@@ -115,17 +117,7 @@ def test_idle_heads_are_those_measured_to_move_less_than_a_twentieth(recorded: A
     )
     assert idle_heads((one, two, three, four), ()) == {two.id, three.id}
     effects = tuple(HeadEffect(layer=node.layer, head=node.head, effect=0.01) for node in (two, three))
-    nats = EffectsMeasured(
-        method="exact",
-        metric="kl",
-        replacement="pair",
-        base=0.0,
-        effects=effects,
-        n_examples=4,
-        position="mean",
-        passes=1.0,
-        final=True,
-    )
+    nats = effects_measured(effects, metric="kl", base=0.0, n_examples=4, passes=1.0)
     assert idle_heads((one, two, three, four), (nats,)) == {one.id, three.id}
 
 
@@ -203,17 +195,7 @@ async def test_edges_between_heads_that_do_nothing_say_so(
 ) -> None:
     events = recorded.events()
     small = tuple(HeadEffect(layer=a, head=b, effect=0.01) for a, b in ((0, 1), (2, 3)))
-    cause = EffectsMeasured(
-        method="exact",
-        metric="logit_difference",
-        replacement="pair",
-        base=4.0,
-        effects=(*small, HeadEffect(layer=4, head=0, effect=-1.0)),
-        n_examples=4,
-        position="mean",
-        passes=1.0,
-        final=True,
-    )
+    cause = effects_measured((*small, HeadEffect(layer=4, head=0, effect=-1.0)), n_examples=4, passes=1.0)
     host = recorded.host()
     host.add(*events[:-2], SCORED, cause, *events[-2:])
     async with open_screen(host, size=size) as (app, pilot, until):

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from engine.errors import Failure
-from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKnown
-from engine.examples import Example, content_hash
+from engine.events import ExamplesMade
+from engine.examples import content_hash
 from engine.machine.folders import find_folders
-from engine.results import Grade, ModelInfo, Reference, Versions
 from sessions.events import CircuitSaved, ExamplesSet, NoteWritten, RunEnded, TagsSet
 from sessions.rows import ComparisonChoice
 
-from ..visits import WAYS, go, whole
+from ..hostile_run import hostile_run
+from ..visits import WAYS, go
 
 WORST = {
     "markup": "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",
@@ -44,44 +44,11 @@ RAW = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufe
 
 def hostile(recorded: Any, text: str) -> list[Any]:
     """A session in which everything that can be somebody's text is this one."""
-    examples = tuple(
-        Example(prompt=f"{text} {index}", polarity=side, expected=(text,), foils=(text, text), pair=index // 2)
-        for index, side in enumerate(("positive", "negative") * 3)
-    )
-    events = whole(recorded, examples=examples)
-    grade: dict[str, Any] = {
-        "verdict": "weak",
-        "reason": text,
-        "n_tokens": 9,
-        "probability": 0.3,
-        "rank": 2,
-        "says": text,
-    }
-    info: dict[str, Any] = {
-        "identity": "a" * 64,
-        "n_layers": 6,
-        "n_heads": 8,
-        "d_model": 8,
-        "d_head": 1,
-        "context": 8,
-        "vocabulary": 9,
-    }
-    for index, event in enumerate(events):
-        match event:
-            case Graded():
-                events[index] = Graded(grades=tuple(Grade(index=i, **grade) for i in range(6)))
-            case ExamplesMade():
-                events[index] = ExamplesMade(examples=examples, content_hash="c", task=text, made=True)
-            case ReferenceKnown():
-                events[index] = ReferenceKnown(reference=Reference(name=text, source=text, heads=recorded.known))
-            case ModelReady():
-                versions = Versions(headcode=text, python=text, torch=text, transformer_lens=text, device=text)
-                events[index] = ModelReady(model=ModelInfo(name=text, **info), versions=versions, warm=True)
+    events = hostile_run(recorded, text)
+    examples = next(event.examples for event in events if isinstance(event, ExamplesMade))
     return [
         ExamplesSet(examples=examples, content_hash=content_hash(examples)),
-        *events[:-1],
-        Notice(message=text, hint=text),
-        events[-1],
+        *events,
         CircuitSaved(name=text, heads=((0, 1),), source=text),
         NoteWritten(note_id="n1", text=text, head=(3, 5)),
         NoteWritten(note_id="n2", text=text),

@@ -6,13 +6,10 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,8 +20,8 @@ from rich.cells import cell_len
 
 from engine.events import EffectsMeasured, ExamplesMade
 from engine.examples import Example
-from engine.machine.folders import AppFolders, find_folders
-from sessions.client.connection import HostClient, stop_host
+from engine.machine.folders import AppFolders
+from sessions.client.connection import HostClient
 from sessions.protocol import GetHeadInspection, HeadInspection, ListSessions, SessionsAnswer
 
 ROOT = Path(__file__).parents[3]
@@ -131,15 +128,6 @@ class Program:
             self.rows[row][column] = sign
         self._last = sign
         self._at = (row, column + max(cell_len(sign), 1))
-
-
-@pytest.fixture
-async def places() -> AsyncIterator[AppFolders]:
-    home = tempfile.mkdtemp(prefix="hc-")  # a socket's path is short
-    found = find_folders({"HEADCODE_HOME": home})
-    yield found
-    await stop_host(found)
-    shutil.rmtree(home)
 
 
 async def see(program: Program, stroke: Any, *, unlike: str) -> None:

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from engine.errors import Failure
-from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKnown
-from engine.examples import Example
-from engine.results import Grade, ModelInfo, Reference, Versions
 from sessions.errors import HostError
 from sessions.events import RunEnded
 from tui.screens.error import ErrorSheet
+
+from ..hostile_run import hostile_run
 
 WORST = [
     "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",
@@ -22,28 +21,6 @@ WORST = [
     "x" * 100_000,
 ]
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-
-
-def hostile_run(recorded: Any, text: str) -> list[Any]:
-    examples = tuple(
-        Example(prompt=text + f" {index}", polarity=polarity, expected=(text,), foils=(text, text), pair=index // 2)
-        for index, polarity in enumerate(("positive", "negative") * 3)
-    )
-    events = recorded.events(examples=examples)
-    grade = {"verdict": "weak", "reason": text, "n_tokens": 9, "probability": 0.3, "rank": 2, "says": text}
-    info = {"identity": "a" * 64, "n_layers": 6, "n_heads": 8, "d_model": 8, "d_head": 1, "context": 8, "vocabulary": 9}
-    for index, event in enumerate(events):
-        match event:
-            case Graded():
-                events[index] = Graded(grades=tuple(Grade(index=i, **grade) for i in range(6)))
-            case ExamplesMade():
-                events[index] = ExamplesMade(examples=examples, content_hash="c", task=text, made=True)
-            case ReferenceKnown():
-                events[index] = ReferenceKnown(reference=Reference(name=text, source=text, heads=recorded.known))
-            case ModelReady():
-                versions = Versions(headcode=text, python=text, torch=text, transformer_lens=text, device=text)
-                events[index] = ModelReady(model=ModelInfo(name=text, **info), versions=versions, warm=True)
-    return [*events[:-1], Notice(message=text, hint=text), events[-1]]
 
 
 @pytest.mark.parametrize("text", WORST, ids=["markup", "control", "direction", "wide", "lines", "long"])

@@ -1,9 +1,7 @@
 """The list of sessions over the workbench and the notes in it, on a real host process."""
 
-import shutil
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,9 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.examples import Example
-from engine.machine.folders import AppFolders, find_folders
+from engine.machine.folders import AppFolders
 from engine.results import HeadId
-from sessions.client.connection import HostClient, stop_host
+from sessions.client.connection import HostClient
 from sessions.protocol import (
     ChangeTags,
     CreateSession,
@@ -30,29 +28,13 @@ from tui.app.app import HeadcodeApp
 from tui.screens.sessions import ACTIONS, SessionsScreen
 from tui.screens.text_prompt import TextPromptSheet
 
+from ..real_host import wait
+
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
-
-
-@pytest.fixture
-async def places() -> AsyncIterator[AppFolders]:
-    home = tempfile.mkdtemp(prefix="hc-")
-    found = find_folders({"HEADCODE_HOME": home})
-    yield found
-    await stop_host(found)
-    shutil.rmtree(home)
 
 
 async def connect(places: AppFolders) -> HostClient:
     return await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)])
-
-
-async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
-    for _ in range(12_000):
-        if holds():
-            await pilot.pause()
-            return
-        await pilot.pause(0.01)
-    assert holds()
 
 
 async def fill(places: AppFolders) -> None:

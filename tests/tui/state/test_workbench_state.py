@@ -21,6 +21,8 @@ from tui.widgets.line_widget import changed_regions
 from tui.widgets.progress_strip import format_seconds, mean_losses
 from tui.widgets.styled_line import bar, fit, fit_end, sparkline, wrap
 
+from ...run_parts import effects_measured
+
 
 def folded(recorded: Any, **more: Any) -> WorkbenchState:
     host = recorded.host()
@@ -173,17 +175,7 @@ def test_only_what_changed_is_drawn_again() -> None:
 def caused() -> tuple[EffectsMeasured, EffectsEnded]:
     """What a measurement of two heads reports."""
     effects = tuple(HeadEffect(layer=layer, head=0, effect=-1.0 - layer, error=0.1) for layer in (0, 1))
-    scored = EffectsMeasured(
-        method="combined",
-        metric="logit_difference",
-        replacement="pair",
-        base=4.0,
-        n_examples=10,
-        position="mean",
-        passes=3.0,
-        effects=effects,
-        final=True,
-    )
+    scored = effects_measured(effects, method="combined")
     return scored, EffectsEnded(state="done")
 
 
