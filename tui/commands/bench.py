@@ -197,8 +197,9 @@ class _BenchReporter:
 
     def __call__(self, cell: "BenchmarkRun", found: "BenchmarkResult | Failure", bench: "BenchState") -> None:
         from engine.errors import Failure
+        from engine.planning.time_estimate import format_seconds
         from tui.headless.bench_runner import seconds_left
-        from tui.output.bench import format_duration, format_finding
+        from tui.output.bench import format_finding
 
         now = self.clock()
         self.spent[cell], self.last = now - self.last, now
@@ -209,6 +210,6 @@ class _BenchReporter:
             return
         gone = {*bench.taken, *bench.failed}
         left = seconds_left([each for each in self.request.cells if each not in gone], self.spent)
-        still = "" if not left else f"; {format_duration(left)} left"
+        still = "" if not left else f"; about {format_seconds(left)} left"
         told = format_finding(found, self.ground.truths[cell.model, cell.task])
         self.say(f"[{over}/{len(self.request.cells)}] {what}: {told}{self.spent[cell]:.1f} s{still}")

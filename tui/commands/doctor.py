@@ -135,32 +135,19 @@ def versions() -> list[HealthCheck]:
 
 def memory() -> HealthCheck:
     """Check that enough memory is free for the bundled model."""
+    from engine.machine.memory import memory as machine_memory
     from tui.output.console import format_bytes
 
-    free = free_memory()
-    if free is None:
+    found = machine_memory()
+    if found is None:
         return HealthCheck(name="memory", verdict="warn", found="unknown on this system")
-    good = free >= _LEAST_MEMORY
+    good = found.available >= _LEAST_MEMORY
     return HealthCheck(
         name="memory",
         verdict="ok" if good else "warn",
-        found=f"{format_bytes(free)} free",
+        found=f"{format_bytes(found.available)} free",
         todo="" if good else "The bundled model needs about 700 MB; close other programs.",
     )
-
-
-def free_memory() -> int | None:
-    """Return the memory in bytes available to a new process, or None if the system does not report it."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return None
 
 
 def folders(places: "AppFolders") -> list[HealthCheck]:

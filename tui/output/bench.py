@@ -221,13 +221,6 @@ def format_finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str
     return f"AUC {', '.join(f'{name} {value}' for name, value in told.items())}; " if told else ""
 
 
-def format_duration(seconds: float) -> str:
-    """Format an approximate duration: 40 s, 12 min, 3 h."""
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
-
-
 def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: str, recipe: str) -> BenchLine:
     mine = {row.task: row for row in own if (row.measure, row.recipe) == (measure, recipe)}
     values = tuple(getattr(mine[task], by) if task in mine else None for task in tasks)

@@ -1,6 +1,7 @@
 """Editor of one line of text, wrapped over a few rows; shows typed and pasted text sanitised."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 
 from rich.cells import cell_len, get_character_cell_size
 from textual import events
@@ -9,6 +10,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui.actions import Action
+from tui.editor.line_keys import edit_line
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.action_keys import default_key
@@ -111,14 +113,11 @@ class LineEdit(LineWidget):
 
     def _handle(self, event: events.Key, key: str) -> bool:
         """Handle a key and return True if it was for this editor. `key` is the default key of its action."""
-        move = _MOVES.get(key)
-        if move is not None:
-            self.at = move(self)
+        edited = edit_line(self.text, self.at, key)
+        if edited is not None:
+            self.text, self.at = edited
         elif key in ("up", "down"):
             self._row(-1 if key == "up" else 1)
-        elif key in _CUTS:
-            begin, end = _CUTS[key](self)
-            self.text, self.at = self.text[:begin] + self.text[end:], begin
         elif key in ("enter", "escape", "tab", "shift+tab"):
             self.post_message(self.Done(again=key == "enter"))
         elif key in ("ctrl+j", "alt+enter", "shift+enter"):
@@ -132,7 +131,8 @@ class LineEdit(LineWidget):
 
     def takes(self, key: str) -> bool:
         """Return True if the editor uses this key with Alt."""
-        return default_key(self.app, self.table, key) in ("alt+enter", *_MOVES, *_CUTS)
+        own = default_key(self.app, self.table, key)
+        return own == "alt+enter" or edit_line("", 0, own) is not None
 
     def type(self, text: str) -> None:
         """Insert text at the cursor."""
@@ -186,12 +186,8 @@ def row_starts(text: str, width: int) -> list[int]:
 
 
 def row_of(starts: list[int], at: int) -> int:
-    """Return the row that contains the character at `at`, by binary search."""
-    low, high = 0, len(starts)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if starts[middle] <= at else (low, middle)
-    return low
+    """Return the row that contains the character at `at`."""
+    return bisect_right(starts, at) - 1
 
 
 def _cell_at(text: str, begin: int, end: int, column: int) -> int:
@@ -201,44 +197,3 @@ def _cell_at(text: str, begin: int, end: int, column: int) -> int:
         if used > column:
             return place
     return end
-
-
-def _word_left(edit: LineEdit) -> int:
-    at = edit.at
-    while at and not edit.text[at - 1].isalnum():
-        at -= 1
-    while at and edit.text[at - 1].isalnum():
-        at -= 1
-    return at
-
-
-def _word_right(edit: LineEdit) -> int:
-    at, n = edit.at, len(edit.text)
-    while at < n and not edit.text[at].isalnum():
-        at += 1
-    while at < n and edit.text[at].isalnum():
-        at += 1
-    return at
-
-
-_MOVES: dict[str, Callable[[LineEdit], int]] = {
-    "left": lambda edit: max(edit.at - 1, 0),
-    "right": lambda edit: min(edit.at + 1, len(edit.text)),
-    "home": lambda _: 0,
-    "ctrl+a": lambda _: 0,
-    "end": lambda edit: len(edit.text),
-    "ctrl+e": lambda edit: len(edit.text),
-    "ctrl+left": _word_left,
-    "alt+b": _word_left,
-    "ctrl+right": _word_right,
-    "alt+f": _word_right,
-}
-_CUTS: dict[str, Callable[[LineEdit], tuple[int, int]]] = {
-    "backspace": lambda edit: (max(edit.at - 1, 0), edit.at),
-    "delete": lambda edit: (edit.at, min(edit.at + 1, len(edit.text))),
-    "ctrl+d": lambda edit: (edit.at, min(edit.at + 1, len(edit.text))),
-    "ctrl+w": lambda edit: (_word_left(edit), edit.at),
-    "ctrl+backspace": lambda edit: (_word_left(edit), edit.at),
-    "ctrl+u": lambda edit: (0, edit.at),
-    "ctrl+k": lambda edit: (edit.at, len(edit.text)),
-}

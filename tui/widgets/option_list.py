@@ -21,6 +21,7 @@ from engine.planning.run_options import (
     with_open_lambda,
     with_value,
 )
+from tui.editor.line_keys import edit_line
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import VirtualLineWidget
@@ -238,20 +239,8 @@ class RunOptionList(VirtualLineWidget):
                 if self.write(self.option, text):
                     self.typed = None
                     self.step(-1 if event.key in ("up", "shift+tab") else 1)
-            case "left" | "right":
-                self.caret = min(max(at + (1 if event.key == "right" else -1), 0), len(text))
-            case "home" | "ctrl+a":
-                self.caret = 0
-            case "end" | "ctrl+e":
-                self.caret = len(text)
-            case "backspace":
-                self._put(text[: max(at - 1, 0)] + text[at:], max(at - 1, 0))
-            case "delete" | "ctrl+d":
-                self._put(text[:at] + text[at + 1 :], at)
-            case "ctrl+u":
-                self._put(text[at:], 0)
-            case "ctrl+k":
-                self._put(text[:at], at)
+            case key if (edited := edit_line(text, at, key)) is not None:
+                self._put(*edited)
             case _ if event.is_printable and event.character:
                 self._put(text[:at] + event.character + text[at:], at + 1)
         self.paint()
