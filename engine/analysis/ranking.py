@@ -61,17 +61,17 @@ def same_score(one: HeadScores, other: HeadScores, measure: Measure = DEFAULT_ME
     return both and _rounded(strength(one, measure)) == _rounded(strength(other, measure))
 
 
-def ties_at_cut(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAULT_MEASURE) -> int:
+def ties_at_cut(nodes: Sequence[HeadScores], size: int) -> int:
     """Return how many heads tie with the last one of a circuit of `size`; 0 if all of them are inside.
 
     The contrast's length, not the measure, decides which of them are inside.
     """
-    circuit = circuit_by_rank(nodes, size, measure)
+    circuit = circuit_by_rank(nodes, size)
     if not circuit:
         return 0
     by_head = {node.id: node for node in nodes}
     last = by_head[circuit[-1]]
-    tied = [node.id for node in nodes if same_score(last, node, measure)]
+    tied = [node.id for node in nodes if same_score(last, node)]
     return len(tied) if set(tied) - set(circuit) else 0
 
 
@@ -85,13 +85,14 @@ def circuit_by_rank(nodes: Sequence[HeadScores], size: int, measure: Measure = D
     return [node.id for node in ranked(nodes, measure)[:size] if has_signal(node, measure)]
 
 
-def circuit_by_softmax(
-    nodes: Sequence[HeadScores], theta: float | None = None, measure: Measure = NODE_SCORE
-) -> list[HeadId]:
-    """Return the heads whose softmax reaches theta (METHOD 5), best first. None: twice the uniform share."""
+def circuit_by_softmax(nodes: Sequence[HeadScores], theta: float | None = None) -> list[HeadId]:
+    """Return the heads whose softmax of the node score reaches theta (METHOD 5), best first.
+
+    None: twice the uniform share.
+    """
     if not nodes:
         return []
-    found = {node.id: strength(node, measure) for node in nodes}
+    found = {node.id: strength(node, NODE_SCORE) for node in nodes}
     peak = max(found.values())
     if peak == -math.inf:
         return []
@@ -100,8 +101,8 @@ def circuit_by_softmax(
     threshold = 2 / len(nodes) if theta is None else theta
     return [
         node.id
-        for node in ranked(nodes, measure)
-        if weights[node.id] / total >= threshold and has_signal(node, measure)
+        for node in ranked(nodes, NODE_SCORE)
+        if weights[node.id] / total >= threshold and has_signal(node, NODE_SCORE)
     ]
 
 

@@ -45,7 +45,7 @@ def fetch(name: str, work: Path, models: Path, writer: "ProgressWriter") -> Path
     return made
 
 
-def ask_hub(name: str, models: Path, reach_s: float = REACH_S) -> Any:
+def ask_hub(name: str, models: Path) -> Any:
     """Return the hub's model info. Runs in a thread, as resolving an address has no time limit of its own."""
     answer: list[Any] = []
     errors: list[Exception] = []
@@ -54,7 +54,7 @@ def ask_hub(name: str, models: Path, reach_s: float = REACH_S) -> Any:
         try:
             from huggingface_hub import HfApi
 
-            answer.append(HfApi().model_info(name, timeout=reach_s, files_metadata=True))
+            answer.append(HfApi().model_info(name, timeout=REACH_S, files_metadata=True))
         except Exception as error:  # noqa: BLE001  # raised again by the caller
             errors.append(error)
 
@@ -63,7 +63,7 @@ def ask_hub(name: str, models: Path, reach_s: float = REACH_S) -> Any:
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(reach_s + 1.0)
+    thread.join(REACH_S + 1.0)
     if answer:
         return answer[0]
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError

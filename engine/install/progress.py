@@ -37,13 +37,17 @@ class ProgressWriter:
         self.write(FetchNote(message=message))
 
 
+_EVERY_S = 0.2
+"""Seconds between two reports."""
+
+
 @contextmanager
-def report_growth(writer: ProgressWriter, folder: Path, every_s: float = 0.2) -> Iterator[None]:
+def report_growth(writer: ProgressWriter, folder: Path) -> Iterator[None]:
     """Within the context, report how many bytes are in the folder while other code fills it."""
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(every_s):
+        while not over.wait(_EVERY_S):
             with suppress(OSError, Cancelled):
                 writer.progress(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 

@@ -109,14 +109,12 @@ def run(
     return subprocess.run(list(command), env=environment(env), cwd="/", check=False, **options)
 
 
-async def start_async(
-    command: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any
-) -> "asyncio.subprocess.Process":
+async def start_async(command: Sequence[str], **options: Any) -> "asyncio.subprocess.Process":
     """Start a process as `start` does, in an event loop."""
     import asyncio  # most commands need none
 
     _check(command)
-    return await asyncio.create_subprocess_exec(*command, env=environment(env), cwd="/", **options)
+    return await asyncio.create_subprocess_exec(*command, env=environment(), cwd="/", **options)
 
 
 def become(command: Sequence[str], env: Mapping[str, str]) -> None:

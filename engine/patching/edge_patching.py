@@ -36,13 +36,11 @@ def all_edges(n_layers: int, n_heads: int) -> list[Edge]:
     )
 
 
-def measure_edges(
-    passes: ForwardPasses, inputs: PatchingInputs, edges: Sequence[Edge], found: Found | None = None
-) -> Float[Tensor, "edge row"]:
+def measure_edges(passes: ForwardPasses, inputs: PatchingInputs, edges: Sequence[Edge]) -> Float[Tensor, "edge row"]:
     """Return the metric on every row with each edge alone replaced.
 
     Assumes that what a head writes reaches the stream unscaled: in models that normalise it first, the result is off by
-    that scale. `found` is called as results come in. Raises ValueError for a pair that is no edge, Cancelled within a
+    that scale. Raises ValueError for a pair that is no edge, Cancelled within a
     block.
     """
     for source, target in edges:
@@ -67,9 +65,6 @@ def measure_edges(
                     for tail, z in zip(inputs.tails(passes), changed, strict=True):
                         answers[:, tail.rows] = _follow(passes, inputs, layer, which, z, tail)
                     results[now] = answers
-                    if found is not None:
-                        for place in now:
-                            found(place, results[place])
     return results
 
 

@@ -45,18 +45,13 @@ class _Item(msgspec.Struct, frozen=True):
 
 
 def find_garbage(
-    places: AppFolders,
-    unowned: Collection[Path],
-    limits: CacheLimits,
-    *,
-    running: str | None,
-    now_s: float | None = None,
+    places: AppFolders, unowned: Collection[Path], limits: CacheLimits, *, running: str | None
 ) -> list[DeletableGroup]:
     """Return every group of files that accumulate. `unowned`: SAE weights that no run names.
 
     Opens no file: reading the store's would drop DuckDB's lock on it.
     """
-    now = time.time() if now_s is None else now_s
+    now = time.time()
     found = [
         _activations(places.activations, limits, now),
         _pile(

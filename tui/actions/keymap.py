@@ -30,7 +30,7 @@ class KeyFile(msgspec.Struct, frozen=True):
     problems: tuple[ConfigError, ...] = ()
 
 
-def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
+def load_keys(path: Path) -> KeyFile:
     """Load the user's keys; empty if there is no file. Invalid entries are returned, not raised.
 
     A value is a key or a list of keys: `run = "R"`, `cut.more = ["plus", "T"]`. [keys] is the workbench; every other
@@ -48,7 +48,7 @@ def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
         return KeyFile(
             {}, (ConfigError(f"{path} cannot be read: {error.strerror}.", hint="Correct it, or move it away."),)
         )
-    return _KeyFileReader(path, text, all_tables() if tables is None else tables).read(whole)
+    return _KeyFileReader(path, text, all_tables()).read(whole)
 
 
 def with_keys(actions: Sequence[Action], keys: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:

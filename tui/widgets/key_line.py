@@ -22,10 +22,8 @@ class KeyLine(ClickableKeys):
         state: WorkbenchState,
         allowed: Callable[[Action], bool],
         table: Callable[[], Sequence[Action]],
-        *,
-        id: str | None = None,  # noqa: A002  # Textual's name for it
     ) -> None:
-        super().__init__(state, id=id)
+        super().__init__(state)
         self.allowed = allowed
         self.table = table
         self._laid: tuple[Sequence[Action], int, str, list[tuple[Action, str]]] = ((), -1, "", [])
