@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -19,7 +17,7 @@ from tui.output.card import card_lines
 from tui.output.effects import cause_lines
 from tui.output.reported_effects import one_effect_per_head
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 from tui.widgets.sheet_scroll import SheetScroll
 
 _INKS = {"believable": "$ink-good", "weak": "$ink-second"}
@@ -37,7 +35,6 @@ class CardSheet(ModalScreen[None], ActionKeys):
 
     CSS_PATH = "card.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, picture: RunSnapshot, card: Card) -> None:
         super().__init__()

@@ -1,13 +1,11 @@
 """A sheet to choose one entry: a grouped list, filtered while the user types."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 import msgspec
 from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -17,7 +15,7 @@ from textual.widgets.option_list import Option
 from tui.actions import screen_actions
 from tui.actions.key_labels import key_label_in
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 from tui.widgets.styled_line import fit
 
 _WIDTH = 120
@@ -41,7 +39,6 @@ class ChoiceSheet(ModalScreen[str | None], ActionKeys):
 
     CSS_PATH = "choice.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, title: str, entries: Sequence[ChoiceItem], *, empty: str) -> None:
         super().__init__()

@@ -1,17 +1,16 @@
 """The session's saved circuits: overlay, subtract, combine as sets, drop."""
 
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
 from sessions.protocol import SetOperation
 from tui.actions import screen_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.session_state import SavedCircuit
 from tui.state.workbench_state import WorkbenchState
@@ -115,7 +114,6 @@ class CircuitsScreen(SubScreen):
 
     CSS_PATH = "circuits.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, owner: CircuitActions) -> None:
         super().__init__(state)

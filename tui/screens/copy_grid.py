@@ -17,7 +17,7 @@ from tui.screens.new_file import file_stem, write_new
 from tui.state.marked_heads import sort_by_rank
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 
 FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
     ("txt", "t", "Text"),
@@ -45,7 +45,6 @@ class CopySheet(ModalScreen[None], ActionKeys):
 
     CSS_PATH = "copy_grid.tcss"
     actions = ACTIONS
-    BINDINGS = make_bindings(ACTIONS)  # Textual declares it so
 
     def __init__(self, state: WorkbenchState) -> None:
         super().__init__()

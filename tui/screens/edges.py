@@ -1,17 +1,14 @@
 """Edges: head pairs whose codes occur together only on positives, as a list and as a drawing by layers."""
 
-from typing import ClassVar
-
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.results import EdgeScore, HeadId
 from tui.actions import screen_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.circuit_layout import CircuitLayout, lay_out
 from tui.state.inactive_heads import idle_heads
 from tui.state.number_text import format_fixed
@@ -242,7 +239,6 @@ class EdgesScreen(SubScreen):
 
     CSS_PATH = "edges.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(self, state: WorkbenchState) -> None:

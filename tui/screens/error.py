@@ -1,9 +1,6 @@
 """The sheet of an error that only the user can fix, with its hint."""
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -12,7 +9,7 @@ from engine.errors import Failure
 from tui.actions import screen_actions
 from tui.actions.key_labels import key_label_in
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 from tui.widgets.sheet_scroll import SheetScroll
 
 ACTIONS = screen_actions(
@@ -27,7 +24,6 @@ class ErrorSheet(ModalScreen[bool], ActionKeys):
 
     CSS_PATH = "error.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, failure: Failure) -> None:
         super().__init__()

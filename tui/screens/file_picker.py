@@ -4,18 +4,17 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
 from tui.actions import screen_actions
 from tui.output.console import format_bytes
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_edit import LineEdit
@@ -115,7 +114,6 @@ class FilePickerScreen(SubScreen):
 
     CSS_PATH = "file_picker.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#names"
 
     def __init__(self, state: WorkbenchState, title: str, folder: Path, chosen: Chosen, *, write: str = "") -> None:

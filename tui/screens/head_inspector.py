@@ -2,12 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.geometry import Size
@@ -18,7 +16,7 @@ from engine.errors import Failure
 from engine.results import NO_CODE, HeadId
 from sessions.protocol import GetHeadInspection, HeadInspection
 from tui.actions import screen_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.head_inspection import COLOURINGS, WORDS, InspectorState, Key
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
@@ -191,7 +189,6 @@ class HeadInspectorScreen(SubScreen):
 
     CSS_PATH = "head_inspector.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
 

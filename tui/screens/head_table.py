@@ -4,12 +4,10 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Offset, Size
 from textual.message import Message
@@ -22,7 +20,7 @@ from engine.results import HeadId, HeadScores
 from sessions.errors import CannotWrite
 from tui.actions import screen_actions
 from tui.screens.new_file import file_stem, write_new
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.grid_view import decimals_of
 from tui.state.head_filter import HINT, read_filter
@@ -188,7 +186,6 @@ class HeadTableScreen(SubScreen):
 
     CSS_PATH = "head_table.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, folder: Path | None = None) -> None:
         super().__init__(state)

@@ -1,18 +1,16 @@
 """The list of keys, from the table of actions."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.actions import Action, format_keys, screen_actions
 from tui.actions.key_labels import key_label_in
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 from tui.widgets.sheet_scroll import SheetScroll
 
 _TITLE = 28
@@ -30,7 +28,6 @@ class HelpSheet(ModalScreen[None], ActionKeys):
 
     CSS_PATH = "help.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, table: Sequence[Action]) -> None:
         super().__init__()

@@ -1,17 +1,15 @@
 """The logs of host, worker and screen: the end of their files, followed as they grow."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.machine.folders import find_folders
 from tui.actions import screen_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.log_tail import LogLine, LogTail
 from tui.state.screen_log import screen_log
@@ -149,7 +147,6 @@ class LogScreen(SubScreen):
 
     CSS_PATH = "log.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#log"
 
     def __init__(self, state: WorkbenchState) -> None:

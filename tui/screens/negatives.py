@@ -4,12 +4,10 @@ import asyncio
 import difflib
 import re
 from collections.abc import Callable
-from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
@@ -20,7 +18,7 @@ from engine.results import Grade
 from sessions.protocol import Grades
 from tui.actions import screen_actions
 from tui.editor.graded_examples import GradedExamples
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.number_text import format_number
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import VERDICTS, format_answer
@@ -128,7 +126,6 @@ class NegativesScreen(SubScreen):
 
     CSS_PATH = "negatives.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#proposals"
 
     def __init__(self, desk: GradedExamples, example: Example, pair: int | None, accept: Accept) -> None:

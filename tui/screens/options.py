@@ -1,10 +1,7 @@
 """Options of the next run: meaning, default and published value, presets, time and memory needed."""
 
-from typing import ClassVar
-
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.geometry import Size
@@ -19,7 +16,7 @@ from engine.planning.run_options import value_of, with_open_lambda
 from tui.actions import screen_actions
 from tui.connection.session_link import SessionLink
 from tui.screens.memory_guard import warn_of_memory
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
@@ -121,7 +118,6 @@ class OptionsScreen(SubScreen):
 
     CSS_PATH = "options.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (122, "-wide")]  # noqa: RUF012  # Textual declares it so
     AUTO_FOCUS = "#options"
 

@@ -3,11 +3,10 @@
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.geometry import Size
 from textual.reactive import Reactive
@@ -25,7 +24,7 @@ from tui.state.parsing import guess_measure, head_trouble, measure_trouble, read
 from tui.state.workbench_state import WorkbenchState
 from tui.themes.themes import Depth
 from tui.widgets import grid_pane
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 from tui.widgets.example_list import ExampleList
 from tui.widgets.grid_pane import GridPane
 from tui.widgets.head_page import HeadPage
@@ -47,7 +46,6 @@ class PanesScreen(Screen[None], ActionKeys):
     # The inks of all widgets: declaring them per widget would add a fifth to the start time.
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = "#heatmap"

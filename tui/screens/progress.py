@@ -1,16 +1,14 @@
 """Progress of the shown run: stages, time left, losses, changing codes; and the queue."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 
 from tui.actions import screen_actions
 from tui.connection.session_link import SessionLink
 from tui.screens.memory_guard import warn_of_memory
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
 from tui.widgets.run_pane import RunPane
@@ -32,7 +30,6 @@ class ProgressScreen(SubScreen):
 
     CSS_PATH = "progress.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, link: SessionLink, clock: Callable[[], float]) -> None:
         super().__init__(state)

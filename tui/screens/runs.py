@@ -1,13 +1,11 @@
 """The session's runs side by side, newest first, each with a small grid."""
 
 import time
-from typing import ClassVar
 
 from rich.color import Color
 from rich.style import Style
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
@@ -16,7 +14,7 @@ from engine.machine.folders import find_folders
 from engine.planning.option_text import format_changes
 from engine.results import HeadId
 from tui.actions import screen_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.engine_status import blocking_work, format_work
 from tui.state.grid_view import GridView, make_grid_view
 from tui.state.number_text import format_fixed
@@ -214,7 +212,6 @@ class RunsScreen(SubScreen):
 
     CSS_PATH = "runs.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, depth: Depth) -> None:
         super().__init__(state)

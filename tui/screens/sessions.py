@@ -2,10 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 
 from engine.errors import HeadcodeError
@@ -28,7 +26,7 @@ from sessions.protocol import (
 from sessions.rows import SessionRow
 from tui.actions import screen_actions
 from tui.connection.session_link import SessionLink
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.messages import format_message
 from tui.state.workbench_state import WorkbenchState
@@ -66,7 +64,6 @@ class SessionsScreen(SubScreen):
 
     CSS_PATH = "sessions.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, link: SessionLink) -> None:
         super().__init__(state)

@@ -1,13 +1,10 @@
 """The settings: meaning, value and source of each; changes apply at once and are saved."""
 
-from typing import ClassVar
-
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 
 from tui.actions import screen_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.settings.table import SettingSpec, Value
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -39,7 +36,6 @@ class SettingsScreen(SubScreen):
 
     CSS_PATH = "settings.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState) -> None:
         super().__init__(state)

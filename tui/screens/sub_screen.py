@@ -8,12 +8,9 @@ from textual.strip import Strip
 
 from tui.actions import Action, with_own_keys, with_program_actions, workbench_actions
 from tui.state.workbench_state import WorkbenchState
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 from tui.widgets.clickable_keys import ClickableKeys
 from tui.widgets.styled_line import INKS
-
-__all__ = ["SubScreen", "SubScreenKeys", "make_bindings"]
-
 
 _STAY = frozenset({"close", "keys", "dismiss_sheet"})
 

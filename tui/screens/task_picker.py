@@ -1,17 +1,15 @@
 """The picker of built-in tasks, whose examples are made for the session's model."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.tasks.registry import TASKS
 from tui.actions import screen_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.workbench_state import WorkbenchState
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit, wrap
@@ -71,7 +69,6 @@ class TaskPickerScreen(SubScreen):
 
     CSS_PATH = "task_picker.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#tasks"
 
     def __init__(self, state: WorkbenchState, taken: Taken) -> None:

@@ -1,11 +1,9 @@
 """A sheet at the bottom that asks for one line of text and checks it while it is typed."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -13,7 +11,7 @@ from textual.widgets import Input, Static
 
 from tui.actions import screen_actions
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 
 Judge = Callable[[str], str]
 """Returns an error message for the text; empty if it is valid."""
@@ -27,7 +25,6 @@ class TextPromptSheet(ModalScreen[str | None], ActionKeys):
 
     CSS_PATH = "text_prompt.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, title: str, hint: str, *, text: str = "", judge: Judge = lambda _: "") -> None:
         super().__init__()

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Literal
 
 import msgspec
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -15,7 +14,7 @@ from textual.widgets import Static
 
 from tui.actions import screen_actions
 from tui.actions.key_labels import fill_keys, key_label_in
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 
 ACTIONS = screen_actions(
     "Tour",
@@ -100,7 +99,6 @@ class TourSheet(ModalScreen[None], ActionKeys):
 
     CSS_PATH = "tour.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, stage: TourTarget) -> None:
         super().__init__()

@@ -2,11 +2,10 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.timer import Timer
 
@@ -19,7 +18,7 @@ from tui.editor.graded_examples import GradedExamples
 from tui.screens import example_actions, example_sources
 from tui.screens.edited_line import EditedLine
 from tui.screens.memory_guard import warn_of_memory
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
+from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.write_keys import ACTIONS, EDITING
 from tui.state.workbench_state import WorkbenchState
 from tui.widgets.example_rows import ExampleRows
@@ -43,7 +42,6 @@ class WriteScreen(SubScreen):
 
     CSS_PATH = "write.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#rows"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
 

@@ -1,7 +1,7 @@
 """Key bindings made from action tables, with the user's keys."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingsMap, BindingType
@@ -13,12 +13,18 @@ from tui.widgets.error_boundary import MessageErrorBoundary
 
 
 class ActionKeys(MessageErrorBoundary, Widget):
-    """Base of screens and widgets with a table of actions; their BINDINGS hold the default keys.
+    """Base of screens and widgets with a table of actions, `actions = ACTIONS`: its default keys become their BINDINGS.
 
     A class names it after its other base: Textual takes the CSS of the first one.
     """
 
     actions: ClassVar[Sequence[Action]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        # Keys that are typed before the node is mounted need bindings of the class.
+        if "actions" in cls.__dict__:
+            cls.BINDINGS = make_bindings(cls.actions)
+        super().__init_subclass__(**options)
 
     @property
     def bound_actions(self) -> Sequence[Action]:

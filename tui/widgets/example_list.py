@@ -14,7 +14,7 @@ from tui.actions import screen_actions
 from tui.state.number_text import format_number
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 from tui.widgets.line_widget import VirtualLineWidget
 from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrap
 from tui.widgets.titled_pane import TitledPane
@@ -47,7 +47,6 @@ class ExampleList(VirtualLineWidget, TitledPane, ActionKeys):
     """
 
     actions = ACTIONS
-    BINDINGS = make_bindings(ACTIONS)  # Textual declares it so
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(state, id=id)

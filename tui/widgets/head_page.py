@@ -20,7 +20,7 @@ from tui.state.notes import list_notes_at, list_notes_in_other_runs
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.widgets import difference_text
-from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.action_keys import ActionKeys
 from tui.widgets.example_list import format_answer
 from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import ScrollingLineWidget
@@ -55,7 +55,6 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
     """Read-only page that scrolls with the arrows while it has the focus."""
 
     actions = ACTIONS
-    BINDINGS = make_bindings(ACTIONS)  # Textual declares it so
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(state, id=id)
