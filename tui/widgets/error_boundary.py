@@ -15,7 +15,7 @@ from tui.terminal.textual_private import HookedPump
 
 
 class MessageErrorBoundary(HookedPump):
-    """Mixin that logs and shows errors of message handlers and handles the next message as usual.
+    """Base that logs and shows errors of message handlers and handles the next message as usual.
 
     Textual would end the program. So does this if the application does not survive errors, as in tests.
     """

@@ -229,9 +229,9 @@ async def test_a_key_on_a_large_grid_sends_little(
     recorded: Any, open_screen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bytes in true colour, the dearest there is; asked: 200 for a step of the cursor. Measured: docs/lab, screen."""
-    from tui.screens import panes
+    from tui.screens import pane_drawing
 
-    monkeypatch.setattr(panes, "_REST_S", 3600)
+    monkeypatch.setattr(pane_drawing, "_REST_S", 3600)
     host = recorded.host()
     host.add(*recorded.events(n_layers=80, n_heads=64))
     async with open_screen(host) as (app, pilot, until):
