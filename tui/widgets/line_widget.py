@@ -25,18 +25,17 @@ class LinePicked(Message):
         self.place = place
 
 
-class LineWidget(HoverText, ErrorBoundary):
-    """A widget that draws the strips returned by `lines`. Call `paint` after its state changed."""
+class LineDrawing(HoverText, ErrorBoundary):
+    """Base of widgets that draw strips."""
 
     ALLOW_SELECT = False
 
-    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(id=id)
-        self.state = state
-        self._strips: list[Strip] = []
-
     def lines(self, size: Size, /) -> list[Strip]:
-        """Return the strips to show."""
+        """Return all strips, including those out of view."""
+        raise NotImplementedError
+
+    def paint(self) -> None:
+        """Redraw the visible lines that changed."""
         raise NotImplementedError
 
     def ink(self, name: str) -> Style:
@@ -45,8 +44,26 @@ class LineWidget(HoverText, ErrorBoundary):
     def line(self) -> StyledLine:
         return StyledLine(self.ink)
 
+    def notify_style_update(self) -> None:
+        """Redraw on a style update.
+
+        Textual also calls this when it draws nothing, as when a sheet opens over the screen; changes of the workbench
+        state must be drawn then, too.
+        """
+        super().notify_style_update()
+        if self.is_mounted and self.size:
+            self.paint()
+
+
+class LineWidget(LineDrawing):
+    """A widget that draws the strips returned by `lines`. Call `paint` after its state changed."""
+
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(id=id)
+        self.state = state
+        self._strips: list[Strip] = []
+
     def paint(self) -> None:
-        """Redraw the lines that changed."""
         if not self.is_attached:
             return  # a timer may still fire while the screen is being closed
         before, self._strips = self._strips, self.lines(self.size)
@@ -61,44 +78,21 @@ class LineWidget(HoverText, ErrorBoundary):
         self._strips = self.lines(self.size)
         self.refresh()
 
-    def notify_style_update(self) -> None:
-        """Redraw on a style update.
 
-        Textual also calls this when it draws nothing, as when a sheet opens over the screen; changes of the workbench
-        state must be drawn then, too.
-        """
-        super().notify_style_update()
-        if self.is_mounted and self.size:
-            self.paint()
-
-
-class ScrollingLineWidget(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
+class ScrollingLineWidget(ScrollView, LineDrawing, inherit_bindings=False):
     """A line widget that scrolls."""
-
-    ALLOW_SELECT = False
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(id=id)
         self.state = state
         self._strips: list[Strip] = []
 
-    def lines(self, size: Size, /) -> list[Strip]:
-        """Return all strips, including those out of view."""
-        raise NotImplementedError
-
     @property
     def room(self) -> Size:
         """Size of the content without the scroll bar."""
         return self.scrollable_content_region.size
 
-    def ink(self, name: str) -> Style:
-        return self.screen.get_component_rich_style(f"ink--{name}", partial=True)
-
-    def line(self) -> StyledLine:
-        return StyledLine(self.ink)
-
     def paint(self) -> None:
-        """Redraw the visible lines that changed."""
         if not self.is_attached:
             return
         before, self._strips = self._strips, self.lines(self.room)
@@ -116,11 +110,6 @@ class ScrollingLineWidget(ScrollView, HoverText, ErrorBoundary, inherit_bindings
     def on_resize(self, _event: events.Resize) -> None:
         self._fresh()
         self.refresh()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        if self.is_mounted and self.size:
-            self.paint()
 
     def show_lines(self, first: int, last: int) -> None:
         """Scroll as little as needed to show these lines."""
