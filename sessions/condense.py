@@ -6,7 +6,12 @@ from sessions.events import LogEntry
 
 _JUDGED = ("cause_scored", "circuit_checked")
 """Kinds that update a run's report, together with the scores at that moment."""
-WEIGHED = ("stage_started", "stage_progress", "scored", "edges_scored", "run_queued", *_JUDGED)
+_VERIFICATIONS = ("verify_asked", "verify_ended")
+WEIGHED = (
+    *("stage_started", "stage_progress", "scored", "edges_scored", "run_queued", "verify_progress"),
+    *_JUDGED,
+    *_VERIFICATIONS,
+)
 """The kinds that `superseded` has to see; entries of other kinds always stay."""
 
 
@@ -24,6 +29,9 @@ def superseded(index: Iterable[tuple[int, str | None, str]]) -> list[int]:
             later = {key for key in later if key[1] != "scored"}
             continue
         if kind not in WEIGHED:
+            continue
+        if kind in _VERIFICATIONS:
+            later.add((run, "verify_progress"))
             continue
         if kind in _JUDGED:
             later.discard((run, "scored"))

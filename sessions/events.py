@@ -6,7 +6,7 @@ import msgspec
 
 from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Failure
-from engine.events import EngineEvent, Event
+from engine.events import EngineEvent, Event, Stage
 from engine.examples import Example
 from engine.planning.run_options import RunOptions
 
@@ -122,6 +122,27 @@ class EffectsEnded(Event, tag="cause_ended", frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class VerificationRequested(Event, tag="verify_asked", frozen=True, kw_only=True):
+    """A verification of the entry's finished run was requested: the run is repeated from what is stored."""
+
+
+class VerificationProgress(Event, tag="verify_progress", frozen=True, kw_only=True):
+    """How far the repetition of the entry's run is. It reports nothing else: its results are only compared."""
+
+    stage: Stage
+    done: int
+    total: int
+    """0: unknown."""
+    unit: str = ""
+
+
+class VerificationEnded(Event, tag="verify_ended", frozen=True, kw_only=True):
+    """The last requested verification of the entry's run ended; if it is done, RunVerified is the entry before."""
+
+    state: RunState
+    failure: Failure | None = None
+
+
 class RunVerified(Event, tag="run_verified", frozen=True, kw_only=True):
     """The entry's run was repeated from what is stored."""
 
@@ -201,6 +222,9 @@ SessionEvent = (
     | CircuitDeleted
     | EffectsRequested
     | EffectsEnded
+    | VerificationRequested
+    | VerificationProgress
+    | VerificationEnded
     | RunVerified
     | SessionImported
     | OptionsChosen

@@ -26,6 +26,8 @@ from sessions.events import (
     AnyEvent,
     ArrayStored,
     CircuitSaved,
+    EffectsEnded,
+    EffectsRequested,
     ExamplesSet,
     ExamplesStepped,
     NoteWritten,
@@ -38,10 +40,26 @@ from sessions.events import (
     SessionImported,
     SessionRenamed,
     TagsSet,
+    VerificationEnded,
+    VerificationProgress,
+    VerificationRequested,
     ViewChanged,
 )
 from sessions.ids import is_id
 from sessions.protocol.bundle_manifest import BundleLine
+
+_OF_RUN = (
+    RunStarted
+    | RunEnded
+    | ArrayStored
+    | ViewChanged
+    | EffectsRequested
+    | EffectsEnded
+    | VerificationRequested
+    | VerificationProgress
+    | VerificationEnded
+    | RunVerified
+)
 
 MAX_NAME = 200
 MAX_TEXT = 1_000_000
@@ -113,8 +131,7 @@ class LogCheck:
                 raise InvalidLog(f"queues more than {MAX_RUNS} runs")
             self.runs[run_id] = RunFacts(event.config)
         if run_id is None:
-            needs_run = EngineEvent | RunStarted | RunEnded | ArrayStored | ViewChanged | RunVerified
-            if isinstance(event, needs_run):
+            if isinstance(event, EngineEvent | _OF_RUN):
                 raise InvalidLog(f"is a {event.__struct_config__.tag} without a run")
             return None
         if run_id not in self.runs:

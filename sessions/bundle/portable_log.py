@@ -7,7 +7,16 @@ import msgspec
 
 from engine.errors import Failure
 from engine.events import Notice
-from sessions.events import AnyEvent, RunEnded, RunQueued, RunVerified, SessionCreated, SessionImported
+from sessions.events import (
+    AnyEvent,
+    EffectsEnded,
+    RunEnded,
+    RunQueued,
+    RunVerified,
+    SessionCreated,
+    SessionImported,
+    VerificationEnded,
+)
 from sessions.ids import is_id
 from sessions.store.projections import event_decoder
 
@@ -58,7 +67,11 @@ def make_portable(event: AnyEvent) -> AnyEvent:
             return msgspec.structs.replace(event, model=model_name(event.model), trust_remote_code=False)
         case Notice():
             return Notice(message=strip_paths(event.message), hint=strip_paths(event.hint))
-        case RunEnded(failure=Failure() as failure):
+        case (
+            RunEnded(failure=Failure() as failure)
+            | EffectsEnded(failure=Failure() as failure)
+            | VerificationEnded(failure=Failure() as failure)
+        ):
             portable = msgspec.structs.replace(
                 failure, message=strip_paths(failure.message), hint=strip_paths(failure.hint)
             )

@@ -14,7 +14,7 @@ from sessions.errors import NoSuchRecord
 from sessions.events import EffectsEnded, EffectsRequested, RunState
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
-from sessions.protocol import CancelRun, Done, FindRun, MeasureRunEffects, RunAnswer
+from sessions.protocol import Done, FindRun, MeasureRunEffects, RunAnswer
 from sessions.rows import RunRow
 from sessions.store.circuits import find_circuit
 from sessions.store.comparison_sides import run_side
@@ -243,17 +243,9 @@ async def ask_cause(host: HandlerContext, request: MeasureRunEffects) -> Done:
     return Done()
 
 
-async def cancel_run(host: HandlerContext, request: CancelRun) -> Done:
-    """Stop the run, or the measurement on it."""
-    run_id = await host.writer.read(lambda store: find_run(store, request.run))
-    host.get_state(EffectMeasurements).cancel(host, run_id, force=request.force)
-    await host.runs.cancel(request)
-    return Done()
-
-
 async def find_run_row(host: HandlerContext, request: FindRun) -> RunAnswer:
     """Return the run that a reference names."""
     return RunAnswer(run=await host.writer.read(lambda store: run_row(store, find_run(store, request.run))))
 
 
-ANSWERS: dict[type, Answer] = {MeasureRunEffects: ask_cause, CancelRun: cancel_run, FindRun: find_run_row}
+ANSWERS: dict[type, Answer] = {MeasureRunEffects: ask_cause, FindRun: find_run_row}

@@ -151,6 +151,6 @@ ANSWERS: dict[type, Answer] = {
     **bundles.ANSWERS,
 }
 SLOW: frozenset[type] = frozenset().union(
-    *(subject.SLOW for subject in (bundles, grading, sessions, head_inspection, run_options, verification))
+    *(subject.SLOW for subject in (bundles, grading, sessions, head_inspection, run_options))
 )
 """Requests that are answered concurrently with later ones on the same connection."""

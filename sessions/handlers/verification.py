@@ -1,133 +1,172 @@
 """Repeat runs and compare the results: unrecorded jobs in the run queue."""
 
 import asyncio
+import logging
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from engine.catalog.local_models import find_model, model_identity
-from engine.errors import Cancelled, Failure, HeadcodeError
-from engine.events import EngineEvent, ModelReady
+from engine.errors import Cancelled, ConfigError, Failure, HeadcodeError
+from engine.events import EngineEvent, ModelReady, Stage
 from engine.protocol import RunProbe
 from sessions.errors import NoSuchRecord, error_from
-from sessions.events import RunVerified
+from sessions.events import (
+    RunVerified,
+    SessionEvent,
+    VerificationEnded,
+    VerificationProgress,
+    VerificationRequested,
+)
 from sessions.files.array_files import remove_spool
 from sessions.handlers.context import Answer, HandlerContext
-from sessions.handlers.effects import metric_in_run, repeated_requests
+from sessions.handlers.effects import EffectMeasurements, metric_in_run, repeated_requests
 from sessions.ids import new_id
 from sessions.protocol import (
-    CancelVerification,
+    CancelRun,
     Done,
-    FollowVerification,
+    GetVerification,
+    VerificationAnswer,
     VerificationStarted,
-    VerificationState,
     VerifyRun,
 )
 from sessions.services.worker_jobs import StageCounter
 from sessions.store.comparison_sides import run_side
 from sessions.store.database import Store
 from sessions.store.queries import find_run, run_row, without_foreign_task
-from sessions.store.recorder import EventDraft
+from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.rerun import find_rerun
 from sessions.store.run_artifacts import ArtifactCollector, from_log, from_tables, only_methods_of
 from sessions.verification.checks import RunArtifacts
 from sessions.verification.report import VerificationReport, judge
 
-_POLL_S = 1.0
-"""Seconds after which a request for progress is answered without news."""
-_MAX_FINISHED = 32
-"""Number of finished verifications whose result can still be requested."""
+_MAX_REPORTS = 32
+"""Number of verifications whose report can still be requested."""
+_PROGRESS_S = 0.5
+"""Shortest time between two records of progress within a stage."""
+_OPEN_VERIFICATIONS = """
+    SELECT session_id, run_id FROM (
+        SELECT session_id, run_id, max_by(kind, seq) AS last FROM event
+        WHERE kind IN ('verify_asked', 'verify_ended') GROUP BY session_id, run_id)
+    WHERE last = 'verify_asked' ORDER BY session_id, run_id
+"""
+log = logging.getLogger("headcode.verification")
 
 
 class Verification:
     """One run that is being repeated."""
 
-    def __init__(self, job: str, run_id: str, title: str) -> None:
-        self.job, self.run_id, self.title = job, run_id, title
-        self.working = job
+    def __init__(self, host: HandlerContext, run_id: str, session_id: str, title: str) -> None:
+        self.run_id, self.session_id, self.title = run_id, session_id, title
+        self.working = self.job = new_id("v")
         """The worker's current job: the run, then each measurement made after it."""
-        self.news = 0
-        self.progress = StageCounter()
-        self.report: VerificationReport | None = None
-        self.failure: Failure | None = None
-        self.task: asyncio.Task[None] | None = None
         self.cancelled = False
         """Also set before the job is in the queue."""
-        self._changed = asyncio.Event()
+        self._host = host
+        self._progress = StageCounter()
+        self._recorded: tuple[Stage | None, float] = (None, 0.0)
+        """The stage that was recorded last, and when."""
 
-    @property
-    def over(self) -> bool:
-        return self.report is not None or self.failure is not None
+    async def record(self, *events: SessionEvent) -> None:
+        """Add entries to the run's log. Raises StoreError."""
+        drafts = (EventDraft(session_id=self.session_id, run_id=self.run_id, event=event) for event in events)
+        await self._host.writer.append(*drafts)
 
-    def on_event(self, event: EngineEvent) -> None:
-        self.progress.on_event(event)
-        self.notify()
-
-    def notify(self) -> None:
-        self.news += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def state(self, seen: int) -> VerificationState:
-        """Return the state as soon as it is newer than `seen`, at the latest after a moment."""
-        if self.news <= seen and not self.over:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _POLL_S)
-        return VerificationState(
-            news=self.news,
-            stage=self.progress.stage,
-            done=self.progress.done,
-            total=self.progress.total,
-            unit=self.progress.unit,
-            report=self.report,
-            failure=self.failure,
+    async def on_event(self, event: EngineEvent) -> None:
+        """Record the progress that an event of the worker reports, at most twice a second within a stage."""
+        counted, now = self._progress, time.monotonic()
+        counted.on_event(event)
+        stage, at = self._recorded
+        if counted.stage is None or (counted.stage == stage and now - at < _PROGRESS_S):
+            return
+        self._recorded = counted.stage, now
+        await self.record(
+            VerificationProgress(stage=counted.stage, done=counted.done, total=counted.total, unit=counted.unit)
         )
 
 
 class Verifications:
-    """All verifications of a host."""
+    """The active verifications by run, and the reports of the last ones."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Verification] = {}
+        self._active: dict[str, tuple[Verification, asyncio.Task[None]]] = {}
+        self._reports: dict[str, VerificationReport] = {}
 
-    async def begin(self, host: HandlerContext, request: VerifyRun) -> Verification:
-        """Queue a verification. Raises NoSuchRecord for a run that does not exist or is not finished."""
-        run_id, title = await host.writer.read(lambda store: _verifiable(store, request.run))
-        found = Verification(new_id("v"), run_id, title)
-        for job in [job for job, each in self._jobs.items() if each.over][:-_MAX_FINISHED]:
-            del self._jobs[job]
-        self._jobs[found.job] = found
-        found.task = asyncio.create_task(_run_verification(host, found), name=f"verify {run_id}")
-        return found
+    async def begin(self, host: HandlerContext, request: VerifyRun) -> VerificationStarted:
+        """Queue a verification.
 
-    def find(self, job: str) -> Verification:
-        if job not in self._jobs:
-            raise NoSuchRecord(f"There is no verification {job!r}.", hint="Start one: headcode verify RUN")
-        return self._jobs[job]
+        Raises NoSuchRecord for a run that does not exist or is not finished, ConfigError if it is being verified.
+        """
+        run_id, session_id, title, last_seq = await host.writer.read(lambda store: _verifiable(store, request.run))
+        if run_id in self._active:
+            raise ConfigError(f"{title} is being verified already.", hint="Wait for it, or stop it (x).")
+        found = Verification(host, run_id, session_id, title)
+        self._active[run_id] = found, asyncio.create_task(self._run(host, found), name=f"verify {run_id}")
+        return VerificationStarted(run_id=run_id, session_id=session_id, title=title, after_seq=last_seq)
+
+    def cancel(self, host: HandlerContext, run_id: str, *, force: bool) -> None:
+        """Stop the verification of that run, if there is one."""
+        if run_id in self._active:
+            found = self._active[run_id][0]
+            found.cancelled = True
+            host.runs.cancel_unrecorded(found.working, force=force)
+
+    def report(self, run_id: str) -> VerificationReport:
+        """Return the report of the run's last completed verification. Raises NoSuchRecord."""
+        if run_id not in self._reports:
+            raise NoSuchRecord(
+                f"There is no report of a verification of {run_id}.", hint=f"Make one: headcode verify {run_id}"
+            )
+        return self._reports[run_id]
+
+    async def _run(self, host: HandlerContext, found: Verification) -> None:
+        try:
+            await found.record(VerificationRequested())
+            report = await _verify(host, found)
+            self._reports.pop(found.run_id, None)
+            self._reports[found.run_id] = report
+            for old in list(self._reports)[:-_MAX_REPORTS]:
+                del self._reports[old]
+            words = report.words if not report.hint else f"{report.words}. {report.hint}"
+            largest = _finite(report.largest)
+            await found.record(
+                RunVerified(verdict=report.verdict, words=words, stage=report.stage, largest=largest),
+                VerificationEnded(state="done"),
+            )
+            return
+        except HeadcodeError as error:
+            failure = error.as_failure()
+            host.runs.cancel_unrecorded(found.working, force=False)  # the engine may still be at work
+        except Exception as error:
+            log.exception("the verification of %s failed", found.run_id)
+            failure = Failure(
+                family="host", name="HostError", message=f"The verification failed: {error}.", hint="headcode host log"
+            )
+        finally:
+            self._active.pop(found.run_id, None)
+        stopped = failure.family == "cancelled"
+        try:
+            await found.record(
+                VerificationEnded(state="stopped" if stopped else "failed", failure=None if stopped else failure)
+            )
+        except HeadcodeError as error:
+            log.error("the end of the verification of %s cannot be recorded: %s", found.run_id, error)
 
 
-async def _run_verification(host: HandlerContext, found: Verification) -> None:
-    try:
-        report = await _verify(host, found)
-        words = report.words if not report.hint else f"{report.words}. {report.hint}"
-        event = RunVerified(verdict=report.verdict, words=words, stage=report.stage, largest=_finite(report.largest))
-        session_id = (await host.writer.read(lambda store: run_row(store, found.run_id))).session_id
-        await host.writer.append(EventDraft(session_id=session_id, run_id=found.run_id, event=event))
-        found.report = report
-    except HeadcodeError as error:
-        found.failure = error.as_failure()
-    except asyncio.CancelledError:
-        found.failure = Failure(family="cancelled", name="Cancelled", message="The verification was stopped.")
-        raise
-    except Exception as error:
-        found.failure = Failure(
-            family="host", name="HostError", message=f"The verification failed: {error}.", hint="headcode host log"
-        )
-        raise
-    finally:
-        found.notify()
+def end_open_verifications(recorder: Recorder) -> int:
+    """Record the verifications that an earlier host left unfinished as interrupted; return their number.
+
+    Called when a host starts: these verifications can have no worker any more.
+    """
+    left = recorder.store.rows(_OPEN_VERIFICATIONS)
+    failure = Failure(
+        family="host", name="Interrupted", message="The host ended during the verification.", hint="Verify again."
+    )
+    if left:
+        ended = VerificationEnded(state="interrupted", failure=failure)
+        recorder.append([EventDraft(session_id=str(session), run_id=str(run), event=ended) for session, run in left])
+    return len(left)
 
 
 async def _verify(host: HandlerContext, found: Verification) -> VerificationReport:
@@ -178,7 +217,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
         except HeadcodeError as error:
             broken.append(error)
             host.supervisor.cancel(found.working, force=False)
-        found.on_event(event)
+        await found.on_event(event)
 
     if found.cancelled:
         raise Cancelled
@@ -209,7 +248,8 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
         await asyncio.to_thread(remove_spool, spool)
 
 
-def _verifiable(store: Store, run: str) -> tuple[str, str]:
+def _verifiable(store: Store, run: str) -> tuple[str, str, str, int]:
+    """Return the run's id, its session, its title and the last entry of the session's log."""
     run_id = find_run(store, run)
     row = run_row(store, run_id)
     title = run_side(store, run_id).title
@@ -218,7 +258,8 @@ def _verifiable(store: Store, run: str) -> tuple[str, str]:
             f"{title} is {row.state}: only a finished run can be verified.",
             hint=f"Repeat it: headcode probe --again {run_id}",
         )
-    return run_id, title
+    ((last,),) = store.rows("SELECT max(seq) FROM event WHERE session_id = $it", {"it": row.session_id})
+    return run_id, row.session_id, title, int(last)
 
 
 def _find_obstacle(model: str, models: Path, stored: RunArtifacts) -> tuple[str, str] | None:
@@ -274,27 +315,22 @@ def _finite(value: float) -> float:
 
 async def verify_run(host: HandlerContext, request: VerifyRun) -> VerificationStarted:
     """Start a verification."""
-    found = await host.get_state(Verifications).begin(host, request)
-    return VerificationStarted(job=found.job, run_id=found.run_id, title=found.title)
+    return await host.get_state(Verifications).begin(host, request)
 
 
-async def follow_verify(host: HandlerContext, request: FollowVerification) -> VerificationState:
-    """Wait for progress of a verification."""
-    return await host.get_state(Verifications).find(request.job).state(request.seen)
+async def get_verification(host: HandlerContext, request: GetVerification) -> VerificationAnswer:
+    """Return the report of a verification."""
+    run_id = await host.writer.read(lambda store: find_run(store, request.run))
+    return VerificationAnswer(report=host.get_state(Verifications).report(run_id))
 
 
-async def cancel_verify(host: HandlerContext, request: CancelVerification) -> Done:
-    """Stop a verification."""
-    found = host.get_state(Verifications).find(request.job)
-    found.cancelled = True
-    host.runs.cancel_unrecorded(found.working, force=request.force)
+async def cancel_run(host: HandlerContext, request: CancelRun) -> Done:
+    """Stop the run, or the measurement or verification of it."""
+    run_id = await host.writer.read(lambda store: find_run(store, request.run))
+    host.get_state(EffectMeasurements).cancel(host, run_id, force=request.force)
+    host.get_state(Verifications).cancel(host, run_id, force=request.force)
+    await host.runs.cancel(request)
     return Done()
 
 
-ANSWERS: dict[type, Answer] = {
-    VerifyRun: verify_run,
-    FollowVerification: follow_verify,
-    CancelVerification: cancel_verify,
-}
-SLOW: frozenset[type] = frozenset({FollowVerification})
-"""Answered concurrently with later requests on the same connection."""
+ANSWERS: dict[type, Answer] = {VerifyRun: verify_run, GetVerification: get_verification, CancelRun: cancel_run}

@@ -107,11 +107,13 @@ class HeadcodeHost:
         from sessions.files.array_files import remove_spool
         from sessions.handlers.effects import end_open_measurements
         from sessions.handlers.sessions import empty_old_trash
+        from sessions.handlers.verification import end_open_verifications
         from sessions.services.run_records import interrupt_open_runs
 
         try:
             left = await self.writer.change(lambda recorder: (interrupt_open_runs(recorder), []))
             await self.writer.change(lambda recorder: (end_open_measurements(recorder), []))
+            await self.writer.change(lambda recorder: (end_open_verifications(recorder), []))
             if left:
                 log.info("%d runs of the last host are recorded as interrupted", left)
         except StoreError as error:  # a full disk: reading still works

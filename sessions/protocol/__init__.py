@@ -61,18 +61,17 @@ from sessions.protocol.results import (
 )
 from sessions.protocol.runs import (
     CancelRun,
-    CancelVerification,
     ChooseOptions,
     FindRun,
-    FollowVerification,
     GetPreflight,
+    GetVerification,
     MeasureRunEffects,
     PreflightAnswer,
     QueueRun,
     RunAnswer,
     TaskExamples,
+    VerificationAnswer,
     VerificationStarted,
-    VerificationState,
     VerifyRun,
 )
 from sessions.protocol.sessions import (
@@ -104,7 +103,6 @@ __all__ = [
     "BundleExported",
     "BundleImported",
     "CancelRun",
-    "CancelVerification",
     "ChangeTags",
     "ChooseOptions",
     "CircuitAnswer",
@@ -123,7 +121,6 @@ __all__ = [
     "ExportSession",
     "FindRun",
     "FollowEngine",
-    "FollowVerification",
     "FromHost",
     "GarbageReport",
     "GetCodes",
@@ -132,6 +129,7 @@ __all__ = [
     "GetPreflight",
     "GetSides",
     "GetStatus",
+    "GetVerification",
     "GradeExamples",
     "Grades",
     "HeadInspection",
@@ -183,8 +181,8 @@ __all__ = [
     "TimelineAnswer",
     "TrashSession",
     "Unsubscribe",
+    "VerificationAnswer",
     "VerificationStarted",
-    "VerificationState",
     "VerifyRun",
     "WarmUp",
     "Welcome",
@@ -236,8 +234,7 @@ AnyRequest = (
     | VerifyRun
     | MeasureRunEffects
     | FindRun
-    | FollowVerification
-    | CancelVerification
+    | GetVerification
     | WarmUp
     | ExportSession
     | ImportBundle
@@ -278,7 +275,7 @@ AnyAnswer = (
     | LogPiece
     | TimelineAnswer
     | VerificationStarted
-    | VerificationState
+    | VerificationAnswer
     | PreflightAnswer
     | BundleExported
     | BundleImported

@@ -3,8 +3,6 @@
 import msgspec
 
 from engine.config import EffectsConfig, ProbeConfig
-from engine.errors import Failure
-from engine.events import Stage
 from engine.examples import Example
 from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
@@ -75,7 +73,7 @@ class PreflightAnswer(Message, tag="preflighted", frozen=True, kw_only=True):
 
 
 class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):
-    """Stop a run, or the effect measurement on it. Answered by Done."""
+    """Stop a run, or the effect measurement or verification of it. Answered by Done."""
 
     run: str
     force: bool = False
@@ -116,7 +114,10 @@ class FindRun(Request, tag="find_run", frozen=True, kw_only=True):
 
 
 class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):
-    """Repeat a run and compare the results with the stored ones. Answered by VerificationStarted at once."""
+    """Repeat a run and compare the results with the stored ones. Answered by VerificationStarted at once.
+
+    Progress and result are entries of the run's log, VerificationEnded last. CancelRun stops the verification.
+    """
 
     run: str
 
@@ -124,37 +125,20 @@ class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):
 class VerificationStarted(Message, tag="verify_job", frozen=True, kw_only=True):
     """The verification was queued."""
 
-    job: str
     run_id: str
+    session_id: str
     title: str
+    after_seq: int
+    """Its entries of the session's log come after this one."""
 
 
-class FollowVerification(Request, tag="follow_verify", frozen=True, kw_only=True):
-    """Return the progress of a verification.
+class GetVerification(Request, tag="get_verification", frozen=True, kw_only=True):
+    """Return the report of the run's last completed verification by this host. Answered by VerificationAnswer."""
 
-    Answered by VerificationState when there is something new, at the latest after about a second.
-    """
-
-    job: str
-    seen: int = 0
-    """The `news` of the last answer."""
+    run: str
 
 
-class VerificationState(Message, tag="verify_state", frozen=True, kw_only=True):
-    """The progress of a verification; it is over when there is a report or a failure."""
+class VerificationAnswer(Message, tag="verification", frozen=True, kw_only=True):
+    """The report of a verification, check by check."""
 
-    news: int
-    stage: Stage | None
-    """None: it waits in the queue."""
-    done: int
-    total: int
-    unit: str
-    report: VerificationReport | None
-    failure: Failure | None
-
-
-class CancelVerification(Request, tag="cancel_verify", frozen=True, kw_only=True):
-    """Stop a verification. Answered by Done."""
-
-    job: str
-    force: bool = False
+    report: VerificationReport

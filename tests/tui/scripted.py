@@ -19,10 +19,12 @@ from sessions.events import (
     RunQueued,
     RunVerified,
     SessionCreated,
+    VerificationEnded,
+    VerificationProgress,
+    VerificationRequested,
 )
 from sessions.protocol import (
     CancelRun,
-    CancelVerification,
     ChooseOptions,
     CircuitAnswer,
     CodesAnswer,
@@ -32,7 +34,6 @@ from sessions.protocol import (
     DeleteCircuit,
     Done,
     FollowEngine,
-    FollowVerification,
     GetCodes,
     GetHeadInspection,
     GetPreflight,
@@ -65,7 +66,6 @@ from sessions.protocol import (
     TaskExamplesMade,
     TimelineAnswer,
     VerificationStarted,
-    VerificationState,
     VerifyRun,
     WarmUp,
     Welcome,
@@ -81,7 +81,6 @@ from sessions.rows import (
     SessionRow,
     Timeline,
 )
-from sessions.verification.report import VerificationReport
 from tui.state.session_state import SessionState
 
 from .pretended import grades_for, look_at, preflight_for
@@ -106,7 +105,7 @@ class ScriptedHost:
         """What the run can be compared with."""
         self.sides: dict[str, ComparisonSide] = {}
         """By reference."""
-        self.verdict: RunVerified | Failure | None = RunVerified(verdict="same", words="the same")
+        self.verdict: RunVerified | None = RunVerified(verdict="same", words="the same")
         """What comes out when a run is done again; None: it goes on and on."""
         self.session: SessionRow | None = None
         self.worker_state = "warm"
@@ -166,8 +165,6 @@ class ScriptedHost:
             async with self._news:
                 seen = (request.seen, request.job, request.silent)
                 await self._news.wait_for(lambda: self._gone or seen != self._engine())
-        if isinstance(request, FollowVerification):
-            await asyncio.sleep(0.01)  # as the host does, which answers when there is something new
         if self._gone:
             raise HostGone("The host went away.")
         if self.refuse is not None and isinstance(request, QueueRun | CancelRun):
@@ -255,8 +252,6 @@ class ScriptedHost:
             case SaveCircuit() | CombineCircuits() | DeleteCircuit():
                 return self._circuit(request)
             case VerifyRun():
-                return VerificationStarted(job="v-1", run_id=request.run, title="first light/1")
-            case FollowVerification() | CancelVerification():
                 return self._verify(request)
         raise AssertionError(request)
 
@@ -328,20 +323,14 @@ class ScriptedHost:
         )
         return CircuitAnswer(circuit=row)
 
-    def _verify(self, request: Any) -> Any:
-        if isinstance(request, CancelVerification):
-            self.verdict = Failure(family="cancelled", name="Cancelled", message="Stopped.")
-            return Done()
-        over = self.verdict
-        failure = over if isinstance(over, Failure) else None
-        report = None
-        if isinstance(over, RunVerified) and failure is None:
-            report = VerificationReport(run_id="run-1", title="one/1", verdict=over.verdict, words=over.words)
-            self.add(over)
-            self._tell_soon()
-        return VerificationState(
-            news=request.seen + 1, stage="train", done=25, total=500, unit="steps", report=report, failure=failure
-        )
+    def _verify(self, request: VerifyRun) -> VerificationStarted:
+        """Begin a verification; it ends at once with `verdict`, if there is one."""
+        after = len(self.entries)
+        self.add(VerificationRequested(), VerificationProgress(stage="train", done=25, total=500, unit="steps"))
+        if self.verdict is not None:
+            self.add(self.verdict, VerificationEnded(state="done"))
+        self._tell_soon()
+        return VerificationStarted(run_id=request.run, session_id="s-1", title="first light/1", after_seq=after)
 
     def _made(self) -> list[ExamplesMade]:
         return [entry.event for entry in self.entries if isinstance(entry.event, ExamplesMade)]

@@ -8,10 +8,8 @@ from engine.config import EffectsConfig, PatchingMethod
 from sessions.comparison.comparison import CannotCompare, check_shapes
 from sessions.protocol import (
     CancelRun,
-    CancelVerification,
     CircuitAnswer,
     Done,
-    FollowVerification,
     GetSides,
     MeasureRunEffects,
     NoteAnswer,
@@ -21,24 +19,18 @@ from sessions.protocol import (
     SaveCircuit,
     SidesAnswer,
     VerificationStarted,
-    VerificationState,
     VerifyRun,
     WriteNote,
 )
 from sessions.rows import CircuitRow
-from tui.connection.requests import Changed, HostRequests
+from tui.connection.requests import HostRequests
 from tui.state.notes import Place
 from tui.state.session_state import SessionNote
 from tui.state.subtraction import side_of
-from tui.state.workbench_state import WorkbenchState
 
 
 class RunRequests(HostRequests):
     """Results arrive in the log; refusals are stored in the state."""
-
-    def __init__(self, state: WorkbenchState, changed: Changed) -> None:
-        super().__init__(state, changed)
-        self._verify_job: str | None = None
 
     async def queue_run(self) -> None:
         """Queue a run of the session with the chosen options, or repeat the run that failed."""
@@ -66,10 +58,8 @@ class RunRequests(HostRequests):
         if shown is not None and shown.state == "queued" and shown is not self.state.active:
             await self.cancel_run(shown.run_id)
             return
-        run = self.state.active or self.state.measured
+        run = self.state.active or self.state.measured or self.state.verified
         if run is None:
-            if self._verify_job is not None:
-                await self.try_ask(CancelVerification(job=self._verify_job), Done)
             return
         force = self.state.stopping == run.run_id
         self.state.stopping = run.run_id
@@ -152,33 +142,9 @@ class RunRequests(HostRequests):
         return True
 
     async def verify_run(self) -> None:
-        """Verify the shown run. Progress is stored in the state; the result arrives in the log."""
-        run = self.state.shown
-        if run is None:
-            return
-        self.state.verifying = f"Verifying run {run.number}{self._stops()}."
-        job = await self.try_ask(VerifyRun(run=run.run_id), VerificationStarted)
-        self._verify_job = job.job if job is not None else None
-        seen = 0
-        try:
-            while job is not None:
-                state = await self.try_ask(FollowVerification(job=job.job, seen=seen), VerificationState)
-                if state is None:
-                    return
-                seen = state.news
-                if state.report is not None:
-                    return
-                if state.failure is not None:
-                    self.state.failure = None if state.failure.family == "cancelled" else state.failure
-                    return
-                self.state.verifying = _format_verification(run.number, state) + f"{self._stops()}."
-                self._changed(frozenset({"progress"}))
-        finally:
-            self.state.verifying, self._verify_job = "", None
-            self._changed(frozenset({"progress"}))
-
-    def _stops(self) -> str:
-        return f"; {self.state.key('stop')} stops it"
+        """Verify the shown run. Progress and result arrive in the log."""
+        if self.state.shown is not None:
+            await self.try_ask(VerifyRun(run=self.state.shown.run_id), VerificationStarted)
 
     def note_writer(self, place: Place, old: SessionNote | None) -> Callable[[str], Awaitable[None]]:
         """Return a function that saves a text as a note on the current place, even if the cursor moves meanwhile."""
@@ -197,11 +163,3 @@ class RunRequests(HostRequests):
                 await self.try_ask(RemoveNote(session=session, note=old.note_id), NoteAnswer)
 
         return write
-
-
-def _format_verification(number: int, state: VerificationState) -> str:
-    """Format the progress of a verification."""
-    if state.stage is None:
-        return f"Verifying run {number}: waiting"
-    count = f" {state.done} of {state.total}" if state.total > 1 else ""
-    return f"Verifying run {number}: {state.stage}{count}"

@@ -80,6 +80,8 @@ class Announcements:
             ]
         if self._new(f"{run.run_id} verified", run.verified) and run.verified is not None and old is not None:
             found.append(f"{name} verified: {clean(run.verified.verdict)}. {clean(run.verified.words)}")
+        if self._new(f"{run.run_id} verify failure", run.verify_failure) and run.verify_failure is not None:
+            found.append(f"error: {clean(format_message(run.verify_failure))}")
         if self._new(f"{run.run_id} cause failure", run.cause_failure) and run.cause_failure is not None:
             found.append(f"error: {clean(format_message(run.cause_failure))}")
         return found

@@ -32,6 +32,9 @@ from sessions.events import (
     SessionRestored,
     SessionTrashed,
     TagsSet,
+    VerificationEnded,
+    VerificationProgress,
+    VerificationRequested,
     ViewChanged,
 )
 
@@ -60,6 +63,9 @@ _SHOWN_IN: dict[type, frozenset[Part]] = {
     CircuitSaved: frozenset({"grid", "head"}),
     CircuitDeleted: frozenset({"grid", "head"}),
     RunVerified: frozenset({"progress"}),
+    VerificationRequested: frozenset({"progress"}),
+    VerificationProgress: frozenset({"progress"}),
+    VerificationEnded: frozenset({"progress"}),
     EffectsRequested: frozenset({"header", "progress"}),
     EffectsEnded: frozenset({"grid", "head", "progress"}),
     EffectsMeasured: frozenset({"grid", "head", "progress"}),

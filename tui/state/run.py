@@ -17,6 +17,9 @@ from sessions.events import (
     RunStarted,
     RunState,
     RunVerified,
+    VerificationEnded,
+    VerificationProgress,
+    VerificationRequested,
     ViewChanged,
 )
 from tui.state.stage_pace import StagePace
@@ -49,6 +52,10 @@ class SessionRun(msgspec.Struct, kw_only=True):
     look: ViewChanged | None = None
     """The view last recorded on any screen."""
     verified: RunVerified | None = None
+    verifying: VerificationRequested | VerificationProgress | None = None
+    """The verification in progress: requested, then how far it is."""
+    verify_failure: Failure | None = None
+    """Why the last verification failed."""
 
     @property
     def options(self) -> RunOptions:
@@ -85,6 +92,12 @@ class SessionRun(msgspec.Struct, kw_only=True):
                 self.look = event
             case RunVerified():
                 self.verified = event
+            case VerificationRequested():
+                self.verifying, self.verify_failure = event, None
+            case VerificationProgress():
+                self.verifying = event
+            case VerificationEnded():
+                self.verifying, self.verify_failure = None, event.failure
             case EffectsRequested():
                 self.cause, self.cause_failure = event, None
             case EffectsEnded():

@@ -25,6 +25,8 @@ from sessions.events import (
     RunQueued,
     RunStarted,
     SessionCreated,
+    VerificationEnded,
+    VerificationProgress,
     ViewChanged,
 )
 from sessions.rows import HeadCodes, HostStatus
@@ -93,8 +95,6 @@ class WorkbenchState(ViewState):
         """Entries after this one happen while this screen watches; None: none do."""
         self.just_ended: list[SessionRun] = []
         """Runs that ended while watched, until the screen has handled them."""
-        self.verifying = ""
-        """Progress of a verification as text; empty if there is none."""
         self._waiting: set[asyncio.Future[None]] = set()
         """Callers that wait for the next entries."""
 
@@ -218,6 +218,8 @@ class WorkbenchState(ViewState):
 
     def _fold_run(self, run: SessionRun, entry: LogEntry) -> None:
         run.fold(entry)
+        if isinstance(entry.event, RunEnded | EffectsEnded | VerificationEnded) and self.stopping == run.run_id:
+            self.stopping = None
         if isinstance(entry.event, RunEnded) and self.watched_from is not None and entry.seq > self.watched_from:
             self.just_ended.append(run)
         if isinstance(entry.event, RunStarted) and run is self.shown:
@@ -289,6 +291,24 @@ class WorkbenchState(ViewState):
     def measured(self) -> SessionRun | None:
         """The oldest run whose effects are being measured after it finished."""
         return next((run for run in self.runs if run.cause is not None), None)
+
+    @property
+    def verified(self) -> SessionRun | None:
+        """The oldest run that is being verified."""
+        return next((run for run in self.runs if run.verifying is not None), None)
+
+    @property
+    def verifying(self) -> str:
+        """Progress of a verification as text; empty if there is none."""
+        run = self.verified
+        if run is None:
+            return ""
+        at = run.verifying
+        if isinstance(at, VerificationProgress):
+            stage = f"{at.stage} {at.done} of {at.total}" if at.total > 1 else at.stage
+        else:
+            stage = "waiting"
+        return f"Verifying run {run.number}: {stage}; {self.key('stop')} stops it."
 
     def show_run(self, run_id: str | None) -> None:
         """Choose the run to show; None: the newest one, and later ones."""

@@ -219,10 +219,12 @@ def status_message(state: WorkbenchState, now_us: int) -> tuple[str, str]:
         return format_message(run.failure), "bad"
     if run is not None and run.cause_failure is not None:
         return format_message(run.cause_failure), "bad"
+    if run is not None and run.verify_failure is not None:
+        return format_message(run.verify_failure), "bad"
+    if run is not None and state.stopping == run.run_id and (run.active or run.cause or run.verifying):
+        return f"Stopping … {state.key('stop')} again stops the engine.", "second"
     if state.verifying:
         return state.verifying, "second"
-    if run is not None and state.stopping == run.run_id and (run.active or run.cause is not None):
-        return f"Stopping … {state.key('stop')} again stops the engine.", "second"
     if (silent := silent_work(state)) is not None:
         return format_silence(state, silent, now_us), "bad"
     if run is not None and not run.active:

@@ -31,6 +31,9 @@ from sessions.events import (
     SessionRestored,
     SessionTrashed,
     TagsSet,
+    VerificationEnded,
+    VerificationProgress,
+    VerificationRequested,
     ViewChanged,
 )
 from sessions.store.database import Store
@@ -80,6 +83,9 @@ OF_RUN = st.one_of(
         stage=FEW,
         largest=st.floats(0, 1),
     ),
+    st.just(VerificationRequested()),
+    st.builds(VerificationProgress, stage=st.sampled_from(["load", "train"]), done=NUMBER, total=NUMBER),
+    st.builds(VerificationEnded, state=st.sampled_from(["done", "stopped", "failed"]), failure=FAILURES),
     st.builds(EffectsRequested, config=st.just(EffectsConfig()), heads=HEADS),
     st.builds(EffectsEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
     st.builds(ArrayStored, name=st.sampled_from(["sae", "codes"]), sha256=FEW, n_bytes=NUMBER),
@@ -96,7 +102,19 @@ QUEUED = st.builds(
     again=st.none() | FEW,
 )
 STEP = st.tuples(st.integers(0, 1), st.one_of(OF_SESSION, OF_RUN, OF_RUN, QUEUED), st.booleans())
-RUN_KINDS = (RunStarted, RunEnded, ViewChanged, RunVerified, EffectsRequested, EffectsEnded, ArrayStored, str)
+RUN_KINDS = (
+    RunStarted,
+    RunEnded,
+    ViewChanged,
+    RunVerified,
+    VerificationRequested,
+    VerificationProgress,
+    VerificationEnded,
+    EffectsRequested,
+    EffectsEnded,
+    ArrayStored,
+    str,
+)
 
 
 def tables(store: Store) -> dict[str, list[Any]]:

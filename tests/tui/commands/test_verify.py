@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 
 from engine.catalog.local_models import bundled_folder, model_identity
+from engine.events import Event
 from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient
 from sessions.comparison.comparison import FieldDifference
-from sessions.events import RunVerified
+from sessions.errors import Refusal
+from sessions.events import RunVerified, VerificationEnded, VerificationProgress, VerificationRequested
 from sessions.protocol import (
-    CancelVerification,
+    CancelRun,
     Done,
-    FollowVerification,
+    GetVerification,
     SessionDetailAnswer,
     ShowSession,
+    VerificationAnswer,
     VerificationStarted,
-    VerificationState,
     VerifyRun,
 )
 from sessions.verification.checks import CheckResult
@@ -97,24 +99,37 @@ def test_a_verification_can_be_stopped_while_it_waits_and_while_it_runs(at_home:
     assert at_home("probe", "ioi", "--name", "one", *QUICK).code == 0
     at_home("host", "stop")  # the next worker takes seconds to load torch: time to stop it
 
-    async def stop_two() -> tuple[list[VerificationState], RunVerified | None]:
+    async def stop(at: type[Event]) -> list[Event]:
+        """Stop a verification once its log has an entry of that kind; return its entries."""
         async with await HostClient.connect(find_folders()) as client:
-            jobs = [await client.ask(VerifyRun(run="one/1"), VerificationStarted) for _ in range(2)]
-            found = []
-            for job in reversed(jobs):
-                await client.ask(CancelVerification(job=job.job), Done)
-                state = VerificationState(news=0, stage=None, done=0, total=0, unit="", report=None, failure=None)
-                async with asyncio.timeout(600):
-                    while state.failure is None and state.report is None:
-                        state = await client.ask(FollowVerification(job=job.job, seen=state.news), VerificationState)
-                found.append(state)
+            started = await client.ask(VerifyRun(run="one/1"), VerificationStarted)
+            with pytest.raises(Refusal, match="being verified already"):
+                await client.ask(VerifyRun(run=started.run_id), VerificationStarted)
+            found: list[Event] = []
+            async with asyncio.timeout(600):
+                async for entries in client.follow(started.session_id, after_seq=started.after_seq):
+                    for entry in entries:
+                        assert entry.run_id == started.run_id
+                        found.append(entry.event)
+                        if isinstance(entry.event, at):
+                            await client.ask(CancelRun(run=started.run_id), Done)
+                    if isinstance(found[-1], VerificationEnded):
+                        break
+            with pytest.raises(Refusal, match="no report of a verification"):
+                await client.ask(GetVerification(run="one/1"), VerificationAnswer)
             detail = (await client.ask(ShowSession(session="one"), SessionDetailAnswer)).detail
-            return found, detail.runs[0].verified
+            assert detail.runs[0].verified is None
+            return found
 
-    states, verified = asyncio.run(stop_two())
-    assert [state.failure.family for state in states if state.failure is not None] == ["cancelled", "cancelled"]
-    assert verified is None
-    assert at_home("verify", "one/1", "-q").code == 0
+    waiting = asyncio.run(stop(VerificationRequested))
+    assert waiting[0] == VerificationRequested()
+    assert waiting[-1] == VerificationEnded(state="stopped")
+    running = asyncio.run(stop(VerificationProgress))
+    assert running[-1] == VerificationEnded(state="stopped")
+    assert any(isinstance(event, VerificationProgress) for event in running)
+    ran = at_home("verify", "one/1")
+    assert ran.code == 0
+    assert "train" in ran.err
 
 
 def report(**more: Any) -> VerificationReport:

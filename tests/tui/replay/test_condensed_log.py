@@ -20,6 +20,9 @@ from sessions.events import (
     RunEnded,
     RunQueued,
     RunStarted,
+    VerificationEnded,
+    VerificationProgress,
+    VerificationRequested,
     ViewChanged,
 )
 from tui.state.workbench_state import WorkbenchState
@@ -94,6 +97,9 @@ def logs(draw: st.DrawFn, nodes: Any, examples: Any) -> list[LogEntry]:
         st.builds(ExamplesSet, examples=st.sampled_from(sets), content_hash=st.just("h")),
         st.builds(ExamplesStepped, by=st.sampled_from([-1, 1]), version=st.integers(1, 4), content_hash=st.just("h")),
         st.just(RunStarted()),
+        st.just(VerificationRequested()),
+        st.builds(VerificationProgress, stage=STAGES, done=COUNTS, total=COUNTS),
+        st.just(VerificationEnded(state="stopped")),
         st.just(RunEnded(state="done")),
         st.just(RunQueued(config=ProbeConfig(), model="toy")),
     )  # fmt: skip

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from engine.config import ProbeConfig
+from engine.errors import Failure
 from engine.results import HeadId
 from sessions.comparison.comparison import ComparisonSide
-from sessions.events import CircuitSaved, RunVerified
+from sessions.events import CircuitSaved, RunVerified, VerificationEnded, VerificationRequested
 from sessions.rows import ComparisonChoice
 from tui.screens.choice import ChoiceSheet
 from tui.screens.circuits import CircuitsScreen
@@ -221,9 +222,17 @@ async def test_v_verifies_and_the_run_line_says_so(recorded: Any, open_screen: A
         await pilot.press("V")
         await until(lambda: "Verifying run 1: train 25 of 500" in text_of(app))
         await pilot.press("x")
+        await until(lambda: "Stopping" in text_of(app))
+        assert [(request.run, request.force) for request in host.of_kind("CancelRun")] == [("run-1", False)]
+        await host.tell(VerificationEnded(state="stopped"))
         await until(lambda: not app.state.verifying)
-        assert host.of_kind("CancelVerification")
+        assert app.state.stopping is None  # the next one is not ended by force at the first key
         assert app.state.failure is None
+        why = Failure(family="engine", name="ModelError", message="The model is gone.", hint="Fetch it.")
+        await host.tell(VerificationRequested())
+        await until(lambda: "Verifying run 1: waiting" in text_of(app))  # whoever asked for it
+        await host.tell(VerificationEnded(state="failed", failure=why))
+        await until(lambda: "The model is gone." in text_of(app))
         host.verdict = RunVerified(verdict="same", words="the same")
         await pilot.press("V")
         await until(lambda: "verified, bit for bit" in text_of(app))
