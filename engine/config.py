@@ -22,7 +22,7 @@ Recipe = Literal["contrast", "published"]
 
 
 class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The shape of one discrete SAE and how it is trained (METHOD 3). Defaults are those of the contrast recipe."""
+    """The shape of one discrete SAE and its training (docs/method.md 3). Defaults are those of the contrast recipe."""
 
     recipe: Recipe = "contrast"
     """The SAE's input and initialisation.
@@ -80,7 +80,7 @@ def find_recipe(name: str | None) -> SAEConfig:
 
 
 class EffectsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether and how the heads' effects on the model's answer are measured (METHOD 6)."""
+    """Whether and how the heads' effects on the model's answer are measured (docs/method.md 6)."""
 
     method: PatchingMethod = "none"
     """The method of measurement.

@@ -182,7 +182,7 @@ class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True, 
 
 
 class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
-    """A circuit compared with the whole model: its effect alone, and the loss without it (METHOD 6)."""
+    """A circuit compared with the whole model: its effect alone, and the loss without it (docs/method.md 6)."""
 
     name: str
     """codes: the circuit by the run's cut; combined: as many heads by effect."""

@@ -77,7 +77,7 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
-    """Every measure of one head, averaged over seeds (METHOD 5 and 6). None: not applicable to this set."""
+    """Every measure of one head, averaged over seeds (docs/method.md 5 and 6). None: not applicable to this set."""
 
     layer: int
     head: int
@@ -275,7 +275,7 @@ class Significance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The evaluation of a run's result (METHOD 6)."""
+    """The evaluation of a run's result (docs/method.md 6)."""
 
     verdict: CardVerdict
     reasons: tuple[str, ...]

@@ -86,7 +86,7 @@ def circuit_by_rank(nodes: Sequence[HeadScores], size: int, measure: Measure = D
 
 
 def circuit_by_softmax(nodes: Sequence[HeadScores], theta: float | None = None) -> list[HeadId]:
-    """Return the heads whose softmax of the node score reaches theta (METHOD 5), best first.
+    """Return the heads whose softmax of the node score reaches theta (docs/method.md 5), best first.
 
     None: twice the uniform share.
     """

@@ -1,4 +1,4 @@
-"""Capture what every head writes on every example, in one forward pass over the prompts (METHOD 2)."""
+"""Capture what every head writes on every example, in one forward pass over the prompts (docs/method.md 2)."""
 
 import hashlib
 import time
@@ -114,7 +114,7 @@ def read_examples(
 
 
 def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) -> Float[Tensor, "example node d_model"]:
-    """Return x of METHOD 2: z through each head's own W_O, heads counted layer by layer.
+    """Return x of docs/method.md 2: z through each head's own W_O, heads counted layer by layer.
 
     Pooling before W_O gives the same number as after it, as both are linear, and moves d_model / d_head times less
     data.

@@ -1,4 +1,4 @@
-"""Measures of heads from their codes on both sides (METHOD 5): one function each, listed in CODE_MEASURES.
+"""Measures of heads from their codes on both sides (docs/method.md 5): one function each, listed in CODE_MEASURES.
 
 To add one: a function of CodeCounts here with its line in CODE_MEASURES, and a row in engine.measures.
 """

@@ -1,4 +1,4 @@
-"""Score edges: pairs of heads whose codes occur together on positives only (METHOD 5)."""
+"""Score edges: pairs of heads whose codes occur together on positives only (docs/method.md 5)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Grades: whether the model can do the positives and cannot do the negatives (METHOD 1)."""
+"""Grades: whether the model can do the positives and cannot do the negatives (docs/method.md 1)."""
 
 from collections.abc import Sequence
 

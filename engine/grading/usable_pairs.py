@@ -1,4 +1,4 @@
-"""Draw pairs of a ready-made task that the model can do: other pairs show what moves wrong answers (METHOD 1)."""
+"""Draw pairs of a ready-made task that the model can do; others show what moves wrong answers (docs/method.md 1)."""
 
 import math
 from collections.abc import Sequence

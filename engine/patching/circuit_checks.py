@@ -1,4 +1,4 @@
-"""Check a circuit: faithfulness, completeness, minimality, against random circuits (METHOD 6)."""
+"""Check a circuit: faithfulness, completeness, minimality, against random circuits (docs/method.md 6)."""
 
 import itertools
 import math

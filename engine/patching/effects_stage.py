@@ -182,7 +182,7 @@ class EffectsStage:
     def _measure_and_report(
         self, masks: Bool[Tensor, "many layer head"], known: dict[int, Tensor], report_finished: Callable[..., None]
     ) -> None:
-        """Measure the masks into `known`; call `tell` at intervals, at the end, and on cancellation.
+        """Measure the masks into `known`; call `report_finished` at intervals, at the end, and on cancellation.
 
         Raises Cancelled within a block.
         """

@@ -21,7 +21,7 @@ BUNDLED_CUTS = (0.05,)
 CUTS = (0.02, 0.04)
 """Cuts of a measured reference: a head is in the circuit if replacing it moves the metric by this share of its base.
 
-In SmolLM2 few heads move a twentieth of the base (METHOD 8 cut at .1 and .2 of 5.3).
+In SmolLM2 few heads move a twentieth of the base (docs/lab/2026-11-21-measured-references.md).
 """
 CIRCUITS = "circuits.json"
 """Measured effects beside a model's weights."""

@@ -1,4 +1,4 @@
-"""The sparse autoencoder: one for all heads, with several seeds trained side by side (METHOD 3)."""
+"""The sparse autoencoder: one for all heads, with several seeds trained side by side (docs/method.md 3)."""
 
 import warnings
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _SPARSE_BELOW = 0.06
 class SAEs:
     """The autoencoders of all seeds, trained together: every product is batched over seeds.
 
-    METHOD 3's W_e and W_d^T are both stored as [seed, latent, d_model], so a code is a row in either.
+    W_e and W_d^T of docs/method.md 3 are both stored as [seed, latent, d_model], so a code is a row in either.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class StepReport:
 
 
 class Trainer:
-    """Adam on METHOD 3's loss, with gradients written out by hand: five matrix products per step and no graph.
+    """Adam on the loss of docs/method.md 3, with gradients by hand: five matrix products per step and no graph.
 
     After the first steps only about one in a hundred latents is active. A latent of zero contributes neither to the
     reconstruction nor to the gradient, so on a CPU four of the five products run over the active entries only: the same

@@ -1,4 +1,4 @@
-"""Codes: the index of each head's largest latent, as an integer (METHOD 4)."""
+"""Codes: the index of each head's largest latent, as an integer (docs/method.md 4)."""
 
 from jaxtyping import Float, Int
 from torch import Tensor

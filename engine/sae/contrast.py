@@ -53,8 +53,9 @@ def contrast_apart(
 def to_half_width(x: Float[Tensor, "example node d_model"]) -> float:
     """Return the factor that scales activations to a mean norm of d_model / 2.
 
-    METHOD 3's loss then silences inputs shorter than lambda times the mean, for every model: along a unit direction, a
-    latent f of an input of length r costs (r - f)^2 / d_model + lambda f, which is least at f = r - lambda d_model / 2.
+    The loss then silences inputs shorter than lambda times the mean, for every model (docs/method.md 3): along a unit
+    direction, a latent f of an input of length r costs (r - f)^2 / d_model + lambda f, which is least at
+    f = r - lambda d_model / 2.
     """
     return x.shape[-1] / 2 / max(1e-12, x.norm(dim=-1).mean().item())
 

@@ -1,4 +1,4 @@
-"""Baselines that need no SAE: the numbers codes have to beat (METHOD 6)."""
+"""Baselines that need no SAE: the numbers codes have to beat (docs/method.md 6)."""
 
 import torch
 from jaxtyping import Bool, Float, Int

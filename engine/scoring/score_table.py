@@ -136,6 +136,7 @@ class ScoreTable:
         by_seed = code_measures(symbols.per_side(self.positive))
         n_nodes = codes.shape[2]
         flips = paired_flips(codes.numpy(), self.pairs.numpy())
+        # A run shows the mean over seeds.
         found: dict[str, Any] = {name: values.mean(axis=0) for name, values in by_seed.items()}
         found |= {
             "paired_flips": None if flips is None else flips.mean(axis=0),

@@ -1,4 +1,4 @@
-"""Permutation test of the heads: how consistently they would tell the sides apart under shuffled labels (METHOD 6).
+"""Permutation test: how consistently heads separate the sides under shuffled labels (docs/method.md 6).
 
 Counts of unique codes cannot be tested by swapping the sides of pairs: where every pair has codes of its own, both
 sides have the same count under any labels. What depends on the labels is whether heads tell the sides apart *in the

@@ -27,7 +27,7 @@ from sessions.store.rerun import find_rerun
 OWN_CIRCUIT = "circuit"
 """The name of the run's own circuit where a request names a circuit."""
 _MAX_NAMED = 6
-log = logging.getLogger("headcode.causing")
+log = logging.getLogger("headcode.effects")
 
 _OPEN_MEASUREMENTS = """
     SELECT session_id, run_id FROM (

@@ -48,7 +48,7 @@ from sessions.store.queries import active_session
 from sessions.store.recorder import RecordedEntry, Recorder
 from sessions.store.search import search_sessions
 
-log = logging.getLogger("headcode.keep")
+log = logging.getLogger("headcode.sessions")
 
 _DAY_S = 86_400
 _SQL_THREADS = ThreadPoolExecutor(2, thread_name_prefix="sql")

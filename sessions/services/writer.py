@@ -57,7 +57,7 @@ class StoreWriter:
         self._done.set()
         self._wake = asyncio.Event()
         self._backlog = 0
-        self._task = asyncio.create_task(self._work(), name="ledger")
+        self._task = asyncio.create_task(self._work(), name="store writer")
 
     @property
     def backlog(self) -> int:

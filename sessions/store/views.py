@@ -145,4 +145,4 @@ VIEWS: dict[str, str] = {
         JOIN session AS s ON s.session_id = c.session_id
         WHERE s.trashed_us IS NULL""",
 }
-"""Created again whenever a store is opened: views hold no data, and a foreign view must not replace ours."""
+"""Created again when their text changed: views hold no data, and a foreign view must not replace ours."""

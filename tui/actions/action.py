@@ -7,7 +7,10 @@ import msgspec
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """One action. The screen implements it in a method `action_` + id; for the group Program the application does."""
+    """One action. The screen implements it in a method `action_` + id; for the group Program the application does.
+
+    Actions that share a method have ids METHOD.NAME and an argument: `step.down` calls `action_step(1)`.
+    """
 
     id: str
     keys: tuple[str, ...]

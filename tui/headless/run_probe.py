@@ -76,10 +76,10 @@ async def run_probe(places: AppFolders, request: ProbeRequest, reporter: Progres
     The first Ctrl+C stops the run and waits for it, the second ends its worker, the third leaves at once. Raises
     Cancelled, Refusal with the run's own failure, or HostError.
     """
-    conductor = _ProbeRunner(places, request, reporter)
+    runner = _ProbeRunner(places, request, reporter)
     loop = asyncio.get_running_loop()
-    work = asyncio.ensure_future(conductor.conduct())
-    loop.add_signal_handler(signal.SIGINT, lambda: conductor.interrupt(work))
+    work = asyncio.ensure_future(runner.conduct())
+    loop.add_signal_handler(signal.SIGINT, lambda: runner.interrupt(work))
     try:
         return await work
     except asyncio.CancelledError:

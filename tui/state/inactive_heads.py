@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from engine.analysis.effects import FIELD
+from engine.analysis.effects import FIELD, MOVES
 from engine.events import EffectsMeasured
 from engine.results import HeadId, HeadScores
-from engine.sample_size import LEVEL
 
 
 def idle_heads(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> frozenset[HeadId]:
@@ -19,6 +18,6 @@ def idle_heads(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -
     found = set()
     for node in nodes:
         effect = next((value for field in fields if (value := getattr(node, field)) is not None), None)
-        if effect is not None and effect < LEVEL:
+        if effect is not None and effect < MOVES:
             found.add(node.id)
     return frozenset(found)

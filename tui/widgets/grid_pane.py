@@ -247,8 +247,8 @@ class RankingList(ScrollingLineWidget):
         line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
         line.add(f"{format_fixed(view.values[head], decimals_of(view.measure)):>7} ", "text" if inside else "dim")
         room = max(min(width - 49, 40), 4)
-        fill_keys, rest = bar(view.loud(head) or 0.0, room)
-        line.add(fill_keys, "accent" if inside else "faint").add(" " * len(rest))
+        filled, rest = bar(view.loud(head) or 0.0, room)
+        line.add(filled, "accent" if inside else "faint").add(" " * len(rest))
         frame = "‹›" if head in self.state.marked else "[]"
         frame = "«»" if inside and frame == "‹›" else frame
         shown = inside or head in self.state.marked
@@ -268,8 +268,8 @@ class RankingList(ScrollingLineWidget):
         ink = "dim" if not found else ("positive" if found > 0 else "negative")
         line.add(f"{difference_text.format_signed(found, places):>8} ", ink)
         room = max(min(width - 53, 40), 4)
-        fill_keys, rest = bar(abs(found or 0.0) / (against.grid.largest or 1.0), room)
-        line.add(fill_keys, ink).add(" " * len(rest))
+        filled, rest = bar(abs(found or 0.0) / (against.grid.largest or 1.0), room)
+        line.add(filled, ink).add(" " * len(rest))
         line.add(" [ ] " if head in view.circuit else "     ", "second")
         line.add(KNOWN if head in against.circuit else " ", "accent")
         tail = (

@@ -8,8 +8,9 @@ from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.config import EffectsConfig
 from engine.events import EffectsMeasured
 from sessions.errors import Refusal
-from sessions.events import EffectsEnded, EffectsRequested, LogEntry
+from sessions.events import EffectsEnded, EffectsRequested, LogEntry, VerificationRequested
 from sessions.handlers.effects import end_open_measurements
+from sessions.handlers.verification import end_open_verifications
 from sessions.protocol import CancelRun, Done, MeasureRunEffects
 from sessions.rows import RunRow
 from sessions.store.database import Store
@@ -100,4 +101,17 @@ async def test_a_measurement_its_host_left_behind_is_closed_by_the_next(lab: Any
     recorder.append([EventDraft(session_id=run.session_id, run_id=run.run_id, event=EffectsRequested(config=EXACT))])
     assert end_open_measurements(recorder) == 1
     assert end_open_measurements(recorder) == 0
+    store.close()
+
+
+async def test_a_verification_its_host_left_behind_is_closed_by_the_next(lab: Any) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    await lab.close()
+    store = Store.open(lab.places.store)
+    recorder = Recorder(store)
+    recorder.append([EventDraft(session_id=run.session_id, run_id=run.run_id, event=VerificationRequested())])
+    assert end_open_verifications(recorder) == 1
+    assert end_open_verifications(recorder) == 0
     store.close()
