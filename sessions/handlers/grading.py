@@ -22,7 +22,7 @@ class GradingRequests:
     """Pending grading requests. A newer request with the same `desk` replaces the earlier one."""
 
     def __init__(self) -> None:
-        self._desks: dict[str, asyncio.Task[Any]] = {}
+        self._channels: dict[str, asyncio.Task[Any]] = {}
 
     async def grade(self, host: HandlerContext, request: GradeExamples) -> GradesMade:
         """Return the grades. Raises NoSuchRecord, ExampleError, the engine's errors, or Cancelled if replaced."""
@@ -41,12 +41,12 @@ class GradingRequests:
             device=request.device,
             trust_remote_code=request.trust_remote_code,
         )
-        before = self._desks.pop(request.desk, None) if request.desk else None
+        before = self._channels.pop(request.desk, None) if request.desk else None
         if before is not None:
             before.cancel()
         task = asyncio.ensure_future(host.supervisor.answer_side_request(worker_request))
         if request.desk:
-            self._desks[request.desk] = task
+            self._channels[request.desk] = task
         try:
             answer = await task
             if isinstance(answer, Failure) and answer.name == "WorkerDied":
@@ -58,8 +58,8 @@ class GradingRequests:
                 raise
             raise Cancelled from None
         finally:
-            if self._desks.get(request.desk) is task:
-                del self._desks[request.desk]
+            if self._channels.get(request.desk) is task:
+                del self._channels[request.desk]
         if isinstance(answer, GradesMade):
             return answer
         assert isinstance(answer, Failure)

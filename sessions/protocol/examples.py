@@ -78,7 +78,7 @@ class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
     position: str = "mean"
     """The position policy that marks the tokens that are read."""
     desk: str = ""
-    """A name that the requester chooses for itself; empty: no request is replaced."""
+    """A channel name that the requester chooses; empty: no request is replaced."""
     model: str = ""
     """The model that grades: the next run's, where it is not the session's; empty: the session's."""
     device: str = "auto"

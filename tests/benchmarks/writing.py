@@ -76,7 +76,7 @@ async def measure(model: str, home: str) -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, lambda: app.state.link == "live" and app.state.session.examples.current)
         await pilot.press("w")
-        await until(pilot, lambda: isinstance(app.screen, WriteScreen) and len(app.screen.desk.grades) == 20)
+        await until(pilot, lambda: isinstance(app.screen, WriteScreen) and len(app.screen.graded.grades) == 20)
         screen = app.screen
         assert isinstance(screen, WriteScreen)
         await typing(pilot, screen)
@@ -100,7 +100,7 @@ async def typing(pilot: Pilot[None], screen: WriteScreen) -> None:
         await pilot.press("n")
         line = screen.proof.example
         assert line is not None
-        await until(pilot, lambda: screen.desk.grade_of(line) is not None)  # noqa: B023  # awaited in the same round
+        await until(pilot, lambda: screen.graded.grade_of(line) is not None)  # noqa: B023  # awaited in the same round
         took.append(time.perf_counter() - begun)
     await pilot.press("escape")
     say("grade after the last key", took, "1,000 ms (SmolLM2: 3,000)")
@@ -109,14 +109,14 @@ async def typing(pilot: Pilot[None], screen: WriteScreen) -> None:
 async def pasting(pilot: Pilot[None], screen: WriteScreen) -> None:
     drawn, recorded = [], []
     for number in range(5):
-        before = len(screen.desk.examples)
+        before = len(screen.graded.examples)
         text = "\n".join(f"+ pasted {number} {line} of a => b | c" for line in range(1_000))
         begun = time.perf_counter()
         screen.rows.post_message(events.Paste(text))
-        await until(pilot, lambda: len(screen.desk.examples) == before + 1_000)  # noqa: B023
+        await until(pilot, lambda: len(screen.graded.examples) == before + 1_000)  # noqa: B023
         await pilot.pause()
         drawn.append(time.perf_counter() - begun)
-        await until(pilot, lambda: screen.desk.saved)
+        await until(pilot, lambda: screen.graded.saved)
         recorded.append(time.perf_counter() - begun)
     say("paste of 1,000, drawn", drawn, "500 ms")
     say("paste of 1,000, recorded", recorded, "-")

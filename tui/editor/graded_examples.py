@@ -87,14 +87,14 @@ class GradedExamples(ExampleEdits):
         options = self.state.options
         return (options.config.position, options.model, options.device, options.trust_remote_code)
 
-    def question(self, examples: Sequence[Example], *, desk: str | None = None) -> GradeExamples:
-        """Return the grading request for these examples. It replaces an earlier one of the same desk."""
+    def question(self, examples: Sequence[Example], *, channel: str | None = None) -> GradeExamples:
+        """Return the grading request for these examples. It replaces an earlier one of the same channel."""
         position, model, device, trusted = self.reading
         return GradeExamples(
             session=self.state.session_id or "",
             examples=tuple(examples),
             position=position,
-            desk=self.name if desk is None else desk,
+            desk=self.name if channel is None else channel,
             model=model,
             device=device,
             trust_remote_code=trusted,
@@ -229,7 +229,7 @@ class GradedExamples(ExampleEdits):
 
         async def ask(examples: Sequence[Example]) -> Grades:
             reading = self.reading
-            answer = await self.link.ask(self.question(examples, desk=f"{self.name}-more"), Grades)
+            answer = await self.link.ask(self.question(examples, channel=f"{self.name}-more"), Grades)
             self.keep(examples, answer, reading)
             return answer
 

@@ -18,7 +18,7 @@ class ExampleVerbs:
 
     def __init__(self, plain: PlainWorkbench) -> None:
         self.plain, self.state, self.link = plain, plain.state, plain.link
-        self.desk = GradedExamples(self.state, self.link, uuid.uuid4().hex)
+        self.graded = GradedExamples(self.state, self.link, uuid.uuid4().hex)
         self._proposed: tuple[int, tuple[tuple[PromptEdit, Grade], ...]] = (0, ())
 
     async def do_examples(self, rest: str) -> None:
@@ -27,7 +27,7 @@ class ExampleVerbs:
             shown, grades = self.state.examples, {grade.index: grade for grade in self.state.grades}
         else:
             await self._graded()
-            shown, grades = self.desk.examples, self.desk.grades
+            shown, grades = self.graded.examples, self.graded.grades
         if not rest:
             for line in wording.examples(shown, grades, self._templates()):
                 self.plain.say(line)
@@ -41,7 +41,7 @@ class ExampleVerbs:
         self.plain.say(f"prompt: {clean(example.prompt, lines=True)}")
         if example.foils:
             self.plain.say(f"foils: {', '.join(clean(each).strip() for each in example.foils)}")
-        tokens = self.desk.tokens(example)
+        tokens = self.graded.tokens(example)
         if tokens is not None:
             read = [clean(text) for text, on in zip(tokens.texts, tokens.read, strict=True) if on]
             self.plain.say(f"{len(tokens.texts)} tokens; read at: {' | '.join(read)}")
@@ -50,9 +50,9 @@ class ExampleVerbs:
         if not rest:
             self.plain.refuse("add: give the example, as in add + The cat sat on the => mat | dog")
             return
-        self.desk.at = max(len(self.desk.examples) - 1, 0)
+        self.graded.at = max(len(self.graded.examples) - 1, 0)
         self._foresee(rest)
-        n = self.desk.paste(rest)
+        n = self.graded.paste(rest)
         await self._done(f"{n} added", n)
 
     async def do_edit(self, rest: str) -> None:
@@ -63,49 +63,49 @@ class ExampleVerbs:
         if not line.strip():
             self.plain.refuse("edit: give the number and the new line.")
             return
-        self.desk.replace(place, parse_draft(line.strip(), like=self.desk.examples[place]))
-        self.desk.at = place
+        self.graded.replace(place, parse_draft(line.strip(), like=self.graded.examples[place]))
+        self.graded.at = place
         await self._done("rewritten", 1)
 
     async def do_remove(self, rest: str) -> None:
         place = self._place(rest)
         if place is not None:
-            self.desk.remove(place)
+            self.graded.remove(place)
             await self._done("removed")
 
     async def do_include(self, rest: str) -> None:
         place = self._place(rest)
-        if place is not None and self._is_example(place, self.desk.toggle(place)):
-            await self._done("enabled" if self.desk.examples[place].enabled else "disabled")
+        if place is not None and self._is_example(place, self.graded.toggle(place)):
+            await self._done("enabled" if self.graded.examples[place].enabled else "disabled")
 
     async def do_flip(self, rest: str) -> None:
         place = self._place(rest)
-        if place is not None and self._is_example(place, self.desk.flip(place)):
-            await self._done(f"example {place + 1} is {self.desk.examples[place].polarity} now")
+        if place is not None and self._is_example(place, self.graded.flip(place)):
+            await self._done(f"example {place + 1} is {self.graded.examples[place].polarity} now")
 
     async def do_pair(self, rest: str) -> None:
         place = self._place(rest)
         if place is not None:
-            await self._done(self.desk.pair(place).rstrip("."))
+            await self._done(self.graded.pair(place).rstrip("."))
 
     async def do_duplicate(self, rest: str) -> None:
         place = self._place(rest)
         if place is not None:
-            self.desk.copy(place)
+            self.graded.copy(place)
             await self._done("duplicated")
 
     async def do_unfold(self, rest: str) -> None:
         place = self._place(rest)
         if place is None:
             return
-        n = self.desk.unfold(place)
+        n = self.graded.unfold(place)
         if n:
             await self._done(f"expanded into {n} examples")
         else:
             self.plain.refuse(f"example {place + 1} has no slots such as {{name=Mary,John}}.")
 
     async def do_trim(self, _: str) -> None:
-        n = self.desk.trim()
+        n = self.graded.trim()
         if n:
             await self._done(f"{n} {'prompt' if n == 1 else 'prompts'} trimmed")
         else:
@@ -118,7 +118,7 @@ class ExampleVerbs:
             return
         if way.strip() not in ("up", "down"):
             self.plain.refuse("move: give the number, then up or down.")
-        elif self.desk.move(place, -1 if way.strip() == "up" else 1):
+        elif self.graded.move(place, -1 if way.strip() == "up" else 1):
             await self._done("moved")
         else:
             self.plain.refuse(f"example {number} is at the end already.")
@@ -130,17 +130,17 @@ class ExampleVerbs:
         await self._step(1, "redone")
 
     async def _step(self, by: int, message: str) -> None:
-        if await self.desk.step(by):
+        if await self.graded.step(by):
             await self._done(message)
         else:
-            failure = self.desk.failure
+            failure = self.graded.failure
             self.plain.refuse(
                 f"{failure.message} {failure.hint}" if failure is not None else "there is nothing to undo or redo."
             )
 
     async def do_mend(self, _: str) -> None:
         await self._graded()
-        found = self.desk.worth()
+        found = self.graded.worth()
         self._say_worth()
         if found.mend is not None:
             self.plain.say(f"first: {found.mend + 1}. {self._one(found.mend)}")
@@ -149,8 +149,8 @@ class ExampleVerbs:
         place = self._place(rest)
         if place is None:
             return
-        example = self.desk.examples[place]
-        if not example.positive or place in self.desk.flaws:
+        example = self.graded.examples[place]
+        if not example.positive or place in self.graded.flaws:
             self.plain.refuse(f"example {place + 1} is not a positive; negatives are made from positives.")
             return
         edits = propose(example)
@@ -158,7 +158,7 @@ class ExampleVerbs:
             self.plain.refuse("nothing in this prompt can be replaced: no name, number or known word.")
             return
         wanted = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
-        grades = (await self.link.ask(self.desk.question(wanted), Grades)).grades
+        grades = (await self.link.ask(self.graded.question(wanted), Grades)).grades
         found = best_edits(edits, grades[1:], n_tokens=grades[0].n_tokens)
         self._proposed = (place, found)
         for number, (edit, grade) in enumerate(found, start=1):
@@ -175,14 +175,16 @@ class ExampleVerbs:
             return
         edit = found[int(rest) - 1][0]
         self._proposed = (0, ())
-        self.desk.accept(place, as_negative(self.desk.examples[place], edit.prompt, pair=self.desk.pair_for(place)))
+        self.graded.accept(
+            place, as_negative(self.graded.examples[place], edit.prompt, pair=self.graded.pair_for(place))
+        )
         await self._done("added", 1)
 
     async def do_more(self, rest: str) -> None:
         if rest and (not rest.isdecimal() or not int(rest)):
             self.plain.refuse(f"more: give a number of pairs from 1, not {clean(rest)}; alone: as many as are missing.")
             return
-        found = await self.desk.more(int(rest) if rest else None)
+        found = await self.graded.more(int(rest) if rest else None)
         if found.n:
             await self._done(f"{found.words}{found.rest}", len(found.new))
         else:
@@ -198,15 +200,15 @@ class ExampleVerbs:
             return
         task = find_task(name)
         count = int(pairs) if pairs.strip().isdecimal() else 10
-        made = await self.link.ask(self.desk.order(task.name, count), TaskExamplesMade)
-        await self._done(f"{self.desk.add(made.examples)} added")
+        made = await self.link.ask(self.graded.order(task.name, count), TaskExamplesMade)
+        await self._done(f"{self.graded.add(made.examples)} added")
 
     async def do_read(self, rest: str) -> None:
         from tui.headless.read_examples import read_text
 
         text = read_text(rest, plain=True)
         self._foresee(text)
-        n = self.desk.paste(text)
+        n = self.graded.paste(text)
         await self._done(f"{n} added from {clean(rest)}")
 
     async def do_store(self, rest: str) -> None:
@@ -219,20 +221,20 @@ class ExampleVerbs:
         if path.exists():
             self.plain.refuse(f"{path} already exists; choose another name or remove it first.")
             return
-        write_examples(path, self.desk.examples)
-        self.plain.say(f"{len(self.desk.examples)} examples written to {clean(str(path))}.")
+        write_examples(path, self.graded.examples)
+        self.plain.say(f"{len(self.graded.examples)} examples written to {clean(str(path))}.")
 
     # ---- inside
 
     def _foresee(self, text: str) -> None:
         """Print what slots will expand to before they are filled."""
-        found = preview_slots(text, after=self.desk.examples)
+        found = preview_slots(text, after=self.graded.examples)
         if found is not None:
             self.plain.say(f"{found.words}.")
 
     def _place(self, text: str) -> int | None:
         """Return the index of the example with that number, or refuse and return None."""
-        count = len(self.desk.examples)
+        count = len(self.graded.examples)
         if text.strip().isdecimal() and 0 < int(text) <= count:
             return int(text) - 1
         self.plain.refuse(
@@ -243,38 +245,38 @@ class ExampleVerbs:
 
     def _is_example(self, place: int, done: bool) -> bool:
         if not done:
-            self.plain.refuse(f"line {place + 1} cannot be read yet: {self.desk.flaws.get(place, '')}")
+            self.plain.refuse(f"line {place + 1} cannot be read yet: {self.graded.flaws.get(place, '')}")
         return done
 
     def _one(self, place: int) -> str:
-        example = self.desk.examples[place]
-        wrong = self.desk.flaws.get(place)
+        example = self.graded.examples[place]
+        wrong = self.graded.flaws.get(place)
         if wrong:
             return f"not understood: {clean(wrong)}"
-        line = wording.example_words(example, self.desk.grades.get(place))
+        line = wording.example_words(example, self.graded.grades.get(place))
         return f"{line}. {template}" if (template := self._templates().get(place)) else line
 
     def _templates(self) -> dict[int, str]:
-        return {place: self.desk.template_words(n) for place, n in self.desk.templates.items()}
+        return {place: self.graded.template_words(n) for place, n in self.graded.templates.items()}
 
     async def _done(self, message: str, fresh: int = 0) -> None:
         """Record the change and print it, with the grades of the newest lines."""
-        await self.desk.push()
-        if self.desk.failure is not None:
-            self.plain.refuse(f"{self.desk.failure.message} {self.desk.failure.hint}")
+        await self.graded.push()
+        if self.graded.failure is not None:
+            self.plain.refuse(f"{self.graded.failure.message} {self.graded.failure.hint}")
             return
         await self._graded()
-        self.plain.say(f"{message}; {len(self.desk.examples)} examples. undo reverts it.")
-        for place in range(max(self.desk.at - fresh + 1, 0), self.desk.at + 1) if 0 < fresh <= 5 else ():
+        self.plain.say(f"{message}; {len(self.graded.examples)} examples. undo reverts it.")
+        for place in range(max(self.graded.at - fresh + 1, 0), self.graded.at + 1) if 0 < fresh <= 5 else ():
             self.plain.say(f"{place + 1}. {self._one(place)}")
         self._say_worth()
 
     def _say_worth(self) -> None:
-        found = self.desk.worth()
+        found = self.graded.worth()
         self.plain.say(clean(found.words))
         if found.missing:
             self.plain.say(f"{found.missing}: more adds them.")
 
     async def _graded(self) -> None:
-        while await self.desk.grade():
+        while await self.graded.grade():
             pass

@@ -14,8 +14,8 @@ _OWN_SIGN = re.compile(r"[+-] (?=[+-]\d{0,9} )")
 class EditedLine:
     """Takes a line of the examples into the editor and back."""
 
-    def __init__(self, desk: GradedExamples, edit: LineEdit) -> None:
-        self.desk, self.edit = desk, edit
+    def __init__(self, graded: GradedExamples, edit: LineEdit) -> None:
+        self.graded, self.edit = graded, edit
         self.place: int | None = None
         """Index of the line; None while no line is edited."""
         self.fresh = False
@@ -39,10 +39,10 @@ class EditedLine:
 
     def begin_below(self, place: int) -> None:
         """Start a new line below; after it another one, until one is left empty."""
-        examples = self.desk.examples
+        examples = self.graded.examples
         sign = "+ " if not examples or examples[min(place, len(examples) - 1)].positive else "- "
-        self.adding, self._came_from = True, self.desk.at
-        self.begin(sign, self.desk.below(min(place, max(len(examples) - 1, 0))), fresh=True)
+        self.adding, self._came_from = True, self.graded.at
+        self.begin(sign, self.graded.below(min(place, max(len(examples) - 1, 0))), fresh=True)
 
     def drop_offered_sign(self) -> None:
         """Replace the sign that was offered by the one the user typed."""
@@ -54,23 +54,23 @@ class EditedLine:
         """Store the text of the editor as the example; return True if that changes the examples."""
         if self.place is None:
             return False
-        text, place = self.edit.text, min(self.place, len(self.desk.examples))
+        text, place = self.edit.text, min(self.place, len(self.graded.examples))
         empty = not text.strip(" +-0123456789\t")
         if self.fresh:
             if empty:
-                self.desk.at = self._came_from
+                self.graded.at = self._came_from
                 return False
-            self.desk.insert(place, [parse_draft(text)])
+            self.graded.insert(place, [parse_draft(text)])
             self.fresh = False
-        elif place < len(self.desk.examples):
-            old = self.desk.examples[place]
+        elif place < len(self.graded.examples):
+            old = self.graded.examples[place]
             new = old if text == text_of(old) else parse_draft(text, like=old)
             if new == old:
                 return False
             if empty:
-                self.desk.remove(place)
+                self.graded.remove(place)
                 self.fresh, self._came_from = True, place
             else:
-                self.desk.replace(place, new)
-        self.desk.at = place
+                self.graded.replace(place, new)
+        self.graded.at = place
         return True

@@ -15,26 +15,26 @@ def step(screen: "WriteScreen", by: int) -> None:
 
 
 async def _step(screen: "WriteScreen", by: int) -> None:
-    desk = screen.desk
-    done = await desk.step(by)
+    graded = screen.graded
+    done = await graded.step(by)
     word = "undone" if by < 0 else "redone"
     if done:
-        screen.rows.show_lines(desk.at, desk.at)
-    failure, desk.failure = desk.failure, None
+        screen.rows.show_lines(graded.at, graded.at)
+    failure, graded.failure = graded.failure, None
     screen.say(f"The change is {word}." if done or failure is None else failure.message)
     screen.grade()
 
 
 def toggle(screen: "WriteScreen") -> None:
     """Disable the example, or enable it."""
-    if screen.desk.chosen is not None:
-        _changed_if(screen, screen.desk.toggle(screen.desk.at))
+    if screen.graded.chosen is not None:
+        _changed_if(screen, screen.graded.toggle(screen.graded.at))
 
 
 def flip(screen: "WriteScreen") -> None:
     """Turn a positive into a negative, or back."""
-    if screen.desk.chosen is not None:
-        _changed_if(screen, screen.desk.flip(screen.desk.at))
+    if screen.graded.chosen is not None:
+        _changed_if(screen, screen.graded.flip(screen.graded.at))
 
 
 def _changed_if(screen: "WriteScreen", done: bool) -> None:
@@ -44,30 +44,30 @@ def _changed_if(screen: "WriteScreen", done: bool) -> None:
 
 def remove(screen: "WriteScreen") -> None:
     """Delete the line."""
-    if screen.desk.chosen is not None:
-        screen.desk.remove(screen.desk.at)
+    if screen.graded.chosen is not None:
+        screen.graded.remove(screen.graded.at)
         screen.changed(f"Deleted; {screen.state.key('write:step.undo')} restores it.")
 
 
 def copy(screen: "WriteScreen") -> None:
     """Insert a copy below."""
-    if screen.desk.chosen is not None:
-        screen.desk.copy(screen.desk.at)
+    if screen.graded.chosen is not None:
+        screen.graded.copy(screen.graded.at)
         screen.changed()
 
 
 def pair(screen: "WriteScreen") -> None:
     """Pair the line with a neighbour, or dissolve its pair."""
-    if screen.desk.chosen is not None:
-        screen.changed(screen.desk.pair(screen.desk.at))
+    if screen.graded.chosen is not None:
+        screen.changed(screen.graded.pair(screen.graded.at))
 
 
 def unfold(screen: "WriteScreen") -> None:
     """Fill the slots of the line in every way."""
-    if screen.desk.chosen is None:
+    if screen.graded.chosen is None:
         return
     try:
-        n = screen.desk.unfold(screen.desk.at)
+        n = screen.graded.unfold(screen.graded.at)
     except HeadcodeError as error:
         screen.say(f"{error.message} {error.hint}")
         return
@@ -77,7 +77,7 @@ def unfold(screen: "WriteScreen") -> None:
 
 def trim(screen: "WriteScreen") -> None:
     """Remove trailing spaces of prompts where the grades suggest it."""
-    n = screen.desk.trim()
+    n = screen.graded.trim()
     if n:
         screen.changed(f"Removed the space at the end of {n} {'prompt' if n == 1 else 'prompts'}.")
     else:
@@ -86,7 +86,7 @@ def trim(screen: "WriteScreen") -> None:
 
 def go_to_fix(screen: "WriteScreen") -> None:
     """Select the line to fix first."""
-    found = screen.desk.worth()
+    found = screen.graded.worth()
     if found.mend is not None:
         screen.rows.choose(found.mend)
     else:
@@ -95,10 +95,10 @@ def go_to_fix(screen: "WriteScreen") -> None:
 
 def choose(screen: "WriteScreen", by: int) -> None:
     """Select the line that many lines further."""
-    screen.rows.choose(screen.desk.at + by)
+    screen.rows.choose(screen.graded.at + by)
 
 
 def move(screen: "WriteScreen", by: int) -> None:
     """Swap the line with its neighbour."""
-    if screen.desk.chosen is not None and screen.desk.move(screen.desk.at, by):
+    if screen.graded.chosen is not None and screen.graded.move(screen.graded.at, by):
         screen.changed()

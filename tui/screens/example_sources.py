@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def add_text(screen: "WriteScreen", text: str) -> None:
     """Add the examples in a text; invalid lines are kept as text. Asks before filling slots."""
-    slots = preview_slots(text, after=screen.desk.examples)
+    slots = preview_slots(text, after=screen.graded.examples)
     if slots is None:
         _add_text(screen, text)
         return
@@ -48,13 +48,13 @@ def _ways(screen: "WriteScreen", slots: SlotPreview) -> list[ChoiceItem]:
 
 
 def _add_text(screen: "WriteScreen", text: str, *, fill: bool = True) -> None:
-    before = len(screen.desk.flaws)
+    before = len(screen.graded.flaws)
     try:
-        n = screen.desk.paste(text, fill=fill)
+        n = screen.graded.paste(text, fill=fill)
     except HeadcodeError as error:
         screen.say(f"{error.message} {error.hint}")
     else:
-        _added(screen, n, unread=len(screen.desk.flaws) - before, doubt=_doubt(text))
+        _added(screen, n, unread=len(screen.graded.flaws) - before, doubt=_doubt(text))
 
 
 def _added(screen: "WriteScreen", n: int, *, unread: int = 0, doubt: str = "") -> None:
@@ -76,28 +76,28 @@ def propose_negatives(screen: "WriteScreen") -> None:
     """Propose minimal edits of the selected positive, or of the positive of its pair."""
     from tui.screens.negatives import NegativesScreen
 
-    example, place = screen.desk.chosen, screen.desk.at
-    if example is None or place in screen.desk.flaws:
+    example, place = screen.graded.chosen, screen.graded.at
+    if example is None or place in screen.graded.flaws:
         screen.say("Choose a positive first.")
         return
     if not example.positive:
         # Edits are made of the positive of the pair.
-        place = next((i for i, each in enumerate(screen.desk.examples) if _pairs_with(each, example)), place)
-        example = screen.desk.examples[place]
+        place = next((i for i, each in enumerate(screen.graded.examples) if _pairs_with(each, example)), place)
+        example = screen.graded.examples[place]
     if not example.positive:
         screen.say("Negatives are made from a positive: choose one.")
         return
     screen.app.push_screen(
-        NegativesScreen(screen.desk, example, screen.desk.pair_for(place), partial(_accept, screen, place))
+        NegativesScreen(screen.graded, example, screen.graded.pair_for(place), partial(_accept, screen, place))
     )
 
 
 def _accept(screen: "WriteScreen", place: int, negative: Example, edit: bool) -> None:
     """Add an accepted proposal below its positive, as its pair if it had none."""
-    screen.desk.accept(place, negative)
+    screen.graded.accept(place, negative)
     screen.changed(f"Negative added; {_undo(screen)} removes it.")
     if edit:
-        screen.begin(text_of(negative), screen.desk.at)
+        screen.begin(text_of(negative), screen.graded.at)
 
 
 def make_more(screen: "WriteScreen") -> None:
@@ -109,7 +109,7 @@ async def _more(screen: "WriteScreen") -> None:
     """Add pairs made from existing ones; only those that the model can do."""
     screen.say("The model grades pairs made from existing ones …")
     try:
-        found = await screen.desk.more()
+        found = await screen.graded.more()
     except HeadcodeError as error:
         screen.say(f"{error.message} {error.hint}")
         return
@@ -131,8 +131,8 @@ def choose_task(screen: "WriteScreen") -> None:
 async def _make(screen: "WriteScreen", task: str, pairs: int) -> None:
     screen.say(f"The engine makes {pairs} pairs of {task} …")
     try:
-        made = await screen.link.ask(screen.desk.order(task, pairs), TaskExamplesMade)
-        _added(screen, screen.desk.add(made.examples))
+        made = await screen.link.ask(screen.graded.order(task, pairs), TaskExamplesMade)
+        _added(screen, screen.graded.add(made.examples))
     except HeadcodeError as error:
         screen.say(f"{error.message} {error.hint}")
 
@@ -157,7 +157,7 @@ async def _read_file(screen: "WriteScreen", path: Path) -> None:
         text = await asyncio.to_thread(_text_in, path)
         if path.suffix.lower() == ".csv":
             # Named as a table: read as lines, its cells would become prompts.
-            _added(screen, screen.desk.add(read_csv(text, source=path.name)))
+            _added(screen, screen.graded.add(read_csv(text, source=path.name)))
         else:
             add_text(screen, text)
     except HeadcodeError as error:
@@ -178,11 +178,11 @@ def _store(screen: "WriteScreen", path: Path) -> None:
     from tui.headless.write_examples import write_examples
 
     try:
-        write_examples(path, screen.desk.examples)
+        write_examples(path, screen.graded.examples)
     except HeadcodeError as error:
         screen.say(f"{error.message} {error.hint}")
     else:
-        screen.say(f"{len(screen.desk.examples)} examples written to {path}.")
+        screen.say(f"{len(screen.graded.examples)} examples written to {path}.")
 
 
 def _pairs_with(each: Example, negative: Example) -> bool:

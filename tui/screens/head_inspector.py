@@ -71,9 +71,11 @@ class TokenView(TokenWidget):
     """The coloured tokens of the prompt, and its attention matrix if there is room."""
 
     def lines(self, size: Size, /) -> list[Strip]:
-        look = self.desk.look
+        look = self.inspector.look
         if look is None:
-            return [self.line().add(" asking the model …" if self.desk.key else " No run to inspect.", "dim").strip()]
+            return [
+                self.line().add(" asking the model …" if self.inspector.key else " No run to inspect.", "dim").strip()
+            ]
         if isinstance(look, Failure):
             words = wrap(f"{look.message} {look.hint}", size.width - 2, 6)
             return [self.line().add(f" {row}", "bad").strip() for row in words]
@@ -83,11 +85,11 @@ class TokenView(TokenWidget):
         return [*lines, Strip.blank(0), *pattern]
 
     def _colouring(self) -> str:
-        words = WORDS[self.desk.colouring]
-        return words.replace("coloured by", "bold, then reversed:") if self.desk.depth in ("16", "none") else words
+        words = WORDS[self.inspector.colouring]
+        return words.replace("coloured by", "bold, then reversed:") if self.inspector.depth in ("16", "none") else words
 
     def _tokens(self, look: HeadInspection, width: int) -> list[Strip]:
-        shares, chosen = self.desk.shares(look), self.desk.chosen_token(look)
+        shares, chosen = self.inspector.shares(look), self.inspector.chosen_token(look)
         lines: list[StyledLine] = [self.line().add(" ")]
         if look.skipped:
             lines[0].add(f"… {look.skipped} earlier tokens … ", "faint")
@@ -102,7 +104,7 @@ class TokenView(TokenWidget):
 
     def _pattern(self, look: HeadInspection, width: int, room: int) -> list[Strip]:
         """Draw the attention matrix if it fits, else the strongest attention of the selected token."""
-        n, chosen = len(look.tokens), self.desk.chosen_token(look)
+        n, chosen = len(look.tokens), self.inspector.chosen_token(look)
         label = 12
         longest = max((cell_len(clean(token).strip()) for token in look.tokens), default=0)
         widest = min(max(longest + 1, 4), _WIDEST)
@@ -114,7 +116,7 @@ class TokenView(TokenWidget):
                 line = self.line().add("▸" if on else " ", "accent")
                 line.add(fit(clean(look.tokens[row]).strip(), label - 3), "strong" if on else "dim").to(label)
                 for value in values:
-                    if self.desk.depth in ("16", "none"):
+                    if self.inspector.depth in ("16", "none"):
                         line.add(SHADES[_shade(value)] * cell, "text")
                     else:
                         line.add_styled(" " * cell, self.shade(value))
@@ -155,12 +157,12 @@ class TokenView(TokenWidget):
 class CodeTokenList(LineWidget):
     """Tokens that the decoder directions of the head's codes raise and lower."""
 
-    def __init__(self, desk: InspectorState, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(desk.state, id=id)
-        self.desk = desk
+    def __init__(self, inspector: InspectorState, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(inspector.state, id=id)
+        self.inspector = inspector
 
     def lines(self, size: Size, /) -> list[Strip]:
-        look = self.desk.look
+        look = self.inspector.look
         if not isinstance(look, HeadInspection):
             return []
         if not look.writes:
@@ -194,14 +196,14 @@ class HeadInspectorScreen(SubScreen):
 
     def __init__(self, state: WorkbenchState, depth: Depth, fetch: Fetch, want_codes: Callable[[], object]) -> None:
         super().__init__(state)
-        self.desk = InspectorState(state, depth)
+        self.inspector = InspectorState(state, depth)
         self._fetch, self._want_codes = fetch, want_codes
         self._timer: Timer | None = None
         self._others: Timer | None = None
         self._asked: Key | None = None
-        self.prompts = PromptList(self.desk, id="prompts")
-        self.tokens = TokenView(self.desk, id="tokens")
-        self.writes = CodeTokenList(self.desk, id="writes")
+        self.prompts = PromptList(self.inspector, id="prompts")
+        self.tokens = TokenView(self.inspector, id="tokens")
+        self.writes = CodeTokenList(self.inspector, id="writes")
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="close"):
@@ -214,42 +216,42 @@ class HeadInspectorScreen(SubScreen):
     def on_mount(self) -> None:
         self.prompts.border_title = "Prompts by code"
         self.writes.border_title = "What its codes write"
-        self._asked = self.desk.key
+        self._asked = self.inspector.key
         self._want()
         self.paint()
 
     def paint(self) -> None:
         head = self.state.cursor
-        if self.desk.key != self._asked:
+        if self.inspector.key != self._asked:
             # The cursor or the shown run has changed.
             self._want_soon()
         view = self.state.view()
-        look = self.desk.look
+        look = self.inspector.look
         code = look.code if isinstance(look, HeadInspection) else None
         coded = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
         place = None if view is None else view.rank_of(HeadId(*head))
         rank = "" if place is None else f" · rank {place} by {self.state.measure.title}"
-        title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{coded} seed {self.state.seed}{rank}"
+        title = f"Head {HeadId(*head)} on prompt {self.inspector.example + 1} ·{coded} seed {self.state.seed}{rank}"
         self.tokens.border_title = Content(title)
         for part in (self.prompts, self.tokens, self.writes):
             part.paint()
 
     def action_step(self, by: int) -> None:
-        self.desk.step(by)
+        self.inspector.step(by)
         self._moved()
 
     def action_order(self) -> None:
-        self.desk.by_code = not self.desk.by_code
+        self.inspector.by_code = not self.inspector.by_code
         self.paint()
 
     def action_walk(self, by: int) -> None:
-        look = self.desk.look
+        look = self.inspector.look
         if isinstance(look, HeadInspection):
-            self.desk.token = min(max(self.desk.chosen_token(look) + by, 0), len(look.tokens) - 1)
+            self.inspector.token = min(max(self.inspector.chosen_token(look) + by, 0), len(look.tokens) - 1)
             self.paint()
 
     def action_colour(self) -> None:
-        self.desk.colouring = COLOURINGS[(COLOURINGS.index(self.desk.colouring) + 1) % len(COLOURINGS)]
+        self.inspector.colouring = COLOURINGS[(COLOURINGS.index(self.inspector.colouring) + 1) % len(COLOURINGS)]
         self.paint()
 
     def action_seed(self) -> None:
@@ -261,7 +263,7 @@ class HeadInspectorScreen(SubScreen):
             self._moved()
 
     def on_line_picked(self, message: LinePicked) -> None:
-        self.desk.example, self.desk.token = message.place, None
+        self.inspector.example, self.inspector.token = message.place, None
         self._moved()
 
     # ---- fetching
@@ -272,14 +274,14 @@ class HeadInspectorScreen(SubScreen):
         self.paint()
 
     def _want_soon(self) -> None:
-        self._asked = self.desk.key
+        self._asked = self.inspector.key
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(_REST_S, self._want)
 
     def _want(self) -> None:
-        if self.desk.key is not None and self.desk.look is None:
-            run_latest(self, "look", partial(self._ask, self.desk.key))
+        if self.inspector.key is not None and self.inspector.look is None:
+            run_latest(self, "look", partial(self._ask, self.inspector.key))
         self._want_codes()
         if self._others is not None:
             self._others.stop()
@@ -290,9 +292,9 @@ class HeadInspectorScreen(SubScreen):
 
     async def _ask_others(self) -> None:
         """Fetch the visible prompts one by one until the head or prompt changes."""
-        while self.is_current and isinstance(self.desk.look, HeadInspection):
-            keys = (self.desk.key_of(example) for example in self.prompts.in_sight)
-            key = next((key for key in keys if key is not None and key not in self.desk.looks), None)
+        while self.is_current and isinstance(self.inspector.look, HeadInspection):
+            keys = (self.inspector.key_of(example) for example in self.prompts.in_sight)
+            key = next((key for key in keys if key is not None and key not in self.inspector.looks), None)
             if key is None:
                 return
             await self._ask(key)
@@ -300,9 +302,9 @@ class HeadInspectorScreen(SubScreen):
     async def _ask(self, key: Key) -> None:
         run, layer, head, example, seed = key
         found = await self._fetch(GetHeadInspection(run=run, layer=layer, head=head, example=example, seed=seed))
-        while len(self.desk.looks) >= _KEPT:
-            del self.desk.looks[next(iter(self.desk.looks))]
-        self.desk.looks[key] = found
+        while len(self.inspector.looks) >= _KEPT:
+            del self.inspector.looks[next(iter(self.inspector.looks))]
+        self.inspector.looks[key] = found
         self.paint()
 
 

@@ -48,8 +48,8 @@ class NegativeList(LineWidget):
 
     can_focus = True
 
-    def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.state, id=id)
+    def __init__(self, graded: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(graded.state, id=id)
         self.example: Example | None = None
         self.found: tuple[tuple[PromptEdit, Grade], ...] = ()
         self.status = ""
@@ -128,13 +128,13 @@ class NegativesScreen(SubScreen):
     actions = ACTIONS
     AUTO_FOCUS = "#proposals"
 
-    def __init__(self, desk: GradedExamples, example: Example, pair: int | None, accept: Accept) -> None:
-        super().__init__(desk.state)
-        self.desk = desk
+    def __init__(self, graded: GradedExamples, example: Example, pair: int | None, accept: Accept) -> None:
+        super().__init__(graded.state)
+        self.graded = graded
         self.example = example
         self.pair = pair
         self.accept = accept
-        self.list = NegativeList(desk, id="proposals")
+        self.list = NegativeList(graded, id="proposals")
 
     def compose(self) -> ComposeResult:
         yield self.list
@@ -156,16 +156,16 @@ class NegativesScreen(SubScreen):
             self.paint()
             return
         asked = (self.example, *(as_negative(self.example, edit.prompt, pair=None) for edit in edits))
-        reading = self.desk.reading
+        reading = self.graded.reading
         try:
             # A later question with the same name replaces this one, so only the newest is waited for.
-            question = self.desk.question(asked, desk=f"{self.desk.name}-negatives")
-            answer = await self.desk.link.ask(question, Grades)
+            question = self.graded.question(asked, channel=f"{self.graded.name}-negatives")
+            answer = await self.graded.link.ask(question, Grades)
         except HeadcodeError as error:
             self.list.status = f"{error.message} {error.hint}"
             self.paint()
             return
-        self.desk.keep(asked, answer, reading)
+        self.graded.keep(asked, answer, reading)
         own = answer.grades[0]
         self.list.own = own
         self.list.found = best_edits(edits, answer.grades[1:], n_tokens=own.n_tokens)

@@ -48,15 +48,15 @@ class WriteScreen(SubScreen):
     def __init__(self, state: WorkbenchState, link: SessionLink) -> None:
         super().__init__(state)
         self.link = link
-        self.desk = GradedExamples(state, link, uuid.uuid4().hex)
+        self.graded = GradedExamples(state, link, uuid.uuid4().hex)
         self.top = TopLine(state)
-        self.rows = ExampleRows(self.desk, id="rows")
+        self.rows = ExampleRows(self.graded, id="rows")
         self.edit = LineEdit(state, id="edit")
         self.edit.table = EDITING
-        self.proof = PromptPreview(self.desk, id="proof")
-        self.summary = SetSummary(self.desk, id="summary")
+        self.proof = PromptPreview(self.graded, id="proof")
+        self.summary = SetSummary(self.graded, id="summary")
         self.keys = SubScreenKeys(state, ACTIONS)
-        self.line = EditedLine(self.desk, self.edit)
+        self.line = EditedLine(self.graded, self.edit)
         self._counts: tuple[tuple[Example, ...], str] | None = None
         self._waits: dict[str, Timer] = {}
 
@@ -73,8 +73,8 @@ class WriteScreen(SubScreen):
             f"{self.state.key('write:add')} writes a line, {self.state.key('write:edit')} edits the selected one"
         )
         if self.state.selected is not None:
-            self.desk.at = self.state.selected
-        self.call_after_refresh(self.rows.choose, self.desk.at)
+            self.graded.at = self.state.selected
+        self.call_after_refresh(self.rows.choose, self.graded.at)
         self.grade()
 
     # ---- drawing
@@ -83,17 +83,17 @@ class WriteScreen(SubScreen):
         """Redraw after the workbench state or the examples changed."""
         if not self.is_mounted:
             return
-        _ = self.desk.chosen
+        _ = self.graded.chosen
         self.top.paint()
         self.rows.paint()
         self._show_line()
-        self.summary.set_class(bool(self.desk.worth().missing), "-missing")
+        self.summary.set_class(bool(self.graded.worth().missing), "-missing")
         self.summary.paint()
         self.keys.show(ACTIONS if self.line.place is None else EDITING)
-        if self.desk.is_stale:
+        if self.graded.is_stale:
             # Options were changed elsewhere, for example in another window.
             self.grade()
-        if self.desk.worth_is_old:
+        if self.graded.worth_is_old:
             self._after("worth", 2 * _GRADE_AFTER_S, self.paint)
         title = f"Write: {self._counted()} · graded by {format_grader(self.state).rstrip(',')}"
         if self.rows.border_title != title:
@@ -101,23 +101,23 @@ class WriteScreen(SubScreen):
 
     def _counted(self) -> str:
         """Format the number of examples per side; counted when they change."""
-        examples = self.desk.examples
+        examples = self.graded.examples
         if self._counts is None or self._counts[0] is not examples:
-            self._counts = (examples, _counts(self.desk))
+            self._counts = (examples, _counts(self.graded))
         return self._counts[1]
 
     def _show_line(self) -> None:
         """Show the selected line below the list, unless one is being edited."""
-        chosen = self.desk.chosen
+        chosen = self.graded.chosen
         self.proof.key = next((each.key for each in self.bound_actions if each.id == "position"), "")
         if self.line.place is None:
             text = text_of(chosen) if chosen is not None else ""
             if self.edit.text != text:
                 self.edit.put(text, at=0)
             self.proof.example, self.proof.line_text = chosen, text
-            self.desk.typed = ""
+            self.graded.typed = ""
         else:
-            self.proof.line_text = self.desk.typed = self.edit.text
+            self.proof.line_text = self.graded.typed = self.edit.text
             self.proof.example = self.line.draft
         self.proof.paint()
 
@@ -134,13 +134,13 @@ class WriteScreen(SubScreen):
 
     def changed(self, words: str = "") -> None:
         """Redraw at once after the examples changed; record and grade in the background."""
-        self.rows.show_lines(self.desk.at, self.desk.at)
+        self.rows.show_lines(self.graded.at, self.graded.at)
         self.say(words)
         self.work("push", self._push)
         self.grade()
 
     async def _push(self) -> None:
-        await self.desk.push()
+        await self.graded.push()
         self.paint()
 
     def grade(self) -> None:
@@ -148,7 +148,7 @@ class WriteScreen(SubScreen):
 
     async def _grade_all(self) -> None:
         """Grade until nothing is left; a newer call cancels this one."""
-        while await self.desk.grade(self.line.draft):
+        while await self.graded.grade(self.line.draft):
             self.paint()
         self.paint()
 
@@ -185,7 +185,7 @@ class WriteScreen(SubScreen):
         self._take_line()
         self.line.place = None
         self.rows.focus()
-        self.rows.choose(self.desk.at)
+        self.rows.choose(self.graded.at)
         self.paint()
 
     @on(LineEdit.Changed)
@@ -200,7 +200,7 @@ class WriteScreen(SubScreen):
         was_new = self.line.fresh or self.line.adding
         place = self.line.place
         self._end_line()
-        if message.again and was_new and place is not None and not self.line.fresh and self.desk.examples:
+        if message.again and was_new and place is not None and not self.line.fresh and self.graded.examples:
             self._add_below(place)
 
     @on(LineEdit.Left)
@@ -208,11 +208,11 @@ class WriteScreen(SubScreen):
         if self.line.place is None or self.line.fresh:
             return
         place = self.line.place + message.by
-        if 0 <= place < len(self.desk.examples):
+        if 0 <= place < len(self.graded.examples):
             self._take_line()
-            self.desk.at = place
+            self.graded.at = place
             self.rows.show_lines(place, place)
-            self.begin(text_of(self.desk.examples[place]), place)
+            self.begin(text_of(self.graded.examples[place]), place)
 
     @on(LineEdit.Pasted)
     @on(ExampleRows.Pasted)
@@ -241,15 +241,15 @@ class WriteScreen(SubScreen):
     action_store = example_sources.choose_target
 
     def action_edit(self) -> None:
-        chosen = self.desk.chosen
+        chosen = self.graded.chosen
         self.line.adding = False
         if chosen is None:
             self.action_add()
         else:
-            self.begin(text_of(chosen), self.desk.at)
+            self.begin(text_of(chosen), self.graded.at)
 
     def action_add(self) -> None:
-        self._add_below(self.desk.at)
+        self._add_below(self.graded.at)
 
     def action_palette(self) -> None:
         self.app.action_command_palette()
@@ -264,7 +264,9 @@ class WriteScreen(SubScreen):
         from tui.state.parsing import position_trouble
 
         hint = "mean: mean of all tokens · last · at:N, 0 is the first, -1 the last · token:TEXT, its last occurrence"
-        ask = TextPromptSheet("Which tokens the next run reads", hint, text=self.desk.position, judge=position_trouble)
+        ask = TextPromptSheet(
+            "Which tokens the next run reads", hint, text=self.graded.position, judge=position_trouble
+        )
         self.app.push_screen(ask, self._read_at)
 
     def _read_at(self, policy: str | None) -> None:
@@ -282,8 +284,8 @@ class WriteScreen(SubScreen):
         self.work("run", self._run)
 
     async def _run(self) -> None:
-        await self.desk.push()
-        if not self.desk.saved or self.state.link != "live":
+        await self.graded.push()
+        if not self.graded.saved or self.state.link != "live":
             run = self.state.key("write:run")
             self.say(f"Not everything is saved yet, so no run was started; {run} tries again.")
         elif not warn_of_memory(self, self.state, "write:run"):
@@ -300,8 +302,8 @@ class WriteScreen(SubScreen):
         if self.line.place is not None:
             self._end_line()
         if self.state.link == "live":
-            await self.desk.push()
-        if self.desk.saved:
+            await self.graded.push()
+        if self.graded.saved:
             self.dismiss()
         else:
             self.say(f"Not everything is saved yet; {self.state.key('write:close')} again leaves anyway.")
@@ -332,8 +334,8 @@ class WriteScreen(SubScreen):
             self.line.place = None
 
 
-def _counts(desk: GradedExamples) -> str:
-    use = [each for each in desk.examples if each.enabled]
+def _counts(graded: GradedExamples) -> str:
+    use = [each for each in graded.examples if each.enabled]
     positive = sum(each.positive for each in use)
-    out = len(desk.examples) - len(use)
+    out = len(graded.examples) - len(use)
     return f"{positive} + {len(use) - positive}" + (f", {out} left out" if out else "")

@@ -39,25 +39,25 @@ class ExampleRows(VirtualLineWidget):
             super().__init__()
             self.text = text
 
-    def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.state, id=id)
-        self.desk = desk
+    def __init__(self, graded: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(graded.state, id=id)
+        self.graded = graded
         self.open: int | None = None
         """The line that is being edited, drawn with the text of the editor below."""
 
     def count(self) -> int:
-        return max(len(self.desk.examples), 1)
+        return max(len(self.graded.examples), 1)
 
     def row(self, y: int, size: Size, /) -> Strip:
-        examples = self.desk.examples
+        examples = self.graded.examples
         if not examples:
             add, read, take = (self.state.key(f"write:{name}") for name in ("add", "read", "take"))
             words = f"  No examples yet: {add} adds a line, {read} reads a file, {take} adds a task; or paste lines."
             return self.line().add(fit(words, size.width), "dim").strip()
-        example, chosen = examples[y], y == self.desk.at
+        example, chosen = examples[y], y == self.graded.at
         line = self.line().add("▸" if chosen else " ", "accent").add(f"{y + 1:>4} ", "faint")
         line.add(f"{self._pair(y, example):<{_PAIR}}", "second" if chosen else "faint")
-        wrong = self.desk.flaws.get(y)
+        wrong = self.graded.flaws.get(y)
         if wrong is not None:
             room = max(size.width - line.width - 3, 0)
             reason = fit(clean(wrong), room // 2)
@@ -75,11 +75,11 @@ class ExampleRows(VirtualLineWidget):
         if answer:
             line.add(" → ", "faint").add(answer, "accent" if example.enabled else "faint")
         line.to(right)
-        filled = self.desk.templates.get(y)
+        filled = self.graded.templates.get(y)
         if filled is not None and example.enabled:
             line.add(f"{TEMPLATE} ", "second")
             return line.add(f"{filled:,} examples" if filled else "being typed", "dim").strip()
-        grade = self.desk.grades.get(y)
+        grade = self.graded.grades.get(y)
         self._verdict(line, example, grade)
         if grade is not None and grade.verdict != "ok" and example.enabled:
             # The reason, if a wide terminal has room for it beside the verdict.
@@ -91,7 +91,7 @@ class ExampleRows(VirtualLineWidget):
         """Format a pair: a bracket for neighbours, its number otherwise."""
         if example.pair is None:
             return ""
-        examples = self.desk.examples
+        examples = self.graded.examples
         for other, bracket in ((y + 1, "╭"), (y - 1, "╰")):
             if 0 <= other < len(examples) and examples[other].pair == example.pair:
                 return bracket
@@ -116,8 +116,8 @@ class ExampleRows(VirtualLineWidget):
     # ---- choosing
 
     def choose(self, place: int) -> None:
-        self.desk.at = min(max(place, 0), max(len(self.desk.examples) - 1, 0))
-        self.show_lines(self.desk.at, self.desk.at)
+        self.graded.at = min(max(place, 0), max(len(self.graded.examples) - 1, 0))
+        self.show_lines(self.graded.at, self.graded.at)
         # The handler of this message paints the list, so it is painted once per key.
         self.post_message(self.Chosen())
 
@@ -128,8 +128,8 @@ class ExampleRows(VirtualLineWidget):
 
     def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self)
-        if place is not None and place.y + self.scroll_offset.y < len(self.desk.examples):
-            again = place.y + self.scroll_offset.y == self.desk.at and event.chain > 1
+        if place is not None and place.y + self.scroll_offset.y < len(self.graded.examples):
+            again = place.y + self.scroll_offset.y == self.graded.at and event.chain > 1
             self.choose(place.y + self.scroll_offset.y)
             if again:
                 self.post_message(self.Opened())

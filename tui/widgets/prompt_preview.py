@@ -20,9 +20,9 @@ from tui.widgets.styled_line import StyledLine, fit, fit_end, wrap
 class PromptPreview(LineWidget):
     """Draws `example`, set by the screen: the selected one or the line being edited."""
 
-    def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.state, id=id)
-        self.desk = desk
+    def __init__(self, graded: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(graded.state, id=id)
+        self.graded = graded
         self.example: Example | None = None
         self.line_text = ""
         self.key = "P"
@@ -38,15 +38,15 @@ class PromptPreview(LineWidget):
             rows = wrap(f"✗ Not a valid example yet: {wrong} It is saved as typed.", size.width - 2, size.height)
             return [self.line().add(" ").add(row, "bad").strip() for row in rows]
         found: list[StyledLine] = []
-        n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
-        if n_slots or is_open(self.desk.typed):
-            words = self.desk.template_words(n_slots)
+        n_slots = self.graded.slots(self.line_text) if "{" in self.line_text else 0
+        if n_slots or is_open(self.graded.typed):
+            words = self.graded.template_words(n_slots)
             words += f"; {self.state.key('write:unfold')} fills it." if n_slots else "."
             return [self.line().add(f" {TEMPLATE} ", "second").add(fit(words, size.width - 6), "text").strip()]
-        grade, tokens = self.desk.grade_of(example), self.desk.tokens(example)
+        grade, tokens = self.graded.grade_of(example), self.graded.tokens(example)
         if grade is None:
-            why = self.desk.failure.message if self.desk.failure is not None else self._waiting()
-            ink = "bad" if self.desk.failure is not None else "dim"
+            why = self.graded.failure.message if self.graded.failure is not None else self._waiting()
+            ink = "bad" if self.graded.failure is not None else "dim"
             found += [self.line().add(" ").add(row, ink) for row in wrap(why, size.width - 2, 2)]
         else:
             found += self._verdict(example, grade, size.width)
@@ -59,7 +59,7 @@ class PromptPreview(LineWidget):
         if worker is not None and worker.worker_state not in ("warm", "busy"):
             return "The engine is starting; the first grades take some seconds …"
         model = format_grader(self.state)
-        return f"{model} grades it …" if self.desk.model is not None else f"{model} is being loaded …"
+        return f"{model} grades it …" if self.graded.model is not None else f"{model} is being loaded …"
 
     def _verdict(self, example: Example, grade: Grade, width: int) -> list[StyledLine]:
         glyph, ink = VERDICTS[grade.verdict]
@@ -82,9 +82,9 @@ class PromptPreview(LineWidget):
         """Make the lines of tokens, separated by bars so that spaces are visible; tokens that are read are bright."""
         n, n_read = len(tokens.texts), sum(tokens.read)
         read = "all are read" if n_read == n else (f"{n_read} read" if n_read else "none is read")
-        if self.desk.parts:
+        if self.graded.parts:
             read = "read where the pair differs most"
-        lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.desk.position)}, ", "dim")]
+        lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.graded.position)}, ", "dim")]
         lines[0].add(self.key, "key").add(" changes it): ", "dim")
         for text, is_read in zip(tokens.texts, tokens.read, strict=True):
             shown = fit(clean(text), max(width - 6, 1))

@@ -22,14 +22,14 @@ from tui.widgets.styled_line import StyledLine, fit_end, one_line
 class TokenWidget(LineWidget):
     """A widget that colours tokens."""
 
-    def __init__(self, desk: InspectorState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.state, id=id)
-        self.desk = desk
+    def __init__(self, inspector: InspectorState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(inspector.state, id=id)
+        self.inspector = inspector
 
     def shade(self, share: float) -> Style:
         """Return the style for a share from 0 to 1; without colours dim, bold or reverse."""
         level = 0 if share <= 0.01 else max(1, round(min(share, 1.0) * (LEVELS - 1)))
-        if self.desk.depth in ("16", "none"):
+        if self.inspector.depth in ("16", "none"):
             return Style(reverse=share > 0.66, bold=share > 0.33, dim=share < 0.1)
         colour = heat_colours(dark=self.app.current_theme.dark, name=chosen_map(self.app))[level]
         if level == 0:
@@ -41,23 +41,23 @@ class TokenWidget(LineWidget):
 class PromptList(TokenWidget):
     """Each code with its counts per side and its prompts; or the prompts in their original order."""
 
-    def __init__(self, desk: InspectorState, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(desk, id=id)
+    def __init__(self, inspector: InspectorState, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(inspector, id=id)
         self.first = 0
 
     @property
     def in_sight(self) -> list[int]:
         """The visible examples except the selected one."""
-        rows = self.desk.rows[self.first : self.first + self.size.height]
-        return [row for row in rows if isinstance(row, int) and row != self.desk.example]
+        rows = self.inspector.rows[self.first : self.first + self.size.height]
+        return [row for row in rows if isinstance(row, int) and row != self.inspector.example]
 
     def lines(self, size: Size, /) -> list[Strip]:
-        rows, room = self.desk.rows, size.height
-        at = rows.index(self.desk.example) if self.desk.example in rows else 0
+        rows, room = self.inspector.rows, size.height
+        at = rows.index(self.inspector.example) if self.inspector.example in rows else 0
         self.first = first_visible(self.first, at, room, len(rows), centre=True)
         if self.first and at == self.first and isinstance(rows[at - 1], CodeCarriers):
             self.first -= 1  # show the code above its first prompt
-        looks = [self.desk.look_at(example) for example in range(len(self.desk.examples))]
+        looks = [self.inspector.look_at(example) for example in range(len(self.inspector.examples))]
         top = max((max(look.strength, default=0.0) for look in looks if look is not None), default=0.0)
         found = []
         for row in rows[self.first : self.first + room]:
@@ -74,7 +74,7 @@ class PromptList(TokenWidget):
         return line.add(("only +", "only -", "")[row.kind], ("positive", "negative", "dim")[row.kind])
 
     def _prompt(self, place: int, look: HeadInspection | None, top: float, width: int) -> StyledLine:
-        example, on = self.desk.examples[place], place == self.desk.example
+        example, on = self.inspector.examples[place], place == self.inspector.example
         sign, ink = ("+", "positive") if example.positive else ("-", "negative")
         words = self._own_code(place)
         line = self.line().add("▸" if on else " ", "accent").add(f"{sign} ", ink)
@@ -82,7 +82,7 @@ class PromptList(TokenWidget):
         if look is None:
             line.add(fit_end(one_line(example.prompt), room), "strong" if on else "dim")
         else:
-            shares = self.desk.shares_beside(look, top)
+            shares = self.inspector.shares_beside(look, top)
             for text, share in _end(look.tokens, shares, room):
                 style = self.shade(share)
                 line.add_styled(text, style + Style(bold=True) if on else style)
@@ -90,12 +90,12 @@ class PromptList(TokenWidget):
 
     def _own_code(self, place: int) -> str:
         codes = self.state.head_codes()
-        if self.desk.by_code or not isinstance(codes, HeadCodes) or place >= len(codes.codes):
+        if self.inspector.by_code or not isinstance(codes, HeadCodes) or place >= len(codes.codes):
             return ""
         return " silent" if codes.codes[place] == NO_CODE else f" {codes.codes[place]}"
 
     def on_click(self, event: events.Click) -> None:
-        rows = self.desk.rows
+        rows = self.inspector.rows
         row = rows[self.first + event.y] if self.first + event.y < len(rows) else None
         if isinstance(row, CodeCarriers):
             row = row.examples[0]

@@ -17,19 +17,19 @@ _WITH_MISSING = 3
 class SetSummary(LineWidget):
     """Readiness of the examples and what to fix first, or the last message."""
 
-    def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.state, id=id)
-        self.desk = desk
+    def __init__(self, graded: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(graded.state, id=id)
+        self.graded = graded
         self.status = ""
 
     def lines(self, size: Size, /) -> list[Strip]:
-        found = self.desk.worth()
-        right = "recorded " if self.desk.saved else "recording … "
+        found = self.graded.worth()
+        right = "recorded " if self.graded.saved else "recording … "
         first = (
             self.line().add(" ").add(fit(found.words, size.width - len(right) - 3), "good" if found.ready else "second")
         )
         first.to(size.width - len(right), " ").add(right, "faint")
-        failure = self.desk.failure or self.state.failure
+        failure = self.graded.failure or self.state.failure
         if self.state.link == "lost":
             words, ink = self.state.link_words, "second"
         elif failure is not None:

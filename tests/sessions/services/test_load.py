@@ -170,19 +170,19 @@ def test_what_somebody_took_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
     assert writer.load() == pytest.approx(1.0 + 2.0 * 0.36788, rel=1e-4)
 
 
-class Desk:
+class WriterHarness:
     """A store writer whose commits wait for permission."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store.open(folder / "sessions.duckdb")
         self.thread = ThreadPoolExecutor(1)
-        self.told: list[RecordedEntry] = []
+        self.published: list[RecordedEntry] = []
         self.reader = self.store.cursor()
         self.seen: list[int] = []
         self.writer = StoreWriter(self.store, self.thread, self.publish)
 
     def publish(self, recorded: Any) -> None:
-        self.told += recorded
+        self.published += recorded
         # A separate connection sees committed data only.
         self.seen.append(self.reader.execute("SELECT count(*) FROM event").fetchall()[0][0])
 
@@ -194,14 +194,16 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path):
-    desk = Desk(tmp_path)
-    await desk.writer.append(EventDraft(session_id="s", event=SessionCreated(name="s", model="toy")))
-    yield desk
-    await desk.close()
+async def harness(tmp_path: Path):
+    harness = WriterHarness(tmp_path)
+    await harness.writer.append(EventDraft(session_id="s", event=SessionCreated(name="s", model="toy")))
+    yield harness
+    await harness.close()
 
 
-async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(
+    harness: WriterHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Counts changes, not seconds: of 200 that waited before it, hardly one more is done."""
     monkeypatch.setattr("sessions.services.writer._GROUP_S", -1.0)  # one change per transaction
     order: list[str] = []
@@ -215,12 +217,12 @@ async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monk
 
     async def busy(k: int, n: int) -> None:
         WRITER.set(writers[k])
-        await asyncio.gather(*(desk.writer.change(work(f"busy {k}")) for _ in range(n)))
+        await asyncio.gather(*(harness.writer.change(work(f"busy {k}")) for _ in range(n)))
 
     async def quiet() -> int:
         WRITER.set(QueueClient())
         before = len(order)
-        await desk.writer.change(work("quiet"))
+        await harness.writer.change(work("quiet"))
         return order.index("quiet") - before
 
     writers = [QueueClient() for _ in range(50)]
@@ -233,29 +235,29 @@ async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monk
     await asyncio.gather(*waiting)
     # Nobody starved, and nobody was served out of turn.
     assert {name: order.count(name) for name in set(order)} == {f"busy {k}": 5 for k in range(50)} | {"quiet": 1}
-    assert [each.entry.seq for each in desk.told] == list(range(1, len(desk.told) + 1))
+    assert [each.entry.seq for each in harness.published] == list(range(1, len(harness.published) + 1))
 
 
-async def test_nothing_is_told_before_it_is_committed(desk: Desk) -> None:
+async def test_nothing_is_told_before_it_is_committed(harness: WriterHarness) -> None:
     def work(recorder: Recorder) -> tuple[int, list[RecordedEntry]]:
         recorded = recorder.append([EventDraft(session_id="s", event=Notice(message="x"))])
         return recorded[0].entry.seq, recorded
 
-    seqs = await asyncio.gather(*(desk.writer.change(work) for _ in range(40)))
+    seqs = await asyncio.gather(*(harness.writer.change(work) for _ in range(40)))
     assert seqs == list(range(2, 42))
-    counts, told = desk.seen, 0
+    counts, told = harness.seen, 0
     for count in counts:
         told = max(told, count)
-        assert count <= len(desk.told)
-    assert told == len(desk.told) == 41
+        assert count <= len(harness.published)
+    assert told == len(harness.published) == 41
     assert len(counts) < 41  # some shared a commit
 
 
-async def test_closing_waits_for_everything_handed_in(desk: Desk) -> None:
-    late = [desk.writer.append_soon(EventDraft(session_id="s", event=Notice(message=str(k)))) for k in range(20)]
-    changes = [asyncio.create_task(desk.writer.change(lambda r: (r.last_seq("s"), []))) for _ in range(5)]
+async def test_closing_waits_for_everything_handed_in(harness: WriterHarness) -> None:
+    late = [harness.writer.append_soon(EventDraft(session_id="s", event=Notice(message=str(k)))) for k in range(20)]
+    changes = [asyncio.create_task(harness.writer.change(lambda r: (r.last_seq("s"), []))) for _ in range(5)]
     await asyncio.sleep(0)
-    await desk.writer.close()
+    await harness.writer.close()
     assert all(each.done() for each in (*late, *changes))
     assert [each.result()[0].entry.seq for each in late] == list(range(2, 22))
 
@@ -279,24 +281,24 @@ class Ear:
         return [msgspec.json.decode(line)["seq"] for line in self.lines]
 
 
-async def test_nothing_is_missed_between_asking_and_listening(desk: Desk) -> None:
+async def test_nothing_is_missed_between_asking_and_listening(harness: WriterHarness) -> None:
     """Entries committed between the answer and the subscription are sent, too.
 
     Nothing is remembered of sessions without subscribers.
     """
     hub, ear = Subscriptions(), Ear()
-    usual, desk.publish = desk.publish, lambda recorded: (usual(recorded), hub.publish(recorded))  # type: ignore[method-assign]
-    desk.writer._publish = desk.publish
+    usual, harness.publish = harness.publish, lambda recorded: (usual(recorded), hub.publish(recorded))  # type: ignore[method-assign]
+    harness.writer._publish = harness.publish
 
     async def say(n: int) -> None:
         for k in range(n):
-            await desk.writer.append(EventDraft(session_id="s", event=Notice(message=str(k))))
+            await harness.writer.append(EventDraft(session_id="s", event=Notice(message=str(k))))
 
-    told = await desk.writer.change(lambda recorder: (recorder.last_seq("s"), []))
+    told = await harness.writer.change(lambda recorder: (recorder.last_seq("s"), []))
     await say(3)
     subscription = Subscription(ear, 1, "s", None, 0)  # type: ignore[arg-type]
     hub.add(subscription)
-    await asyncio.gather(hub.catch_up(subscription, desk.writer, told), say(20))
+    await asyncio.gather(hub.catch_up(subscription, harness.writer, told), say(20))
     await say(2)
     assert ear.seqs() == list(range(1, 27))
     hub.remove(subscription)

@@ -47,13 +47,13 @@ async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
         twin = tmp_path / "twin"
         shutil.copytree(Path(engine.__file__).parent / "assets" / "toy", twin)
         await pilot.press("w")
-        await wait(pilot, lambda: isinstance(app.screen, WriteScreen) and app.screen.desk.grades)
+        await wait(pilot, lambda: isinstance(app.screen, WriteScreen) and app.screen.graded.grades)
         screen = app.screen
         assert isinstance(screen, WriteScreen)
-        assert screen.desk.model is not None
-        assert screen.desk.model.name == "toy"
+        assert screen.graded.model is not None
+        assert screen.graded.model.name == "toy"
         app.link.choose_options(msgspec.structs.replace(state.options, model=str(twin)))
-        await wait(pilot, lambda: screen.desk.model is not None and screen.desk.model.name != "toy")
-        assert screen.desk.model.name == "twin"
-        await wait(pilot, lambda: len(screen.desk.grades) == len(screen.desk.examples))
+        await wait(pilot, lambda: screen.graded.model is not None and screen.graded.model.name != "toy")
+        assert screen.graded.model.name == "twin"
+        await wait(pilot, lambda: len(screen.graded.grades) == len(screen.graded.examples))
         assert "the model of the next run" in text_of(app)

@@ -10,6 +10,7 @@ from engine.authoring.csv_format import read_csv
 from engine.examples import Example, content_hash, read_jsonl
 from sessions.events import ExamplesSet
 from tui.screens import file_picker, task_picker
+from tui.screens.example_sources import add_text
 from tui.screens.file_picker import FilePickerScreen
 from tui.screens.task_picker import TaskPickerScreen
 from tui.screens.write import WriteScreen
@@ -89,7 +90,7 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
         await until(lambda: isinstance(app.screen, FilePickerScreen) and len(app.screen.names.entries) == 31)
         await pilot.press("down", "down", "enter")
         await until(lambda: app.screen is screen and len(app.state.session.examples.current) == 3)
-        assert [each.prompt for each in screen.desk.examples] == ["there", "from file 1", "other 1"]
+        assert [each.prompt for each in screen.graded.examples] == ["there", "from file 1", "other 1"]
 
         (folder / "mine.csv").write_text("precious")
         for name in ("mine.csv", "new.jsonl"):
@@ -102,8 +103,8 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
                 assert (folder / name).read_text() == "precious"
                 await pilot.press("enter")
             await until(lambda: app.screen is screen)
-        assert read_csv((folder / "mine.csv").read_text()) == screen.desk.examples
-        assert read_jsonl((folder / "new.jsonl").read_text()) == screen.desk.examples
+        assert read_csv((folder / "mine.csv").read_text()) == screen.graded.examples
+        assert read_jsonl((folder / "new.jsonl").read_text()) == screen.graded.examples
 
         await pilot.press("i", "slash", "ctrl+u", *typed("nowhere.txt"), "enter")
         await until(lambda: "There is no file" in text_of(app))
@@ -138,10 +139,10 @@ async def test_a_file_that_holds_no_examples_adds_none_and_says_why(
     host = recorded.host()
     async with open_screen(host) as (app, pilot, until):
         screen = await open_write(host, app, pilot, until)
-        before = screen.desk.examples
+        before = screen.graded.examples
         await pilot.press("i", "slash", "ctrl+u", *typed(name), "enter")
         await until(lambda: app.screen is screen and says in text_of(app))
-        assert screen.desk.examples == before
+        assert screen.graded.examples == before
 
 
 async def test_a_pasted_table_with_a_flaw_stands_as_lines_and_says_so(
@@ -150,9 +151,9 @@ async def test_a_pasted_table_with_a_flaw_stands_as_lines_and_says_so(
     host = recorded.host()
     async with open_screen(host) as (app, pilot, until):
         screen = await open_write(host, app, pilot, until)
-        screen.add_text("prompt,polarity\nThe sky,sideways\n")
+        add_text(screen, "prompt,polarity\nThe sky,sideways\n")
         await until(lambda: "Read as lines: the table, line 2: polarity 'sideways'" in text_of(app))
-        assert [each.prompt for each in screen.desk.examples][1:] == ["prompt,polarity", "The sky,sideways"]
+        assert [each.prompt for each in screen.graded.examples][1:] == ["prompt,polarity", "The sky,sideways"]
 
 
 async def test_strangers_names_are_shown_disarmed(folder: Path, recorded: Any, open_screen: Any, text_of: Any) -> None:

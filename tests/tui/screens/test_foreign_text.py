@@ -72,7 +72,7 @@ async def test_it_can_be_pasted_edited_and_graded_harmless(
         await until(lambda: isinstance(app.screen, WriteScreen) and app.screen.rows.size.height > 2)
         screen = app.screen
         screen.rows.post_message(events.Paste(text))
-        await until(lambda: screen.desk.examples and screen.desk.saved)
+        await until(lambda: screen.graded.examples and screen.graded.saved)
         seen = text_of(app)
         await pilot.press("a")
         screen.edit.post_message(events.Paste(text.partition("\n")[0]))
@@ -86,6 +86,6 @@ async def test_it_can_be_pasted_edited_and_graded_harmless(
         await pilot.pause()
         seen += text_of(app)
         await pilot.press("escape")
-        await until(lambda: screen.desk.saved)
+        await until(lambda: screen.graded.saved)
         assert not RAW.findall(seen + text_of(app))
         assert app.return_code is None

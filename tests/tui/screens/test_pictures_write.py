@@ -26,7 +26,7 @@ async def opened(recorded: Any, app: Any, pilot: Any, until: Any, host: Any) -> 
     await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
     await until(lambda: app.state.session.examples.current == examples)
     await pilot.press("w")
-    await until(lambda: isinstance(app.screen, WriteScreen) and len(app.screen.desk.grades) == 6)
+    await until(lambda: isinstance(app.screen, WriteScreen) and len(app.screen.graded.grades) == 6)
     screen = app.screen
     assert isinstance(screen, WriteScreen)
     assert recorded
@@ -58,7 +58,7 @@ async def test_write_edit_small(recorded: Any, open_screen: Any, screenshot: Any
         await pilot.press("a")
         screen.edit.put("+ {who=Mary,John,Ann} went to the shop with {who#2} => home")
         await pilot.press("s")
-        await until(lambda: len(screen.desk.grades) == 6 and screen.desk.saved)
+        await until(lambda: len(screen.graded.grades) == 6 and screen.graded.saved)
         screenshot(app)
 
 

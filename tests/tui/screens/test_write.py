@@ -50,7 +50,7 @@ async def open_write(app: Any, pilot: Any, until: Any) -> WriteScreen:
 
 
 def chosen_line(screen: WriteScreen) -> int:
-    return screen.desk.at
+    return screen.graded.at
 
 
 EFFECTS: dict[str, Callable[[Any, WriteScreen], Any]] = {
@@ -108,15 +108,15 @@ async def test_each_key_does_it(size: tuple[int, int], recorded: Any, open_scree
                     await open_write(app, pilot, until)
                 screen = app.screen
                 screen.rows.choose({"pair": 0, "move.down": 4, "move.up": 4}.get(action.id, 12))
-                await until(lambda: screen.desk.saved)  # noqa: B023  # awaited in the same round
-                await until(lambda: len(screen.desk.grades) > 25)  # noqa: B023
+                await until(lambda: screen.graded.saved)  # noqa: B023  # awaited in the same round
+                await until(lambda: len(screen.graded.grades) > 25)  # noqa: B023
                 if action.id == "unfold":
-                    place = next(i for i, each in enumerate(screen.desk.examples) if "{" in each.prompt)
+                    place = next(i for i, each in enumerate(screen.graded.examples) if "{" in each.prompt)
                     screen.rows.choose(place)
                 for before in {"step.undo": "c", "step.redo": "cu"}.get(action.id, ""):
                     there = prompts(app)
                     await pilot.press(before)
-                    await until(lambda: prompts(app) != there and screen.desk.saved)  # noqa: B023
+                    await until(lambda: prompts(app) != there and screen.graded.saved)  # noqa: B023
                 effect = EFFECTS[action.id]
                 was = effect(app, screen)
                 await pilot.press(key)
@@ -140,12 +140,12 @@ async def test_spaces_at_the_ends_are_taken_off_together_and_come_back_together(
     host = with_examples(recorded.host(), *spaced[:3], *pairs(4)[4:6])
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = await open_write(app, pilot, until)
-        await until(lambda: len(screen.desk.grades) == 5)
+        await until(lambda: len(screen.graded.grades) == 5)
         assert "z removes the space" in text_of(app)
         await pilot.press("z")
         await until(lambda: prompts(app) == [each.prompt for each in (*pairs(2)[:3], *pairs(4)[4:6])])
         assert "Removed the space at the end of 3 prompts" in text_of(app)
-        await until(lambda: screen.desk.saved)
+        await until(lambda: screen.graded.saved)
         await pilot.press("u")
         await until(lambda: prompts(app)[0].endswith(" "))
         assert [each.endswith(" ") for each in prompts(app)] == [True, True, True, False, False]
@@ -168,7 +168,7 @@ async def test_lines_are_written_one_after_another_and_recorded(
         first, second = app.state.session.examples.current
         assert (first.prompt, first.expected, first.foils, first.positive) == ("When A and B met", ("B",), ("A",), True)
         assert (second.prompt, second.positive) == ("When A and C met", False)
-        await until(lambda: len(screen.desk.grades) == 2)
+        await until(lambda: len(screen.graded.grades) == 2)
         assert "as it should be" in text_of(app)
         assert "1 + 1" in text_of(app)
         # The session was empty before: so many undos lead back there, and as many redos return.
@@ -208,7 +208,7 @@ async def test_a_line_that_cannot_be_read_is_kept_and_says_why(recorded: Any, op
         assert "1 unread" in text_of(app)
         await pilot.press("enter", *typed('"'), "escape")
         await until(lambda: current(app)[2].expected == ("y",))
-        assert not screen.desk.flaws
+        assert not screen.graded.flaws
 
 
 async def test_an_edit_elsewhere_appears_here_and_both_are_kept(recorded: Any, open_screen: Any) -> None:
@@ -219,7 +219,7 @@ async def test_an_edit_elsewhere_appears_here_and_both_are_kept(recorded: Any, o
         host.add(ExamplesSet(examples=elsewhere, content_hash=content_hash(elsewhere)))
         await pilot.press("c")  # made on what was there before: the host refuses, and it is laid on top
         host._tell_soon()
-        await until(lambda: len(prompts(app)) == 6 and screen.desk.saved)
+        await until(lambda: len(prompts(app)) == 6 and screen.graded.saved)
         assert prompts(app)[-1] == "from elsewhere"
         assert prompts(app)[0] == prompts(app)[2], "the copy stands below the pair"
 
@@ -237,11 +237,11 @@ async def test_what_cannot_be_recorded_stays_here_and_says_so(recorded: Any, ope
         keep, host._set = host._set, full
         await pilot.press("d")
         await until(lambda: "The disk is full" in text_of(app))
-        assert len(screen.desk.examples) == 3
+        assert len(screen.graded.examples) == 3
         assert len(prompts(app)) == 4
         host._set = keep
         await pilot.press("d")
-        await until(lambda: len(prompts(app)) == 2 and screen.desk.saved)
+        await until(lambda: len(prompts(app)) == 2 and screen.graded.saved)
 
 
 async def test_undo_takes_back_what_the_host_would_not_record(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -259,8 +259,8 @@ async def test_undo_takes_back_what_the_host_would_not_record(recorded: Any, ope
         await until(lambda: "That is too much" in text_of(app))
         await pilot.press("u")
         await until(lambda: "The change is undone" in text_of(app))
-        assert screen.desk.saved
-        assert screen.desk.examples == app.state.session.examples.current == pairs(2)
+        assert screen.graded.saved
+        assert screen.graded.examples == app.state.session.examples.current == pairs(2)
 
 
 async def test_a_set_larger_than_is_kept_is_not_begun(
@@ -272,8 +272,8 @@ async def test_a_set_larger_than_is_kept_is_not_begun(
         screen = await open_write(app, pilot, until)
         app.post_message(paste("+ one\n+ two\n+ three\n"))
         await until(lambda: "3 more make 7 examples; 6 is the most" in text_of(app))
-        assert screen.desk.saved
-        assert len(screen.desk.examples) == 4
+        assert screen.graded.saved
+        assert len(screen.graded.examples) == 4
         app.post_message(paste("+ one\n+ two\n"))
         await until(lambda: len(prompts(app)) == 6)
 
@@ -294,7 +294,7 @@ async def test_a_copy_stands_below_the_pair_and_an_empty_line_gives_its_place_ba
         assert "esc back to the list" in text_of(app)
         await pilot.press("enter")
         await until(lambda: app.focused is screen.rows)
-        assert (screen.desk.at, len(screen.desk.examples)) == (0, 5)
+        assert (screen.graded.at, len(screen.graded.examples)) == (0, 5)
         assert "enter edit" in text_of(app)
 
 
@@ -328,14 +328,14 @@ async def test_the_model_of_the_next_run_grades_and_is_named(
     host = with_examples(recorded.host(), *pairs(2))
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = await open_write(app, pilot, until)
-        await until(lambda: "toy says John" in text_of(app) and len(screen.desk.grades) == 4)
+        await until(lambda: "toy says John" in text_of(app) and len(screen.graded.grades) == 4)
         assert {asked.model for asked in host.of_kind("GradeExamples")} == {"toy"}
         before = len(host.of_kind("GradeExamples"))
         # Chosen in another window while this one is open.
         other = msgspec.structs.replace(app.state.options, model="smollm2-135m", device="cpu")
         host.add_of_session(OptionsChosen(options=other))
         await until(lambda: "smollm2-135m, the model of the next run, says John" in text_of(app))
-        await until(lambda: len(screen.desk.grades) == 4)
+        await until(lambda: len(screen.graded.grades) == 4)
         asked = host.of_kind("GradeExamples")[before:]
         assert {(each.model, each.device) for each in asked} == {("smollm2-135m", "cpu")}
         await pilot.press("n")
@@ -362,7 +362,7 @@ async def test_what_is_read_is_chosen_beside_the_tokens(
         await pilot.press("ctrl+u", *typed("last"), "enter")
         await until(lambda: app.screen is screen and "1 read (last, P changes it)" in text_of(app))
         assert host.of_kind("GradeExamples")[-1].position == "last"
-        await until(lambda: len(screen.desk.grades) == 4)
+        await until(lambda: len(screen.graded.grades) == 4)
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
         assert host.of_kind("QueueRun")[-1].config.position == "last"
@@ -413,9 +413,9 @@ async def test_ten_thousand_examples_are_walked_through(
         screen = await open_write(app, pilot, until)
         await pilot.press("end", "pageup", "up")
         await until(lambda: "prompt number 9988 of" in text_of(app))
-        assert screen.desk.at == 9_988
+        assert screen.graded.at == 9_988
         await pilot.press("d")
-        await until(lambda: len(prompts(app)) == 9_999 and screen.desk.saved)
+        await until(lambda: len(prompts(app)) == 9_999 and screen.graded.saved)
         assert "prompt number 9988 of" not in text_of(app)
 
 

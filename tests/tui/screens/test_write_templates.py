@@ -40,16 +40,16 @@ async def test_pasted_slots_are_counted_before_they_are_filled(
         screen = await opened(app, pilot, until)
         screen.rows.post_message(events.Paste(TEXT))
         await asked(app, until, text_of)
-        assert not screen.desk.examples
+        assert not screen.graded.examples
         await pilot.press("enter")
-        await until(lambda: app.screen is screen and len(screen.desk.examples) == 13)
+        await until(lambda: app.screen is screen and len(screen.graded.examples) == 13)
         await pilot.press("u")
-        await until(lambda: not screen.desk.examples)
+        await until(lambda: not screen.graded.examples)
         screen.rows.post_message(events.Paste(TEXT))
         await asked(app, until, text_of)
         await pilot.press("escape")
         await until(lambda: app.screen is screen and "Nothing was added." in text_of(app))
-        assert not screen.desk.examples
+        assert not screen.graded.examples
 
 
 async def test_slots_may_stay_and_be_filled_later(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -58,17 +58,17 @@ async def test_slots_may_stay_and_be_filled_later(recorded: Any, open_screen: An
         screen.rows.post_message(events.Paste(TEXT))
         await asked(app, until, text_of)
         await pilot.press("down", "enter")
-        await until(lambda: app.screen is screen and len(screen.desk.examples) == 3)
-        assert "{who#3}" in screen.desk.examples[1].prompt
+        await until(lambda: app.screen is screen and len(screen.graded.examples) == 3)
+        assert "{who#3}" in screen.graded.examples[1].prompt
         await pilot.press("home", "x")
-        await until(lambda: len(screen.desk.examples) == 13)
+        await until(lambda: len(screen.graded.examples) == 13)
 
 
 async def test_text_without_slots_asks_nothing(recorded: Any, open_screen: Any) -> None:
     async with open_screen(recorded.host()) as (app, pilot, until):
         screen = await opened(app, pilot, until)
         screen.rows.post_message(events.Paste("+ {a} brace => x\n- another => x"))
-        await until(lambda: len(screen.desk.examples) == 2)
+        await until(lambda: len(screen.graded.examples) == 2)
         assert app.screen is screen
 
 
@@ -80,7 +80,7 @@ async def test_a_file_is_asked_about_too(recorded: Any, open_screen: Any, text_o
         example_sources.read(screen, path)
         await asked(app, until, text_of)
         await pilot.press("enter")
-        await until(lambda: app.screen is screen and len(screen.desk.examples) == 13)
+        await until(lambda: app.screen is screen and len(screen.graded.examples) == 13)
 
 
 @SIZES
@@ -100,7 +100,7 @@ async def test_a_template_is_not_graded_while_it_is_typed(
         screen = await opened(app, pilot, until)
         await pilot.press("a", *"The {colour=red,bl")
         await until(lambda: "the words of its slot are being typed" in text_of(app))
-        await until(lambda: len(screen.desk.examples) == 1 and screen.desk.saved)
+        await until(lambda: len(screen.graded.examples) == 1 and screen.graded.saved)
         await pilot.press(*"ue} ball")
         await until(lambda: "a template, filled into 2 examples; x fills it" in text_of(app))
         await pilot.press("escape")
@@ -108,5 +108,5 @@ async def test_a_template_is_not_graded_while_it_is_typed(
         assert "broken" not in text_of(app)
         assert not [prompt for prompt in asked if "{" in prompt]
         await pilot.press("x")
-        await until(lambda: len(screen.desk.examples) == 2 and len(screen.desk.grades) == 2)
+        await until(lambda: len(screen.graded.examples) == 2 and len(screen.graded.grades) == 2)
         assert {"The red ball", "The blue ball"} <= set(asked)
