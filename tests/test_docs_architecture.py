@@ -1,4 +1,4 @@
-"""The files that docs/architecture.md and the contracts name are there."""
+"""Test that the files named in docs/architecture.md and in the contracts exist."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Every command line in README.md and docs/ is one that the program takes; README's own examples are graded ok."""
+"""Test that the program accepts every command line in README.md and docs/, and that README's examples are graded ok."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from engine.tasks.registry import TASKS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
-"""The laboratory's diary tells what was typed once, on versions of then."""
+"""Lab notes are left out: they have commands of earlier versions."""
 _ENDS = re.compile(r"\s+(?:\||<|>>?|&&|;|2>)(?:\s|$)")
 _VARIABLES = re.compile(r"^(?:\w+=\S*\s+)*")
 _GAP = re.compile(r"\s{2,}#|\s#\s")
@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*(?:/[A-Z0-9]+)?")
 
 
 def written() -> Iterator[tuple[str, int, str]]:
-    """Page, line and text of every command line: those of code blocks, and those in back quotes."""
+    """Yield page, line and text of every command line in code blocks and back quotes."""
     for path in PAGES:
         fenced = False
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -42,9 +42,9 @@ def written() -> Iterator[tuple[str, int, str]]:
 
 
 def alternatives(text: str) -> list[list[str]]:
-    """The words of a command line, one list for each that it stands for: without comments, redirections and brackets.
+    """Return the words of each command that a line describes, without comments, redirections and brackets.
 
-    `undo|redo` stands for two, `[--json]` for a line with it.
+    `undo|redo` describes two, `[--json]` for a line with it.
     """
     text = _ENDS.split(_GAP.split(text)[0])[0]
     if "[" in text and '"' not in text:
@@ -65,7 +65,7 @@ COMMANDS = [
 
 
 def resolved(words: list[str]) -> tuple[Any, list[str]]:
-    """The command the words lead to, and what is left for it."""
+    """Return the command that the words select, and its remaining words."""
     from tui.cli import app
 
     command: Any = typer.main.get_command(app)

@@ -1,4 +1,4 @@
-"""The table of options in docs/running.md is the table that the program uses."""
+"""Test that docs/running.md has the program's table of options."""
 
 import os
 from pathlib import Path

@@ -76,7 +76,7 @@ class SlotPreview(msgspec.Struct, frozen=True, kw_only=True):
 def preview_slots(text: str, *, after: Sequence[Example] = ()) -> SlotPreview | None:
     """Return how many examples the slots of a pasted text would make, before any is made; None without slots.
 
-    `after` are the existing examples, of which no duplicate is made.
+    `after` are the existing examples; they are not duplicated.
     """
     if format_of(text) != "lines" and (format_of(text) == "jsonl" or _is_table(text)):
         return None

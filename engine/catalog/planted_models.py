@@ -71,7 +71,7 @@ class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """Every pair of heads of which the later one reads what the earlier one writes."""
+        """Every pair of heads in which the later one reads the output of the earlier one."""
         return tuple(
             (source.head, target.head)
             for source in self.placed

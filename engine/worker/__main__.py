@@ -151,7 +151,7 @@ class RequestQueue:
                 elif isinstance(request, Quit):
                     self._quitting = True
                 self._changed.notify_all()
-        # The host is gone: nobody would receive the result.
+        # The host is gone: no process would receive the result.
         os._exit(0)
 
 

@@ -19,7 +19,7 @@ async def choose_options(host: HandlerContext, request: ChooseOptions) -> Done:
 
     def change(recorder: Recorder) -> tuple[None, list[RecordedEntry]]:
         session_id = queries.active_session(recorder.store, request.session)
-        # Trust in a model's own code is not recorded, since a log may come from somebody else.
+        # Trust in a model's own code is not recorded, since a log may come from another user.
         options = msgspec.structs.replace(request.options, trust_remote_code=False)
         return None, recorder.append([EventDraft(session_id=session_id, event=OptionsChosen(options=options))])
 

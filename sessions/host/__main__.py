@@ -241,7 +241,7 @@ class HeadcodeHost:
                 log.error("the socket cannot be opened: %s", error)
 
     def _reset_idle_timer(self) -> None:
-        """Start the idle timer if nobody is connected and there is no work; otherwise stop it."""
+        """Start the idle timer if no client is connected and there is no work; otherwise stop it."""
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None

@@ -50,7 +50,7 @@ class WorkerSupervisor:
         self._job: Job | None = None
         self._side_requests: dict[str, PendingSideRequest] = {}
         self._abandoned: dict[str, PendingSideRequest] = {}
-        """Side requests that the worker has but nobody waits for any more."""
+        """Side requests sent to the worker whose answer is no longer needed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()

@@ -142,7 +142,7 @@ class Recorder:
         """Store a log recorded elsewhere with its numbers and times, then `last`; all or nothing.
 
         The entries come with their stored events, the codes as (run, (seed, example, codes)). Returns `last`
-        only: nobody can have subscribed to the rest. Raises StoreError.
+        only: the others can have no subscribers. Raises StoreError.
         """
         recorded: list[RecordedEntry] = []
         try:

@@ -28,7 +28,7 @@ class StartReport(msgspec.Struct, frozen=True, kw_only=True):
 def make_private(folder: Path) -> None:
     """Create the folder so that only this user can enter it.
 
-    Raises HostError otherwise: in a shared temporary directory somebody else may have created it first.
+    Raises HostError otherwise: in a shared temporary directory another user may have created it first.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ class FolderLock(ExclusiveLock):
 
 
 class HostSocket:
-    """The host's socket; it is bound again if somebody removes it."""
+    """The host's socket; it is bound again if its file is removed."""
 
     def __init__(self, places: AppFolders) -> None:
         self._places = places

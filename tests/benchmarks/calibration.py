@@ -74,7 +74,7 @@ class Ground:
 
 
 def _untold(_: torch.Tensor) -> None:
-    """Provisional scores are nobody's business here."""
+    """Ignore provisional scores."""
 
 
 def _labelled(example: Example, positive: bool) -> Example:

@@ -1,4 +1,4 @@
-"""How long a run is said to take, before it and while it goes on, held against how long it takes.
+"""Compare the estimated time of runs, before and during them, with the actual time.
 
 Runs of several kinds on a real host and a real engine, each told by those before it; the first of a kind, told by other
 kinds, stands by itself. Says as much about how evenly the machine is used as about Headcode.
@@ -41,7 +41,7 @@ from tui.state.workbench_state import WorkbenchState
 _LOOK_S = 0.1
 """Between two looks at what the screen would say."""
 _WORTH_S = 1.0
-"""Less than this left, and nobody reads it."""
+"""Estimates of less time left are not evaluated."""
 KINDS: dict[str, tuple[ProbeConfig, int]] = {
     "as it is": (ProbeConfig(), 10),
     "with causes": (ProbeConfig(cause=EffectsConfig(method="combined")), 10),

@@ -50,7 +50,7 @@ class Pressed(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What lies between the program and the eye."""
+    """The terminal between the program and the user."""
 
     bytes_s: float = float("inf")
     delay_s: float = 0.0

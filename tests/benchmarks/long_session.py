@@ -1,4 +1,4 @@
-"""An hour of somebody's work as a store: 50 runs on a model of 270 heads, written by the real recorder.
+"""Generate a store with an hour of work: 50 runs on a model of 270 heads, written by the real recorder.
 
 Made, not run: the events have the shapes and counts of a real probe of SmolLM2-135M (30 layers x 9 heads, 500 steps,
 scores every 50), with edits, cuts and notes between, and numbers with all their digits. Used by replay.py beside it and

@@ -197,7 +197,7 @@ def _judged(
 
 
 def _above_chance(hits: int, size: int, true: int, heads: int) -> float:
-    """Where the circuit's share of true heads stands between chance (0) and the best there is at its size (1)."""
+    """Return the circuit's share of true heads, scaled: 0 is chance, 1 the best circuit of its size."""
     if not size:
         return 0.0
     chance, best = true / heads, min(1.0, true / size)

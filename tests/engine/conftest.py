@@ -13,7 +13,7 @@ from engine.models.warm_model import WarmModel
 
 
 class Recorder:
-    """A Monitor that keeps every event, and stops when told to."""
+    """A Monitor that keeps every event and is cancelled on request."""
 
     def __init__(self, stop: Callable[[Event], bool] = lambda _: False) -> None:
         self.events: list[Event] = []

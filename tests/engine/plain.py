@@ -82,7 +82,7 @@ def llama(folder: Path, vocabulary: int = 400) -> None:
 
 
 def save(model: Any, folder: Path, seed: int = 3) -> None:
-    """The model with weights drawn anew, so large that heads matter."""
+    """Return the model with new random weights, large enough that heads matter."""
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

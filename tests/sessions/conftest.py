@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 
 
 class Lab:
-    """One store, its host once somebody connects, and the requests that many tests make."""
+    """One store, its host once a client connects, and the requests that many tests make."""
 
     def __init__(self, home: Path) -> None:
         self.places: AppFolders = find_folders({"HEADCODE_HOME": str(home)})

@@ -1,4 +1,4 @@
-"""Damage a store's journal in every way, anywhere: it opens with every acknowledged row, or is refused in words.
+"""Damage a store's journal in every way, anywhere: it opens with every acknowledged row, or is refused with a message.
 
     python -m tests.torture.journals --tries 3000 --seed 1
 

@@ -165,7 +165,7 @@ class Torture:
             time.sleep(0.05)
 
     def _time_comeback(self) -> None:
-        """Measure the time until a host answers again: connecting, and starting it if nobody else did."""
+        """Measure the time until a host answers again: connect, and start it if no other client did."""
 
         async def come() -> None:
             command = host_command(self.real_worker)

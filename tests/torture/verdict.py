@@ -1,4 +1,4 @@
-"""Compare the store with what the clients were told."""
+"""Compare the store with what the clients received."""
 
 import time
 from collections import Counter

@@ -61,7 +61,7 @@ def _same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
 
 @pytest.fixture
 def screenshot(request: pytest.FixtureRequest) -> Callable[[App[Any]], None]:
-    """Holds the screen against the stored picture; HEADCODE_UPDATE_SNAPSHOTS=1 stores it anew."""
+    """Compare the screen with the stored picture; HEADCODE_UPDATE_SNAPSHOTS=1 stores it again."""
 
     def check(app: App[Any]) -> None:
         svg = re.sub(r"terminal-\d+", "terminal", app.export_screenshot(title="headcode", simplify=True))

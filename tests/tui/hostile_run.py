@@ -1,4 +1,4 @@
-"""A run in which everything that can be somebody's text is the same one."""
+"""Build a run in which every foreign text is the same given one."""
 
 from typing import Any
 

@@ -106,7 +106,7 @@ class ScriptedHost:
         self.sides: dict[str, ComparisonSide] = {}
         """By reference."""
         self.verdict: RunVerified | None = RunVerified(verdict="same", words="the same")
-        """What comes out when a run is done again; None: it goes on and on."""
+        """The verdict of a repeated run; None: it never ends."""
         self.session: SessionRow | None = None
         self.worker_state = "warm"
         self.at_work: CurrentJob | None = None

@@ -1,4 +1,4 @@
-"""Sessions to take pictures of, each under a name: what the host of a scene tells."""
+"""Sessions for pictures, by name: the answers of a scene's host."""
 
 import random
 from collections.abc import Callable
@@ -129,7 +129,7 @@ def _caused(recorded: Any) -> Any:
 
 
 def _other(recorded: Any) -> Any:
-    """With another run to subtract: two known heads are silent there, 1.0 and 0.1 speak up."""
+    """With another run to subtract: two known heads are silent there, 1.0 and 0.1 are active."""
     host = _done(recorded)
     there = {(2, 3): 0.05, (4, 1): 0.1, (1, 0): 0.6, (0, 1): 0.45}
     nodes = tuple(
@@ -227,7 +227,7 @@ WORLDS: dict[str, Callable[[Any], Any]] = {
 
 
 def own_settings() -> Settings:
-    """Of somebody who changed two things; the file lies where it would lie for Ada, wherever the tests run."""
+    """Settings with two changes; the file has Ada's path on every machine."""
     path = find_folders().settings
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('[screen]\nmap = "magma"\nsigns = true\n')

@@ -1,4 +1,4 @@
-"""More pairs for a set that is too small: variations of existing pairs, graded, of which good ones are kept."""
+"""More pairs for a set that is too small: variations of existing pairs, graded; good ones are kept."""
 
 import itertools
 from collections.abc import Awaitable, Callable, Sequence

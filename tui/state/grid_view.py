@@ -20,7 +20,7 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Sequence[HeadScores]
     measure: Measure
     final: bool
-    """False while training goes on and the scores may change."""
+    """False during training, while the scores may change."""
     by_head: dict[HeadId, HeadScores]
     names: dict[int, HeadId]
     """Heads by the identity of their nodes: creating 5,000 HeadIds again would be half the cost of another measure."""

@@ -74,7 +74,7 @@ class HookedApp(App[None]):
         return None
 
     def survive_error(self, _error: Exception) -> bool:
-        """Return whether the program goes on after an error of a timer, a worker or a widget."""
+        """Return whether the program continues after an error of a timer, a worker or a widget."""
         return False
 
     def last_words(self, _error: BaseException | None) -> Text | None:

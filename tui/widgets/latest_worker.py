@@ -1,4 +1,4 @@
-"""Background workers of which only the latest counts."""
+"""Background workers: a new one cancels the earlier one of its group."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, cast

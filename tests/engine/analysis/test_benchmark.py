@@ -1,4 +1,4 @@
-"""Runs that are done, held against the truth: which rankings count, how draws are averaged, what a measure cost."""
+"""Test the comparison of finished runs with the ground truth: which rankings count, averages over draws, costs."""
 
 import random
 
@@ -40,7 +40,7 @@ def taken(
     seconds: dict[str, float] | None = None,
     **values: dict[tuple[int, int], float | None],
 ) -> BenchmarkResult:
-    """A run; `values`: by measure, numbers of some heads. `n_edges`: of all, how many it told."""
+    """A run; `values`: by measure, numbers of some heads. `n_edges`: how many of all edges it reports."""
     cell = msgspec.convert(
         {"model": "toy", "task": "ioi", "examples": 10, "draw": draw, "recipe": recipe}, type=BenchmarkRun
     )

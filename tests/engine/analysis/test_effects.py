@@ -1,4 +1,4 @@
-"""Nothing measured is lost: effects put together over measurements, and what a run is held against by them."""
+"""Test that effects are merged without loss, and which reference they give a run."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ def test_a_run_whose_heads_are_all_measured_is_held_against_that() -> None:
     # Measured exactly it says more than proposed and patched in part.
     both = merge_measurement((ALL,), scored(dict.fromkeys(range(4), 4.0), method="combined"))
     assert reference_from_effects(both, 4) == found
-    # What was cut from a measure is no witness for that measure.
+    # A reference that was cut from a measure says nothing about that measure.
     from engine.measures import find_measure
 
     nodes = with_effects(NODES, [ALL])
@@ -133,7 +133,7 @@ DONE = ProbeFinished(
 
 
 def stored(examples: tuple[Example, ...], **made: Any) -> RunSnapshot:
-    """A run as earlier versions told it: the name of the session's task decided."""
+    """A run as earlier versions recorded it: the name of the session's task decided."""
     return folded(
         ExamplesMade(examples=examples, content_hash="c", task="ioi", **made),
         ReferenceKnown(reference=KNOWN),

@@ -1,4 +1,4 @@
-"""Four qualities of one ranking, held against plain counting."""
+"""Compare four qualities of a ranking with plain counting."""
 
 import itertools
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""New pairs made of those there are: what takes the place of what, held against substitutions made by hand."""
+"""Compare variations of existing pairs with substitutions made by hand."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""Tokenizers as they come: what is read, and where, held against plain transformers."""
+"""Compare what is read with various tokenizers, and where, with plain transformers."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -365,7 +365,7 @@ def said(out: bytes) -> list[AnyFetchMessage]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
-    """The process is stopped while it copies byte by byte, and waits to be heard: nobody reads what it says."""
+    """The process is stopped while it copies byte by byte and blocks on output that is not read."""
     slow = tmp_path / "slow"
     slow.mkdir()
     for path in folder.iterdir():

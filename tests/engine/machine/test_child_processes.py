@@ -18,7 +18,7 @@ STARTERS = {
 }
 """Functions that start a process, by module; of `os` by their beginnings, below."""
 ALLOWED = {"engine/machine/child_processes.py", "sessions/services/die_with_parent.py"}
-"""die_with_parent.py is the child already: it only becomes what it was told to."""
+"""die_with_parent.py already is the child; it only executes the given command."""
 
 
 def starts(text: str) -> set[str]:

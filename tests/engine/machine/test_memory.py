@@ -1,4 +1,4 @@
-"""What there is of memory and what was asked of it, in words."""
+"""Test the texts about available and requested memory."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ CUDA = (
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine of 16 GB, told by files."""
+    """A machine of 16 GB, described by files."""
     (tmp_path / "proc" / "self").mkdir(parents=True)
     (tmp_path / "cgroup" / "batch" / "job").mkdir(parents=True)
     (tmp_path / "proc" / "meminfo").write_text(

@@ -1,4 +1,4 @@
-"""Parts of characters are told byte by byte, and never as a sign that could be any of them."""
+"""Test that parts of characters are shown byte by byte, never as a replacement character."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Heads of other shapes, and blocks that return other things: held against plain transformers, family by family."""
+"""Compare heads of other shapes and blocks with other outputs with plain transformers, family by family."""
 
 from pathlib import Path
 from types import SimpleNamespace

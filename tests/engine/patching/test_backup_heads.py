@@ -1,4 +1,4 @@
-"""Heads that matter only when others are gone: held against plain hooks, and against a model written to have one."""
+"""Compare backup heads with plain hooks, and with a model that was written to have one."""
 
 from collections.abc import Collection
 from typing import Any

@@ -1,4 +1,4 @@
-"""Heads whose output is replaced: held against plain hooks, for every metric and replacement."""
+"""Compare patched heads with plain hooks, for every metric and replacement."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What effects are measured in where nobody says: by what the examples expect, and said why."""
+"""Test the default metric, which depends on the expected answers, and its reason."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a run will take: held against what it takes, and what to lower held against what would fit."""
+"""Compare estimates of a run with its actual use, and suggested settings with what fits."""
 
 import json
 import subprocess
@@ -181,7 +181,7 @@ def test_the_time_is_that_of_earlier_runs_scaled_by_the_work() -> None:
 
 
 def test_most_recorded_runs_took_as_long_as_told() -> None:
-    """Each of them told by those before it in its store, as the host would have told it."""
+    """Estimate each run from those before it in its store, as the host would."""
     recorded = json.loads((Path(__file__).parents[1] / "recorded_timings.json").read_text())
     configs = [msgspec.convert(each, ProbeConfig) for each in recorded["configs"]]
     shapes = {"toy": shape_of("toy", NOWHERE), "smollm2-135m": LARGE}

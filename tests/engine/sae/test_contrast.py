@@ -27,7 +27,7 @@ class Quiet:
 
 
 def outputs(n_examples: int = 8, n_nodes: int = 6, width: int = 16) -> Tensor:
-    """Every head writes about the pair's subject; head 2 alone also says on which side the example stands."""
+    """Every head encodes the pair's subject; only head 2 also encodes the side."""
     source = torch.Generator().manual_seed(3)
     subject = torch.randn(n_examples // 2, n_nodes, width, generator=source).repeat_interleave(2, dim=0)
     side = torch.randn(width, generator=source)

@@ -7,7 +7,7 @@ from engine.tensors.generators import generator
 
 
 def some_heads(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """[n, 3, 16]: a head that tells the sides apart, one that half does, one of noise; and the sides."""
+    """[n, 3, 16]: a head that separates the sides, one that half separates them, one of noise; and the sides."""
     positive = torch.arange(n) % 2 == 0
     noise = torch.randn(n, 3, 16, generator=generator(1, "test"))
     signs = positive.float() * 2 - 1
@@ -24,7 +24,7 @@ def test_it_tells_speaking_heads_from_noise() -> None:
 
 
 def test_it_leaves_every_example_out() -> None:
-    """Against the definition: a ridge fitted anew without each example, with the same penalty."""
+    """Compare with the definition: a ridge fitted again without each example, with the same penalty."""
     x, positive = some_heads(30)
     labels = positive.float()
     centred = x[:, 0] - x[:, 0].mean(dim=0)

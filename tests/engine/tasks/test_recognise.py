@@ -1,4 +1,4 @@
-"""A task's own examples are told from a person's by their content, whatever tokenizer they were made for."""
+"""Test that a task's examples are recognised by their content, for any tokenizer."""
 
 from collections.abc import Callable
 

@@ -129,7 +129,7 @@ def test_arrays_that_lie_are_named(wary: Any, honest: Path, tmp_path: Path) -> N
 
 
 def test_consent_to_run_code_does_not_travel(away: Any, honest: Path, tmp_path: Path) -> None:
-    """Repeating the run would execute code from the hub that somebody else trusted."""
+    """Repeating the run would execute code from the hub that another user trusted."""
     path = sealed(
         put("run_queued", trust_remote_code=True, model="/tmp/evil/model"), honest, tmp_path / "evil.headcode"
     )

@@ -1,4 +1,4 @@
-"""Keys given anew are called by their new names in every word of the screen: nothing names a key by hand."""
+"""Test that every text on the screen uses the configured keys: no key is named by hand."""
 
 import ast
 import re
@@ -28,9 +28,9 @@ from ..visits import WAYS, whole
 ACTIONS = {action.full_id: action for table in all_tables().values() for action in table}
 LETTERS = [chr(code) for code in range(0x1200, 0x1400) if unicodedata.category(chr(code)) == "Lo"]
 ODD = dict(zip(ACTIONS, LETTERS, strict=False))
-"""Every action on a key that nobody's table has: an Ethiopic letter."""
+"""Every action on a key that no table uses: an Ethiopic letter."""
 USUAL = sorted({action.key for action in ACTIONS.values()} - set(",.-+_123"), key=len, reverse=True)
-"""Without those that stand in every sentence, and the numbers of the panes, which titles are held against."""
+"""Without punctuation that occurs in every sentence, and without the numbers of the panes, which occur in titles."""
 NOUNS = (
     "codes|heads|seeds|threads|layers|sides|this|does|is|has|was|us|as|its|stdin|class|less|plus|process|series|basis"
 )

@@ -1,4 +1,4 @@
-"""The real program on a real pseudo-terminal that closes, stalls, stops or is told to end. The run goes on."""
+"""Test the real program on a pseudo-terminal that closes, stalls, stops or gets a signal: the run continues."""
 
 import asyncio
 import os

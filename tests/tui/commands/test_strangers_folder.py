@@ -1,4 +1,4 @@
-"""Whoever stands in a stranger's folder runs nothing of it, whichever command they type there."""
+"""Test that no command executes anything from the current folder."""
 
 import json
 import os
@@ -96,7 +96,7 @@ PROGRAMS = ("nvidia-smi", "ldconfig", "gcc", "cc", "ld", "uname", "git", "sh", "
 
 
 class Folder:
-    """A stranger's model folder with a file under the name of every module and program that somebody may look for."""
+    """A foreign model folder with a file named like every module and program that may be searched for."""
 
     def __init__(self, root: Path) -> None:
         self.path = root / "model"

@@ -1,4 +1,4 @@
-"""What a run is held against, and backups, as the command line tells them: text, JSON and SQL say the same."""
+"""Test that text, JSON and SQL agree on a run's reference and on backup heads."""
 
 import json
 from collections.abc import Callable

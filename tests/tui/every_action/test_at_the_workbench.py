@@ -35,7 +35,7 @@ def break_pane(walk: Any) -> None:
 
 
 LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", "enter", "/Steps +100,?000/", "escape")
-"""Options of a run that takes ten minutes, if nobody stops it."""
+"""Options of a run that takes ten minutes unless it is stopped."""
 
 WORKBENCH = (
     ("jump", "Jump to head", (), ("'1.3'", "enter"), r"1\.3 total variation"),

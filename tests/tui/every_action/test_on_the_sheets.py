@@ -12,7 +12,7 @@ from .test_at_the_workbench import WALKS as AT_THE_WORKBENCH
 SCREEN = "~ (?s)(.*)"
 """Where a whole page or drawing moves."""
 LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", "enter", "/Steps +100,?000/", "escape")
-"""Options of a run that takes ten minutes, if nobody stops it."""
+"""Options of a run that takes ten minutes unless it is stopped."""
 
 CARD = (("dismiss_sheet", "- null hypothesis"),)
 HELP = (("dismiss_sheet", "- Run the probe"),)

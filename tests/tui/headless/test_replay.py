@@ -22,7 +22,7 @@ from tui.state.workbench_state import WorkbenchState
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 WAITING = "waiting for the engine (torch takes some seconds to load)\n"
-"""The one line of a live run that speaks of the clock on the wall and not of the run."""
+"""The one line of a live run that depends on the wall clock and not on the run."""
 SHORT = ("--steps", "150", "--shuffles", "50", "--seeds", "2")
 
 
@@ -68,7 +68,7 @@ async def watch(home: dict[str, str], live: Live, over: asyncio.Event) -> None:
 
 
 async def person(home: dict[str, str], live: Live) -> None:
-    """A probe, an edit, cuts, a second probe while somebody watches."""
+    """A probe, an edit, cuts, and a second probe that is followed live."""
 
     async def probe(*words: str) -> None:
         ran = await asyncio.to_thread(command, home, "probe", *words, *SHORT)

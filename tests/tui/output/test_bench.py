@@ -1,4 +1,4 @@
-"""A bench's rows as tables: what stands where, what fits, what is bold."""
+"""Test the tables of a benchmark: positions, widths, bold cells."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Columns stand below each other in a terminal: Chinese takes two cells a letter, an accent of its own takes none."""
+"""Test that columns are aligned: a Chinese letter takes two cells, a combining accent none."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ FOREIGN = some.text(alphabet="ab 日本한🙂e\u0301\u0308é", max_size=30)
 
 
 def at_cell(line: str, column: int) -> str:
-    """What stands from that cell on; a letter that lies across it is a failure."""
+    """Return the text from that cell on; fail if a letter crosses it."""
     for end in range(len(line) + 1):
         if cell_len(line[:end]) == column and (end == len(line) or cell_len(line[end])):
             return line[end:]

@@ -45,7 +45,7 @@ RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\
 
 @pytest.fixture
 def hostile(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """The command line, with a host on a store in which all that can be somebody's text is this one."""
+    """The command line with a host on a store in which every foreign text is this one."""
     places = find_folders()
     places.store.parent.mkdir(parents=True, exist_ok=True)
     examples = tuple(

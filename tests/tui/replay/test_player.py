@@ -45,7 +45,7 @@ def live(entries: list[LogEntry]) -> WorkbenchState:
 
 
 class Clock:
-    """Time that passes when the test says so."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0

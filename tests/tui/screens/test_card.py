@@ -1,4 +1,4 @@
-"""The card: it fits, or says that it scrolls; long lists are cut with a count, and an effect is told once."""
+"""Test the card: it fits or shows that it scrolls; long lists are cut with a count; each effect is listed once."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The edges: where heads stand in the drawing, and what the keys of the screen do."""
+"""Test the edges screen: positions of heads in the drawing, and its keys."""
 
 import itertools
 from itertools import pairwise

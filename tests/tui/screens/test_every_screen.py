@@ -36,14 +36,14 @@ MIXED = {
 """Every kind is seen on every screen; a visit for each would take minutes."""
 BEGIN = {"signs": "[@click=app.quit]go", "bulk": "e\u0301"}
 SHOWS_NONE = {"edges", "options", "progress", "runs", "settings", "table-of-heads", "tasks"}
-"""Screens on which nobody's text but ours is seen."""
+"""Screens that show no foreign text."""
 SHOWS_NO_BEGINNING = {"log", "negatives"}
 """Screens that show another part of a text that goes on for pages."""
 RAW = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]")
 
 
 def hostile(recorded: Any, text: str) -> list[Any]:
-    """A session in which everything that can be somebody's text is this one."""
+    """A session in which every foreign text is this one."""
     events = hostile_run(recorded, text)
     examples = next(event.examples for event in events if isinstance(event, ExamplesMade))
     return [
@@ -97,7 +97,7 @@ def drawn(app: Any) -> str:
 
 @pytest.fixture
 def hostile_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder; its files have names nobody would type."""
+    """The working folder; its files have hostile names."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)

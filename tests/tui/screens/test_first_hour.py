@@ -1,4 +1,4 @@
-"""A newcomer's walks, key by key as docs/first-hour.md has them, through the real program from an empty home."""
+"""Test the tables of docs/first-hour.md key by key, with the real program and an empty home."""
 
 import asyncio
 import importlib.util
@@ -47,7 +47,7 @@ WALKS = walk.read_walks((ROOT / "docs" / "first-hour.md").read_text(encoding="ut
 
 
 class Program:
-    """`headcode` on a pseudo-terminal, and what stands on it."""
+    """`headcode` on a pseudo-terminal, and the terminal's content."""
 
     def __init__(self, home: Path) -> None:
         self.pid, self.fd = pty.fork()

@@ -1,4 +1,4 @@
-"""What a proposal changes is seen wherever it stands in the prompt, and however narrow the terminal is."""
+"""Test that the change of a proposal is visible anywhere in the prompt, on any width."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pictures of notable states, each with what is to be seen in it. HEADCODE_UPDATE_SNAPSHOTS=1 draws them anew."""
+"""Pictures of notable states, each with a line of what it shows. HEADCODE_UPDATE_SNAPSHOTS=1 draws them again."""
 
 from typing import Any
 

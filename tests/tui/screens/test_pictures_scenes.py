@@ -1,4 +1,4 @@
-"""Pictures of every sheet and notable state, each with what a person must find in it, and words that must stand there.
+"""Pictures of every sheet and notable state, each with a line of what it shows and words that must appear.
 
 HEADCODE_UPDATE_SNAPSHOTS=1 draws them anew.
 """
@@ -26,7 +26,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     sees: str
     """You should see …"""
     words: tuple[str, ...]
-    """Texts that stand there; the picture is taken when they do."""
+    """Texts to wait for before the picture is taken."""
     keys: tuple[str, ...] = ()
     """One that begins with SEEN is no key: it waits for these words, where a sheet opens when the host has answered."""
     size: tuple[int, int] = WIDE
@@ -35,7 +35,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     home: str = ""
     """Where Headcode's files lie, for a screen that names them."""
     own: bool = False
-    """With the settings of somebody who changed some."""
+    """With some settings changed."""
     last: Callable[[Any], None] = lambda _: None
     """What is done to the app at last, as to a path of the machine that runs the tests."""
 

@@ -1,4 +1,4 @@
-"""Pictures of writing examples, each with what is to be seen in it. HEADCODE_UPDATE_SNAPSHOTS=1 draws them anew."""
+"""Pictures of writing examples, each with a line of what it shows. HEADCODE_UPDATE_SNAPSHOTS=1 draws them again."""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ async def test_write_wide(recorded: Any, open_screen: Any, screenshot: Any) -> N
 
 
 async def test_write_small(recorded: Any, open_screen: Any, screenshot: Any) -> None:
-    """You should see the same in 24 lines: the list, the line at hand, its tokens, what to mend first."""
+    """You should see the same in 24 lines: the list, the current line, its tokens, what to fix first."""
     host = recorded.host()
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await opened(recorded, app, pilot, until, host)

@@ -142,7 +142,7 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
 
 
 async def test_a_new_session_does_not_give_own_examples_another_tasks_name(recorded: Any, open_screen: Any) -> None:
-    """The session at hand began with a task and holds a person's own examples since."""
+    """The current session began with a task and now has the user's own examples."""
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):

@@ -1,4 +1,4 @@
-"""A job that reports nothing for long, and what waits behind it: told on the screen, in plain mode and by commands."""
+"""Test that screen, plain mode and commands report a silent job and what waits for it."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What slots will make is told before they are filled: pasted, or read from a file; they may also stay as they are."""
+"""Test that the result of filling slots is shown before they are filled, and that they may also be kept."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Settings: read with their lines, shown with meaning and source, changed at once, kept in the file as it stands."""
+"""Test settings: read with line numbers, shown with meaning and source, changed at once; the file is otherwise kept."""
 
 from pathlib import Path
 from typing import Any

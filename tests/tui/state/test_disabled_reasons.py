@@ -1,4 +1,4 @@
-"""What a key would do is told where the mouse rests, what cannot be done now says what it waits for."""
+"""Test that tooltips say what a key does, and why it is disabled."""
 
 from typing import Any
 

@@ -228,7 +228,7 @@ async def test_every_frame_of_the_workbench_reaches_the_terminal(size: Any, reco
 async def test_a_key_on_a_large_grid_sends_little(
     recorded: Any, open_screen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bytes in true colour, the dearest there is; asked: 200 for a step of the cursor. Measured: docs/lab, screen."""
+    """Bytes in true colour, the most expensive case; aim: 200 for a step of the cursor. Measured: docs/lab, screen."""
     from tui.screens import pane_drawing
 
     monkeypatch.setattr(pane_drawing, "_REST_S", 3600)

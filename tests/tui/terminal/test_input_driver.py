@@ -1,4 +1,4 @@
-"""What a terminal sends is taken as it comes: other encodings, noise of a line, sequences nobody understands."""
+"""Test that any terminal input is accepted: other encodings, line noise, unknown sequences."""
 
 import random
 from collections.abc import Sequence

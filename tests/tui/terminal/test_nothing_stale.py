@@ -1,4 +1,4 @@
-"""A frame sends little, and parts of it were made before: what stands on the terminal is still what there is to see."""
+"""Test that the terminal shows the current content although frames send only differences and reuse cached parts."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the mouse is told where it rests: fields, tabs, measures, heads, layers, columns. Harmless, and quiet."""
+"""Test the hover texts of fields, tabs, measures, heads, layers and columns."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
 async def told(pilot: Any, widget: Any, x: int, y: int) -> str:
-    """What is told at a place of the widget's content."""
+    """Return the hover text at a position of the widget's content."""
     gutter = widget.gutter
     await pilot.hover(widget, offset=(x + gutter.left, y + gutter.top))
     await pilot.pause()
