@@ -96,12 +96,12 @@ def circuits(
     if min(draws) < 0:
         raise ConfigError(f"--seeds {seeds}: draws are numbered from 0.", hint="A count (3) or a list (0,4,7).")
     if show is not None:
-        told = _read(show)
-        held = {cell.model for cell in told.taken}
+        state = _read(show)
+        held = {cell.model for cell in state.taken}
         ground = find_bench_inputs(
             asked or tuple(name for name in reference_models() if name in held), wanted, cut_at, folder
         )
-        total = len(told.taken)
+        total = len(state.taken)
     else:
         ground = find_bench_inputs(asked, wanted, cut_at, folder)
         request = BenchRequest(
@@ -114,15 +114,15 @@ def circuits(
             device=device,
         )
         total = len(request.cells)
-        told = _run(request, ground, quiet=quiet)
-    rows = benchmark_rows(told.taken.values(), ground.truths, only)
-    left_out = [*ground.left_out, *((cell.model, cell.task, each.message) for cell, each in told.failed.items())]
+        state = _run(request, ground, quiet=quiet)
+    rows = benchmark_rows(state.taken.values(), ground.truths, only)
+    left_out = [*ground.left_out, *((cell.model, cell.task, each.message) for cell, each in state.failed.items())]
     tables = bench_tables(rows, by, only)
     if as_json:
-        session = told.session
+        session = state.session
         print_json(
             bench_json(
-                rows, session=session.name, session_id=session.session_id, done=len(told.taken), total=total,
+                rows, session=session.name, session_id=session.session_id, done=len(state.taken), total=total,
                 left_out=left_out,
             )
         )  # fmt: skip
@@ -130,14 +130,14 @@ def circuits(
         write_data(in_markdown(tables))
     else:
         print_tables(tables, output)
-    if told.stopped:
+    if state.stopped:
         raise Cancelled
     if not rows:
         raise ConfigError(
-            f"Nothing was measured: {'; '.join(each.message for each in told.failed.values()) or 'no run is done'}",
-            hint=f"headcode sessions show {told.session.session_id}"
-            if told.kept
-            else next(each.hint for each in told.failed.values()),
+            f"Nothing was measured: {'; '.join(each.message for each in state.failed.values()) or 'no run is done'}",
+            hint=f"headcode sessions show {state.session.session_id}"
+            if state.kept
+            else next(each.hint for each in state.failed.values()),
         )
 
 
@@ -167,22 +167,22 @@ def _run(request: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "Ben
         say(f"skipped: {text}.")
 
     async def go(client: "HostClient") -> "BenchState":
-        told = await BenchRunner(client, request, _BenchReporter(request, ground, say)).conduct()
-        tables = bench_tables(benchmark_rows(told.taken.values(), ground.truths))
+        state = await BenchRunner(client, request, _BenchReporter(request, ground, say)).conduct()
+        tables = bench_tables(benchmark_rows(state.taken.values(), ground.truths))
         if tables:
-            told_of = (line for table in tables for line in (table.title, *(f"  {each}" for each in summary(table))))
-            await keep_summary(client, told.session, "\n".join([f"{HEADING}, {len(told.taken)} runs", *told_of]))
-        return told
+            summaries = (line for table in tables for line in (table.title, *(f"  {each}" for each in summary(table))))
+            await keep_summary(client, state.session, "\n".join([f"{HEADING}, {len(state.taken)} runs", *summaries]))
+        return state
 
-    told = with_host(go)
-    name = shlex.quote(told.session.name)
-    if told.stopped:
-        say(f"Stopped with {len(told.taken)} of {len(request.cells)} runs done; the same command resumes.")
-    elif told.n_before == len(request.cells):
+    state = with_host(go)
+    name = shlex.quote(state.session.name)
+    if state.stopped:
+        say(f"Stopped with {len(state.taken)} of {len(request.cells)} runs done; the same command resumes.")
+    elif state.n_before == len(request.cells):
         say(f"All {len(request.cells)} runs were already done (session {name}); --fresh runs them again.")
-    if told.kept:
+    if state.kept:
         say(f"kept in session {name}: headcode bench circuits --show {name}")
-    return told
+    return state
 
 
 class _BenchReporter:
@@ -211,5 +211,5 @@ class _BenchReporter:
         gone = {*bench.taken, *bench.failed}
         left = seconds_left([each for each in self.request.cells if each not in gone], self.spent)
         still = "" if not left else f"; about {format_seconds(left)} left"
-        told = format_finding(found, self.ground.truths[cell.model, cell.task])
-        self.say(f"[{over}/{len(self.request.cells)}] {what}: {told}{self.spent[cell]:.1f} s{still}")
+        finding = format_finding(found, self.ground.truths[cell.model, cell.task])
+        self.say(f"[{over}/{len(self.request.cells)}] {what}: {finding}{self.spent[cell]:.1f} s{still}")

@@ -118,10 +118,13 @@ def _drawn(table: BenchTable, output: OutputStyle, strong: str) -> "Table":
             group = _group(line)
             drawn.add_row(Text(group, style="italic" if strong else ""))
         cells = [
-            Text(_told(value, spread if spreads else None), style=strong if value is not None and value == top else "")
+            Text(
+                _format_quality(value, spread if spreads else None),
+                style=strong if value is not None and value == top else "",
+            )
             for value, spread, top in zip(line.values, line.spreads, best, strict=False)
         ]
-        top = Text(_told(line.mean), style=strong if line.mean is not None and line.mean == best[-1] else "")
+        top = Text(_format_quality(line.mean), style=strong if line.mean is not None and line.mean == best[-1] else "")
         drawn.add_row(f" {line.measure}", *cells, top, Text(format_short(line.seconds)))
     return drawn
 
@@ -149,11 +152,11 @@ def markdown(tables: Sequence[BenchTable]) -> str:
         rows = [[*header, "mean", "seconds"], ["---"] * (len(header) + 2)]
         best = _best(table)
         for line in table.lines:
-            told = [_told(value, spread) for value, spread in zip(line.values, line.spreads, strict=True)]
-            told.append(_told(line.mean))
+            cells = [_format_quality(value, spread) for value, spread in zip(line.values, line.spreads, strict=True)]
+            cells.append(_format_quality(line.mean))
             marked = [
                 f"**{text}**" if value is not None and value == top else text
-                for text, value, top in zip(told, (*line.values, line.mean), best, strict=True)
+                for text, value, top in zip(cells, (*line.values, line.mean), best, strict=True)
             ]
             recipe = "" if line.recipe == NO_RECIPE else line.recipe
             rows.append([line.measure, recipe, *marked, format_short(line.seconds)])
@@ -164,14 +167,14 @@ def markdown(tables: Sequence[BenchTable]) -> str:
 
 def summary(table: BenchTable) -> list[str]:
     """Return a summary of the table: the best of each kind by the mean over tasks."""
-    told = []
+    best_of = []
     for number, kind in ((0, "codes"), (2, "no SAE"), (1, "effects")):
         known = [line for line in table.lines if _order(line)[0] == number and line.mean is not None]
         if known:
             line = max(known, key=lambda line: line.mean or 0.0)
             recipe = "" if line.recipe == NO_RECIPE else f", {line.recipe}"
-            told.append(f"{kind} {_told(line.mean)} ({line.measure}{recipe})")
-    lines = [f"best: {'; '.join(told)}."] if told else []
+            best_of.append(f"{kind} {_format_quality(line.mean)} ({line.measure}{recipe})")
+    lines = [f"best: {'; '.join(best_of)}."] if best_of else []
     return [*lines, *_against_baselines(table)]
 
 
@@ -215,10 +218,12 @@ def bench_json(
 def format_finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str:
     """Format what one run found: AUC total variation .97, combined 1.0."""
     rows = benchmark_rows([taken], {(taken.cell.model, taken.cell.task): truths}, (DEFAULT_MEASURE.id, "combined"))
-    told: dict[str, str] = {}
+    values: dict[str, str] = {}
     for row in rows:
-        told.setdefault(DEFAULT_MEASURE.title if row.measure == DEFAULT_MEASURE.id else row.measure, _told(row.auc))
-    return f"AUC {', '.join(f'{name} {value}' for name, value in told.items())}; " if told else ""
+        values.setdefault(
+            DEFAULT_MEASURE.title if row.measure == DEFAULT_MEASURE.id else row.measure, _format_quality(row.auc)
+        )
+    return f"AUC {', '.join(f'{name} {value}' for name, value in values.items())}; " if values else ""
 
 
 def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: str, recipe: str) -> BenchLine:
@@ -264,7 +269,7 @@ def _best(table: BenchTable) -> list[float | None]:
     return [max((value for value in column if value is not None), default=None) for column in columns]
 
 
-def _told(value: float | None, spread: float | None = None) -> str:
+def _format_quality(value: float | None, spread: float | None = None) -> str:
     """Format .974, or .974±.01; 1.0 for a perfect value."""
     if value is None:
         return "-"
