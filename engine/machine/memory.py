@@ -5,6 +5,7 @@ import resource
 from pathlib import Path
 
 import msgspec
+import psutil
 
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -29,14 +30,11 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
 def memory() -> Memory | None:
     """Return the memory of this machine; None if the system does not report it."""
-    fields = {}
     try:
-        for line in (PROC / "meminfo").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            fields[name] = int(rest.split()[0]) * 1024
-        total, available = fields["MemTotal"], fields["MemAvailable"]
-    except (OSError, ValueError, IndexError, KeyError):
+        machine = psutil.virtual_memory()
+    except (OSError, ValueError, KeyError, psutil.Error):
         return None
+    total, available = machine.total, machine.available
     limits = [(limit, used) for limit, used in (*_limits(), *_own_limit()) if limit < total]
     if not limits:
         return Memory(total=total, available=available)
@@ -44,17 +42,17 @@ def memory() -> Memory | None:
     return Memory(total=total, available=min(available, max(0, limit - used)), limit=limit, in_use=used)
 
 
-def memory_words(found: Memory | None) -> str:
+def format_memory(found: Memory | None) -> str:
     """Describe the memory, as the end of a sentence."""
     if found is None:
         return "this system does not report how much there is"
     if found.limit is not None:
-        used = f", of which {size(found.in_use or 0)} are in use" if found.in_use is not None else ""
-        return f"this process or its container is limited to {size(found.limit)}{used}"
-    return f"{size(found.available)} of {size(found.total)} are free"
+        used = f", of which {format_bytes(found.in_use or 0)} are in use" if found.in_use is not None else ""
+        return f"this process or its container is limited to {format_bytes(found.limit)}{used}"
+    return f"{format_bytes(found.available)} of {format_bytes(found.total)} are free"
 
 
-def kills() -> int | None:
+def oom_kills() -> int | None:
     """Return how many processes the kernel has killed here for lack of memory; None if unknown."""
     counted = []
     for folder in _folders():
@@ -64,31 +62,31 @@ def kills() -> int | None:
     return sum(counted) if counted else None
 
 
-def weight(pid: int) -> int | None:
-    """Return the resident bytes of the process; None if it is gone or the system does not report them."""
+def resident_bytes(pid: int) -> int | None:
+    """Return the resident memory of the process; None if it is gone or the system does not report it."""
     try:
-        return int((PROC / str(pid) / "statm").read_text().split()[1]) * resource.getpagesize()
-    except (OSError, ValueError, IndexError):
+        return int(psutil.Process(pid).memory_info().rss)
+    except (OSError, ValueError, psutil.Error):
         return None
 
 
-def asked_words(text: str) -> str:
+def format_requested(text: str) -> str:
     """Describe what torch requested and what its device has, from its error message; empty if it does not say."""
     found = _ASKED.search(text)
     if found is None:
         return ""
-    words = f"{size(int(float(found['number']) * _UNITS[found['unit']]))} were requested at once"
+    words = f"{format_bytes(int(float(found['number']) * _UNITS[found['unit']]))} were requested at once"
     device = _DEVICE.search(text)
     return f"{words}; the device has {device['total']}, of which {device['free']} are free" if device else words
 
 
-def size(n_bytes: int) -> str:
-    """Format a number of bytes."""
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
-        if n_bytes >= factor:
-            value = n_bytes / factor
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
-    return f"{n_bytes} bytes"
+def format_bytes(count: int) -> str:
+    """Format a size with two or three digits: 538 MB."""
+    for unit, factor, whole_from in (("TB", 10**12, 100), ("GB", 10**9, 100), ("MB", 10**6, 10), ("kB", 10**3, 10)):
+        if count >= factor:
+            value = count / factor
+            return f"{value:.1f} {unit}" if value < whole_from else f"{value:.0f} {unit}"
+    return f"{count} B"
 
 
 def _limits() -> list[tuple[int, int]]:

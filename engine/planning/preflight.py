@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.machine.memory import size
+from engine.machine.memory import format_bytes
 from engine.planning.memory_estimate import MemoryPart, fits
 from engine.planning.time_estimate import Duration, format_seconds
 
@@ -51,18 +51,19 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
         if self.peak_bytes is None:
             return self.trouble
         need = max(0, self.peak_bytes - self.held_bytes)
-        held = f" ({size(self.held_bytes)} of it already held)" if self.held_bytes else ""
-        total = f"needs {size(self.peak_bytes)}{held}"
+        held = f" ({format_bytes(self.held_bytes)} of it already held)" if self.held_bytes else ""
+        total = f"needs {format_bytes(self.peak_bytes)}{held}"
         if self.free_bytes is None or self.fits is None:
             return f"{total}; free memory is unknown"
         if self.fits:
-            return f"fits: {total}, {size(self.free_bytes)} free{self.where}"
+            return f"fits: {total}, {format_bytes(self.free_bytes)} free{self.where}"
         lower = f"; lower {' or '.join(self.lower)}"
         if not self.lower:
             itself = sum(part.n_bytes for part in self.parts if part.name in ("program", "model"))
             alone = self.parts and fits(itself, self.held_bytes, self.free_bytes)
             lower = "; lower codes, seeds and prompts together" if alone else "; choose a smaller model"
-        return f"does not fit: {size(need)} more are needed, {size(self.free_bytes)} free{self.where}{lower}"
+        free = f"{format_bytes(self.free_bytes)} free{self.where}"
+        return f"does not fit: {format_bytes(need)} more are needed, {free}{lower}"
 
     @property
     def time_words(self) -> str:

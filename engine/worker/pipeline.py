@@ -42,7 +42,7 @@ from engine.examples import Example, check_set, content_hash
 from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import make_examples
 from engine.machine.cpu import processor_name
-from engine.machine.memory import asked_words, memory, memory_words
+from engine.machine.memory import format_memory, format_requested, memory
 from engine.models.loading import Model, load_model, pick_device
 from engine.models.warm_model import WarmModel
 from engine.patching.effects_stage import EffectsStage
@@ -330,8 +330,8 @@ def versions(device: torch.device) -> Versions:
 def out_of_memory(error: BaseException, request: RunProbe) -> OutOfMemory:
     """Return torch's out-of-memory error as one that says what was requested, what is available and what to lower."""
     sae, text = request.config.sae, str(error)
-    asked = asked_words(text)
-    there = "" if "the device has" in asked else f"; {memory_words(memory())}"
+    asked = format_requested(text)
+    there = "" if "the device has" in asked else f"; {format_memory(memory())}"
     reason = (text.strip().splitlines() or [type(error).__name__])[0][:300]
     return OutOfMemory(
         f"Memory ran out in the run: {asked or reason}{there}.",

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from engine.machine.memory import size
+from engine.machine.memory import format_bytes
 from sessions.errors import NO_ROOM, StoreError, StoreFull
 
 RESERVE_BYTES = 4 << 20
@@ -100,4 +100,4 @@ def _figures(path: Path) -> str:
     except OSError:
         return ""
     free, total = about.f_bavail * about.f_frsize, about.f_blocks * about.f_frsize
-    return f" ({mount}: {size(free)} of {size(total)} are free)"
+    return f" ({mount}: {format_bytes(free)} of {format_bytes(total)} are free)"

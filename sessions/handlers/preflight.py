@@ -12,7 +12,7 @@ from engine.config import ProbeConfig
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.machine import child_processes
-from engine.machine.memory import memory, weight
+from engine.machine.memory import memory, resident_bytes
 from engine.planning.memory_estimate import Workload, estimate_memory, fits, tokens_of, what_to_lower
 from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import PastRun, estimate_time
@@ -82,7 +82,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         there = memory()
         free = None if there is None else there.available
         where = " in this container" if there is not None and there.limit is not None else ""
-        held_bytes = (weight(supervisor.pid) or 0) if supervisor.pid is not None and started else 0
+        held_bytes = (resident_bytes(supervisor.pid) or 0) if supervisor.pid is not None and started else 0
     held_bytes = min(held_bytes, peak)
     enough = fits(peak, held_bytes, free)
     lower: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 import signal
 
 from engine.errors import Failure
-from engine.machine.memory import memory, memory_words, size
+from engine.machine.memory import format_bytes, format_memory, memory
 from engine.protocol import RunProbe
 
 
@@ -12,8 +12,8 @@ def describe_exit(
 ) -> Failure:
     """Describe the end of a worker during a run. `memory_bytes`: its last known memory in bytes."""
     if code == -signal.SIGKILL:
-        weight = f"; it last used {size(memory_bytes)}" if memory_bytes else ""
-        there = memory_words(memory())
+        weight = f"; it last used {format_bytes(memory_bytes)}" if memory_bytes else ""
+        there = format_memory(memory())
         if by_kernel:
             message = f"Memory ran out and the kernel ended the engine{weight}; {there}."
         else:

@@ -12,7 +12,7 @@ import msgspec
 
 from engine.errors import Failure
 from engine.machine import child_processes
-from engine.machine.memory import kills
+from engine.machine.memory import oom_kills
 from engine.protocol import AnyWorkerRequest
 
 log = logging.getLogger("headcode.worker")
@@ -29,7 +29,7 @@ class WorkerProcess:
         self.model: str | None = None
         self.host_failure: Failure | None = None
         """Why the host ended it, if it did."""
-        self.kills = kills()
+        self.kills = oom_kills()
         """OOM-kill count when this worker started."""
         self.memory_bytes: int | None = None
         """Last known memory use in bytes."""

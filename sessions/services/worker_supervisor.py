@@ -10,7 +10,7 @@ import msgspec
 from engine.errors import Cancelled, Failure
 from engine.events import ModelReady
 from engine.machine import child_processes
-from engine.machine.memory import kills, weight
+from engine.machine.memory import oom_kills, resident_bytes
 from engine.protocol import (
     MAX_LINE_BYTES,
     AnyWorkerMessage,
@@ -277,7 +277,7 @@ class WorkerSupervisor:
         if self._job is not None and self._job.killed:
             self._job.end(Cancelled().as_failure())
         elif self._job is not None:
-            by_kernel = worker.kills is not None and (kills() or 0) > worker.kills
+            by_kernel = worker.kills is not None and (oom_kills() or 0) > worker.kills
             probe = self._job.request if isinstance(self._job.request, RunProbe) else None
             ended = describe_exit(code, request=probe, memory_bytes=worker.memory_bytes, by_kernel=by_kernel)
             self._job.end(worker.host_failure or ended)
@@ -286,7 +286,7 @@ class WorkerSupervisor:
         """Record the memory of a busy worker from time to time: after a kill it can no longer be read."""
         while True:
             if self._job is not None:
-                worker.memory_bytes = weight(worker.process.pid) or worker.memory_bytes
+                worker.memory_bytes = resident_bytes(worker.process.pid) or worker.memory_bytes
             await asyncio.sleep(_MEMORY_SAMPLE_S)
 
     async def _listen(self, worker: WorkerProcess) -> None:

@@ -135,8 +135,8 @@ def versions() -> list[HealthCheck]:
 
 def memory() -> HealthCheck:
     """Check that enough memory is free for the bundled model."""
+    from engine.machine.memory import format_bytes
     from engine.machine.memory import memory as machine_memory
-    from tui.output.console import format_bytes
 
     found = machine_memory()
     if found is None:
@@ -152,7 +152,7 @@ def memory() -> HealthCheck:
 
 def folders(places: "AppFolders") -> list[HealthCheck]:
     """Check that the data, cache, config and state folders can be written and have space."""
-    from tui.output.console import format_bytes
+    from engine.machine.memory import format_bytes
 
     checks: list[HealthCheck] = []
     for name in ("data", "cache", "config", "state"):
@@ -179,9 +179,9 @@ def folders(places: "AppFolders") -> list[HealthCheck]:
 
 def store(places: "AppFolders", *, host_runs: bool) -> HealthCheck:
     """Check the store by reading every value of every table, or only its header while a host has it open."""
+    from engine.machine.memory import format_bytes
     from sessions.errors import StoreDamaged
     from sessions.files.store_exchange import check_no_remains, exchange_record
-    from tui.output.console import format_bytes
 
     path = places.store
     if exchange_record(path).exists() and not host_runs:

@@ -117,10 +117,11 @@ def find_format(file: str, form: str | None) -> ExportFormat | None:
 
 
 def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> None:
+    from engine.machine.memory import format_bytes
     from sessions.files.atomic_write import apply_umask
     from sessions.protocol import BundleExported, ExportSession
     from tui.headless.host_request import with_host
-    from tui.output.console import format_bytes, narrate, print_json, print_line
+    from tui.output.console import narrate, print_json, print_line
 
     path = str(Path.cwd() / path_of(file))
 

@@ -34,9 +34,10 @@ def gc(
     """
     import msgspec
 
+    from engine.machine.memory import format_bytes
     from sessions.protocol import CollectGarbage, GarbageReport
     from tui.headless.host_request import confirm, with_host
-    from tui.output.console import format_bytes, narrate, print_json
+    from tui.output.console import narrate, print_json
 
     limit = read_size(cache_limit) if cache_limit is not None else None
 
@@ -80,7 +81,8 @@ def read_size(text: str) -> int:
 
 
 def _print(found: "GarbageReport") -> None:
-    from tui.output.console import format_bytes, print_columns
+    from engine.machine.memory import format_bytes
+    from tui.output.console import print_columns
 
     def words(count: int, n_bytes: int) -> str:
         return f"{count} ({format_bytes(n_bytes)})" if count else "-"

@@ -27,7 +27,8 @@ def status(as_json: JsonOption = False) -> None:
     import msgspec
 
     from engine.machine.folders import find_folders
-    from tui.output.console import format_bytes, narrate, print_columns, print_json
+    from engine.machine.memory import format_bytes
+    from tui.output.console import narrate, print_columns, print_json
     from tui.state.engine_status import format_work
     from tui.terminal.sanitize import clean
 

@@ -19,7 +19,8 @@ def list_models(as_json: JsonOption = False) -> None:
     from engine.catalog.local_models import ModelSummary, local_models, read_summary
     from engine.errors import ModelError
     from engine.machine.folders import find_folders
-    from tui.output.console import format_bytes, narrate, print_columns, print_json
+    from engine.machine.memory import format_bytes
+    from tui.output.console import narrate, print_columns, print_json
 
     sheets: list[ModelSummary] = []
     for source in local_models(find_folders().models):
@@ -58,7 +59,8 @@ def show_model(
 
     from engine.catalog.local_models import find_model, model_identity, read_summary
     from engine.machine.folders import find_folders
-    from tui.output.console import format_bytes, print_columns, print_json
+    from engine.machine.memory import format_bytes
+    from tui.output.console import print_columns, print_json
 
     sheet = read_summary(find_model(name, find_folders().models))
     identity = model_identity(Path(sheet.path)) if sheet.path else None

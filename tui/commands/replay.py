@@ -58,8 +58,9 @@ def replay(
             replaying.check_target(path, force=force)
     found = asyncio.run(replaying.find_recorded_session(what, start))
     if cast is not None or svg is not None:
+        from engine.machine.memory import format_bytes
         from tui.app.film import make_film, make_still
-        from tui.output.console import format_bytes, narrate
+        from tui.output.console import narrate
 
         path = cast or svg
         assert path is not None

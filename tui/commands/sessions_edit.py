@@ -159,9 +159,10 @@ def empty(
     """Permanently delete sessions in the trash: events, tables, SAE weights."""
     import msgspec
 
+    from engine.machine.memory import format_bytes
     from sessions.protocol import EmptyTrash, ListSessions, SessionsAnswer, SessionsRemoved
     from tui.headless.host_request import confirm, with_host
-    from tui.output.console import format_bytes, narrate, print_json, print_line
+    from tui.output.console import narrate, print_json, print_line
 
     chosen = tuple(sessions or ())
     if not chosen:

@@ -35,12 +35,12 @@ def print_preflight(request: "ProbeRequest", *, as_json: bool) -> None:
 
 def rows_of(found: "Preflight") -> list[tuple[str, str]]:
     """Return the lines of the report."""
-    from engine.machine.memory import size
+    from engine.machine.memory import format_bytes
 
     rows = [("model", found.model), ("prompts", str(found.n_examples)), ("memory", found.memory_words)]
-    rows += [("", f"{part.name:<12} {size(part.n_bytes):>9}") for part in found.parts]
+    rows += [("", f"{part.name:<12} {format_bytes(part.n_bytes):>9}") for part in found.parts]
     if found.cache_bytes:
-        rows.append(("disk", f"{size(found.cache_bytes)} of activations are cached for the next run"))
+        rows.append(("disk", f"{format_bytes(found.cache_bytes)} of activations are cached for the next run"))
     if found.time_words:
         rows.append(("time", found.time_words))
     if found.missing_words:

@@ -9,6 +9,7 @@ import msgspec
 
 from engine.errors import ConfigError
 from engine.machine.folders import find_folders
+from engine.machine.memory import format_bytes
 from engine.machine.paths import path_of
 from engine.measures import Measure, find_measure
 from engine.results import EdgeScore, HeadId
@@ -16,7 +17,7 @@ from sessions.comparison.comparison import CannotCompare, ComparisonSide, select
 from sessions.files.atomic_write import apply_umask, check_goal, write_atomically
 from tui.headless.export_formats import ExportFormat
 from tui.headless.host_request import with_host
-from tui.output.console import format_bytes, narrate, print_json, print_line, write_data
+from tui.output.console import narrate, print_json, print_line, write_data
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient

@@ -20,8 +20,9 @@ from engine.catalog.fetch_messages import (
 )
 from engine.errors import EngineError
 from engine.machine import child_processes
+from engine.machine.memory import format_bytes
 from sessions.errors import Refusal
-from tui.output.console import detect_style, format_bytes, make_console
+from tui.output.console import detect_style, make_console
 from tui.terminal.sanitize import clean
 
 if TYPE_CHECKING:

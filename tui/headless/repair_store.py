@@ -58,7 +58,8 @@ def run_store_process(mode: Literal["check", "repair", "place"], places: "AppFol
 
 def run_repair(places: "AppFolders", *, in_place: bool, as_json: bool) -> bool:
     """Repair the store, print what was saved, and put it in place on request; return whether nothing was lost."""
-    from tui.output.console import format_bytes, narrate, print_columns, print_json, print_line
+    from engine.machine.memory import format_bytes
+    from tui.output.console import narrate, print_columns, print_json, print_line
 
     if places.store.is_file() and places.store.stat().st_size > _LARGE:
         narrate(f"{format_bytes(places.store.stat().st_size)} are read row by row; this takes minutes.")

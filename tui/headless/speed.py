@@ -1,6 +1,5 @@
 """Timing of everyday steps: whole commands, in a temporary installation."""
 
-import contextlib
 import os
 import pty
 import select
@@ -16,6 +15,7 @@ import msgspec
 
 from engine.errors import EngineError
 from engine.machine import child_processes
+from engine.machine.memory import resident_bytes
 
 _PATIENCE_S = 900
 _LAST_OF_THE_FRAME = b"run"
@@ -88,13 +88,11 @@ class TrialInstallation:
             os.close(terminal)
 
     def worker_mb(self) -> float | None:
-        """Return the memory of the worker, or None if /proc does not report it."""
+        """Return the memory of the worker, or None if the system does not report it."""
         answer = msgspec.json.decode(self.run("host", "status", "--json")[1])
         pid = answer["status"].get("worker_pid")
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-        return None
+        resident = None if pid is None else resident_bytes(pid)
+        return None if resident is None else resident / 1e6
 
 
 def measure_speed(trial: TrialInstallation, *, model: str | None, repeat: int) -> Iterator[SpeedRow]:

@@ -155,13 +155,3 @@ def shorten(text: str, width: int) -> str:
             break
         end = after
     return text[:end] + "..."
-
-
-def format_bytes(count: int) -> str:
-    """Format a size: 538 MB."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

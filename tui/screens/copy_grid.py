@@ -9,9 +9,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from engine.machine.memory import format_bytes
 from sessions.errors import CannotWrite
 from tui.actions import screen_actions
-from tui.output.console import format_bytes
 from tui.output.grid_pictures import GridPicture, PictureFormat
 from tui.screens.new_file import file_stem, write_new
 from tui.state.marked_heads import sort_by_rank

@@ -12,8 +12,8 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
+from engine.machine.memory import format_bytes
 from tui.actions import screen_actions
-from tui.output.console import format_bytes
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean

@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from engine.catalog.local_models import local_models
 from engine.machine.folders import find_folders
-from engine.machine.memory import size as in_bytes
+from engine.machine.memory import format_bytes
 from engine.planning.option_text import format_value
 from engine.planning.presets import PRESETS, with_preset
 from engine.planning.run_options import value_of, with_open_lambda
@@ -103,7 +103,7 @@ class PreflightLines(LineWidget):
         memory = ahead.memory_words
         time = "; ".join(part for part in (ahead.missing_words, ahead.time_words) if part)
         if ahead.fits is not False:
-            parts = "  ".join(f"{part.name} {in_bytes(part.n_bytes)}" for part in ahead.parts)
+            parts = "  ".join(f"{part.name} {format_bytes(part.n_bytes)}" for part in ahead.parts)
             first = self.line().add(" ✓ " if ahead.fits else " ? ", "good" if ahead.fits else "second")
             first.add(fit(clean(memory), size.width - 4), "text")
             first.add("   ").add(fit(parts, max(size.width - first.width - 1, 0)), "faint")

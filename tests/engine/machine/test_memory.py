@@ -1,12 +1,14 @@
 """Test the texts about available and requested memory."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from engine.config import ProbeConfig
 from engine.machine import memory as module
-from engine.machine.memory import asked_words, kills, memory, memory_words, size, weight
+from engine.machine.memory import format_bytes, format_memory, format_requested, memory, oom_kills, resident_bytes
 from engine.protocol import RunProbe
 from engine.tensors.out_of_memory import is_out_of_memory
 from engine.worker.pipeline import out_of_memory
@@ -26,21 +28,20 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of 16 GB, described by files."""
     (tmp_path / "proc" / "self").mkdir(parents=True)
     (tmp_path / "cgroup" / "batch" / "job").mkdir(parents=True)
-    (tmp_path / "proc" / "meminfo").write_text(
-        "MemTotal:       16000000 kB\nMemAvailable:    9000000 kB\nHugePages: 0\n"
-    )
     (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 7\noom_kill 3\n")
     (tmp_path / "proc" / "self" / "cgroup").write_text("0::/batch/job\n")
     monkeypatch.setattr(module, "PROC", tmp_path / "proc")
+    whole = SimpleNamespace(total=16_384_000_000, available=9_216_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: whole)
     monkeypatch.setattr(module, "CGROUPS", tmp_path / "cgroup")
     return tmp_path
 
 
 def test_a_whole_machine(machine: Path) -> None:
-    assert memory_words(memory()) == "9.2 GB of 16.4 GB are free"
-    assert kills() == 3
+    assert format_memory(memory()) == "9.2 GB of 16.4 GB are free"
+    assert oom_kills() == 3
     (machine / "cgroup" / "batch" / "memory.max").write_text("max\n")
-    assert "are free" in memory_words(memory())
+    assert "are free" in format_memory(memory())
 
 
 def test_the_tightest_control_group_counts(machine: Path) -> None:
@@ -51,8 +52,8 @@ def test_the_tightest_control_group_counts(machine: Path) -> None:
     found = memory()
     assert found is not None
     assert (found.limit, found.available) == (2_000_000_000, 500_000_000)
-    assert memory_words(found) == "this process or its container is limited to 2.0 GB, of which 1.5 GB are in use"
-    assert kills() == 5
+    assert format_memory(found) == "this process or its container is limited to 2.0 GB, of which 1.5 GB are in use"
+    assert oom_kills() == 5
 
 
 def test_an_older_kernels_groups(machine: Path) -> None:
@@ -62,16 +63,18 @@ def test_an_older_kernels_groups(machine: Path) -> None:
     (folder / "memory.limit_in_bytes").write_text("1000000000\n")
     (folder / "memory.usage_in_bytes").write_text("250000000\n")
     (folder / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n")
-    assert memory_words(memory()) == "this process or its container is limited to 1.0 GB, of which 250 MB are in use"
-    assert kills() == 7
+    assert format_memory(memory()) == "this process or its container is limited to 1.0 GB, of which 250 MB are in use"
+    assert oom_kills() == 7
 
 
 def test_a_system_that_does_not_tell(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     monkeypatch.setattr(module, "PROC", machine / "nowhere")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(machine / "nowhere"))
     assert memory() is None
-    assert kills() is None
-    assert weight(1) is None
-    assert "does not report" in memory_words(None)
+    assert oom_kills() is None
+    assert resident_bytes(1) is None
+    assert "does not report" in format_memory(None)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_a_system_that_does_not_tell(machine: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_torch_was_asked_for(text: str, words: str) -> None:
-    assert asked_words(text) == words
+    assert format_requested(text) == words
 
 
 def test_the_failure_says_what_was_asked_what_there_is_and_what_to_lower() -> None:
@@ -100,8 +103,8 @@ def test_the_failure_says_what_was_asked_what_there_is_and_what_to_lower() -> No
 
 
 def test_sizes_are_short() -> None:
-    assert [size(n) for n in (12, 5_000_000, 2_500_000_000, 150_000_000_000)] == [
-        "12 bytes",
+    assert [format_bytes(n) for n in (12, 5_000_000, 2_500_000_000, 150_000_000_000)] == [
+        "12 B",
         "5.0 MB",
         "2.5 GB",
         "150 GB",

@@ -97,7 +97,7 @@ def test_without_a_byte_free_it_reads_exports_and_frees_room(tmp_path: Path) -> 
     assert seen["left beside it"] == []
     for what in ("write", "import"):
         assert "disk that holds" in seen[what]["message"]
-        assert f"{folder}/disk: 0 bytes of 101 MB are free" in seen[what]["message"]
+        assert f"{folder}/disk: 0 B of 101 MB are free" in seen[what]["message"]
         assert "headcode gc" in seen[what]["hint"]
         assert "headcode sessions empty" in seen[what]["hint"]
     assert seen["emptied"] == ["old", "older"]
