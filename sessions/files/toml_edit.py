@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from sessions.errors import SettingsError
+
 _HEAD = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
 _ENTRY = re.compile(
     r"^\s*((?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="
@@ -28,19 +30,28 @@ def line_of(text: str, table: str, key: str | None = None) -> int | None:
 
 
 def set_value(text: str, table: str, key: str, value: str | None) -> str:
-    """Return the text with `key = value` in the table; None removes the entry. `value` is TOML source."""
-    lines = text.splitlines()
-    at = line_of(text, table, key)
-    if at is not None:
-        comment = _comment(lines[at - 1])
-        lines[at - 1 : at] = [] if value is None else [f"{key} = {value}{comment}"]
-    elif value is not None:
-        head = line_of(text, table)
-        if head is None:
-            lines += [*([""] if lines and lines[-1].strip() else []), f"[{table}]", f"{key} = {value}"]
-        else:
-            lines.insert(head, f"{key} = {value}")
-    return "\n".join(lines) + "\n" if lines else ""
+    """Return the text with `key = value` in the table; None removes the entry. `value` is TOML source.
+
+    Comments, order and blank lines stay. Raises SettingsError if the name of the table has another value.
+    """
+    import tomlkit
+    from tomlkit.items import AbstractTable
+
+    document = tomlkit.parse(text)
+    if table not in document and value is not None:
+        if text.strip():
+            document.add(tomlkit.nl())
+        document[table] = tomlkit.table()
+    entries = document.get(table)
+    if entries is None:
+        return text
+    if not isinstance(entries, AbstractTable):
+        raise SettingsError(f"{table} is not a table.", hint=f"Write [{table}] on a line of its own.")
+    if value is not None:
+        entries[key] = tomlkit.value(value)
+    elif key in entries:
+        del entries[key]
+    return tomlkit.dumps(document)
 
 
 def overwrite(path: Path, text: str) -> None:
@@ -55,13 +66,3 @@ def overwrite(path: Path, text: str) -> None:
 
 def _plain(name: str) -> str:
     return ".".join(part.strip().strip("\"'") for part in name.split("."))
-
-
-def _comment(line: str) -> str:
-    """Return the comment after a value that contains no # itself."""
-    _, sign, words = line.partition("#")
-    return f"  # {words.strip()}" if sign and line.count('"') % 2 == 0 and "#" not in _quoted(line) else ""
-
-
-def _quoted(line: str) -> str:
-    return "".join(re.findall(r"\"[^\"]*\"|'[^']*'", line))

@@ -58,11 +58,12 @@ async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:
             idle += not under_way(app)  # of a log that cannot be taken in nothing is ever asked
             await pilot.pause(0.005)
             continue
-        if not screen.drawing.dirty and (key is None or key in app.state.codes or app.state.link != "live"):
+        hidden = screen is not app.screen  # what changed is drawn when it is in sight again
+        if (hidden or not screen.drawing.dirty) and (key is None or key in app.state.codes or app.state.link != "live"):
             break
         await pilot.pause(0.005)
     else:
-        raise AssertionError(f"not settled: to be drawn {screen._dirty}, codes {key}")
+        raise AssertionError(f"not settled: to be drawn {screen.drawing.dirty}, codes {key}")
     await pilot.pause()
 
 

@@ -292,7 +292,7 @@ async def test_scenes(
                 await pilot.press(key)
         await until(lambda: all(each in text_of(app) for each in scene.words))
         if scene.world == "colours":
-            await until(lambda: all(app.screen.graded.look_at(example) for example in app.screen.prompts.in_sight))
+            await until(lambda: all(app.screen.inspector.look_at(example) for example in app.screen.prompts.in_sight))
         await at_rest(app, pilot)
         for cursor in app.screen.query("Input"):
             cursor.cursor_blink = False

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.machine.folders import find_folders
+from sessions.errors import SettingsError
 from sessions.files.toml_edit import line_of, set_value
 from tui.settings.settings import change, load
 from tui.settings.table import SETTINGS, find_setting
@@ -84,7 +85,17 @@ def test_a_table_that_is_not_there_is_made() -> None:
     assert set_value("", "screen", "motion", "true") == "[screen]\nmotion = true\n"
     assert set_value("a = 1", "screen", "motion", "true") == "a = 1\n\n[screen]\nmotion = true\n"
     assert set_value("", "screen", "motion", None) == ""
+    assert set_value("[screen]\nmotion = true", "screen", "motion", None) == "[screen]\n"
+    assert set_value("[other]\na = 1\n", "screen", "motion", None) == "[other]\na = 1\n"
     assert line_of('[a]\n"b.c" = 1\n[d]\ne.f = 2\n', "d", "e.f") == 4
+
+
+def test_values_over_several_lines_are_replaced_whole_and_comments_stay() -> None:
+    text = '# mine\n[screen]  # looks\nmap = [\n  "a", # one\n]\ntheme = "a # b"  # "quoted"\n\n[keys]\nrun = "r"\n'
+    new = set_value(set_value(text, "screen", "map", '"magma"'), "screen", "theme", '"day"')
+    assert new == '# mine\n[screen]  # looks\nmap = "magma"\ntheme = "day"  # "quoted"\n\n[keys]\nrun = "r"\n'
+    with pytest.raises(SettingsError, match="screen is not a table"):
+        set_value("screen = 1\n", "screen", "map", '"magma"')
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
