@@ -37,7 +37,7 @@ def set_value(text: str, table: str, key: str, value: str | None) -> str:
     import tomlkit
     from tomlkit.items import AbstractTable
 
-    document = tomlkit.parse(text)
+    document = tomlkit.parse(text if not text or text.endswith("\n") else f"{text}\n")
     if table not in document and value is not None:
         if text.strip():
             document.add(tomlkit.nl())
