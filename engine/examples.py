@@ -1,7 +1,6 @@
 """Examples: a prompt with its polarity, read from JSONL and validated on input."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -13,11 +12,14 @@ MAX_PROMPT = 200_000
 """Characters; a longer prompt is a file given by mistake. A model's context is far shorter."""
 MAX_EXAMPLES = 100_000
 MAX_LINE = 4_000_000
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
-    "\U00020000-\U0003ffff]"
+_UNSPACED = (
+    *(range(0x0E00, 0x0F00), range(0x1000, 0x10A0), range(0x1780, 0x1800), range(0x3000, 0x3100)),
+    *(range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0)),
+    range(0x20000, 0x40000),
 )
-"""Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese, with their punctuation."""
+"""Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese, with their punctuation.
+
+Ranges, because a pattern of them takes 5 ms to compile at every start."""
 
 Polarity = Literal["positive", "negative"]
 
@@ -80,11 +82,15 @@ def answer_text(prompt: str, answer: str) -> str:
     """
     if not answer or answer[0].isspace() or not prompt or prompt[-1].isspace():
         return answer
-    if answer[0].isdigit() and (prompt[-1].isdigit() or _UNSPACED.match(prompt[-1])):
+    if answer[0].isdigit() and (prompt[-1].isdigit() or _is_unspaced(prompt[-1])):
         return answer
-    if _UNSPACED.match(prompt[-1]) and _UNSPACED.match(answer[0]):
+    if _is_unspaced(prompt[-1]) and _is_unspaced(answer[0]):
         return answer
     return " " + answer
+
+
+def _is_unspaced(character: str) -> bool:
+    return any(ord(character) in script for script in _UNSPACED)
 
 
 def read_jsonl(text: str, *, source: str = "input") -> tuple[Example, ...]:

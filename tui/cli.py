@@ -1,6 +1,9 @@
 """The command `headcode`: its subcommands, and the one place where errors become exit codes."""
 
-from tui import current_folder  # noqa: F401  # before any import that could be satisfied from the current folder
+from tui import (
+    current_folder,  # noqa: F401  # before any import that could be satisfied from the current folder
+    start,  # noqa: F401  # before anything large
+)
 
 # isort: split
 import os

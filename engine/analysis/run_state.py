@@ -27,7 +27,6 @@ from engine.events import (
 )
 from engine.examples import Example
 from engine.results import Card, EdgeScore, Grade, HeadScores, ModelInfo, Reference, Versions
-from engine.tasks.registry import made_by
 
 
 class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +75,7 @@ def fold_event(state: RunSnapshot, event: EngineEvent, at_us: int | None = None)
         case ModelReady():
             return _with(state, model=event.model, versions=event.versions, warm=event.warm)
         case ExamplesMade():
-            made = made_by(event.task, event.examples) if event.made is None else event.made
+            made = _made_by_task(event) if event.made is None else event.made
             task = event.task if made else None
             return _with(state, examples=event.examples, content_hash=event.content_hash, task=task)
         case ReferenceKnown():
@@ -149,3 +148,10 @@ def _with_new_card(state: RunSnapshot) -> RunSnapshot:
 
 def _with(state: RunSnapshot, **changes: object) -> RunSnapshot:
     return msgspec.structs.replace(state, **changes)
+
+
+def _made_by_task(event: ExamplesMade) -> bool:
+    """Return whether the task made the examples of a run of a version that did not record it."""
+    from engine.tasks.registry import made_by
+
+    return made_by(event.task, event.examples)

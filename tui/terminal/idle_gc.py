@@ -9,6 +9,8 @@ import gc
 import time
 from collections.abc import Callable
 
+_YOUNG, _MIDDLE = 700, 10
+"""Python's defaults; the start has raised them (tui.start)."""
 _EVERY_S = 5.0
 _PAUSE_S = 1.0
 """Seconds without a key that count as a pause."""
@@ -27,8 +29,7 @@ class IdleCollector:
         self._clock = clock
         self._touched_at = clock()
         gc.freeze()
-        young, middle, _ = gc.get_threshold()
-        gc.set_threshold(young, middle, _MAX_COLLECTIONS)
+        gc.set_threshold(_YOUNG, _MIDDLE, _MAX_COLLECTIONS)
         every(_EVERY_S, self.sweep)
 
     def touched(self) -> None:
