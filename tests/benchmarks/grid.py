@@ -83,7 +83,7 @@ class Terminal:
 
     def read(self, quiet: float, *, most: float = 30.0) -> bytes:
         """What comes until nothing has come for so long."""
-        out, begun, self.last = b"", time.perf_counter(), 0.0
+        out, begun = b"", time.perf_counter()
         while time.perf_counter() - begun < most:
             if not select.select([self.fd], [], [], quiet if out else max(quiet, 0.4))[0]:
                 break
