@@ -11,7 +11,7 @@ from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
 from engine.events import EffectsMeasured, EngineEvent
 from engine.protocol import MeasureEffects
 from sessions.errors import NoSuchRecord
-from sessions.events import EffectsEnded, EffectsRequested, RunState
+from sessions.events import EffectsEnded, EffectsRequested, RunState, SessionEvent
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
 from sessions.protocol import Done, FindRun, MeasureRunEffects, RunAnswer
@@ -29,11 +29,11 @@ OWN_CIRCUIT = "circuit"
 _MAX_NAMED = 6
 log = logging.getLogger("headcode.effects")
 
-_OPEN_MEASUREMENTS = """
+_OPEN = """
     SELECT session_id, run_id FROM (
         SELECT session_id, run_id, max_by(kind, seq) AS last FROM event
-        WHERE kind IN ('cause_asked', 'cause_ended') GROUP BY session_id, run_id)
-    WHERE last = 'cause_asked' ORDER BY session_id, run_id
+        WHERE kind IN ($begin, $end) GROUP BY session_id, run_id)
+    WHERE last = $begin ORDER BY session_id, run_id
 """
 
 
@@ -101,13 +101,18 @@ def end_open_measurements(recorder: Recorder) -> int:
 
     Called when a host starts: these measurements can have no worker any more.
     """
-    left = recorder.store.rows(_OPEN_MEASUREMENTS)
     failure = Failure(
         family="host", name="Interrupted", message="The host ended during the measurement.", hint="v measures again."
     )
+    return close_open(recorder, EffectsRequested, EffectsEnded(state="interrupted", failure=failure))
+
+
+def close_open(recorder: Recorder, begin: type[SessionEvent], end: SessionEvent) -> int:
+    """Record `end` for every run whose last event of either kind is `begin`; return their number."""
+    kinds: dict[str, object] = {"begin": str(begin.__struct_config__.tag), "end": str(end.__struct_config__.tag)}
+    left = recorder.store.rows(_OPEN, kinds)
     if left:
-        ended = EffectsEnded(state="interrupted", failure=failure)
-        recorder.append([EventDraft(session_id=str(session), run_id=str(run), event=ended) for session, run in left])
+        recorder.append([EventDraft(session_id=str(session), run_id=str(run), event=end) for session, run in left])
     return len(left)
 
 

@@ -21,7 +21,7 @@ from sessions.events import (
 )
 from sessions.files.array_files import remove_spool
 from sessions.handlers.context import Answer, HandlerContext
-from sessions.handlers.effects import EffectMeasurements, metric_in_run, repeated_requests
+from sessions.handlers.effects import EffectMeasurements, close_open, metric_in_run, repeated_requests
 from sessions.ids import new_id
 from sessions.protocol import (
     CancelRun,
@@ -45,12 +45,6 @@ _MAX_REPORTS = 32
 """Number of verifications whose report can still be requested."""
 _PROGRESS_S = 0.5
 """Shortest time between two records of progress within a stage."""
-_OPEN_VERIFICATIONS = """
-    SELECT session_id, run_id FROM (
-        SELECT session_id, run_id, max_by(kind, seq) AS last FROM event
-        WHERE kind IN ('verify_asked', 'verify_ended') GROUP BY session_id, run_id)
-    WHERE last = 'verify_asked' ORDER BY session_id, run_id
-"""
 log = logging.getLogger("headcode.verification")
 
 
@@ -130,6 +124,7 @@ class Verifications:
                 del self._reports[old]
             words = report.words if not report.hint else f"{report.words}. {report.hint}"
             largest = _finite(report.largest)
+            self._active.pop(found.run_id, None)  # whoever reads of the end may verify again at once
             await found.record(
                 RunVerified(verdict=report.verdict, words=words, stage=report.stage, largest=largest),
                 VerificationEnded(state="done"),
@@ -159,14 +154,10 @@ def end_open_verifications(recorder: Recorder) -> int:
 
     Called when a host starts: these verifications can have no worker any more.
     """
-    left = recorder.store.rows(_OPEN_VERIFICATIONS)
     failure = Failure(
         family="host", name="Interrupted", message="The host ended during the verification.", hint="Verify again."
     )
-    if left:
-        ended = VerificationEnded(state="interrupted", failure=failure)
-        recorder.append([EventDraft(session_id=str(session), run_id=str(run), event=ended) for session, run in left])
-    return len(left)
+    return close_open(recorder, VerificationRequested, VerificationEnded(state="interrupted", failure=failure))
 
 
 async def _verify(host: HandlerContext, found: Verification) -> VerificationReport:
