@@ -32,6 +32,8 @@ from sessions.client.connection import stop_host
 
 _QUIET_S = 0.02
 """After this long without a byte the frame is out; the head's page follows 80 ms after the cursor's last step."""
+_COLUMNS, _ROWS = 64, 80
+"""The large grid: heads and layers."""
 _REST_S = 0.5
 """After this long everything that hangs on a key has been drawn."""
 
@@ -78,6 +80,7 @@ class Terminal:
             words = ["--session", long_session.NAME, "--color", colours]
             os.execv(sys.executable, [sys.executable, "-c", program, *words])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self._end = b""
         self.last = 0.0
         """When the newest byte came."""
 
@@ -87,13 +90,19 @@ class Terminal:
         while time.perf_counter() - begun < most:
             if not select.select([self.fd], [], [], quiet if out else max(quiet, 0.4))[0]:
                 break
-            piece = os.read(self.fd, 65536 if self._line.bytes_s == float("inf") else 512)
-            out += piece
-            time.sleep(len(piece) / self._line.bytes_s)
-            self.last = time.perf_counter()
-            if b"\x1b[?2026$p" in out[-200:]:
-                os.write(self.fd, b"\x1b[?2026;2$y")
+            out += self._piece()
         return out
+
+    def _piece(self) -> bytes:
+        """Read what has come, as fast as the line is."""
+        piece = os.read(self.fd, 65536 if self._line.bytes_s == float("inf") else 512)
+        time.sleep(len(piece) / self._line.bytes_s)
+        self.last = time.perf_counter()
+        self._end = self._end[-16:] + piece
+        if b"\x1b[?2026$p" in self._end:
+            self._end = b""
+            os.write(self.fd, b"\x1b[?2026;2$y")
+        return piece
 
     def key(self, key: bytes) -> "Pressed":
         """What one key made of the screen."""
@@ -102,6 +111,20 @@ class Terminal:
         frame = self.read(_QUIET_S)
         took = self.last - begun + self._line.delay_s if frame else float("nan")
         return Pressed(took, self._worked() - worked, len(frame), len(self.read(_REST_S)))
+
+    def held(self, key: bytes, times: int) -> tuple[int, float]:
+        """Send a key 30 times a second; return all bytes that came, and the seconds the last lags behind its key."""
+        begun, sent, last_key = time.perf_counter(), 0, 0.0
+        for step in range(times):
+            last_key = time.perf_counter()
+            os.write(self.fd, key)
+            while (left := begun + (step + 1) / 30 - time.perf_counter()) > 0:
+                if select.select([self.fd], [], [], left)[0]:
+                    sent += len(self._piece())
+        while select.select([self.fd], [], [], _QUIET_S)[0]:
+            sent += len(self._piece())
+        lag = self.last - last_key
+        return sent + len(self.read(_REST_S)), lag
 
     def _worked(self) -> float:
         """Seconds of the processor that the program has had; other programs do not lengthen them."""
@@ -150,20 +173,21 @@ def measure(terminal: Terminal, size: tuple[int, int], rounds: int, report: Repo
             while time.perf_counter() - begun < 10:
                 idle += len(terminal.read(1.0, most=2.0))
             report.row(f"{words}, idle for 10 s", [idle], "bytes", "0")
+        # From one corner, in the first measure: how much a cell that scrolls into sight costs depends on both.
+        for key, most in ((b"h", _COLUMNS), (b"k", _ROWS)):
+            os.write(terminal.fd, key * most)
+            terminal.read(_REST_S)
+        held = [terminal.held(key, _COLUMNS - 1) for key in (b"l", b"h")]
+        keys_sent = len(held) * (_COLUMNS - 1)
+        mean = sum(sent for sent, _ in held) / keys_sent
+        report.row(f"{words}, a key held for {keys_sent} cells at 30 a second", [mean], "bytes", "")
+        report.row(f"{words}, it lags behind by", [1000 * lag for _, lag in held], "ms", "")
         for name, keys in (("cursor to the side", (b"l", b"l", b"h")), ("cursor down", (b"j", b"j", b"k"))):
             found = [terminal.key(keys[place % 3]) for place in range(rounds)]
             report.keys(f"{words}, {name}", found, time_aim="30 / 60", bytes_aim="200")
-        for name, keys in (("next measure", (b"m",)), ("cut", (b"T", b"T", b"t")), ("ranking", (b"]",))):
+        for name, keys in (("ranking", (b"]",)), ("cut", (b"T", b"T", b"t")), ("next measure", (b"m",))):
             found = [terminal.key(keys[place % len(keys)]) for place in range(rounds)]
             report.keys(f"{words}, {name}", found, time_aim="30 / 60")
-        begun, held = time.perf_counter(), 0
-        for step in range(100):
-            os.write(terminal.fd, b"l")
-            while (left := begun + (step + 1) / 30 - time.perf_counter()) > 0:
-                held += len(terminal.read(min(left, 1 / 60), most=left))
-        held += len(terminal.read(_REST_S))
-        report.row(f"{words}, a key held for 100 cells at 30 a second", [held / 100], "bytes", "")
-        report.row(f"{words}, it lags behind by", [1000 * (terminal.last - begun - 100 / 30)], "ms", "")
     finally:
         terminal.end()
 
@@ -188,12 +212,12 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f}, colours {args.colours}", file=sys.stderr)
     print(f"{'':58} {'median':>9} {'95 %':>9} {'most':>9} {'':5} {'aim':>14}", file=sys.stderr)
     try:
-        for name, layers, size in (("large", 80, (160, 48)), ("whole", 48, (340, 62))):
+        for name, layers, size in (("large", _ROWS, (160, 48)), ("whole", 48, (340, 62))):
             if args.only not in (None, name):
                 continue
             home = folder / name
             if not home.exists():
-                long_session.make(home, runs=1, minutes=5, layers=layers, heads=64)
+                long_session.make(home, runs=1, minutes=5, layers=layers, heads=_COLUMNS)
             try:
                 terminal = Terminal(home, size, args.colours, args.line, textual=args.textual)
                 measure(terminal, size, args.rounds, report, whole=name == "whole")

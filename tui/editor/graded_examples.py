@@ -132,9 +132,11 @@ class GradedExamples(ExampleEdits):
             found = {place: self.slots(text_of(examples[place]), place) for place in sorted(templates_in(examples))}
             self._templates = examples, found
         found = self._templates[1]
-        if self.typed and self.at < len(examples) and self.at not in found and is_open(self.typed):
-            return {**found, self.at: 0}
-        return found
+        if not self.typed or self.at >= len(examples) or self.at in found:
+            return found
+        # What was recorded while the line is typed may end within a slot that is closed by now.
+        half_written = is_open(self.typed) or is_open(text_of(examples[self.at]))
+        return {**found, self.at: 0} if half_written else found
 
     def template_words(self, n: int) -> str:
         """Describe a template that expands to n examples."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from engine.analysis.effects import FIELD
+from engine.analysis.ranking import has_signal
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo
 from sessions.events import ViewChanged
@@ -187,14 +188,19 @@ class ViewState:
         run, view = self.shown, self.view()
         if run is None or view is None:
             return False
-        return self.put_cut(view.cut + by * max(1, len(view.order) // 100))
+        # From the heads in sight: a cut beyond the last head with a signal would leave the opposite key without effect.
+        return self.put_cut(len(view.circuit) + by * max(1, len(view.order) // 100))
 
     def put_cut(self, size: int) -> bool:
         """Set the number of heads in the circuit."""
         run, view = self.shown, self.view()
         if run is None or view is None:
             return False
-        size = min(max(size, 1), len(view.order))
+        if size > len(view.circuit):
+            size = min(size, sum(has_signal(node, view.measure) for node in view.nodes))
+            if size <= len(view.circuit):
+                return False  # every head with a signal is in it
+        size = max(size, 1)
         self._cuts[run.run_id] = size
         self._mark_look_as_own()
         return size != view.cut

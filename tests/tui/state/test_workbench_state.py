@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 
+from engine.analysis.ranking import has_signal
 from engine.events import EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
 from engine.results import HeadEffect
@@ -89,6 +90,23 @@ def test_cutting_changes_precision_and_recall_and_not_the_auc(recorded: Any) -> 
     for _ in range(20):
         state.move_cut(-1)
     assert state.view().cut == 1  # type: ignore[union-attr]
+
+
+def test_the_cut_stops_at_the_last_head_with_a_signal(recorded: Any) -> None:
+    state = folded(recorded)
+    for measure in state.measures():
+        view = state.view()
+        assert view is not None
+        assert view.measure is measure
+        spoken = sum(has_signal(node, measure) for node in view.nodes)
+        for _ in range(60):
+            state.move_cut(1)
+        most = len(state.view().circuit)  # type: ignore[union-attr]
+        assert most == spoken
+        if most > 1:
+            assert state.move_cut(-1)
+            assert len(state.view().circuit) == most - 1  # type: ignore[union-attr]
+        state.cycle_measure(1)
 
 
 def test_every_measure_can_be_looked_at(recorded: Any) -> None:
