@@ -85,7 +85,7 @@ MEASURES: tuple[Measure, ...] = (
         id="p_value",
         title="p-value",
         short="p",
-        meaning="permutation p-value of telling the sides apart so consistently, by code or loudness",
+        meaning="permutation p-value of telling the sides apart so consistently, by code or output norm",
         high_is_evidence=False,
         floor=1.0,
         ceiling=0.0,
@@ -219,7 +219,7 @@ def head_scores(head: HeadId, numbers: Mapping[str, float | None]) -> HeadScores
     return HeadScores(layer=head.layer, head=head.head, other=other, **fields)  # type: ignore[arg-type]  # None only where optional
 
 
-def loudness(value: float | None, measure: Measure, seen: float) -> float | None:
+def intensity(value: float | None, measure: Measure, seen: float) -> float | None:
     """Return a value's position between no signal (0) and the strongest (1), for colours and shades.
 
     `seen` is the extreme value on screen, used if the measure has no ceiling.

@@ -288,7 +288,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many of them are expected to be false; None if significance was not tested."""
     heads: tuple[CardHead, ...]
     """The circuit, best first."""
-    steadiness: CircuitStability
+    stability: CircuitStability = msgspec.field(name="steadiness")
     truth: str | None
     """The ground truth of the AUCs: effects measured in this run, or a known circuit; None: neither."""
     codes_auc: float | None

@@ -102,8 +102,8 @@ class FileGroup(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     n_bytes: int
     """The size of all files, including those that stay."""
-    goes: int
-    goes_bytes: int
+    n_deletable: int = msgspec.field(name="goes")
+    deletable_bytes: int = msgspec.field(name="goes_bytes")
 
 
 class SqlTable(msgspec.Struct, frozen=True, kw_only=True):

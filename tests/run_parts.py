@@ -38,7 +38,7 @@ def weak_card(**about: Any) -> Card:
         above_chance=(),
         expected_false=0.04,
         heads=(),
-        steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
+        stability=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
         truth=None,
         codes_auc=None,
         baselines=(),

@@ -28,7 +28,7 @@ from engine.sample_size import LEVEL, labellings_needed, pairs_needed, shuffles_
 
 MARGIN = 0.01
 """Difference in AUC by which a baseline must be better, with confidence, before it decides the verdict."""
-STEADY = 0.4
+STABLE_FROM = 0.4
 """Jaccard index of the circuit and its bootstrap circuits from which it counts as stable (the only such threshold).
 
 A circuit of a tenth of the heads is often cut from among equals, so .8, as the literature asks, would refuse circuits
@@ -50,7 +50,7 @@ _AREA = 0.75
 def write_card(
     nodes: Sequence[HeadScores],
     circuit: Sequence[tuple[int, int]],
-    steadiness: CircuitStability,
+    stability: CircuitStability,
     examples: ExampleCount,
     *,
     chance: Significance | None = None,
@@ -74,7 +74,7 @@ def write_card(
     areas = {measure.id: _auc(nodes, measure, truth) for measure in (DEFAULT_MEASURE, *BASELINES)}
     codes_auc = areas[DEFAULT_MEASURE.id]
     baselines = compare_baselines(nodes, inside, areas)
-    rival = strongest_baseline(nodes, codes_auc, baselines, truth, steadiness.resampled)
+    rival = strongest_baseline(nodes, codes_auc, baselines, truth, stability.resampled)
     effects = [effect for node in inside if (effect := _effect(shares[node.id])) is not None]
     # Effects of less than half of the circuit's heads do not describe the circuit.
     known = 2 * len(effects) >= len(inside) and bool(effects)
@@ -84,7 +84,7 @@ def write_card(
     against, advice = _doubts(
         inside,
         above,
-        steadiness,
+        stability,
         examples,
         finer=_advice_for_labellings(nodes, chance, examples),
         measured=measured,
@@ -117,7 +117,7 @@ def write_card(
     spoken = (
         []
         if verdict == "nothing was coded"
-        else _support(inside, above, steadiness, codes_auc, words, movers, moving=moving)
+        else _support(inside, above, stability, codes_auc, words, movers, moving=moving)
     )
     return Card(
         verdict=verdict,
@@ -140,12 +140,12 @@ def write_card(
                 head=node.head,
                 q_value=node.q_value,
                 seeds=node.stability,
-                bootstraps=steadiness.heads[nodes.index(node)],
+                bootstraps=stability.heads[nodes.index(node)],
                 effect=_effect(shares[node.id] if _effect(shares[node.id]) is not None else node),
             )
             for node in inside
         ),
-        steadiness=steadiness,
+        stability=stability,
         truth=words,
         codes_auc=codes_auc,
         baselines=baselines,
@@ -279,7 +279,7 @@ def _significant(n_significant: int, n_heads: int) -> str:
 def _doubts(
     inside: Sequence[HeadScores],
     above: Sequence[HeadScores],
-    steadiness: CircuitStability,
+    stability: CircuitStability,
     examples: ExampleCount,
     *,
     finer: str | None,
@@ -332,8 +332,8 @@ def _doubts(
             f"{examples.broken} of {total} examples are broken",
             "fix them or leave them out: negatives decide accuracy",
         )
-    if steadiness.bootstraps < STEADY:
-        doubt(f"the circuit changes under bootstrap ({_jaccard(steadiness.bootstraps)})", "use more examples")
+    if stability.bootstraps < STABLE_FROM:
+        doubt(f"the circuit changes under bootstrap ({_jaccard(stability.bootstraps)})", "use more examples")
     if movers is not None and movers < 0.5:
         doubt(moving, "rank the heads by effect, or try another position")
     for check in checks:
@@ -350,7 +350,7 @@ def _doubts(
 def _support(
     inside: Sequence[HeadScores],
     above: Sequence[HeadScores],
-    steadiness: CircuitStability,
+    stability: CircuitStability,
     codes_auc: float | None,
     truth: str | None,
     movers: float | None,
@@ -362,8 +362,8 @@ def _support(
     carried = {node.id for node in above} & {node.id for node in inside}
     if above and (2 * len(carried) >= len(inside) or _confirmed(movers, codes_auc)):
         remarks.append(_significant(len(carried), len(inside)))
-    if steadiness.bootstraps >= STEADY:
-        remarks.append(f"the circuit holds under bootstrap ({_jaccard(steadiness.bootstraps)})")
+    if stability.bootstraps >= STABLE_FROM:
+        remarks.append(f"the circuit holds under bootstrap ({_jaccard(stability.bootstraps)})")
     if movers is not None and movers >= 0.5:
         remarks.append(moving)
     if codes_auc is not None and truth is not None:
@@ -378,7 +378,7 @@ def _distinct(examples: ExampleCount) -> tuple[int, int]:
 
 
 def _jaccard(value: float) -> str:
-    return f"Jaccard {value:.2f}; {STEADY:g} is the bar".replace(" 0.", " .")
+    return f"Jaccard {value:.2f}; {STABLE_FROM:g} is the bar".replace(" 0.", " .")
 
 
 def _effect(node: HeadScores) -> float | None:

@@ -134,7 +134,7 @@ def _with_new_card(state: RunSnapshot) -> RunSnapshot:
     card = write_card(
         state.nodes,
         state.finished.circuit,
-        state.card.steadiness,
+        state.card.stability,
         state.finished.examples,
         chance=state.card.chance,
         reference=state.known,

@@ -19,9 +19,9 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
 
     def forward(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the residual stream after this layer, and its heads' loudness; `keep` [example, head] scales heads.
+        """Return the residual stream after this layer, and its heads' output norms. `keep` [example, head] scales.
 
-        Loudness [example, position]: norms of what the heads write, summed, over the norm of the stream.
+        Output norm [example, position]: norms of what the heads write, summed, over the norm of the stream.
         """
         batch, length, width = x.shape
         q, k, v = (
@@ -32,10 +32,10 @@ class Block(nn.Module):
             z = z * keep[:, :, None, None]
         per_head = self.out.weight.view(width, self.n_heads, -1).permute(1, 2, 0)
         squares = ((z @ (per_head @ per_head.transpose(1, 2))) * z).sum(-1)
-        loudness = (squares.clamp(min=0) + 1e-8).sqrt().sum(1) / x.detach().norm(dim=-1)
+        output_norm = (squares.clamp(min=0) + 1e-8).sqrt().sum(1) / x.detach().norm(dim=-1)
         x = x + self.out(z.transpose(1, 2).reshape(batch, length, width))
         hidden: Tensor = self.down(F.gelu(self.up(self.ln_2(x)), approximate="tanh"))
-        return x + hidden, loudness
+        return x + hidden, output_norm
 
 
 class ToyModel(nn.Module):
@@ -72,12 +72,12 @@ class ToyModel(nn.Module):
             self.wpe.weight.copy_(0.02 * 2**0.5 * waves)
 
     def forward(self, tokens: Tensor, positions: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return logits [example, position, token] and loudness [example, position]; `keep` by layer and head."""
+        """Return logits [example, position, token] and output norm [example, position]; `keep` by layer and head."""
         x = self.wte(tokens) + self.wpe(positions)
         total = torch.zeros(())
         for layer, block in enumerate(self.blocks):
-            x, loudness = block(x, None if keep is None else keep[:, layer])
-            total = total + loudness
+            x, output_norm = block(x, None if keep is None else keep[:, layer])
+            total = total + output_norm
         return F.linear(self.ln_f(x), self.wte.weight), total
 
     def export(self) -> GPT2LMHeadModel:

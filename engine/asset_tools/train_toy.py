@@ -35,7 +35,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     context: int = 128
     steps: int = 2000
     cooling: int = 120
-    """Steps after those, at a rate falling to 0, without dropped heads or the loudness penalty.
+    """Steps after those, at a rate falling to 0, without dropped heads or the penalty on output norms.
 
     With more of them, the backups that dropping made grow until no single head is missed (docs/lab, bundled-model).
     """
@@ -158,12 +158,12 @@ def batch_loss(model: ToyModel, batch: Batch, dropping: TrainingConfig | None, g
         kept = torch.rand((*layers[:2], model.config.n_head), generator=generator) >= dropping.drop
         whole = torch.rand(layers, generator=generator) >= dropping.drop_layer
         keep = (kept & whole).float() / (1 - dropping.drop)
-    logits, loudness = model(batch.tokens[:, :-1], batch.positions[:, :-1], keep)
+    logits, output_norm = model(batch.tokens[:, :-1], batch.positions[:, :-1], keep)
     losses = F.cross_entropy(logits.flatten(0, 1), batch.tokens[:, 1:].flatten(), reduction="none")
     weights = batch.weights[:, 1:]
     loss = (losses * weights.flatten()).sum()
     if dropping is not None:
-        loss = loss + dropping.quiet * (loudness * (weights > 0)).sum() * weights.sum() / (weights > 0).sum()
+        loss = loss + dropping.quiet * (output_norm * (weights > 0)).sum() * weights.sum() / (weights > 0).sum()
     return loss
 
 

@@ -103,7 +103,7 @@ def count(
 def expand(lines: Sequence[str], lists: Lists | None = None, *, taken: Iterable[str] = ()) -> list[str]:
     """Fill the slots of every line, no prompt twice on one side; lines without slots stay as they are.
 
-    The words come in their order. `taken` are existing lines, of which no duplicate is made either. Raises ExampleError
+    The words come in their order. No line equals one of `taken`. Raises ExampleError
     if there would be too many.
     """
     known = {**(lists or {}), **read_lists(lines)}

@@ -99,7 +99,7 @@ def _check_count(place: str, key: str, value: Any) -> None:
 
 
 def _check_sides(config: Mapping[str, Any], tensors: Mapping[str, TensorHeader]) -> None:
-    """Check that width and vocabulary are sides of some tensor; of which one differs between families."""
+    """Check that width and vocabulary are sides of some tensor; which tensor differs between families."""
     if "quantization_config" in config or not tensors or _OF_THE_TEXT & {key for key in config if key}:
         return  # packed weights have other shapes; next to a text part, the top-level numbers mean little
     largest = max(sorted(tensors), key=lambda name: tensors[name].n_elements)

@@ -25,7 +25,7 @@ class RecommendedConfig(msgspec.Struct, frozen=True, kw_only=True):
     sparsity: float = SPARSITY
 
 
-def settle(config: ProbeConfig, model: str, models: Path) -> ProbeConfig:
+def resolve_config(config: ProbeConfig, model: str, models: Path) -> ProbeConfig:
     """Return the config with lambda resolved: what the model's folder recommends, else the default.
 
     Done when a run is queued, so that the recorded config is the one that runs.

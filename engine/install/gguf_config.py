@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.errors import ModelError
 from engine.install.gguf_file import GgufFile
-from engine.install.gguf_rope import SCALING, scaling_of, settle_factors
+from engine.install.gguf_rope import SCALING, rope_parameters_of, scaling_of
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "context_length": ("max_position_embeddings", "n_positions"),
@@ -78,7 +78,7 @@ _KNOWN_SCALARS = (
 """Query scalar by family and layers of the published models: the width of a head, or d_model / heads ("width")."""
 
 
-def settle_config(file: GgufFile, config: Any) -> list[str]:
+def complete_config(file: GgufFile, config: Any) -> list[str]:
     """Set the configuration from the file's keys; return notices for the user.
 
     Raises ModelError for a key that changes the model and cannot be carried over.
@@ -195,7 +195,7 @@ def _settle_rope(file: GgufFile, config: Any) -> None:
     if "factors" in scaling:
         if by_kind:
             raise _not_carried(file, "rope_freqs.weight", "factors of frequencies")
-        scaling = settle_factors(scaling, float(own["rope_theta"]))
+        scaling = rope_parameters_of(scaling, float(own["rope_theta"]))
     own.update(scaling)
     trained = scaling.get("original_max_position_embeddings")
     if trained is not None and hasattr(config, "original_max_position_embeddings"):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
-from engine.install.gguf_config import settle_config
+from engine.install.gguf_config import complete_config
 from engine.install.gguf_counts import check_counts
 from engine.install.gguf_file import GgufFile, read_gguf_file
 from engine.install.gguf_rope import FACTORS, LONG, SHORT
@@ -109,7 +109,7 @@ def _configure(file: GgufFile) -> tuple[Any, list[str]]:
 
     try:
         config = AutoConfig.from_pretrained(str(file.path.parent), gguf_file=file.path.name, local_files_only=True)
-        return config, settle_config(file, config)
+        return config, complete_config(file, config)
     except ModelError:
         raise
     except Exception as error:  # what the loader raises for a file it does not understand differs between versions

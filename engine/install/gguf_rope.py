@@ -88,7 +88,7 @@ def _from_factors(factors: Sequence[float], context: int) -> dict[str, Any] | No
     return {"factors": tuple(factors), "context": context}
 
 
-def settle_factors(scaling: dict[str, Any], base: float) -> dict[str, Any]:
+def rope_parameters_of(scaling: dict[str, Any], base: float) -> dict[str, Any]:
     """Return rope parameters for a file's factors, with frequencies of that base.
 
     rope_type llama3 if its formula gives these factors, else longrope with the same set for every length.

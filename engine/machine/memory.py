@@ -48,7 +48,7 @@ def format_memory(found: Memory | None) -> str:
     if found is None:
         return "this system does not report how much there is"
     if found.limit is not None:
-        used = f", of which {format_bytes(found.in_use or 0)} are in use" if found.in_use is not None else ""
+        used = f" ({format_bytes(found.in_use or 0)} in use)" if found.in_use is not None else ""
         return f"this process or its container is limited to {format_bytes(found.limit)}{used}"
     return f"{format_bytes(found.available)} of {format_bytes(found.total)} are free"
 
@@ -80,7 +80,7 @@ def format_requested(text: str) -> str:
         return ""
     words = f"{format_bytes(int(float(found['number']) * _UNITS[found['unit']]))} were requested at once"
     device = _DEVICE.search(text)
-    return f"{words}; the device has {device['total']}, of which {device['free']} are free" if device else words
+    return f"{words}; the device has {device['total']} ({device['free']} free)" if device else words
 
 
 def format_bytes(count: int) -> str:

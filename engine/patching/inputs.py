@@ -15,7 +15,7 @@ from engine.events import Monitor, Notice
 from engine.examples import Example
 from engine.models.loading import Model
 from engine.patching.forward import CleanPass, ForwardPasses, Slope
-from engine.patching.metrics import AnswerMetric, can_measure, settle_metric
+from engine.patching.metrics import AnswerMetric, can_measure, resolve_metric
 from engine.patching.partial_forward import LinearReadout, PartialPass, readout_of, tails_of
 from engine.tasks.base import Metric
 from engine.tensors.generators import generator
@@ -119,7 +119,7 @@ def prepare(
     rows = [_row(model, index, example, position) for index, example in enumerate(examples)]
     positive = [index for index, example in enumerate(examples) if example.positive]
     negative = [index for index, example in enumerate(examples) if not example.positive]
-    chosen_metric = settle_metric(config.metric, [rows[index].answers for index in positive], task)
+    chosen_metric = resolve_metric(config.metric, [rows[index].answers for index in positive], task)
     metric = chosen_metric.metric
     if chosen_metric.fell_back:
         monitor.report(

@@ -22,7 +22,7 @@ class ChosenMetric(msgspec.Struct, frozen=True, kw_only=True):
     """True if `auto` used a weaker metric than the task or the examples asked for."""
 
 
-def settle_metric(asked: PatchingMetric, answers: Sequence[AnswerIds], task: Metric | None) -> ChosenMetric:
+def resolve_metric(asked: PatchingMetric, answers: Sequence[AnswerIds], task: Metric | None) -> ChosenMetric:
     """Resolve `auto` to a metric for these positives, or return the requested one where it is defined.
 
     Several expected tokens are a set: each of them is right, so their probabilities are added, as in the greater-than

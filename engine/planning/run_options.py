@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from engine.catalog.local_models import BUNDLED
-from engine.catalog.recommended_config import settle
+from engine.catalog.recommended_config import resolve_config
 from engine.config import RECIPES, ProbeConfig, SAEConfig
 from engine.planning.option_table import OPTIONS, Option
 
@@ -54,18 +54,18 @@ def defaults(options: RunOptions, *, model: str, models: Path) -> RunOptions:
     Values left open are resolved.
     """
     config = ProbeConfig(sae=RECIPES[options.config.sae.recipe])
-    return RunOptions(config=settle(config, options.model, models), model=model)
+    return RunOptions(config=resolve_config(config, options.model, models), model=model)
 
 
 def changed_options(options: RunOptions, *, model: str, models: Path) -> tuple[Option, ...]:
     """Return the options whose value is not the default; the recipe's own values count as defaults."""
     own = defaults(options, model=model, models=models)
-    settled = msgspec.structs.replace(options, config=settle(options.config, options.model, models))
+    resolved = msgspec.structs.replace(options, config=resolve_config(options.config, options.model, models))
     plain = RunOptions(model=model)
     return tuple(
         option
         for option in OPTIONS
-        if value_of(settled, option.path) != value_of(plain if option.path == "sae.recipe" else own, option.path)
+        if value_of(resolved, option.path) != value_of(plain if option.path == "sae.recipe" else own, option.path)
     )
 
 
@@ -82,4 +82,5 @@ def reset(options: RunOptions, path: str, *, model: str) -> RunOptions:
 def with_open_lambda(options: RunOptions, models: Path) -> RunOptions:
     """Return the options with lambda left open if it would resolve to the same value: a queued run has it resolved."""
     free = with_value(options, "sae.sparsity", None)
-    return free if settle(free.config, free.model, models) == settle(options.config, options.model, models) else options
+    same = resolve_config(free.config, free.model, models) == resolve_config(options.config, options.model, models)
+    return free if same else options

@@ -107,7 +107,7 @@ class Trainer:
         self.saes = saes
         self.x = x
         self.config = config
-        self.sparsity = settled_sparsity(config)
+        self.sparsity = resolved_sparsity(config)
         self.steps_done = 0
         self._parameters = [saes.encoder, saes.decoder, saes.threshold, saes.bias]
         self._first = [torch.zeros_like(parameter) for parameter in self._parameters]
@@ -210,10 +210,10 @@ class Trainer:
             rows /= rows.norm(dim=-1, keepdim=True)
 
 
-def settled_sparsity(config: SAEConfig) -> float:
+def resolved_sparsity(config: SAEConfig) -> float:
     """Return lambda. Raises ConfigError if it is not set."""
     if config.sparsity is None:
-        raise ConfigError("lambda is not set.", hint="engine.catalog.recommended_config.settle sets it.")
+        raise ConfigError("lambda is not set.", hint="engine.catalog.recommended_config.resolve_config sets it.")
     return config.sparsity
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.tensors.generators import generator
 
 _LEVEL = 0.5
-"""Exponent with which a layer's loudness is divided out.
+"""Exponent with which a layer's output norm is divided out.
 
 Late layers write longer vectors, into a stream that is longer too; 0 ranks their idle heads first, 1 makes an idle
 layer as loud as a busy one (docs/lab).
@@ -32,8 +32,8 @@ def contrast(
         half /= 2
         apart[pairs[:, 0]] = half
         apart[pairs[:, 1]] = half.neg_()
-    loudness = apart.norm(dim=-1).mean(dim=0).view(-1, n_heads).mean(dim=1)
-    apart /= loudness.clamp(min=1e-12).pow(_LEVEL).repeat_interleave(n_heads)[:, None]
+    output_norm = apart.norm(dim=-1).mean(dim=0).view(-1, n_heads).mean(dim=1)
+    apart /= output_norm.clamp(min=1e-12).pow(_LEVEL).repeat_interleave(n_heads)[:, None]
     return apart
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.config import ProbeConfig, SAEConfig
 from engine.errors import Cancelled
 from engine.events import Monitor, TrainStep
-from engine.sae.autoencoder import SAEs, StepReport, Trainer, settled_sparsity
+from engine.sae.autoencoder import SAEs, StepReport, Trainer, resolved_sparsity
 from engine.sae.contrast import contrast, contrast_apart, loud_rows, silence, starting_rows, to_half_width
 from engine.tensors.generators import generator
 from engine.tensors.threads import threads_for
@@ -95,7 +95,7 @@ def train_saes(
     nodes = torch.arange(x.shape[1]).repeat(drawn.shape[1]).expand(len(rows), -1)
     floor, start = 0.0, None
     if config.sae.recipe == "contrast":
-        floor = silence(settled_sparsity(config.sae), x.shape[-1])
+        floor = silence(resolved_sparsity(config.sae), x.shape[-1])
         start = starting_rows(rows, config.sae.n_codes, config.seeds, floor)
         loud = loud_rows(rows, floor)
         rows = rows.gather(1, loud[:, :, None].expand(-1, -1, rows.shape[2]))

@@ -62,7 +62,7 @@ class ScoreTable:
         self._x = x
         self.length = length[self.rows].cpu()
         on_device = self.positive.to(x.device)
-        self.loudness = x.norm(dim=-1).cpu()
+        self.output_norm = x.norm(dim=-1).cpu()
         self.mean_difference = mean_difference(x, on_device).cpu()
         paired = paired_difference(x, self.pairs.to(x.device))
         self.paired_difference = None if paired is None else paired.cpu()
@@ -118,7 +118,7 @@ class ScoreTable:
         if shuffles:
             labels = label_permutations(self.positive, self.pairs, shuffles, self.config.seeds[0], self.clusters)
             self.chance = Significance(statistic=STATISTIC, labellings=len(labels))
-            chance = p_values(symbols, self.loudness, labels, monitor)
+            chance = p_values(symbols, self.output_norm, labels, monitor)
 
         def progress(share: float) -> None:
             monitor.report(StageProgress(stage="scores", done=50 + int(50 * share), total=100))

@@ -2,7 +2,7 @@
 
 Counts of unique codes cannot be tested by swapping the sides of pairs: where every pair has codes of its own, both
 sides have the same count under any labels. What depends on the labels is whether heads tell the sides apart *in the
-same way* in pair after pair: by their codes (total variation) or by the length of their output (loudness).
+same way* in pair after pair: by their codes (total variation) or by the norm of their output.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from engine.events import Monitor, StageProgress
 from engine.scoring.code_occurrences import CodeOccurrences
 from engine.tensors.generators import generator
 
-STATISTIC = "total variation of codes, and loudness"
+STATISTIC = "total variation of codes, and norm of the output"
 """What p and q test, for the card."""
 _BLOCK_CELLS = 1 << 24
 """Permutations times symbols held at once: 64 MB per table."""
@@ -85,17 +85,17 @@ def label_permutations(
 
 def p_values(
     symbols: CodeOccurrences,
-    loudness: Float[Tensor, "example node"],
+    output_norm: Float[Tensor, "example node"],
     labels: Bool[Tensor, "labelling example"],
     monitor: Monitor,
 ) -> Float[Tensor, " node"]:
     """Return per head the share of label permutations that tell the sides apart as consistently as the true ones.
 
-    The first row of `labels` holds the true labels. The statistic is the rank by codes or by loudness, whichever is
+    The first row of `labels` holds the true labels. The statistic is the rank by codes or by output norm, whichever is
     smaller, ranked again among all permutations (Tippett's minimum by permutation), which corrects for the two tests.
     """
     by_code: list[Tensor] = []
-    by_loudness: list[Tensor] = []
+    by_norm: list[Tensor] = []
     carried = symbols.carried()
     n_owners = symbols.n_seeds * symbols.n_nodes
     for block in labels.split(max(1, _BLOCK_CELLS // max(1, len(symbols.owner)))):
@@ -108,8 +108,8 @@ def p_values(
         weight = side / side.sum(dim=1, keepdim=True) - (1 - side) / (1 - side).sum(dim=1, keepdim=True)
         sums = torch.zeros(len(block), n_owners).index_add_(1, symbols.owner, (weight @ carried).abs_())
         by_code.append(sums.view(len(block), symbols.n_seeds, symbols.n_nodes).mean(dim=1))
-        by_loudness.append((weight @ loudness).abs_())
-    apart = torch.cat(by_loudness)
+        by_norm.append((weight @ output_norm).abs_())
+    apart = torch.cat(by_norm)
     apart /= apart.amax(dim=0).clamp(min=1e-12)
     rarer = torch.minimum(_share_as_high(torch.cat(by_code)), _share_as_high(apart))
     return (rarer <= rarer[0] + _SAME).float().mean(dim=0)

@@ -18,7 +18,7 @@ from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.authoring.distinct_pairs import duplicate_rows, format_missing, shared_template
 from engine.capture.head_outputs import HeadOutputs, head_outputs, read_examples
 from engine.capture.token_notices import tokenizer_notices
-from engine.catalog.recommended_config import settle
+from engine.catalog.recommended_config import resolve_config
 from engine.errors import Cancelled, ConfigError, EngineError, OutOfMemory, TaskError
 from engine.events import (
     ArrayReady,
@@ -63,7 +63,7 @@ class ProbeJob:
 
     def __init__(self, request: RunProbe, warm_model: WarmModel, monitor: Monitor) -> None:
         self.request = request
-        self.config = settle(request.config, request.model, Path(request.models))
+        self.config = resolve_config(request.config, request.model, Path(request.models))
         self.warm_model = warm_model
         self.monitor = monitor
         self.seconds: dict[Stage, float] = {}

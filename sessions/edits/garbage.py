@@ -34,7 +34,7 @@ class DeletableGroup(msgspec.Struct, frozen=True):
     """A group of files and those of them that can be deleted."""
 
     pile: FileGroup
-    goes: tuple[Path, ...]
+    deletable: tuple[Path, ...]
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -113,9 +113,9 @@ def remove(found: list[DeletableGroup]) -> int:
     n_bytes = 0
     for each in found:
         if each.pile.kind == "weights":
-            n_bytes += remove_files(each.goes, settled_s=SETTLED_S)
+            n_bytes += remove_files(each.deletable, settled_s=SETTLED_S)
             continue
-        for path in each.goes:
+        for path in each.deletable:
             size = _size(path)
             with suppress(OSError):
                 if path.is_dir() and not path.is_symlink():
@@ -130,18 +130,18 @@ def _activations(folder: Path, limits: CacheLimits, now: float) -> DeletableGrou
     """Return activations to delete by age, then by size, the longest unused first, and partial ones of dead workers."""
     items = list(_items(folder, lambda path: path.suffix == ".safetensors" or path.name.startswith(".")))
     whole = sorted((item for item in items if item.path.suffix == ".safetensors"), key=lambda item: item.used_s)
-    goes = [item for item in items if item.path.suffix != ".safetensors" and now - item.used_s > _SPOOL_S]
-    goes += [item for item in whole if now - item.used_s >= limits.cache_days * _DAY_S]
-    left = [item for item in whole if item not in goes]
+    deletable = [item for item in items if item.path.suffix != ".safetensors" and now - item.used_s > _SPOOL_S]
+    deletable += [item for item in whole if now - item.used_s >= limits.cache_days * _DAY_S]
+    left = [item for item in whole if item not in deletable]
     total = sum(item.n_bytes for item in left)
     for item in left:
         if limits.cache_bytes is None or total <= limits.cache_bytes:
             break
-        goes.append(item)
+        deletable.append(item)
         total -= item.n_bytes
     size = f", or beyond {limits.cache_bytes / 1e9:.3g} GB" if limits.cache_bytes is not None else ""
     words = f"not used for {limits.cache_days:g} days" if limits.cache_days else "all of them"
-    return _found("activations", f"activations, {words}{size}: they can be computed again", folder, items, goes)
+    return _found("activations", f"activations, {words}{size}: they can be computed again", folder, items, deletable)
 
 
 def _parts(marks: Path, now: float) -> DeletableGroup:
@@ -166,17 +166,17 @@ def _pile(
     return _found(kind, about, folder, items, [item for item in items if old(item)])
 
 
-def _found(kind: str, about: str, folder: Path, items: list[_Item], goes: list[_Item]) -> DeletableGroup:
+def _found(kind: str, about: str, folder: Path, items: list[_Item], deletable: list[_Item]) -> DeletableGroup:
     pile = FileGroup(
         kind=kind,
         about=about,
         path=str(folder),
         n=len(items),
         n_bytes=sum(item.n_bytes for item in items),
-        goes=len(goes),
-        goes_bytes=sum(item.n_bytes for item in goes),
+        n_deletable=len(deletable),
+        deletable_bytes=sum(item.n_bytes for item in deletable),
     )
-    return DeletableGroup(pile, tuple(item.path for item in goes))
+    return DeletableGroup(pile, tuple(item.path for item in deletable))
 
 
 def _items(folder: Path, belongs: Callable[[Path], bool]) -> Iterator[_Item]:

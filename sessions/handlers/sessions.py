@@ -147,8 +147,8 @@ async def collect_garbage(host: HandlerContext, request: CollectGarbage) -> Garb
             path=str(host.places.store),
             n=len(all_of_it),
             n_bytes=trash_bytes(store, all_of_it, weights),
-            goes=len(old),
-            goes_bytes=trash_bytes(store, old, weights),
+            n_deletable=len(old),
+            deletable_bytes=trash_bytes(store, old, weights),
         )
         return [pile], old
 
@@ -163,7 +163,7 @@ async def collect_garbage(host: HandlerContext, request: CollectGarbage) -> Garb
     if request.remove and old:
         # After the files: on a full disk they free the space that the store needs to delete a session.
         await remove_trashed(host, lambda store: old_trash(store, days=days))
-        n_bytes += sum(pile.goes_bytes for pile in piles)
+        n_bytes += sum(pile.deletable_bytes for pile in piles)
     piles = [*(each.pile for each in found), *piles]
     return GarbageReport(piles=tuple(piles), removed=request.remove, removed_bytes=n_bytes)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.catalog.recommended_config import settle
+from engine.catalog.recommended_config import resolve_config
 from engine.errors import ExampleError, Failure
 from engine.events import ExamplesMade
 from engine.examples import check_set
@@ -70,7 +70,7 @@ def record_queued(
         model = request.model or work.model
         check_options(request.config)
         event = RunQueued(
-            config=settle(request.config, model, models),
+            config=resolve_config(request.config, model, models),
             model=model,
             task=work.task,
             device=request.device,

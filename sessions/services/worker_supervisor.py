@@ -217,7 +217,7 @@ class WorkerSupervisor:
             if worker is None:
                 return self._not_started()
             if worker.ready.is_set():
-                self._send_order(worker, job)
+                self._send_request(worker, job)
             return await job.ended
         finally:
             self._job = None
@@ -323,7 +323,7 @@ class WorkerSupervisor:
             worker.ready.set()
             self._wake_waiters()
             if job is not None and not job.sent and not job.ended.done():
-                self._send_order(worker, job)
+                self._send_request(worker, job)
             for pending in self._side_requests.values():
                 self._send_side_request(worker, pending)
             return
@@ -346,7 +346,7 @@ class WorkerSupervisor:
             case JobFailed():
                 job.end(word.failure)
 
-    def _send_order(self, worker: WorkerProcess, job: Job) -> None:
+    def _send_request(self, worker: WorkerProcess, job: Job) -> None:
         job.sent = True
         send(worker, job.request)
 

@@ -127,7 +127,7 @@ class Store:
         except duckdb.Error as error:
             self._rollback(con)
             if is_full(error) and self._identity is not None:
-                self._identity.settle()
+                self._identity.accept_files()
             if is_fatal(error):
                 self._reopen()
                 meant = explain(self.path, error)
@@ -147,7 +147,7 @@ class Store:
             return con.execute(sql, parameters or {}).fetchall()
         except duckdb.Error as error:
             if is_full(error) and self._identity is not None:
-                self._identity.settle()
+                self._identity.accept_files()
             if is_fatal(error):
                 self._reopen()
             raise explain(self.path, error) from error

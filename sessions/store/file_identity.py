@@ -84,7 +84,7 @@ class FileIdentity:
         elif _at(self._wal) == self._journal.file:  # otherwise `change` reports it
             self._journal.note()
 
-    def settle(self) -> None:
+    def accept_files(self) -> None:
         """Accept the files as they are after a write of ours found the disk full and DuckDB rolled back."""
         if self._broken is None and _at(self._path) == self._file:
             self._header = self._read_header()

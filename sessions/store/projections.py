@@ -64,7 +64,7 @@ def text_of(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def settled_text(value: ProbeConfig | Timings) -> str:
+def portable_text(value: ProbeConfig | Timings) -> str:
     """Return the value as JSON text without newer fields that have their default value.
 
     Rows written by earlier versions then stay the same when they are made again from the log.
@@ -252,7 +252,7 @@ class Projector:
                 "number": before + 1,
                 "model": event.model,
                 "task": event.task,
-                "config": settled_text(event.config),
+                "config": portable_text(event.config),
                 "device": event.device,
                 "at": entry.at_us,
                 "again": event.again,
@@ -290,7 +290,7 @@ class Projector:
             n_broken=event.examples.broken,
             circuit=text_of(event.circuit),
             circuit_softmax=text_of(event.circuit_softmax),
-            timings=settled_text(event.timings),
+            timings=portable_text(event.timings),
             cached=event.cached,
         )
 

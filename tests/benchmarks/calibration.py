@@ -3,7 +3,7 @@
     python tests/benchmarks/calibration.py [MODEL:TASK ...] [--pairs 10] [--draws 200] [--recipe contrast]
 
 A draw exchanges the sides of pairs by the flip of a coin and does everything after the reading again: training, codes,
-scores, chance, steadiness and card. Prints a row a task.
+scores, chance, stability and card. Prints a row a task.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import torch
 from engine.analysis.card import write_card
 from engine.analysis.ranking import circuit_by_rank
 from engine.capture.head_outputs import head_outputs, read_examples
-from engine.catalog.recommended_config import settle
+from engine.catalog.recommended_config import resolve_config
 from engine.config import ProbeConfig, find_recipe
 from engine.events import Event
 from engine.examples import Example
@@ -45,7 +45,7 @@ class Ground:
         models = find_folders().models
         self.model = load_model(name, models, torch.device("cpu"))
         self.examples = TASKS[task].make(self.model, pairs=n_pairs, seed=0)
-        self.config = settle(ProbeConfig(sae=find_recipe(recipe)), name, models)
+        self.config = resolve_config(ProbeConfig(sae=find_recipe(recipe)), name, models)
         self.pairs = pair_rows(self.examples)
         reading = read_examples(self.model, self.examples, self.config, Quiet(), None, self.pairs)
         self.outputs = head_outputs(self.model, reading.z)
@@ -54,7 +54,7 @@ class Ground:
         self.known = known_circuit(self.model.info, self.model.folder, task)
 
     def card(self, labels: list[bool]) -> tuple[Card, float]:
-        """What a run with these labels ends with, and the seconds that chance, steadiness and card took."""
+        """What a run with these labels ends with, and the seconds that chance, stability and card took."""
         examples = [_labelled(one, label) for one, label in zip(self.examples, labels, strict=True)]
         table = ScoreTable(self.outputs, examples, self.config, self.model.info.n_heads)
         turned = (table.pairs[:, 0] != self.pairs[:, 0]).float()[:, None, None]

@@ -91,10 +91,9 @@ def main() -> None:
             print(f"{model.info.name} {name}: {sum(truth)} of {len(truth)} edges ({source})")
             for text, (way, cost, seconds) in ways.items():
                 found_auc = auc(way[chosen].tolist(), truth)
-                told = "-" if found_auc is None else f"{found_auc:.3f}"
-                print(
-                    f"    at {text:<16} AUC {told}   {cost:5.1f} passes, {seconds:.1f} s of processor time", flush=True
-                )
+                output = "-" if found_auc is None else f"{found_auc:.3f}"
+                words = f"AUC {output}  {cost:5.1f} passes, {seconds:.1f} s of processor time"
+                print(f"    at {text:<16} {words}", flush=True)
 
 
 if __name__ == "__main__":

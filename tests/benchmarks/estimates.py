@@ -61,7 +61,7 @@ async def told_and_took(client: HostClient, session: str, model: str, kind: str,
     made = TaskExamples(task="ioi", pairs=pairs, task_seed=seed)
     run = (await client.ask(QueueRun(session=session, config=config, model=model, made=made), RunAnswer)).run
     state = WorkbenchState(model=model, task="ioi")
-    said: list[tuple[float, float | None]] = []
+    message: list[tuple[float, float | None]] = []
 
     async def fold() -> None:
         async with aclosing(client.follow(session)) as batches:
@@ -74,7 +74,7 @@ async def told_and_took(client: HostClient, session: str, model: str, kind: str,
     while not folding.done():
         mine = next((each for each in state.runs if each.run_id == run.run_id), None)
         if mine is not None and mine.state == "running":
-            said.append((time.time(), run_left(mine, state.runs, int(time.time() * 1e6))))
+            message.append((time.time(), run_left(mine, state.runs, int(time.time() * 1e6))))
         await asyncio.wait([folding], timeout=_LOOK_S)
     await folding
     mine = next(each for each in state.runs if each.run_id == run.run_id)
@@ -82,8 +82,8 @@ async def told_and_took(client: HostClient, session: str, model: str, kind: str,
     assert mine.started_us is not None
     assert mine.ended_us is not None
     ended = mine.ended_us / 1e6
-    left = [(ended - at, told) for at, told in said if ended - at > _WORTH_S]
-    known = [(true, told) for true, told in left if told is not None]
+    left = [(ended - at, output) for at, output in message if ended - at > _WORTH_S]
+    known = [(true, output) for true, output in left if output is not None]
     rises = [after - before for (_, before), (_, after) in itertools.pairwise(known)]
     took = (mine.ended_us - mine.started_us) / 1e6
     return {
@@ -94,7 +94,7 @@ async def told_and_took(client: HostClient, session: str, model: str, kind: str,
         "high": before.high,
         "took": took,
         "basis": before.basis,
-        "left": [true / told for true, told in known if told > 0],
+        "left": [true / output for true, output in known if output > 0],
         "unsaid": 1 - len(known) / len(left) if left else None,
         "rise": max((each / took for each in rises), default=0.0),
         "load": os.getloadavg()[0],

@@ -41,11 +41,12 @@ def main() -> None:
             row(each.what, f"{each.value:.{places}f} {each.unit}", aim)
         scores: dict[str, list[float]] = {}
         for task in TASKS:
-            told = json.loads(trial.run("probe", task, "--quiet", "--json")[1])
-            nodes = msgspec.convert(told["nodes"], tuple[HeadScores, ...])
+            output = json.loads(trial.run("probe", task, "--quiet", "--json")[1])
+            nodes = msgspec.convert(output["nodes"], tuple[HeadScores, ...])
             # Causes were not asked for; a measure without values would rank by chance.
             for measure in (each for each in MEASURES if any(value_of(node, each) is not None for node in nodes)):
-                found = agreement(nodes, (), msgspec.convert(told["reference"]["heads"], set[tuple[int, int]]), measure)
+                known = msgspec.convert(output["reference"]["heads"], set[tuple[int, int]])
+                found = agreement(nodes, (), known, measure)
                 scores.setdefault(measure.title, []).append(found.auc if found.auc is not None else float("nan"))
         for name, values in scores.items():
             one_by_one = " ".join(f"{value:.2f}" for value in values)

@@ -29,7 +29,7 @@ from engine.analysis.card import write_card
 from engine.analysis.ranking import auc, circuit_by_rank, strengths
 from engine.authoring.distinct_pairs import shared_template
 from engine.capture.head_outputs import head_outputs, read_examples
-from engine.catalog.recommended_config import settle
+from engine.catalog.recommended_config import resolve_config
 from engine.config import ProbeConfig
 from engine.events import Event
 from engine.examples import Example
@@ -137,7 +137,7 @@ def judge_task(model: Model, name: str, task: str, draws: Sequence[int], size: i
         return []
     true = set(truths[-1].heads)
     n_heads, needed = model.info.n_heads, pairs_needed(model.n_heads_in_all)
-    config = settle(ProbeConfig(), name, find_folders().models)
+    config = resolve_config(ProbeConfig(), name, find_folders().models)
     good = Pool(model, make_usable(TASKS[task], model, pairs=size, seed=7, monitor=Quiet()))
     loose = Pool(model, TASKS[task].make(model, pairs=size, seed=11))
     positives = [each for each in good.examples if each.positive]
@@ -190,8 +190,8 @@ def _judged(
         n_true=len(true),
         above=len(above),
         above_inside=len(above & inside),
-        seeds=card.steadiness.seeds or 0.0,
-        bootstraps=card.steadiness.bootstraps,
+        seeds=card.stability.seeds or 0.0,
+        bootstraps=card.stability.bootstraps,
         reasons=card.reasons,
     )
 

@@ -21,7 +21,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     config: Callable[[], Any]
     keys: dict[str, Any]
     layout: Layout | None = None
-    said: str = ""
+    message: str = ""
     """Words of the notice that this file gets; empty where it gets none."""
 
 
@@ -34,14 +34,14 @@ def of(config: Callable[..., Any], **more: Any) -> Callable[[], Any]:
 
 
 def case(
-    architecture: str, config: Callable[[], Any], *, layout: Layout | None = None, said: str = "", **keys: Any
+    architecture: str, config: Callable[[], Any], *, layout: Layout | None = None, message: str = "", **keys: Any
 ) -> Case:
     return Case(
         architecture=architecture,
         config=config,
         keys=shape_keys(config()) | keys.pop("more", {}),
         layout=layout,
-        said=said,
+        message=message,
     )
 
 
@@ -100,7 +100,7 @@ CASES: dict[str, Case] = {
             rms_norm_eps=1e-5,
         ),
         layout=raised,
-        said="query scalar",
+        message="query scalar",
         more={
             **RMS,
             **WIDE,
@@ -120,7 +120,7 @@ CASES: dict[str, Case] = {
             rms_norm_eps=1e-5,
         ),
         layout=raised,
-        said="query scalar",
+        message="query scalar",
         more={**RMS, **WIDE, "attention.sliding_window": 6, "rope.freq_base": 1e6},
     ),
     "phi3": case(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.analysis.ranking import auc, circuit_by_rank, circuit_by_softmax, ranked, strengths, ties_at_cut
 from engine.catalog.local_models import bundled_folder, check_folder, find_model, model_identity
-from engine.catalog.recommended_config import settle
+from engine.catalog.recommended_config import resolve_config
 from engine.config import PUBLISHED, ProbeConfig, SAEConfig, find_recipe
 from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
 from engine.examples import answer_text, check_set, content_hash, read_jsonl, write_jsonl
@@ -97,13 +97,14 @@ def test_what_a_models_folder_recommends_holds_unless_the_person_says_otherwise(
     for file in ("config.json", "model.safetensors", "tokenizer.json"):
         (tmp_path / "m" / file).write_text("{}")
     published = ProbeConfig(sae=PUBLISHED)
-    assert settle(published, "m", tmp_path).sae.sparsity == 0.2
+    assert resolve_config(published, "m", tmp_path).sae.sparsity == 0.2
     (tmp_path / "m" / "probe_config.json").write_text('{"sparsity": 0.07}')
-    assert settle(published, "m", tmp_path).sae.sparsity == 0.07
-    assert settle(ProbeConfig(sae=SAEConfig(recipe="published", sparsity=0.5)), "m", tmp_path).sae.sparsity == 0.5
-    assert settle(published, "no such model", tmp_path).sae.sparsity == 0.2
+    assert resolve_config(published, "m", tmp_path).sae.sparsity == 0.07
+    own = ProbeConfig(sae=SAEConfig(recipe="published", sparsity=0.5))
+    assert resolve_config(own, "m", tmp_path).sae.sparsity == 0.5
+    assert resolve_config(published, "no such model", tmp_path).sae.sparsity == 0.2
     # Under contrast lambda means the same in every model, so no folder has a say in it.
-    assert settle(ProbeConfig(), "m", tmp_path).sae.sparsity == 0.5
+    assert resolve_config(ProbeConfig(), "m", tmp_path).sae.sparsity == 0.5
 
 
 def test_the_published_recipe_is_the_published_one_lambda_aside() -> None:
@@ -129,24 +130,24 @@ def test_auc_is_the_share_of_pairs_in_order(rows: list[tuple[int, bool]]) -> Non
 
 
 def test_ties_in_a_ranking_go_to_the_longer_contrast_then_to_the_smaller_p_then_to_the_earlier_head() -> None:
-    def told(layer: int, number: int, variation: float, length: float, p: float) -> HeadScores:
+    def output(layer: int, number: int, variation: float, length: float, p: float) -> HeadScores:
         return msgspec.structs.replace(
             head(layer, number, 2), total_variation=variation, contrast_length=length, p_value=p
         )
 
     nodes = [
-        told(1, 0, 1.0, 2.0, 0.01),
-        told(0, 1, 1.0, 2.0, 0.5),
-        told(0, 0, 1.0, 2.0, 0.5),
-        told(1, 1, 1.0, 3.0, 1.0),
+        output(1, 0, 1.0, 2.0, 0.01),
+        output(0, 1, 1.0, 2.0, 0.5),
+        output(0, 0, 1.0, 2.0, 0.5),
+        output(1, 1, 1.0, 3.0, 1.0),
     ]
-    nodes += [told(2, 0, 0.9, 9.0, 0.001), told(2, 1, 0.0, 10.0, 0.001)]
+    nodes += [output(2, 0, 0.9, 9.0, 0.001), output(2, 1, 0.0, 10.0, 0.001)]
     assert [str(node.id) for node in ranked(nodes)] == ["1.1", "1.0", "0.0", "0.1", "2.0", "2.1"]
     # The AUC sees the same order, and what ties in everything but the head's number ties there, too.
     order = strengths(nodes, DEFAULT_MEASURE)
     assert order[3] > order[0] > order[1] == order[2] > order[4] > order[5]
     # Of heads that say nothing none is better than another, whatever its length.
-    quiet = [told(0, number, 0.0, float(number), 1.0) for number in range(3)]
+    quiet = [output(0, number, 0.0, float(number), 1.0) for number in range(3)]
     assert len(set(strengths(quiet, DEFAULT_MEASURE))) == 1
     # A baseline that tells no head from another is not ordered by what the codes say.
     even = find_measure("baseline_linear_probe")

@@ -43,11 +43,11 @@ class Client:
         self.life = sum(line[0] == "born" for line in before)
         self.runs: list[str] = []
         self.sessions = [line[2] for line in before if line[0] == "made"]
-        self.told: Counter[str] = Counter()
+        self.output: Counter[str] = Counter()
         if self.chance.random() < 0.5:  # otherwise it reads everything again
             for line in before:
                 if line[0] == "told":
-                    self.told[line[1]] = max(self.told[line[1]], line[2])
+                    self.output[line[1]] = max(self.output[line[1]], line[2])
         self.journal = Journal(path)
         self.journal.note("born", self.life)
         self.count = 0
@@ -116,10 +116,10 @@ class Client:
             self.journal.note("set", session, token)
 
     async def _listen(self, client: HostClient, session: str) -> None:
-        async with aclosing(client.follow(session, after_seq=self.told[session])) as batches:
+        async with aclosing(client.follow(session, after_seq=self.output[session])) as batches:
             async for batch in batches:
                 for entry in batch:
-                    if entry.seq != self.told[session] + 1:
-                        self.journal.note("gap", session, self.told[session], entry.seq)
-                    self.told[session] = entry.seq
+                    if entry.seq != self.output[session] + 1:
+                        self.journal.note("gap", session, self.output[session], entry.seq)
+                    self.output[session] = entry.seq
                     self.journal.note("told", session, entry.seq, sum_of(entry))

@@ -139,7 +139,7 @@ def _prepare_repaired(folder: Path) -> Any:
 
 
 def _prepare_begun(folder: Path) -> Any:
-    told = _prepare_repaired(folder)
+    output = _prepare_repaired(folder)
     path = folder / "sessions.duckdb"
 
     def begin() -> object:
@@ -161,27 +161,27 @@ def _prepare_begun(folder: Path) -> Any:
     assert os.waitpid(pid, 0)[1] == 0
     assert exchange_record(path).exists()
     assert not path.exists()
-    return told
+    return output
 
 
-def _judge_exchange(folder: Path, told: Any) -> str:
+def _judge_exchange(folder: Path, output: Any) -> str:
     path = folder / "sessions.duckdb"
     before = "no store" if not path.exists() else "old store" if journals_of(path) else "new store"
     state, rows = as_it_comes(path)
-    assert rows == told["rows"], "rows differ"
+    assert rows == output["rows"], "rows differ"
     assert not exchange_record(path).exists()
-    gone = set(told["sums"][0]) - sums(folder)
+    gone = set(output["sums"][0]) - sums(folder)
     # the repaired store was opened, so its file has changed
     assert len(gone) <= 1, "a file of the damaged store is gone"
     check_private(path)
     return f"{before}, {state}"
 
 
-def _judge_repair(folder: Path, told: Any) -> str:
+def _judge_repair(folder: Path, output: Any) -> str:
     path = folder / "sessions.duckdb"
-    assert set(told["sums"][0]) <= sums(folder), "a damaged file was touched"
+    assert set(output["sums"][0]) <= sums(folder), "a damaged file was touched"
     state, rows = as_it_comes(path)
-    assert rows == told["rows"], "rows differ"
+    assert rows == output["rows"], "rows differ"
     assert not list(folder.glob("repair-*")), "a salvage folder is left"
     check_private(path)
     return state
@@ -189,14 +189,14 @@ def _judge_repair(folder: Path, told: Any) -> str:
 
 def _prepare_repair(folder: Path) -> Any:
     path = lay_damaged(folder / "sessions.duckdb")
-    told = sorted(sums(folder))
+    output = sorted(sums(folder))
     other = folder / "look"
     other.mkdir()
     for each in (path, *journals_of(path)):
         shutil.copy(each, other)
     rows = as_it_comes(other / path.name)[1]
     shutil.rmtree(other)
-    return {"rows": rows, "sums": [told]}
+    return {"rows": rows, "sums": [output]}
 
 
 # -- a new store, an upgrade, a checkpoint
@@ -220,11 +220,11 @@ def _prepare_upgrade(folder: Path) -> Any:
     return {"rows": rows, "sums": sorted(sums(folder))}
 
 
-def _judge_upgrade(folder: Path, told: Any) -> str:
+def _judge_upgrade(folder: Path, output: Any) -> str:
     path = folder / "sessions.duckdb"
     state = "copied" if list(folder.glob("*.schema-1.duckdb")) else "not copied"
-    assert all_rows(path) == told["rows"], "rows differ"
-    assert set(told["sums"]) <= sums(folder), "no copy of the old store"
+    assert all_rows(path) == output["rows"], "rows differ"
+    assert set(output["sums"]) <= sums(folder), "no copy of the old store"
     check_private(path)
     return f"{state}, opens"
 
@@ -247,10 +247,10 @@ def _checkpoint(folder: Path) -> None:
     store.close()
 
 
-def _judge_rows(folder: Path, told: Any) -> str:
+def _judge_rows(folder: Path, output: Any) -> str:
     path = folder / "sessions.duckdb"
     state = "+".join(each.name.removeprefix(path.name) for each in journals_of(path)) or "no journal"
-    assert all_rows(path) == told["rows"], "rows differ"
+    assert all_rows(path) == output["rows"], "rows differ"
     return state
 
 
@@ -277,24 +277,24 @@ def _take_in(folder: Path) -> None:
 
 
 def _prepare_import(folder: Path) -> Any:
-    told = _prepare_home(folder)
+    output = _prepare_home(folder)
     other = folder.with_name("whole")
     shutil.copytree(folder, other)
     _take_in(other)
     whole = {name: len(rows) for name, rows in all_rows(other / "sessions.duckdb").items()}
     shutil.rmtree(other)
-    return told | {"whole": whole}
+    return output | {"whole": whole}
 
 
-def _judge_import(folder: Path, told: Any) -> str:
+def _judge_import(folder: Path, output: Any) -> str:
     rows = all_rows(folder / "sessions.duckdb")
-    for name, before in told["rows"].items():
+    for name, before in output["rows"].items():
         assert set(before) <= set(rows[name]), f"rows of {name} are gone"
     counts = {name: len(each) for name, each in rows.items()}
-    assert counts in ({name: len(each) for name, each in told["rows"].items()}, told["whole"]), "half a session"
+    assert counts in ({name: len(each) for name, each in output["rows"].items()}, output["whole"]), "half a session"
     _check_weights(folder)
     _take_in(folder)
-    return "whole" if counts == told["whole"] else "not there"
+    return "whole" if counts == output["whole"] else "not there"
 
 
 def _check_weights(folder: Path) -> None:
@@ -315,12 +315,12 @@ def _run_once_more(folder: Path) -> None:
     home.close()
 
 
-def _judge_run(folder: Path, told: Any) -> str:
+def _judge_run(folder: Path, output: Any) -> str:
     rows = all_rows(folder / "sessions.duckdb")
     for name in ("event", "run", "note", "tag", "code"):
-        assert set(told["rows"][name]) <= set(rows[name]), f"rows of {name} are gone"
+        assert set(output["rows"][name]) <= set(rows[name]), f"rows of {name} are gone"
     _check_weights(folder)
-    return f"{len(rows['run']) - len(told['rows']['run'])} more runs"
+    return f"{len(rows['run']) - len(output['rows']['run'])} more runs"
 
 
 def _empty_trash(folder: Path) -> None:
@@ -330,9 +330,9 @@ def _empty_trash(folder: Path) -> None:
     home.close()
 
 
-def _judge_trash(folder: Path, told: Any) -> str:
+def _judge_trash(folder: Path, output: Any) -> str:
     rows = all_rows(folder / "sessions.duckdb")
-    whole = rows == told["rows"]
+    whole = rows == output["rows"]
     assert whole or not any(rows.values()), "half a session"
     if whole:
         _check_weights(folder)
@@ -362,7 +362,7 @@ def torture(name: str, root: Path, most: int) -> dict[str, Any]:
     case, begun = CASES[name], time.monotonic()
     laid, folder = root / "laid", root / "data"
     laid.mkdir(parents=True)
-    told = in_child(lambda: case.prepare(laid))
+    output = in_child(lambda: case.prepare(laid))
 
     def fresh() -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -383,7 +383,7 @@ def torture(name: str, root: Path, most: int) -> dict[str, Any]:
             else:
                 kills[call] += 1
             try:
-                states[in_child(lambda: _verdict(case, folder, told))] += 1
+                states[in_child(lambda: _verdict(case, folder, output))] += 1
             except RuntimeError as error:
                 lost.append(f"{call} {number}: {error}")
                 shutil.copytree(folder, root / f"lost-{call}-{number}")
@@ -399,9 +399,9 @@ def torture(name: str, root: Path, most: int) -> dict[str, Any]:
     }
 
 
-def _verdict(case: Case, folder: Path, told: Any) -> str:
+def _verdict(case: Case, folder: Path, output: Any) -> str:
     try:
-        return case.judge(folder, told)
+        return case.judge(folder, output)
     except (AssertionError, SessionError) as error:
         print(error, getattr(error, "hint", ""), sorted(each.name for each in folder.iterdir()), file=sys.stderr)
         raise

@@ -131,12 +131,12 @@ def _strace(work: Work, *words: str) -> int:
 
 def counted(work: Work) -> Counter[str]:
     """Count the work's system calls of each kind, at most those of one thread: strace counts by thread."""
-    with tempfile.NamedTemporaryFile() as told:
-        status = _strace(work, "-e", f"trace={','.join(CALLS)}", "-o", told.name)
+    with tempfile.NamedTemporaryFile() as output:
+        status = _strace(work, "-e", f"trace={','.join(CALLS)}", "-o", output.name)
         if status:
             raise RuntimeError(f"the work ended with {os.waitstatus_to_exitcode(status)}")
         by_thread: Counter[tuple[str, str]] = Counter()
-        for line in Path(told.name).read_text("utf-8", "replace").splitlines():
+        for line in Path(output.name).read_text("utf-8", "replace").splitlines():
             thread, _, call = line.partition(" ")
             name = call.strip().split("(")[0]
             if name in CALLS:

@@ -155,22 +155,22 @@ def spoil_log(rng: random.Random, parts: Parts) -> Parts:
 
 
 def renumbered(lines: list[bytes]) -> list[bytes]:
-    told = []
+    output = []
     for number, line in enumerate(lines, start=1):
         try:
             value = json.loads(line)
             value["seq"] = number
-            told.append(as_json(value) + b"\n")
+            output.append(as_json(value) + b"\n")
         except (ValueError, TypeError):
-            told.append(line)
-    return told
+            output.append(line)
+    return output
 
 
 def spoil_array(rng: random.Random, parts: Parts) -> Parts:
     """Change an array or a table, and make the manifest match."""
     name = rng.choice([name for name in parts if "/" in name])
     data = bytearray(parts[name])
-    told = dict(parts)
+    output = dict(parts)
     match rng.randrange(8):
         case 0:
             del data[rng.randrange(len(data)) :]
@@ -186,15 +186,15 @@ def spoil_array(rng: random.Random, parts: Parts) -> Parts:
         case 5:
             data = bytearray(rng.randbytes(rng.choice((0, 1, 100, 5000))))
         case 6:
-            del told[name]
+            del output[name]
             new = rng.choice(("codes/r0000000000000.safetensors", f"sae/{'0' * 64}.safetensors", "tables/evil.parquet"))
-            told[new] = bytes(data)
-            return told
+            output[new] = bytes(data)
+            return output
         case _:
             other = rng.choice([name for name in parts if "/" in name])
             data = bytearray(parts[other])
-    told[name] = bytes(data)
-    return told
+    output[name] = bytes(data)
+    return output
 
 
 # ---- made by hand

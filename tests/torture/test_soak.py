@@ -41,7 +41,7 @@ def test_memory_that_grows_before_it_is_flat_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "factor", "said"),
+    ("what", "factor", "message"),
     [
         ("host_rss", 1.15, "the host's memory"),
         ("worker_rss", 1.15, "the worker's memory"),
@@ -51,9 +51,9 @@ def test_memory_that_grows_before_it_is_flat_passes() -> None:
         ("list", 3.0, "a list took"),
     ],
 )
-def test_each_kind_of_growth_is_named(what: str, factor: float, said: str) -> None:
+def test_each_kind_of_growth_is_named(what: str, factor: float, message: str) -> None:
     (wrong,) = judge(lines(**{what: factor}), [])["wrong"]
-    assert said in wrong
+    assert message in wrong
 
 
 def test_a_machine_that_gets_slower_is_not_the_stores_fault() -> None:

@@ -38,9 +38,9 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        said = process.stderr.read()
+        message = process.stderr.read()
         assert process.wait() == 141
-    assert said == b""
+    assert message == b""
 
 
 def test_the_version_is_said() -> None:

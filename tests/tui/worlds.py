@@ -30,7 +30,7 @@ CARD = Card(
         CardHead(layer=layer, head=head, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12)
         for layer, head in ((2, 3), (3, 6), (5, 7))
     ),
-    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87, 0.9, 0.5)),
+    stability=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87, 0.9, 0.5)),
     truth="ioi, measured",
     codes_auc=0.95,
     baselines=(CardBaseline(measure="baseline_mean_difference", shared=0.4, auc=0.9),),

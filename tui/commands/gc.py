@@ -48,7 +48,7 @@ def gc(
     found = ask(remove=yes)
     if not as_json:
         _print(found)
-    count = sum(pile.goes for pile in found.piles)
+    count = sum(pile.n_deletable for pile in found.piles)
     if not yes and count and not as_json:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             narrate("Nothing was deleted; --yes deletes these files.")
@@ -59,7 +59,7 @@ def gc(
             {
                 "schema": "headcode.gc/1",
                 "piles": msgspec.to_builtins(found.piles),
-                "bytes": sum(pile.goes_bytes for pile in found.piles),
+                "bytes": sum(pile.deletable_bytes for pile in found.piles),
                 "removed": found.removed,
                 "removed_bytes": found.removed_bytes,
             }
@@ -88,8 +88,9 @@ def _print(found: "GarbageReport") -> None:
         return f"{count} ({format_bytes(n_bytes)})" if count else "-"
 
     rows: list[tuple[str, ...]] = [
-        (pile.kind, words(pile.n, pile.n_bytes), words(pile.goes, pile.goes_bytes), pile.about) for pile in found.piles
+        (pile.kind, words(pile.n, pile.n_bytes), words(pile.n_deletable, pile.deletable_bytes), pile.about)
+        for pile in found.piles
     ]
-    total = sum(pile.goes for pile in found.piles), sum(pile.goes_bytes for pile in found.piles)
+    total = sum(pile.n_deletable for pile in found.piles), sum(pile.deletable_bytes for pile in found.piles)
     rows.append(("total", "", words(*total), ""))
     print_columns(rows, header=("kind", "files", "can be deleted", "which"))

@@ -43,7 +43,7 @@ class IdleSync(HostRequests):
             self._options_timer.cancel()
         self._options_timer = asyncio.get_running_loop().call_later(_OPTIONS_S, self.record_options)
         self._changed(frozenset({"progress"}))
-        self.look_ahead()
+        self.fetch_preflight()
 
     def record_options(self) -> None:
         """Record the chosen options now."""
@@ -58,7 +58,7 @@ class IdleSync(HostRequests):
             request = ChooseOptions(session=state.session_id, options=options)
             self._spawn(self._send(request))
 
-    def look_ahead(self) -> None:
+    def fetch_preflight(self) -> None:
         """Request the preflight of the next run if its inputs have changed."""
         state = self.state
         if state.session_id is None or self._host is None:
@@ -67,9 +67,9 @@ class IdleSync(HostRequests):
         about = (state.session_id, state.options, state.session.examples.content_hash, ended)
         if about != self._preflight_asked:
             self._preflight_asked = about
-            self._spawn(self._look_ahead(about))
+            self._spawn(self._fetch_preflight(about))
 
-    async def _look_ahead(self, about: object) -> None:
+    async def _fetch_preflight(self, about: object) -> None:
         await asyncio.sleep(_AHEAD_S)
         state = self.state
         if about != self._preflight_asked or state.session_id is None:

@@ -143,7 +143,7 @@ class SessionLink(RunRequests, IdleSync):
             parts = self.state.fold(entries)
             if parts:
                 self._changed(parts)
-                self.look_ahead()
+                self.fetch_preflight()
 
     async def _find_session(self, host: HostConnection) -> SessionRow:
         """Return the requested session, else the newest, else a new one with its first run queued."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from engine.analysis.card import STEADY
+from engine.analysis.card import STABLE_FROM
 from engine.measures import DEFAULT_MEASURE, find_measure
 from engine.results import Card
 from tui.actions.key_labels import KeyLabel
@@ -36,11 +36,11 @@ def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
         above = format_list([f"{layer}.{head}" for layer, head in card.above_chance], " ") or "no head"
         lines.append(f"significant (q < .05)  {above}; expected false positives: {format_short(card.expected_false)}")
         lines.append(f"null hypothesis  {_chance_of(card)}")
-    steady = card.steadiness
-    seeds = "" if steady.seeds is None else f"; over single seeds, which a run averages, {steady.seeds:.2f}"
+    stability = card.stability
+    seeds = "" if stability.seeds is None else f"; over single seeds, which a run averages, {stability.seeds:.2f}"
     lines.append(
-        f"stability  of the circuit over {steady.n_bootstraps} bootstraps of the examples {steady.bootstraps:.2f} "
-        f"(Jaccard index; {format_short(STEADY)} is the usual bar){seeds}"
+        f"stability  of the circuit over {stability.n_bootstraps} bootstraps of the examples "
+        f"{stability.bootstraps:.2f} (Jaccard index; {format_short(STABLE_FROM)} is the usual bar){seeds}"
     )
     if card.tied:
         lines.append(

@@ -138,7 +138,7 @@ def check_lines(check: CircuitChecked) -> list[str]:
     """Return a circuit check: faithfulness, comparison with random circuits, curve, and effect of each head."""
     beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
     middle = check.random_faithfulness[len(check.random_faithfulness) // 2] if check.random_faithfulness else None
-    idle = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
+    inactive = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
     lines = [
         f"circuit by {check.name} ({len(check.heads)} heads, all others replaced {format_replacement(check)})",
         f"  keeps {check.faithfulness:.0%} of the answer; without it {1 - check.completeness:.0%} is left; "
@@ -153,8 +153,8 @@ def check_lines(check: CircuitChecked) -> list[str]:
     if most:
         parts = [f"{one.layer}.{one.head} {format_signed(one.effect)}" for one in most]
         lines.append(f"  removing one head: {'   '.join(parts)}")
-    if idle:
-        names = " ".join(f"{one.layer}.{one.head}" for one in idle)
+    if inactive:
+        names = " ".join(f"{one.layer}.{one.head}" for one in inactive)
         lines.append(f"  heads with an effect below 1 %: {names}")
     return lines
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from engine.measures import Measure, loudness, value_of
+from engine.measures import Measure, intensity, value_of
 from engine.results import HeadScores
 from tui.output.console import OutputStyle
 from tui.themes.colour_maps import VIRIDIS, interpolate
@@ -83,12 +83,12 @@ def grid_lines(
     values = {place: value_of(node, measure) for place, node in by_place.items()}
     known = [value for value in values.values() if value is not None and math.isfinite(value)]
     seen = (max(known) if measure.high_is_evidence else min(known)) if known else 0.0
-    loud = {place: loudness(value, measure, seen) for place, value in values.items()}
+    levels = {place: intensity(value, measure, seen) for place, value in values.items()}
     inside = set(map(tuple, circuit))
     layout = GridLayout(n_layers, n_heads, map(format_short, known), output, least=2)
 
     def cell(layer: int, head: int) -> tuple[str, str]:
-        marked, value, level = (layer, head) in inside, values.get((layer, head)), loud.get((layer, head))
+        marked, value, level = (layer, head) in inside, values.get((layer, head)), levels.get((layer, head))
         if layout.compact:
             digit = "-" if level is None else "." if level == 0 else str(min(9, int(level * 10)))
             text = digit.rjust(layout.cell_width - 1) + ("*" if marked else " ")

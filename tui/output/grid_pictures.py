@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.measures import Measure, loudness, value_of
+from engine.measures import Measure, intensity, value_of
 from engine.results import HeadScores
 from tui.output.console import OutputStyle, make_console
 from tui.output.grid import format_short, grid_lines
@@ -105,7 +105,7 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
             for head in range(n_heads):
                 place = (layer, head)
                 value = values.get(place)
-                out += _cell(_LEFT + head * _CELL_W, y, value, loudness(value, self.measure, top), place in inside)
+                out += _cell(_LEFT + head * _CELL_W, y, value, intensity(value, self.measure, top), place in inside)
                 if place in known:
                     x = _LEFT + (head + 1) * _CELL_W - 7
                     out.append(

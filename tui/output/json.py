@@ -97,8 +97,8 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
 
 def _card(card: Card) -> dict[str, object]:
     """Return the card without the resampling data behind its intervals."""
-    steadiness = msgspec.structs.replace(card.steadiness, resampled=())
-    found: dict[str, object] = msgspec.to_builtins(msgspec.structs.replace(card, steadiness=steadiness))
+    stability = msgspec.structs.replace(card.stability, resampled=())
+    found: dict[str, object] = msgspec.to_builtins(msgspec.structs.replace(card, stability=stability))
     return found
 
 

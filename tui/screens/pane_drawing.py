@@ -173,6 +173,6 @@ class PaneDrawing:
     def _draw_page(self) -> None:
         self.screen.head.paint()
         self.screen.examples.paint()
-        ahead = self.state.look_ahead()
+        ahead = self.state.next_view()
         if ahead is not None:
             self.screen.grid.heatmap.make_ready(ahead)

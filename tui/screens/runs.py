@@ -162,7 +162,7 @@ class RunCards(ScrollingLineWidget):
             return []
         n_layers, n_heads = _shape(run)
         wide = max(1, min(_ROOMY // 8, (self._card_width() - 4) // max(n_heads, 1)))
-        levels = {head: level_of(view.loud(head)) for head in view.values}
+        levels = {head: level_of(view.intensity_of(head)) for head in view.values}
         if self.depth in ("16", "none"):
             return [
                 self.line()

@@ -7,7 +7,7 @@ import msgspec
 
 from engine.analysis.ground_truth import agreement_with
 from engine.analysis.ranking import agreement, default_circuit_size, has_signal, ranked, same_score
-from engine.measures import Measure, loudness, value_of
+from engine.measures import Measure, intensity, value_of
 from engine.results import Agreement, HeadId, HeadScores, Reference
 from tui.terminal.sanitize import clean
 
@@ -57,9 +57,9 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
             return "known"
         return "mover" if self.reference.kind == "effects" else clean(self.reference.name)
 
-    def loud(self, head: HeadId) -> float | None:
+    def intensity_of(self, head: HeadId) -> float | None:
         """Return the head's value scaled from the floor (0) to the top value (1)."""
-        return loudness(self.values.get(head), self.measure, self.top)
+        return intensity(self.values.get(head), self.measure, self.top)
 
 
 def make_grid_view(
@@ -81,7 +81,7 @@ def make_grid_view(
     present = [value for value in values.values() if value is not None]
     top = measure.ceiling
     if top is None:
-        top = loudest(present, measure)
+        top = brightest_value(present, measure)
     names = before.names if before is not None and same else {id(node): head for head, node in by_head.items()}
     order = [names[id(node)] for node in ranked(nodes, measure)]
     known = frozenset(HeadId(*head) for head in reference.heads) if reference is not None else frozenset()
@@ -105,7 +105,7 @@ def make_grid_view(
     return _cut(view, size)
 
 
-def loudest(values: Sequence[float], measure: Measure) -> float:
+def brightest_value(values: Sequence[float], measure: Measure) -> float:
     """Return the value drawn at full intensity if the measure has no ceiling.
 
     Counts are scaled to at least 1, so that a third of a code is not drawn at full intensity.

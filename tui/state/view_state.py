@@ -85,7 +85,7 @@ class ViewState:
         self._views[measure.id] = made
         return made
 
-    def look_ahead(self) -> GridView | None:
+    def next_view(self) -> GridView | None:
         """Prepare the view under the next measure, so that the key for it responds at once."""
         run = self.shown
         final = run is not None and run.picture.nodes_final

@@ -247,7 +247,7 @@ class RankingList(ScrollingLineWidget):
         line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
         line.add(f"{format_fixed(view.values[head], decimals_of(view.measure)):>7} ", "text" if inside else "dim")
         room = max(min(width - 49, 40), 4)
-        filled, rest = bar(view.loud(head) or 0.0, room)
+        filled, rest = bar(view.intensity_of(head) or 0.0, room)
         line.add(filled, "accent" if inside else "faint").add(" " * len(rest))
         frame = "‹›" if head in self.state.marked else "[]"
         frame = "«»" if inside and frame == "‹›" else frame

@@ -9,12 +9,12 @@ from textual.strip import Strip
 from engine.analysis.effects import FIELD, primary
 from engine.errors import Failure
 from engine.examples import Example
-from engine.measures import MEASURES, Measure, loudness, value_of
+from engine.measures import MEASURES, Measure, intensity, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
 from tui.actions import screen_actions
 from tui.output.effects import format_base, format_effect
-from tui.state.grid_view import GridView, decimals_of, loudest
+from tui.state.grid_view import GridView, brightest_value, decimals_of
 from tui.state.head_details import HeadInRun, RankingCache, edges_of, group_by_code, leave_one_out
 from tui.state.notes import list_notes_at, list_notes_in_other_runs
 from tui.state.number_text import format_fixed
@@ -159,19 +159,19 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
         line.add(f"{format_fixed(value, decimals_of(measure)):>6} ", "strong" if on else "text")
         room = min(width - line.width - 2, 12)
         if value is not None and room >= 4:
-            loud = loudness(value, measure, view.top if on else self._loudest(view, measure)) or 0.0
-            done, rest = bar(loud, room)
+            share = intensity(value, measure, view.top if on else self._brightest(view, measure)) or 0.0
+            done, rest = bar(share, room)
             line.add(done, "accent" if on else "faint").add(" " * len(rest))
         return line
 
-    def _loudest(self, view: GridView, measure: Measure) -> float:
+    def _brightest(self, view: GridView, measure: Measure) -> float:
         """Return the largest value over all heads, cached: there may be 5,000 heads and 16 measures."""
         if self._largest[0] is not view.nodes:
             self._largest = (view.nodes, {})
         made = self._largest[1]
         if measure.id not in made:
             values = [value for node in view.nodes if (value := value_of(node, measure)) is not None]
-            made[measure.id] = loudest(values, measure)
+            made[measure.id] = brightest_value(values, measure)
         return made[measure.id]
 
     def _notes(self, width: int) -> list[StyledLine]:

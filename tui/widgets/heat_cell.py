@@ -39,11 +39,11 @@ def cell_size(room_width: int, room_height: int, n_layers: int, n_heads: int) ->
     return CellSize(width, height)
 
 
-def level_of(loud: float | None) -> int:
+def level_of(intensity: float | None) -> int:
     """Return the level in the colour map; -1 without a value. Only values at the floor get level 0."""
-    if loud is None:
+    if intensity is None:
         return -1
-    return 0 if loud <= 0 else max(1, round(loud * (LEVELS - 1)))
+    return 0 if intensity <= 0 else max(1, round(intensity * (LEVELS - 1)))
 
 
 class CellMark(msgspec.Struct, frozen=True):

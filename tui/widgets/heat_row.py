@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.segment import Segment
 from rich.style import Style
 
-from engine.measures import loudness
+from engine.measures import intensity
 from engine.results import HeadId
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.subtraction import GridDifference
@@ -39,7 +39,7 @@ def cell_faces(view: GridView, against: GridDifference | None, layer: int, n_hea
         return found
     measure, top = view.measure, view.top
     for value in map(view.values.get, places):
-        level = level_of(loudness(value, measure, top))
+        level = level_of(intensity(value, measure, top))
         found.append((level, format_value(value, level, width, digits=digits)))
     return found
 

@@ -94,7 +94,7 @@ class MiniMap(LineWidget):
         for head in view.values:
             row, column = head.layer * rows // shape[0], head.head * columns // shape[1]
             if row < rows and column < columns:
-                levels[row][column] = max(levels[row][column], level_of(view.loud(head)))
+                levels[row][column] = max(levels[row][column], level_of(view.intensity_of(head)))
         self._points = (view, (columns, rows), levels)
         return levels
 

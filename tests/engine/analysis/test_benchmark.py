@@ -151,9 +151,9 @@ def test_edges_are_judged_over_all_pairs_or_not_at_all() -> None:
 def test_the_order_in_which_runs_are_told_changes_nothing(seed: int) -> None:
     right = dict.fromkeys(TRUE, 1.0)
     runs = [taken(draw, recipe, paired_flips=right) for draw in (0, 1, 2) for recipe in ("contrast", "published")]
-    told = benchmark_rows(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]})
+    output = benchmark_rows(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]})
     random.Random(seed).shuffle(runs)
-    assert benchmark_rows(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]}) == told
+    assert benchmark_rows(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]}) == output
 
 
 def test_only_the_measures_that_are_asked_for() -> None:

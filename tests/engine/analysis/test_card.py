@@ -61,7 +61,7 @@ def grid(*, q: float | None = 0.01, differences: tuple[float, ...] = (0, 1, 0, 1
     return tuple(head(n, unique[n], q if n < 3 else (None if q is None else 0.9), differences[n]) for n in range(6))
 
 
-def steady(bootstraps: float = 0.9, seeds: float | None = 0.9) -> CircuitStability:
+def stability(bootstraps: float = 0.9, seeds: float | None = 0.9) -> CircuitStability:
     return CircuitStability(seeds=seeds, bootstraps=bootstraps, n_bootstraps=100, heads=(0.9, 0.9, 0.8, 0.1, 0.0, 0.0))
 
 
@@ -78,7 +78,7 @@ def effects(*sizes: float) -> EffectsMeasured:
 
 
 def test_heads_above_chance_that_stay_make_it_believable() -> None:
-    card = write_card(grid(), CIRCUIT, steady(), ENOUGH)
+    card = write_card(grid(), CIRCUIT, stability(), ENOUGH)
     assert card.verdict == "believable"
     assert card.above_chance == CIRCUIT
     assert card.expected_false == pytest.approx(0.03)
@@ -86,25 +86,25 @@ def test_heads_above_chance_that_stay_make_it_believable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "steadiness", "why"),
+    ("count", "stability", "why"),
     [
-        (ExampleCount(positive=3, negative=20, broken=0), steady(), "are few"),
-        (ExampleCount(positive=20, negative=20, broken=15), steady(), "15 of 40 examples are broken"),
-        (ENOUGH, steady(bootstraps=0.3), "under bootstrap"),
+        (ExampleCount(positive=3, negative=20, broken=0), stability(), "are few"),
+        (ExampleCount(positive=20, negative=20, broken=15), stability(), "15 of 40 examples are broken"),
+        (ENOUGH, stability(bootstraps=0.3), "under bootstrap"),
     ],
 )
 def test_each_doubt_makes_it_weak_and_says_what_to_change(
-    count: ExampleCount, steadiness: CircuitStability, why: str
+    count: ExampleCount, stability: CircuitStability, why: str
 ) -> None:
-    card = write_card(grid(), CIRCUIT, steadiness, count)
+    card = write_card(grid(), CIRCUIT, stability, count)
     assert card.verdict == "weak"
     assert why in card.reasons[0]
     assert card.advice
 
 
 def test_without_a_head_above_chance_it_is_chance() -> None:
-    assert write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH).verdict == "no better than chance"
-    unmeasured = write_card(grid(q=None), CIRCUIT, steady(), ENOUGH)
+    assert write_card(grid(q=0.5), CIRCUIT, stability(), ENOUGH).verdict == "no better than chance"
+    unmeasured = write_card(grid(q=None), CIRCUIT, stability(), ENOUGH)
     assert (unmeasured.verdict, unmeasured.expected_false) == ("weak", None)
 
 
@@ -112,7 +112,7 @@ def test_a_difference_that_does_as_well_is_named() -> None:
     # Forty heads of which the difference finds every true one and the codes none.
     nodes = tuple(head(n, 40.0 - n, 0.01, difference=float(n)) for n in range(40))
     known = Reference(name="known", source="a test", heads=tuple((0, n) for n in range(20, 40)))
-    many = msgspec.structs.replace(steady(), heads=(0.9,) * 40)
+    many = msgspec.structs.replace(stability(), heads=(0.9,) * 40)
     card = write_card(nodes, CIRCUIT, many, ENOUGH, reference=known)
     assert card.verdict == "no better than a plain difference"
     assert "mean difference finds the heads better" in card.reasons[0]
@@ -120,7 +120,7 @@ def test_a_difference_that_does_as_well_is_named() -> None:
     assert card.rival is not None
     assert card.rival.low > 0.9
     # Where nobody knows the truth, naming the same heads is said and takes nothing away.
-    same = write_card(grid(differences=(3, 2, 1, 0, 0, 0)), CIRCUIT, steady(), ENOUGH)
+    same = write_card(grid(differences=(3, 2, 1, 0, 0, 0)), CIRCUIT, stability(), ENOUGH)
     assert same.verdict == "believable"
     assert "mean difference names the same heads without an SAE" in same.reasons
 
@@ -129,7 +129,7 @@ def test_a_difference_better_by_a_hundredth_decides_nothing() -> None:
     # Codes put one false head of forty among the true ones, the difference none: 1.00 against .99.
     nodes = tuple(head(n, 40.0 - n + (15 if n == 20 else 0), 0.01, difference=40.0 - n) for n in range(40))
     known = Reference(name="known", source="a test", heads=tuple((0, n) for n in range(20)))
-    many = msgspec.structs.replace(steady(), heads=(0.9,) * 40)
+    many = msgspec.structs.replace(stability(), heads=(0.9,) * 40)
     card = write_card(nodes, CIRCUIT, many, ENOUGH, reference=known)
     assert card.codes_auc is not None
     assert 0.95 < card.codes_auc < 1.0
@@ -147,7 +147,7 @@ def test_the_interval_of_two_rankings_is_that_of_a_bootstrap_over_heads() -> Non
     codes, other = source.normal(size=60) + truth, source.normal(size=60) + 1.5 * truth
     nodes = tuple(head(n, 10.0 + float(codes[n]), 0.01, difference=10.0 + float(other[n])) for n in range(60))
     known = Reference(name="known", source="a test", heads=tuple((0, n) for n in range(20)))
-    many = msgspec.structs.replace(steady(), heads=(0.9,) * 60)
+    many = msgspec.structs.replace(stability(), heads=(0.9,) * 60)
     rival = write_card(nodes, CIRCUIT, many, ENOUGH, reference=known).rival
     assert rival is not None
 
@@ -163,13 +163,13 @@ def test_the_interval_of_two_rankings_is_that_of_a_bootstrap_over_heads() -> Non
 
 
 def test_a_training_that_went_nowhere_and_a_grid_that_says_nothing_have_a_verdict_of_their_own() -> None:
-    gone = write_card(grid(), (), steady(), ENOUGH, diverged=True)
+    gone = write_card(grid(), (), stability(), ENOUGH, diverged=True)
     assert gone.verdict == "nothing was coded"
     assert "diverged" in gone.reasons[0]
     assert gone.advice == ("lower the learning rate (--learning-rate 0.001)",)
     quiet = tuple(msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0) for n in range(6))
     loud = tuple(msgspec.structs.replace(node, baseline_paired_difference=0.3) for node in quiet)
-    silent = write_card(loud, (), steady(), ENOUGH)
+    silent = write_card(loud, (), stability(), ENOUGH)
     assert silent.verdict == "nothing was coded"
     assert silent.reasons == ("every head is silent on every example: lambda is too large",)
     assert silent.advice == ("lower lambda",)
@@ -177,17 +177,18 @@ def test_a_training_that_went_nowhere_and_a_grid_that_says_nothing_have_a_verdic
 
 def test_where_most_heads_tell_the_sides_apart_it_is_not_the_task_that_they_tell() -> None:
     nodes = tuple(head(n, 9.0 - n, 0.01 if n < 4 else 0.9) for n in range(6))
-    card = write_card(nodes, CIRCUIT, steady(), ENOUGH)
+    card = write_card(nodes, CIRCUIT, stability(), ENOUGH)
     assert card.verdict == "weak"
     assert card.reasons[0] == "4 of 6 heads tell the sides apart: the sides differ in more than the task"
     # Effects speak louder: heads that move the answer are the task's, whatever else differs.
     cause = effects(0.3, 0.2, 0.2, 0.1, 0.0, 0.0)
-    assert write_card(with_effects(nodes, [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause]).verdict == "believable"
+    card = write_card(with_effects(nodes, [cause]), CIRCUIT, stability(), ENOUGH, causes=[cause])
+    assert card.verdict == "believable"
 
 
 def test_a_grid_in_which_hardly_a_head_speaks_is_weak() -> None:
     nodes = tuple(head(n, 9.0 if n < 2 else 0.0, 0.01 if n < 2 else 0.9) for n in range(6))
-    card = write_card(nodes, ((0, 0), (0, 1)), steady(), ENOUGH)
+    card = write_card(nodes, ((0, 0), (0, 1)), stability(), ENOUGH)
     assert card.verdict == "weak"
     assert "only 2 of 6 heads are active: lambda is large" in card.reasons
 
@@ -196,7 +197,7 @@ def test_sides_that_are_the_same_are_not_blamed_on_lambda() -> None:
     same = tuple(
         msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0, baseline_paired_difference=1e-7) for n in range(6)
     )
-    card = write_card(same, (), steady(), ENOUGH)
+    card = write_card(same, (), stability(), ENOUGH)
     assert card.reasons == ("nothing differs between the two sides: no head's output changes",)
     assert "lambda" not in card.advice[0]
 
@@ -204,7 +205,7 @@ def test_sides_that_are_the_same_are_not_blamed_on_lambda() -> None:
 def test_a_few_measured_heads_say_nothing_of_the_circuit() -> None:
     nodes = tuple(head(n, 9.0 - n, 0.01 if n < 5 else 0.9) for n in range(12))
     circuit = tuple((0, n) for n in range(5))
-    many = msgspec.structs.replace(steady(), heads=(0.9,) * 12)
+    many = msgspec.structs.replace(stability(), heads=(0.9,) * 12)
     two = msgspec.structs.replace(effects(0.0, 0.0), method="exact")
     card = write_card(with_effects(nodes, [two]), circuit, many, ENOUGH, causes=[two])
     assert (card.verdict, card.movers) == ("believable", None)
@@ -216,40 +217,40 @@ def test_a_few_measured_heads_say_nothing_of_the_circuit() -> None:
 
 def test_pairs_that_share_a_prompt_are_told_so_and_not_to_write_as_many_as_there_are() -> None:
     shared = ExampleCount(positive=14, negative=14, broken=0, distinct_positive=14, distinct_negative=1, clusters=1)
-    card = write_card(grid(q=0.5), CIRCUIT, steady(), shared, chance=Significance(statistic="codes", labellings=1))
+    card = write_card(grid(q=0.5), CIRCUIT, stability(), shared, chance=Significance(statistic="codes", labellings=1))
     assert card.advice[0].startswith("write 8 or more pairs that share no prompts: the present ones share prompts")
 
 
 def test_a_circuit_of_most_heads_gets_no_credit_for_holding() -> None:
     nodes = tuple(head(n, 9.0 - n, 0.01 if n < 3 else 0.9) for n in range(6))
-    card = write_card(nodes, tuple((0, n) for n in range(5)), steady(), ENOUGH)
+    card = write_card(nodes, tuple((0, n) for n in range(5)), stability(), ENOUGH)
     assert card.verdict == "weak"
     assert any("5 of 6 heads are in the circuit" in reason for reason in card.reasons)
 
 
 def test_copies_are_not_counted_and_one_template_is_called_so() -> None:
     few = ExampleCount(positive=24, negative=24, broken=0, distinct_positive=2, distinct_negative=2)
-    card = write_card(grid(), CIRCUIT, steady(), few)
+    card = write_card(grid(), CIRCUIT, stability(), few)
     assert card.verdict == "weak"
     assert "2 + 2 distinct examples are few" in card.reasons
     of = Template(text="The ___ barked", prompts=11, of=12)
-    card = write_card(grid(), CIRCUIT, steady(), ENOUGH, template=of)
+    card = write_card(grid(), CIRCUIT, stability(), ENOUGH, template=of)
     assert any("evidence about “The ___ barked” only" in reason for reason in card.reasons)
 
 
 def test_effects_count_more_than_labels() -> None:
     cause = effects(0.3, 0.2, 0.2, 0.01, 0.0, 0.0)
-    card = write_card(with_effects(grid(q=0.5), [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause])
+    card = write_card(with_effects(grid(q=0.5), [cause]), CIRCUIT, stability(), ENOUGH, causes=[cause])
     assert (card.verdict, card.movers, card.codes_auc) == ("believable", 1.0, 1.0)
     assert any("in another way in each pair" in reason for reason in card.reasons)
     assert card.truth == "effects measured in this run"
     idle = effects(0.0, 0.0, 0.0, 0.3, 0.3, 0.0)
-    card = write_card(with_effects(grid(), [idle]), CIRCUIT, steady(), ENOUGH, causes=[idle])
+    card = write_card(with_effects(grid(), [idle]), CIRCUIT, stability(), ENOUGH, causes=[idle])
     assert card.verdict == "no better than a plain difference"
     assert any("0% of its heads move" in reason for reason in card.reasons)
     assert card.advice == ("rank by that baseline", "rank the heads by effect, or try another position")
     some = effects(0.0, 0.2, 0.0, 0.3, 0.1, 0.0)
-    card = write_card(with_effects(grid(), [some]), ((0, 1), (0, 3)), steady(), ENOUGH, causes=[some])
+    card = write_card(with_effects(grid(), [some]), ((0, 1), (0, 3)), stability(), ENOUGH, causes=[some])
     assert card.verdict == "no better than a plain difference"
     assert card.advice[0] == "rank by that baseline, or rank the heads by effect"  # which are measured
 
@@ -259,12 +260,12 @@ def test_divergences_are_no_shares_of_an_answer() -> None:
     nats = msgspec.structs.replace(effects(0.01, 0.01, 0.01, 0.9, 0.9, 0.9), method="exact", metric="kl")
     causes = [shares, nats]
     alone, both = (
-        write_card(with_effects(grid(), each), CIRCUIT, steady(), ENOUGH, causes=each) for each in ([shares], causes)
+        write_card(with_effects(grid(), each), CIRCUIT, stability(), ENOUGH, causes=each) for each in ([shares], causes)
     )
     assert alone.movers == both.movers == 2 / 3
     assert (both.truth, both.codes_auc) == (alone.truth, alone.codes_auc)
     assert [one.effect for one in both.heads] == [one.effect for one in alone.heads]
-    only = write_card(with_effects(grid(), [nats]), CIRCUIT, steady(), ENOUGH, causes=[nats])
+    only = write_card(with_effects(grid(), [nats]), CIRCUIT, stability(), ENOUGH, causes=[nats])
     assert (only.movers, only.truth) == (None, None)
 
 
@@ -331,7 +332,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.worker.pipeline.ScoreTable", Kept)
         ProbeJob(probe, WarmModel(), Monitor()).run()
-    return events, load_file(Path(spool) / "codes.safetensors")["codes"], tables[0].loudness
+    return events, load_file(Path(spool) / "codes.safetensors")["codes"], tables[0].output_norm
 
 
 def test_every_run_ends_with_its_card(run: Run) -> None:
@@ -351,26 +352,26 @@ def test_every_run_ends_with_its_card(run: Run) -> None:
 
 
 def test_the_card_costs_little_beside_the_run(run: Run) -> None:
-    events, codes, loudness = run
+    events, codes, output_norm = run
     positive, pairs = _labels(events)
     nodes, finished = _scored(events), events[-1]
 
     def write() -> float:
         begun = time.process_time()
-        p_values(CodeOccurrences(codes), loudness, label_permutations(positive, pairs, 1000, 0), Quiet())
-        steady = measure_stability(codes, positive, pairs, loudness, len(finished.circuit), seed=0)
-        write_card(nodes, finished.circuit, steady, finished.examples)
+        p_values(CodeOccurrences(codes), output_norm, label_permutations(positive, pairs, 1000, 0), Quiet())
+        stability = measure_stability(codes, positive, pairs, output_norm, len(finished.circuit), seed=0)
+        write_card(nodes, finished.circuit, stability, finished.examples)
         return time.process_time() - begun
 
     assert min(write() for _ in range(5)) < 6  # .1 to .2 s of a processor, which a busy machine makes more of
 
 
 def test_shuffled_labels_are_hardly_ever_above_chance_and_never_believable(run: Run) -> None:
-    events, codes, loudness = run
+    events, codes, output_norm = run
     (truth, pairs), symbols, scored = _labels(events), CodeOccurrences(codes), _scored(events)
     reported = 0
     for draw, labels in enumerate(shuffle_labels(truth, pairs, 200, seed=99)):
-        p = p_values(symbols, loudness, label_permutations(labels, pairs, 1000, draw), Quiet())
+        p = p_values(symbols, output_norm, label_permutations(labels, pairs, 1000, draw), Quiet())
         q = q_values(p)
         measures = {name: value.mean(axis=0) for name, value in code_measures(symbols.per_side(labels)).items()}
         measures |= {"p_value": p.numpy(), "q_value": q.numpy()}
@@ -384,7 +385,7 @@ def test_shuffled_labels_are_hardly_ever_above_chance_and_never_believable(run: 
         )
         circuit = circuit_by_rank(nodes, 4)
         card = write_card(
-            nodes, circuit, measure_stability(codes, labels, pairs, loudness, 4, seed=draw, n_bootstraps=20), ENOUGH
+            nodes, circuit, measure_stability(codes, labels, pairs, output_norm, 4, seed=draw, n_bootstraps=20), ENOUGH
         )
         reported += bool(card.above_chance)
         assert card.verdict != "believable"
@@ -403,19 +404,20 @@ def test_labels_as_they_are_are_above_chance_and_their_heads_are_the_circuits(ru
 
 def test_it_says_where_no_head_could_stand_above_chance() -> None:
     few = Significance(statistic="codes", labellings=8)
-    card = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=few)
+    card = write_card(grid(q=0.5), CIRCUIT, stability(), ENOUGH, chance=few)
     assert card.verdict == "no better than chance"
     assert "only 8 ways" in card.reasons[0]
     assert card.advice[0].startswith("use 8 pairs or more and --shuffles 1000")
-    one = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Significance(statistic="codes", labellings=1))
+    one = write_card(grid(q=0.5), CIRCUIT, stability(), ENOUGH, chance=Significance(statistic="codes", labellings=1))
     assert "in only one way:" in one.reasons[0]
     assert one.advice[0].endswith("one labelling cannot single out one head")
-    enough = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Significance(statistic="codes", labellings=1001))
+    thousand = Significance(statistic="codes", labellings=1001)
+    enough = write_card(grid(q=0.5), CIRCUIT, stability(), ENOUGH, chance=thousand)
     assert enough.advice[0] == "use more examples"
 
 
 def test_a_card_from_before_chance_was_named_is_read_and_written_as_it_was() -> None:
-    card = write_card(grid(), CIRCUIT, steady(), ENOUGH)
+    card = write_card(grid(), CIRCUIT, stability(), ENOUGH)
     assert b'"chance"' not in msgspec.json.encode(card)
     assert msgspec.json.decode(msgspec.json.encode(card), type=Card) == card
 

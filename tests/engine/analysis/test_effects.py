@@ -38,14 +38,14 @@ def scored(effects: dict[int, float], **about: Any) -> EffectsMeasured:
 ALL = scored({0: -0.1, 1: -1.0, 2: 0.4, 3: -2.0})
 
 
-def told(causes: tuple[EffectsMeasured, ...]) -> list[dict[int, float]]:
+def output(causes: tuple[EffectsMeasured, ...]) -> list[dict[int, float]]:
     return [{one.head: one.effect for one in cause.effects} for cause in causes]
 
 
 def test_heads_measured_again_replace_themselves_alone() -> None:
     first = merge_measurement((), ALL, 100)
     both = merge_measurement(first, scored({3: -1.9, 1: -1.1}), 200)
-    assert told(both) == [{0: -0.1, 1: -1.1, 2: 0.4, 3: -1.9}]
+    assert output(both) == [{0: -0.1, 1: -1.1, 2: 0.4, 3: -1.9}]
     assert [one.measured_us for one in both[0].effects] == [100, 200, 100, 200]
     # Stopped on its way: what had been measured to its end stays so.
     assert merge_measurement(both, scored({0: 0.0}, final=False), 300)[0].final
@@ -62,7 +62,7 @@ def test_unlike_settings_stand_side_by_side_and_the_fuller_one_is_shown() -> Non
         {"method": "backup", "after": ((0, 1),)},
     ):
         causes = merge_measurement(causes, scored({2: 9.0}, **about), 2)
-    assert told(causes) == [{0: -0.1, 1: -1.0, 2: 0.4, 3: -2.0}, *[{2: 9.0}] * 6]
+    assert output(causes) == [{0: -0.1, 1: -1.0, 2: 0.4, 3: -2.0}, *[{2: 9.0}] * 6]
     assert primary(causes)["exact"] is causes[0]
     assert primary(causes)["backup"] is causes[-1]  # of equal ones the newest
     assert [node.exact_effect for node in with_effects(NODES, causes)] == [0.025, 0.25, 0.1, 0.5]
@@ -117,7 +117,7 @@ CARD = Card(
     above_chance=(),
     expected_false=None,
     heads=(),
-    steadiness=CircuitStability(seeds=None, bootstraps=1.0, n_bootstraps=5, heads=(1.0,) * 4),
+    stability=CircuitStability(seeds=None, bootstraps=1.0, n_bootstraps=5, heads=(1.0,) * 4),
     truth="ioi, measured",
     codes_auc=0.54,
     baselines=(),

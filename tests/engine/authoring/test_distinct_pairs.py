@@ -124,8 +124,8 @@ def test_of_runs_without_anything_to_find_at_most_a_twentieth_names_a_head(
         labels = label_permutations(positive, pairs, 700, draw, found)
         # Few codes, so that many heads tie; of every prompt one code, whatever its label.
         codes = torch.randint(0, 4, (1, len(kept), 32), generator=source)
-        loudness = torch.rand(len(kept), 32, generator=source)
-        named += bool((q_values(p_values(CodeOccurrences(codes), loudness, labels, Quiet())) < 0.05).any())
+        output_norm = torch.rand(len(kept), 32, generator=source)
+        named += bool((q_values(p_values(CodeOccurrences(codes), output_norm, labels, Quiet())) < 0.05).any())
     assert named <= 13  # of a twentieth, 7.5 are to be expected; 14 or more come up once in fifty times
 
 

@@ -172,21 +172,21 @@ def test_every_prompt_that_a_pair_can_have_is_made_once() -> None:
     assert len(found) == 24
     thirds = {each.prompt.split("met; ")[1].split()[0] for each in found if not each.positive}
     assert thirds == set(names), "the negatives go round the names"
-    told = preview_slots("\n".join(lines))
-    assert told is not None
-    assert told.words == "2 lines with slots stand for 24 examples (48 with repeats)"
-    told = preview_slots("+1 {a=b,c} x\n-1 fixed")
-    assert told is not None
-    assert told.words == "1 line with slots stands for 2 examples (4 with repeats)"
+    output = preview_slots("\n".join(lines))
+    assert output is not None
+    assert output.words == "2 lines with slots stand for 24 examples (48 with repeats)"
+    output = preview_slots("+1 {a=b,c} x\n-1 fixed")
+    assert output is not None
+    assert output.words == "1 line with slots stands for 2 examples (4 with repeats)"
 
 
 def test_what_is_there_already_is_not_made_again() -> None:
     there = parse_pasted("+ Mary met => x\n- John met => x")
     new = parse_pasted("+ {who=Mary,John} met => y", after=there)
     assert [each.prompt for each in new] == ["John met"]
-    told = preview_slots("+ {who=Mary,John} met => y", after=there)
-    assert told is not None
-    assert told.words == "1 line with slots stands for 1 example (2 with repeats)"
+    output = preview_slots("+ {who=Mary,John} met => y", after=there)
+    assert output is not None
+    assert output.words == "1 line with slots stands for 1 example (2 with repeats)"
 
 
 def test_too_many_are_refused_with_their_number() -> None:

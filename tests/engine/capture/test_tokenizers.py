@@ -58,13 +58,13 @@ def probed(folder: Path, examples: tuple[Example, ...], recorder: Any) -> Any:
     return monitor
 
 
-def numbers(heard: Any) -> tuple[Any, ...]:
-    cause = heard.last(EffectsMeasured)
-    return heard.last(Graded).grades, heard.last(Scored).nodes, cause.metric, cause.base, cause.effects
+def numbers(received: Any) -> tuple[Any, ...]:
+    cause = received.last(EffectsMeasured)
+    return received.last(Graded).grades, received.last(Scored).nodes, cause.metric, cause.base, cause.effects
 
 
-def notices(heard: Any) -> list[str]:
-    return [event.message for event in heard.events if isinstance(event, Notice)]
+def notices(received: Any) -> list[str]:
+    return [event.message for event in received.events if isinstance(event, Notice)]
 
 
 def by_hand(tokenizer: Any, text: str) -> list[int]:
@@ -86,20 +86,20 @@ def test_everything_is_read_at_the_prompts_own_last_token(behind: bool, tmp_path
     folder = tmp_path / "model"
     llama(folder)
     tokenizer = sentencepiece(folder, behind=behind)
-    heard = probed(folder, pair(), recorder)
+    received = probed(folder, pair(), recorder)
     plain, ids = Plain(folder), [by_hand(tokenizer, text) for text in (POSITIVE, NEGATIVE)]
     mary, john = (tokenizer.convert_tokens_to_ids(f"\u2581{name}") for name in ("Mary", "John"))
     assert (tokenizer(POSITIVE).input_ids[-1] == 2) is behind
-    for side, grade in enumerate(heard.last(Graded).grades):
+    for side, grade in enumerate(received.last(Graded).grades):
         assert grade.probability == pytest.approx(float(plain.run(ids[side])[0].softmax(-1)[mary]), rel=1e-4)
         assert grade.n_tokens == len(ids[side]) - 1
-    cause = heard.last(EffectsMeasured)
+    cause = received.last(EffectsMeasured)
     assert cause.metric == "logit_difference"
     for each in cause.effects:
         found = plain.effect(ids[0], ids[1], (each.layer, each.head), mary, john)
         assert each.effect == pytest.approx(found, abs=1e-4)
     assert any(abs(each.effect) > 0.01 for each in cause.effects)
-    assert sum("after every text" in each for each in notices(heard)) == behind
+    assert sum("after every text" in each for each in notices(received)) == behind
 
 
 def test_a_token_put_behind_changes_no_number(tmp_path: Path, recorder: Any) -> None:
@@ -154,9 +154,10 @@ def test_an_answer_that_the_prompts_end_swallows_is_taken_by_itself_and_told(tmp
     assert tokenizer.tokenize("left 1732")[-1] == "\u25811732"
     found = answers_of(loaded(tmp_path / "model"), examples[0])
     assert (found.expected, found.joined) == ((tokenizer.convert_tokens_to_ids("32"),), ("32",))
-    told = [each for each in notices(probed(tmp_path / "model", tuple(examples), recorder)) if "one token with" in each]
-    assert len(told) == 1
-    assert "'32' of example 1 (and answers of 1 more)" in told[0]
+    every = notices(probed(tmp_path / "model", tuple(examples), recorder))
+    output = [each for each in every if "one token with" in each]
+    assert len(output) == 1
+    assert "'32' of example 1 (and answers of 1 more)" in output[0]
 
 
 def test_behind_a_long_prompt_answers_are_the_same(tmp_path: Path) -> None:
@@ -207,8 +208,9 @@ def test_a_first_token_typed_once_more_is_one(tmp_path: Path, recorder: Any) -> 
     sentencepiece(folder)
     once, twice = probed(folder, pair(), recorder), probed(folder, pair(before="<s>"), recorder)
     assert numbers(once) == numbers(twice)
-    told = [each for each in notices(twice) if "<s>" in each]
-    assert told == ["2 of 2 prompts begin with <s>; the tokenizer adds it itself: one is kept. The first is example 1."]
+    output = [each for each in notices(twice) if "<s>" in each]
+    words = "2 of 2 prompts begin with <s>; the tokenizer adds it itself: one is kept. The first is example 1."
+    assert output == [words]
     assert not [each for each in notices(once) if "<s>" in each]
     with pytest.raises(ExampleError, match="no token of its own"):
         encode_prompt(loaded(folder), 0, Example(prompt="<s>", polarity="positive"))

@@ -315,7 +315,7 @@ def test_of_two_sets_of_weights_the_one_that_is_read_is_taken_and_said(
     out = BytesIO()
     made = Path(import_model(twofold, models, ProgressWriter(out)).path)
     assert [path.name for path in made.glob("*.safetensors*")] == ["model.safetensors"]
-    notes = [word.message for word in said(out.getvalue()) if isinstance(word, FetchNote)]
+    notes = [word.message for word in text(out.getvalue()) if isinstance(word, FetchNote)]
     assert len(notes) == 1
     assert "model.safetensors is used; left out: model-00001-of-" in notes[0]
     sheet = read_summary(ModelSource(name="x", origin="folder", folder=twofold))
@@ -359,7 +359,7 @@ def test_a_model_that_lacks_weights_is_not_loaded(folder: Path, tmp_path: Path) 
         load_model(str(holed), tmp_path, pick_device("cpu"))
 
 
-def said(out: bytes) -> list[AnyFetchMessage]:
+def text(out: bytes) -> list[AnyFetchMessage]:
     return [msgspec.json.decode(line, type=AnyFetchMessage) for line in out.splitlines()]  # type: ignore[arg-type]
 
 
@@ -385,7 +385,7 @@ def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path
         process.wait()
     models = home / "cache/models"
     assert not (models / "slow").exists()
-    words = said(out)
+    words = text(out)
     assert isinstance(words[0], FetchStarted)
     if number == signal.SIGKILL:
         assert [path.name.startswith(".partial-slow-") for path in models.iterdir()] == [True]
@@ -395,7 +395,7 @@ def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path
         assert list(models.iterdir()) == []
     again = [sys.executable, "-m", "engine.models.fetch", str(folder), "--import"]
     ran = subprocess.run(again, env=environment, capture_output=True, check=True)
-    assert isinstance(said(ran.stdout)[-1], FetchDone)
+    assert isinstance(text(ran.stdout)[-1], FetchDone)
     assert [path.name for path in models.iterdir()] == ["tiny-model"]
 
 

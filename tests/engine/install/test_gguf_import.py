@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from engine.catalog.fetch_messages import AnyFetchMessage, FetchNote
 from engine.errors import ModelError
-from engine.install.gguf_config import settle_config
+from engine.install.gguf_config import complete_config
 from engine.install.gguf_file import GgufFile, read_gguf_file
 from engine.install.gguf_import import from_gguf
 from engine.install.gguf_rope import FACTORS, LONG, SHORT, llama3_factors
@@ -59,8 +59,8 @@ def test_a_model_comes_out_as_it_went_in(name: str, tmp_path: Path) -> None:
     assert torch.allclose(logits(model), logits(source), atol=1e-4)
     if name != "mamba":
         assert torch.allclose(logits(model, 48), logits(source, 48), atol=1e-4)
-    assert len(notes) == bool(case.said)
-    assert all(case.said in note for note in notes)
+    assert len(notes) == bool(case.text)
+    assert all(case.text in note for note in notes)
 
 
 @pytest.mark.parametrize("trained", [256, 8192])
@@ -95,11 +95,11 @@ def test_any_factors_of_frequencies_are_kept(tmp_path: Path) -> None:
 
 
 def test_factors_of_odd_settings_are_solved_for() -> None:
-    from engine.install.gguf_rope import settle_factors
+    from engine.install.gguf_rope import rope_parameters_of
 
     frequencies = [10_000.0 ** (-place / 64) for place in range(64)]
     factors = llama3_factors(frequencies, 5.0, 2.0, 7.0, 3000)
-    found = settle_factors({"factors": factors, "context": 77}, 10_000.0)
+    found = rope_parameters_of({"factors": factors, "context": 77}, 10_000.0)
     assert (found["rope_type"], found["factor"]) == ("llama3", 5.0)
     again = llama3_factors(
         frequencies,
@@ -120,7 +120,7 @@ def test_the_query_scalar_of_a_known_size_is_derived_without_a_word() -> None:
         config.query_pre_attn_scalar = 1
         keys = {"gemma2.block_count": layers, "gemma2.attention.key_length": head}
         file = GgufFile(path=Path("m.gguf"), architecture="gemma2", keys=keys, tensors=())
-        assert settle_config(file, config) == []
+        assert complete_config(file, config) == []
         assert config.query_pre_attn_scalar == scalar
 
 
@@ -234,7 +234,7 @@ def test_a_space_in_front_is_put_as_the_file_says(prefix: bool, tokens: list[str
 
 
 @pytest.mark.parametrize(
-    ("way", "numbers", "said"),
+    ("way", "numbers", "text"),
     [
         ("gpt-2", ["Ġ12"], False),
         ("llama-bpe", ["Ġ", "12"], False),
@@ -242,14 +242,14 @@ def test_a_space_in_front_is_put_as_the_file_says(prefix: bool, tokens: list[str
         ("novel-bpe", ["Ġ12"], True),
     ],
 )
-def test_how_a_text_is_divided_is_known_or_said(way: str, numbers: list[str], said: bool, tmp_path: Path) -> None:
+def test_how_a_text_is_divided_is_known_or_said(way: str, numbers: list[str], text: bool, tmp_path: Path) -> None:
     source, keys = llama()
     settings = {"model": "gpt2", "pre": way, "add_bos_token": True}
     path = write_gguf(tmp_path / "m.gguf", source, "llama", keys, layout=permuted, tokenizer=settings)
     _, notes = imported(path, tmp_path / "made")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "made")
     assert tokenizer.convert_ids_to_tokens(tokenizer("ab 12")["input_ids"]) == ["<s>", "ab", *numbers]
-    assert [way in note for note in notes] == [True] * said
+    assert [way in note for note in notes] == [True] * text
 
 
 @pytest.mark.parametrize("eos", [True, False])

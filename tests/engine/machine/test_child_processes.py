@@ -110,13 +110,13 @@ def test_relative_folders_of_our_own_go_on_meaning_the_same(tmp_path: Path, monk
         "XDG_STATE_HOME": "",
         "PYTHONSAFEPATH": "1",
     }
-    told = child_processes.run(
+    output = child_processes.run(
         child_processes.python_command("-c", "import os; print(os.getcwd(), os.environ['HEADCODE_HOME'])"),
         env=given,
         capture_output=True,
         text=True,
     )
-    assert told.stdout == f"/ {tmp_path}/home\n"
+    assert output.stdout == f"/ {tmp_path}/home\n"
 
 
 def test_a_child_imports_nothing_from_here_and_finds_what_its_parent_found(

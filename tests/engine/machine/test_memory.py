@@ -52,7 +52,7 @@ def test_the_tightest_control_group_counts(machine: Path) -> None:
     found = memory()
     assert found is not None
     assert (found.limit, found.available) == (2_000_000_000, 500_000_000)
-    assert format_memory(found) == "this process or its container is limited to 2.0 GB, of which 1.5 GB are in use"
+    assert format_memory(found) == "this process or its container is limited to 2.0 GB (1.5 GB in use)"
     assert oom_kills() == 5
 
 
@@ -63,7 +63,7 @@ def test_an_older_kernels_groups(machine: Path) -> None:
     (folder / "memory.limit_in_bytes").write_text("1000000000\n")
     (folder / "memory.usage_in_bytes").write_text("250000000\n")
     (folder / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n")
-    assert format_memory(memory()) == "this process or its container is limited to 1.0 GB, of which 250 MB are in use"
+    assert format_memory(memory()) == "this process or its container is limited to 1.0 GB (250 MB in use)"
     assert oom_kills() == 7
 
 
@@ -81,7 +81,7 @@ def test_a_system_that_does_not_tell(machine: Path, monkeypatch: pytest.MonkeyPa
     ("text", "words"),
     [
         (CPU, "461 MB were requested at once"),
-        (CUDA, "21.5 GB were requested at once; the device has 139.80 GiB, of which 512.00 MiB are free"),
+        (CUDA, "21.5 GB were requested at once; the device has 139.80 GiB (512.00 MiB free)"),
         ("something else", ""),
     ],
 )

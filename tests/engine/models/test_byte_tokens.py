@@ -28,10 +28,10 @@ def test_a_piece_of_another_alphabet_is_left_alone() -> None:
 
 def test_no_token_of_a_prompt_is_a_sign_that_could_be_any(model: Any) -> None:
     ids, _ = model.encode("日本 👩 café")
-    told = [model.token_words(token) for token in ids]
-    assert not any(UNREADABLE in text for text in told)
+    output = [model.token_words(token) for token in ids]
+    assert not any(UNREADABLE in text for text in output)
     raw = b"".join(
-        bytes.fromhex(text[1:-1]) if text.startswith("<") and text.endswith(">") else text.encode() for text in told
+        bytes.fromhex(text[1:-1]) if text.startswith("<") and text.endswith(">") else text.encode() for text in output
     )
     assert raw.decode() == "日本 👩 café"
     assert [model.token_words(token) for token in model.encode("When Mary and John")[0]][1:] == [

@@ -79,11 +79,11 @@ def test_edges_come_with_the_cause_where_they_are_asked_for(model: Model, record
     monitor = recorder()
     config = EffectsConfig(method="attribution", edges=True)
     EffectsStage(model, ioi(model), config, monitor, position="mean", task=None).find(ranking=[], circuit=[])
-    told = monitor.last(EdgesAttributed)
+    output = monitor.last(EdgesAttributed)
     info = model.info
-    assert told.n_pairs == info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
-    assert 200 < len(told.edges) <= told.n_pairs  # all that have an effect
-    assert fold_event(RunSnapshot(), told).edge_effects == told
+    assert output.n_pairs == info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
+    assert 200 < len(output.edges) <= output.n_pairs  # all that have an effect
+    assert fold_event(RunSnapshot(), output).edge_effects == output
     for more in ({"metric": "kl"}, {"gradient_steps": 2}, {"method": "exact"}):
         monitor = recorder()
         asked = msgspec.structs.replace(config, **more)

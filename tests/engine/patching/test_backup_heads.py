@@ -78,10 +78,10 @@ def test_effects_with_a_circuit_replaced_are_what_plain_hooks_find(model: Model,
             alone.append(answer(head) - answer())
             left.append(answer(*CIRCUIT))
             after.append(answer(*CIRCUIT, head) - answer(*CIRCUIT))
-        told = others[head]
-        assert told.effect == pytest.approx(sum(after) / 3, abs=2e-4)
-        assert told.alone == pytest.approx(sum(alone) / 3, abs=2e-4)
-        assert told.size == pytest.approx(sum(map(abs, after)) / 3, abs=2e-4)
+        output = others[head]
+        assert output.effect == pytest.approx(sum(after) / 3, abs=2e-4)
+        assert output.alone == pytest.approx(sum(alone) / 3, abs=2e-4)
+        assert output.size == pytest.approx(sum(map(abs, after)) / 3, abs=2e-4)
         assert found["backup"].left == pytest.approx(sum(left) / 3, abs=2e-4)
     # What the heads do alone is an exact effect like any other, the circuit's own included.
     assert len(found["exact"].effects) == 32
@@ -142,10 +142,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def names(n: int = 4) -> tuple[Example, ...]:
-    told = [("Mary", "John"), ("Sarah", "James"), ("Anna", "Robert"), ("Emma", "William")][:n]
+    output = [("Mary", "John"), ("Sarah", "James"), ("Anna", "Robert"), ("Emma", "William")][:n]
     return tuple(
         Example(prompt=f"Then {name} gave a ring to", polarity=polarity, expected=(a,), foils=(b,), pair=pair)
-        for pair, (a, b) in enumerate(told)
+        for pair, (a, b) in enumerate(output)
         for name, polarity in ((a, "positive"), (b, "negative"))
     )
 

@@ -11,7 +11,7 @@ from engine.events import EffectsMeasured, Notice
 from engine.examples import Example
 from engine.models.loading import Model
 from engine.patching.effects_stage import EffectsStage
-from engine.patching.metrics import settle_metric
+from engine.patching.metrics import resolve_metric
 from engine.tasks.registry import TASKS
 
 from ..by_hand import ioi
@@ -34,7 +34,7 @@ NONE = AnswerIds(expected=(), foils=(), not_single=(" long answer",))
     ],
 )
 def test_it_follows_from_the_examples(answers: list[AnswerIds], metric: str, why: str) -> None:
-    found = settle_metric("auto", answers, None)
+    found = resolve_metric("auto", answers, None)
     assert found.metric == metric
     assert why in found.why
     assert found.fell_back == (metric in ("log_probability", "kl"))

@@ -61,8 +61,8 @@ def test_what_is_said_of_a_value_is_read_as_that_value() -> None:
     options = RunOptions()
     for option in OPTIONS:
         value = value_of(options, option.path)
-        told = "" if value is None else format_value(option, value)
-        assert read_value(option, told, NOWHERE) == value, option.path
+        output = "" if value is None else format_value(option, value)
+        assert read_value(option, output, NOWHERE) == value, option.path
 
 
 @given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=64, unique=True))
@@ -105,8 +105,8 @@ def test_seeds_survive_being_written(seeds: list[int]) -> None:
 def test_a_bad_value_is_named_with_what_is_accepted(path: str, text: str, words: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError) as caught:
         set_value(RunOptions(), find_option(path), text, NOWHERE)
-    told = f"{caught.value.message} {caught.value.hint}"
-    assert all(word in told for word in words), told
+    output = f"{caught.value.message} {caught.value.hint}"
+    assert all(word in output for word in words), output
 
 
 def test_a_model_that_can_be_none_is_refused(tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_what_was_changed_is_known_and_can_be_put_back() -> None:
     for path, value in (("sae.n_codes", 50), ("seeds", (7,)), ("cause.method", "exact"), ("device", "cpu")):
         options = with_value(options, path, value)
     options = with_value(options, "model", "gpt2")
-    told = [option.path for option in changed_options(options, model="toy", models=NOWHERE)]
-    assert told == ["sae.n_codes", "seeds", "cause.method", "model", "device"]
-    for path in told:
+    output = [option.path for option in changed_options(options, model="toy", models=NOWHERE)]
+    assert output == ["sae.n_codes", "seeds", "cause.method", "model", "device"]
+    for path in output:
         options = reset(options, path, model="toy")
     assert options == RunOptions()
     published = with_value(RunOptions(), "sae.recipe", "published")

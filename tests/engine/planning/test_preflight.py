@@ -80,8 +80,8 @@ def test_the_peak_is_within_the_factor(config: ProbeConfig, pairs: int) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     peak = int(done.stdout.split()[-1])
-    said = estimate_memory(shape_of("toy", NOWHERE), Workload(n_examples=2 * pairs, n_tokens=16), config).peak
-    assert peak / WITHIN < said < peak * WITHIN, (said, peak)
+    message = estimate_memory(shape_of("toy", NOWHERE), Workload(n_examples=2 * pairs, n_tokens=16), config).peak
+    assert peak / WITHIN < message < peak * WITHIN, (message, peak)
 
 
 def test_a_shape_is_read_from_headers_alone() -> None:
@@ -196,9 +196,9 @@ def test_most_recorded_runs_took_as_long_as_told() -> None:
         pasts = [msgspec.structs.replace(each, same_model=name == model) for name, each in reversed(earlier)]
         if any(each.same_model for each in pasts):
             amount = Workload(n_examples=n, n_tokens=14)
-            told = estimate_time(shapes[model], amount, configs[config], pasts, warm=warm, started=True)
-            ratios.append(timings.total / told.seconds)
-            within.append(told.low <= timings.total <= told.high)
+            output = estimate_time(shapes[model], amount, configs[config], pasts, warm=warm, started=True)
+            ratios.append(timings.total / output.seconds)
+            within.append(output.low <= timings.total <= output.high)
         earlier.append((model, this))
     assert len(ratios) > 100
     ratios.sort()
@@ -221,7 +221,7 @@ def test_a_span_is_told_where_there_is_one(seconds: float, low: float, high: flo
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({}, "fits: needs 500 MB, 20.0 GB free"),
         ({"held_bytes": 400_000_000}, "fits: needs 500 MB (400 MB of it already held), 20.0 GB free"),
@@ -236,8 +236,8 @@ def test_a_span_is_told_where_there_is_one(seconds: float, low: float, high: flo
         ({"peak_bytes": None, "trouble": "It is not here."}, "It is not here."),
     ],
 )
-def test_its_words(changes: dict[str, object], said: str) -> None:
-    assert said in msgspec.structs.replace(PLAIN, **changes).words
+def test_its_words(changes: dict[str, object], message: str) -> None:
+    assert message in msgspec.structs.replace(PLAIN, **changes).words
 
 
 def test_nothing_is_said_of_pairs_where_none_is_missing_or_nobody_knows() -> None:
@@ -248,8 +248,8 @@ def test_nothing_is_said_of_pairs_where_none_is_missing_or_nobody_knows() -> Non
 
 
 def test_seconds_as_people_say_them() -> None:
-    told = [format_seconds(each) for each in (0.04, 3.21, 42, 300, 7200)]
-    assert told == ["0.0 s", "3.2 s", "42 s", "5 min", "2.0 h"]
+    output = [format_seconds(each) for each in (0.04, 3.21, 42, 300, 7200)]
+    assert output == ["0.0 s", "3.2 s", "42 s", "5 min", "2.0 h"]
 
 
 @pytest.mark.parametrize("name", sorted(PLANTED))

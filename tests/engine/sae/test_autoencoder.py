@@ -37,8 +37,8 @@ def test_gradients_written_by_hand_are_those_of_the_published_loss(sparse: bool)
         error = (latents @ decoder + bias - x[seed]).square().mean()
         (error + 0.3 * latents.sum(dim=-1).mean()).backward()
         way = made._sparse_gradients if sparse else made._dense_gradients
-        told, by_hand = way(saes.latents(x))
-        assert torch.allclose(told()[seed], error, rtol=1e-4)
+        output, by_hand = way(saes.latents(x))
+        assert torch.allclose(output()[seed], error, rtol=1e-4)
         for parameter, gradient in zip(parameters, by_hand, strict=True):
             assert parameter.grad is not None
             assert torch.allclose(gradient[seed], parameter.grad, rtol=1e-3, atol=1e-6)

@@ -34,7 +34,7 @@ def test_pairs_exchange_sides_and_the_rest_keeps_its_numbers() -> None:
     assert 0.4 < labels[:, 0].float().mean() < 0.6
 
 
-def some_loudness(seed: int, n: int = 20, n_nodes: int = 40) -> torch.Tensor:
+def random_norms(seed: int, n: int = 20, n_nodes: int = 40) -> torch.Tensor:
     return torch.rand(n, n_nodes, generator=torch.Generator().manual_seed(1000 + seed))
 
 
@@ -52,17 +52,17 @@ def test_few_pairs_are_exchanged_in_every_way_and_more_at_random() -> None:
 
 
 def test_p_values_are_those_of_counting_one_by_one() -> None:
-    codes, loudness = random_codes(3, n_nodes=6), some_loudness(3, n_nodes=6)
+    codes, output_norm = random_codes(3, n_nodes=6), random_norms(3, n_nodes=6)
     labels = label_permutations(torch.arange(20) < 8, NO_PAIRS, 60, seed=7)
     by_code = [total_variation(CodeOccurrences(codes).per_side(row)).mean(axis=0).tolist() for row in labels]
-    apart = [(loudness[row].mean(dim=0) - loudness[~row].mean(dim=0)).abs().tolist() for row in labels]
+    apart = [(output_norm[row].mean(dim=0) - output_norm[~row].mean(dim=0)).abs().tolist() for row in labels]
 
     def rank(table: list[list[float]], row: int, node: int) -> float:
         return sum(each[node] >= table[row][node] - 1e-6 for each in table) / len(table)
 
     rarer = [[min(rank(by_code, row, n), rank(apart, row, n)) for n in range(6)] for row in range(len(labels))]
     slow = [sum(row[n] <= rarer[0][n] + 1e-6 for row in rarer) / len(rarer) for n in range(6)]
-    assert p_values(CodeOccurrences(codes), loudness, labels, Listener()).tolist() == pytest.approx(slow)
+    assert p_values(CodeOccurrences(codes), output_norm, labels, Listener()).tolist() == pytest.approx(slow)
 
 
 def test_shuffled_labels_seldom_call_any_head() -> None:
@@ -70,18 +70,18 @@ def test_shuffled_labels_seldom_call_any_head() -> None:
     for draw in range(60):
         truth = torch.arange(20)[torch.randperm(20, generator=torch.Generator().manual_seed(draw))] < 10
         labels = label_permutations(truth, NO_PAIRS, 300, seed=draw)
-        p = p_values(CodeOccurrences(random_codes(draw)), some_loudness(draw), labels, Listener())
+        p = p_values(CodeOccurrences(random_codes(draw)), random_norms(draw), labels, Listener())
         called += bool((q_values(p) < 0.05).any())
     assert called <= 6  # 5 % of 60 is 3; 7 or more has a chance of 3 %
 
 
 def test_a_planted_head_is_called_by_its_codes_and_by_its_loudness() -> None:
-    codes, loudness, positive = random_codes(5), some_loudness(5), torch.arange(20) < 10
+    codes, output_norm, positive = random_codes(5), random_norms(5), torch.arange(20) < 10
     codes[:, positive, 0] = torch.randint(0, 3, (10,), dtype=torch.int32)
     codes[:, ~positive, 0] = torch.randint(3, 6, (10,), dtype=torch.int32)
-    loudness[positive, 7] += 2.0
+    output_norm[positive, 7] += 2.0
     labels = label_permutations(positive, NO_PAIRS, 1000, seed=0)
-    q = q_values(p_values(CodeOccurrences(codes), loudness, labels, Listener()))
+    q = q_values(p_values(CodeOccurrences(codes), output_norm, labels, Listener()))
     assert (q < 0.05).nonzero()[:, 0].tolist() == [0, 7]
 
 
@@ -126,4 +126,4 @@ def test_q_values_are_benjamini_and_hochbergs() -> None:
 def test_shuffling_can_be_stopped() -> None:
     labels = label_permutations(torch.arange(20) < 10, NO_PAIRS, 10, seed=0)
     with pytest.raises(Cancelled):
-        p_values(CodeOccurrences(random_codes(1)), some_loudness(1), labels, Listener(stop=True))
+        p_values(CodeOccurrences(random_codes(1)), random_norms(1), labels, Listener(stop=True))

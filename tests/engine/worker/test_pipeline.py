@@ -83,23 +83,23 @@ def some(n: int) -> list[Example]:
 
 
 def test_a_run_tells_its_story_in_order(probe: Callable[..., Any]) -> None:
-    heard = probe().events
-    kinds = [type(event) for event in heard]
-    stages = [event.stage for event in heard if isinstance(event, StageStarted)]
+    received = probe().events
+    kinds = [type(event) for event in received]
+    stages = [event.stage for event in received if isinstance(event, StageStarted)]
     assert stages == ["load", "capture", "grade", "train", "codes", "scores"]
-    assert [event.stage for event in heard if isinstance(event, StageFinished)] == stages
+    assert [event.stage for event in received if isinstance(event, StageFinished)] == stages
     order = [ModelReady, ExamplesMade, ReferenceKnown, Graded, TrainStep, ArrayReady, EdgesScored, ProbeFinished]
     places = [kinds.index(kind) for kind in order]
     assert places == sorted(places)
-    steps = [event for event in heard if isinstance(event, TrainStep)]
+    steps = [event for event in received if isinstance(event, TrainStep)]
     assert [event.step for event in steps] == [*range(1, 60, 3), 60]
     assert all(len(event.reconstruction) == len(event.moving) == 2 for event in steps)
-    scored = [event for event in heard if isinstance(event, Scored)]
+    scored = [event for event in received if isinstance(event, Scored)]
     # On a slow machine the grid fills more often than every fifty steps.
     assert [*dict.fromkeys(event.final for event in scored)] == [False, True]
     assert scored[-2].final is False
     picture = RunSnapshot()
-    for event in heard:
+    for event in received:
         picture = fold_event(picture, event)
     assert picture.nodes_final
     assert picture.finished is not None
@@ -194,10 +194,10 @@ def test_a_position_that_is_not_there_is_named(model: Model, recorder: Any, poli
 
 
 def test_unpaired_unequal_and_uneven_sets_work(probe: Callable[..., Any]) -> None:
-    heard = probe(examples=tuple(some(11)), task=None)
-    finished = heard.last(ProbeFinished)
+    received = probe(examples=tuple(some(11)), task=None)
+    finished = received.last(ProbeFinished)
     assert (finished.examples.positive, finished.examples.negative) == (7, 4)
-    nodes = heard.last(Scored).nodes
+    nodes = received.last(Scored).nodes
     assert all(node.paired_flips is not None for node in nodes)
     without = probe(examples=tuple(example for example in some(11) if example.pair is None), task=None)
     assert all(node.paired_flips is None for node in without.last(Scored).nodes)
@@ -208,8 +208,8 @@ def test_unpaired_unequal_and_uneven_sets_work(probe: Callable[..., Any]) -> Non
 def test_the_default_recipe_ranks_the_measured_heads_first(probe: Callable[..., Any], task: str) -> None:
     """Draws of ten pairs give .90 to 1.00 (docs/lab, contrast-recipe); the published recipe .63 and .85 on average."""
     settled = ProbeConfig(sae=SAEConfig(sparsity=0.5), shuffles=0)
-    heard = probe(settled, task=task, pairs=10)
-    found = agreement(heard.last(Scored).nodes, (), heard.last(ReferenceKnown).reference.heads)
+    received = probe(settled, task=task, pairs=10)
+    found = agreement(received.last(Scored).nodes, (), received.last(ReferenceKnown).reference.heads)
     assert found.auc is not None
     assert found.auc > 0.88
 
@@ -225,27 +225,27 @@ def test_an_answer_of_two_tokens_is_broken_and_says_how_to_mend_it(probe: Callab
         Example(prompt="Mary gave it to", polarity="positive", expected=("Nebuchadnezzar",)),
         Example(prompt="Mary gave it", polarity="negative"),
     )
-    heard = probe(examples=examples, task=None)
-    grade = heard.last(Graded).grades[0]
+    received = probe(examples=examples, task=None)
+    grade = received.last(Graded).grades[0]
     assert grade.verdict == "broken"
     assert "Nebuchadnezzar" in grade.reason
-    assert heard.last(ProbeFinished).examples.broken == 1
-    assert "1 of 2 examples are broken" in heard.last(Notice).message
+    assert received.last(ProbeFinished).examples.broken == 1
+    assert "1 of 2 examples are broken" in received.last(Notice).message
 
 
 def test_a_run_with_copies_is_scored_on_its_way(probe: Callable[..., Any], model: Model) -> None:
     """Copies are left out of training, and so of the codes that scores on the way are made of."""
     made = find_task("ioi").make(model, pairs=6)
     copies = tuple(msgspec.structs.replace(each, pair=6) for each in made[:2])
-    told = probe(examples=(*made[:2], *copies, *made[2:]), task=None)
-    finals = [event.final for event in told.events if isinstance(event, Scored)]
+    output = probe(examples=(*made[:2], *copies, *made[2:]), task=None)
+    finals = [event.final for event in output.events if isinstance(event, Scored)]
     assert (finals[0], finals[-1]) == (False, True)
 
 
 def test_good_examples_are_graded_ok_and_swapped_ones_are_not(probe: Callable[..., Any], model: Model) -> None:
     made = find_task("ioi").make(model, pairs=16)
-    heard = probe(examples=made, task=None)
-    verdicts = [grade.verdict for grade in heard.last(Graded).grades]
+    received = probe(examples=made, task=None)
+    verdicts = [grade.verdict for grade in received.last(Graded).grades]
     # On a negative the small model may lean to either name; over many it is at chance (test_toy), over 16 not quite.
     assert verdicts[::2].count("ok") >= 0.9 * 16
     assert verdicts.count("ok") >= 0.7 * len(verdicts)
@@ -258,10 +258,9 @@ def test_good_examples_are_graded_ok_and_swapped_ones_are_not(probe: Callable[..
         )
         for example in made
     )
-    heard = probe(examples=swapped, task=None)
-    judged = [
-        grade.verdict for grade, example in zip(heard.last(Graded).grades, swapped, strict=True) if not example.positive
-    ]
+    received = probe(examples=swapped, task=None)
+    graded = zip(received.last(Graded).grades, swapped, strict=True)
+    judged = [grade.verdict for grade, example in graded if not example.positive]
     assert judged.count("broken") >= 0.8 * len(judged)
 
 

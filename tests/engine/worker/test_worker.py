@@ -81,9 +81,9 @@ def test_a_worker_runs_fails_stops_and_goes(worker: Worker) -> None:
     words = worker.words()
     worker.probe("first")
     assert isinstance(next(words), WorkerReady)
-    told = list(until_the_end(words))
-    assert told[-1] == JobDone(job="first")
-    assert isinstance(told[-2].event, ProbeFinished)  # type: ignore[union-attr]
+    output = list(until_the_end(words))
+    assert output[-1] == JobDone(job="first")
+    assert isinstance(output[-2].event, ProbeFinished)  # type: ignore[union-attr]
 
     worker.probe("bad", model="/nowhere/at/all")
     failed = next(word for word in words if isinstance(word, JobFailed))

@@ -22,8 +22,8 @@ def sealed(change: Callable[[list[Any]], object], honest: Path, goal: Path) -> P
     parts = open_up(honest.read_bytes())
     lines = [json.loads(line) for line in parts["events.jsonl"].splitlines()]
     change(lines)
-    told = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
-    goal.write_bytes(seal({**parts, "events.jsonl": told}))
+    output = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
+    goal.write_bytes(seal({**parts, "events.jsonl": output}))
     return goal
 
 
@@ -135,16 +135,16 @@ def test_consent_to_run_code_does_not_travel(away: Any, honest: Path, tmp_path: 
     )
     away.take(path)
     found = away.store.rows("SELECT payload FROM event WHERE kind = 'run_queued' ORDER BY seq LIMIT 1")
-    told = json.loads(found[0][0])
-    assert (told["trust_remote_code"], told["model"]) == (False, "model")
+    output = json.loads(found[0][0])
+    assert (output["trust_remote_code"], output["model"]) == (False, "model")
 
 
 def test_tables_are_never_read(away: Any, honest: Path, tmp_path: Path) -> None:
     """Tables are for other tools: whatever they contain, only the log is read."""
     parts = open_up(honest.read_bytes())
-    told = {name: b"PAR1 nonsense" if name.startswith("tables/") else data for name, data in parts.items()}
+    output = {name: b"PAR1 nonsense" if name.startswith("tables/") else data for name, data in parts.items()}
     path, again = tmp_path / "odd.headcode", tmp_path / "again.headcode"
-    path.write_bytes(seal(told))
+    path.write_bytes(seal(output))
     session = away.take(path).session.session_id
     away.export(session, again, sae=True)
     assert again.read_bytes() == honest.read_bytes()

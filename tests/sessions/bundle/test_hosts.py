@@ -40,10 +40,10 @@ async def test_a_session_goes_from_host_to_host(lab: Any) -> None:
         # It can be replayed: the log is the same, followed by the entry about its origin.
         detail = await other.detail(there, run.session_id)
         here = await lab.entries(client, run.session_id, lambda have: len(have) == detail.last_seq - 1)
-        told = await other.entries(there, run.session_id, lambda have: len(have) == detail.last_seq)
-        assert told[:-1] == here
-        assert isinstance(told[-1].event, SessionImported)
-        assert any(isinstance(entry.event, Scored) for entry in told)
+        output = await other.entries(there, run.session_id, lambda have: len(have) == detail.last_seq)
+        assert output[:-1] == here
+        assert isinstance(output[-1].event, SessionImported)
+        assert any(isinstance(entry.event, Scored) for entry in output)
         codes = (await there.ask(GetCodes(run=run.run_id, layer=1, head=2), CodesAnswer)).codes
         assert codes == (await client.ask(GetCodes(run=run.run_id, layer=1, head=2), CodesAnswer)).codes
         # It continues: the same session gets a run here.

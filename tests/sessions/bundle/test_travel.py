@@ -161,7 +161,7 @@ def test_text_without_paths_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "output"),
     [
         ("cannot read /home/ann/models/my-gpt/config.json: x", "cannot read …/config.json: x"),
         ("see /home/ann, or /Users/bo", "see ~, or ~"),
@@ -169,8 +169,8 @@ def test_text_without_paths_stays_as_it_is(text: str) -> None:
         ("The worker (PID 123) died", "The worker died"),
     ],
 )
-def test_paths_lose_what_is_private(text: str, told: str) -> None:
-    assert strip_paths(text) == told
+def test_paths_lose_what_is_private(text: str, output: str) -> None:
+    assert strip_paths(text) == output
 
 
 def test_other_tools_can_read_the_tables(file: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def old_folder(path: Path, n_bytes: int, *, days: float) -> Path:
 
 def fill(places: AppFolders) -> tuple[set[Path], set[Path]]:
     """Create every kind of file; return those that stay and those that go."""
-    stays = {
+    kept = {
         lay(places.activations / "new.safetensors", 10, days=29),
         lay(places.activations / ".being-written.17", 10),
         lay(places.data / "sae" / "named.safetensors", 10, days=99),
@@ -54,7 +54,7 @@ def fill(places: AppFolders) -> tuple[set[Path], set[Path]]:
         old_folder(places.data / "repair-now", 10, days=0.5),
         lay(places.data / "notes of mine.txt", 10, days=999),
     }
-    goes = {
+    deletable = {
         lay(places.activations / "old.safetensors", 100, days=31),
         lay(places.activations / ".left.99", 100, days=1),
         lay(places.data / "sae" / "nobodys.safetensors", 1000),
@@ -64,32 +64,33 @@ def fill(places: AppFolders) -> tuple[set[Path], set[Path]]:
         lay(places.data / "sessions.schema-1.duckdb", 100, days=31),
         old_folder(places.data / "repair-killed", 100, days=2),
     }
-    return stays, goes
+    return kept, deletable
 
 
 def test_each_kind_is_counted_and_only_what_is_old_goes(places: AppFolders, monkeypatch: pytest.MonkeyPatch) -> None:
-    stays, goes = fill(places)
+    kept, deletable = fill(places)
     unowned = [places.data / "sae" / "nobodys.safetensors"]
     found = garbage.find_garbage(places, unowned, garbage.CacheLimits(), running="r-running")
-    assert {path for each in found for path in each.goes} == goes
+    assert {path for each in found for path in each.deletable} == deletable
     piles = {each.pile.kind: each.pile for each in found}
     assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "set aside", "copies", "repairs"]
-    assert (piles["activations"].n, piles["activations"].goes, piles["activations"].goes_bytes) == (4, 2, 200)
-    assert (piles["weights"].n_bytes, piles["weights"].goes_bytes) == (1010, 1000)
-    assert piles["spool"].goes_bytes >= 100
+    cached = piles["activations"]
+    assert (cached.n, cached.n_deletable, cached.deletable_bytes) == (4, 2, 200)
+    assert (piles["weights"].n_bytes, piles["weights"].deletable_bytes) == (1010, 1000)
+    assert piles["spool"].deletable_bytes >= 100
     # New weights may be named in a moment: they stay even if no run names them yet.
-    assert garbage.remove(found) == sum(pile.goes_bytes for pile in piles.values()) - 1000
+    assert garbage.remove(found) == sum(pile.deletable_bytes for pile in piles.values()) - 1000
     assert unowned[0].exists()
     monkeypatch.setattr(garbage, "SETTLED_S", 0)
     assert garbage.remove(garbage.find_garbage(places, unowned, garbage.CacheLimits(), running="r-running")) == 1000
-    assert not any(path.exists() for path in goes)
-    assert all(path.exists() for path in stays)
+    assert not any(path.exists() for path in deletable)
+    assert all(path.exists() for path in kept)
     assert garbage.remove(garbage.find_garbage(places, [], garbage.CacheLimits(), running="r-running")) == 0
 
 
 def test_the_activations_have_an_age_and_a_size(places: AppFolders) -> None:
     files = [lay(places.activations / f"{days}.safetensors", 100, days=days) for days in (40, 20, 10, 1)]
-    survey = lambda limits: garbage.find_garbage(places, [], limits, running=None)[0].goes  # noqa: E731
+    survey = lambda limits: garbage.find_garbage(places, [], limits, running=None)[0].n_deletable  # noqa: E731
     assert set(survey(garbage.CacheLimits())) == {files[0]}
     assert set(survey(garbage.CacheLimits(cache_days=15))) == set(files[:2])
     assert set(survey(garbage.CacheLimits(cache_days=0))) == set(files)
@@ -123,10 +124,10 @@ async def test_the_host_shows_first_and_removes_when_told(lab) -> None:
     found = await client.ask(CollectGarbage(), GarbageReport)
     piles = {pile.kind: pile for pile in found.piles}
     assert (found.removed, found.removed_bytes) == (False, 0)
-    assert (piles["trash"].n, piles["trash"].goes) == (1, 0)  # it has not been there for 30 days
+    assert (piles["trash"].n, piles["trash"].n_deletable) == (1, 0)  # it has not been there for 30 days
     assert piles["trash"].n_bytes > 0
-    assert (piles["weights"].n, piles["weights"].goes) == (1, 0)
-    assert piles["activations"].goes == 1
+    assert (piles["weights"].n, piles["weights"].n_deletable) == (1, 0)
+    assert piles["activations"].n_deletable == 1
     found = await client.ask(CollectGarbage(remove=True), GarbageReport)
     assert (found.removed, found.removed_bytes) == (True, 100)
     assert not (lab.places.activations / "old.safetensors").exists()
@@ -152,6 +153,6 @@ def test_stores_that_were_set_aside_are_listed_and_never_removed(places: AppFold
     lay(store, 100, days=1000)
     lay(store.with_name("sessions.reserve"), 100, days=1000)
     (found,) = garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)
-    assert (found.pile.kind, found.pile.n, found.pile.n_bytes, found.pile.goes) == ("set aside", 7, 700, 0)
+    assert (found.pile.kind, found.pile.n, found.pile.n_bytes, found.pile.deletable) == ("set aside", 7, 700, 0)
     assert garbage.remove([found]) == 0
     assert all(path.exists() for path in aside)

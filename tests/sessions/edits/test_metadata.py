@@ -345,8 +345,8 @@ async def test_the_host_answers_all_of_it_and_tells_everyone(lab) -> None:
     session = run.session_id
     await client.ask(RenameSession(session=session, name="kept"), SessionAnswer)
     await client.ask(ChangeTags(session="kept", add=("x",)), SessionAnswer)
-    heard = await lab.entries(other, session, lambda have: any(type(e.event).__name__ == "TagsSet" for e in have))
-    assert [e.seq for e in heard] == list(range(1, len(heard) + 1))
+    received = await lab.entries(other, session, lambda have: any(type(e.event).__name__ == "TagsSet" for e in have))
+    assert [e.seq for e in received] == list(range(1, len(received) + 1))
     assert [hit.session.name for hit in (await client.ask(SearchSessions(text="kept"), SearchResults)).hits] == ["kept"]
     await client.ask(TrashSession(session="kept"), SessionAnswer)
     for refused in (QueueRun(session=session), SetExamples(session=session, examples=())):

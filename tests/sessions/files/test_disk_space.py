@@ -43,22 +43,22 @@ async def test_on_a_full_disk_the_host_reads_on_and_catches_up(lab, script, monk
     client = await lab.connect()
     run = await lab.queue(client, "wait")
     last = script.steps(run.config, 5)[1]
-    heard: list[LogEntry] = []
+    received: list[LogEntry] = []
     with pytest.raises(Refusal, match="disk that holds") as found:  # noqa: PT012
         async with asyncio.timeout(600), aclosing(client.follow(run.session_id)) as batches:
             async for batch in batches:
-                heard += batch
-                if heard[-1].event == last:  # the run is waiting; a pending message would fail it
+                received += batch
+                if received[-1].event == last:  # the run is waiting; a pending message would fail it
                     limit_files(client.welcome.pid, 4096)
                     await client.ask(CancelRun(run=run.run_id), Done)
     assert found.value.family == "store"
     detail = await lab.detail(client, run.session_id)
-    assert (detail.runs[0].state, detail.last_seq) == ("running", heard[-1].seq)
+    assert (detail.runs[0].state, detail.last_seq) == ("running", received[-1].seq)
     with pytest.raises(Refusal, match="disk that holds"):
         await lab.session(client)
     limit_files(client.welcome.pid, resource.RLIM_INFINITY)
     entries, end = await lab.finish(client, run)
-    assert entries[: len(heard)] == heard
+    assert entries[: len(received)] == received
     assert end.state == "stopped", end.failure
     assert (await lab.session(client)).n_runs == 0
 

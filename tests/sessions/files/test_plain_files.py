@@ -122,10 +122,10 @@ def test_what_a_killed_export_left_goes_wherever_it_is(tmp_path: Path) -> None:
     elsewhere.mkdir()
     part = killed(elsewhere / "heads.csv", places)
     (pile,) = [found.pile for found in garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)]
-    assert (pile.kind, pile.n, pile.n_bytes, pile.goes) == ("parts", 1, 4, 0)  # it may be in progress
+    assert (pile.kind, pile.n, pile.n_bytes, pile.n_deletable) == ("parts", 1, 4, 0)  # it may be in progress
     os.utime(part, (0, 0))
     found = garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)
-    assert found[0].goes == (part,)
+    assert found[0].deletable == (part,)
     assert garbage.remove(found) == 4
     assert list(elsewhere.iterdir()) == []
     assert garbage.find_garbage(places, [], garbage.CacheLimits(), running=None) == []

@@ -21,14 +21,14 @@ async def test_they_are_recorded_and_told_without_trust(lab: Any) -> None:
     client = await lab.connect()
     session = (await client.ask(CreateSession(model="toy", task="ioi"), SessionAnswer)).session
     await client.ask(ChooseOptions(session=session.name, options=MINE), Done)
-    heard: list[LogEntry] = []
+    received: list[LogEntry] = []
     async for entries in client.follow(session.session_id):
-        heard += entries
-        if isinstance(heard[-1].event, OptionsChosen):
+        received += entries
+        if isinstance(received[-1].event, OptionsChosen):
             break
-    told = heard[-1].event
-    assert isinstance(told, OptionsChosen)
-    assert told.options == msgspec.structs.replace(MINE, trust_remote_code=False)
+    output = received[-1].event
+    assert isinstance(output, OptionsChosen)
+    assert output.options == msgspec.structs.replace(MINE, trust_remote_code=False)
     with pytest.raises(SessionError, match="nowhere"):
         await client.ask(ChooseOptions(session="nowhere", options=MINE), Done)
 

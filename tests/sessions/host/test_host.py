@@ -85,13 +85,13 @@ async def test_a_killed_host_loses_nothing_it_told(lab, alive, until) -> None:
     client = await lab.connect()
     run = await lab.queue(client, "hang")
     waiting = await lab.again(client, run.session_id)
-    told = await lab.entries(client, run.session_id, lambda have: len(have) > 12)
+    output = await lab.entries(client, run.session_id, lambda have: len(have) > 12)
     worker = (await lab.status(client)).worker_pid
     os.kill(client.welcome.pid, signal.SIGKILL)
     await until(lambda: not alive(worker))
     client = await lab.connect()
     entries, end = await lab.finish(client, waiting)
-    assert entries[: len(told)] == told
+    assert entries[: len(output)] == output
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
     assert end.state == "interrupted"
     detail = await lab.detail(client, run.session_id)

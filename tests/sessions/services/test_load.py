@@ -245,11 +245,11 @@ async def test_nothing_is_told_before_it_is_committed(harness: WriterHarness) ->
 
     seqs = await asyncio.gather(*(harness.writer.change(work) for _ in range(40)))
     assert seqs == list(range(2, 42))
-    counts, told = harness.seen, 0
+    counts, output = harness.seen, 0
     for count in counts:
-        told = max(told, count)
+        output = max(output, count)
         assert count <= len(harness.published)
-    assert told == len(harness.published) == 41
+    assert output == len(harness.published) == 41
     assert len(counts) < 41  # some shared a commit
 
 
@@ -294,11 +294,11 @@ async def test_nothing_is_missed_between_asking_and_listening(harness: WriterHar
         for k in range(n):
             await harness.writer.append(EventDraft(session_id="s", event=Notice(message=str(k))))
 
-    told = await harness.writer.change(lambda recorder: (recorder.last_seq("s"), []))
+    output = await harness.writer.change(lambda recorder: (recorder.last_seq("s"), []))
     await say(3)
     subscription = Subscription(ear, 1, "s", None, 0)  # type: ignore[arg-type]
     hub.add(subscription)
-    await asyncio.gather(hub.catch_up(subscription, harness.writer, told), say(20))
+    await asyncio.gather(hub.catch_up(subscription, harness.writer, output), say(20))
     await say(2)
     assert ear.seqs() == list(range(1, 27))
     hub.remove(subscription)

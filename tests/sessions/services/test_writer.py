@@ -23,9 +23,9 @@ async def test_a_long_journal_goes_into_the_file(
     monkeypatch.setattr(writer_module, "_CHECKPOINT_LATEST", 1e6 if quiet else 60)
     store = Store.open(tmp_path / "sessions.duckdb")
     wal = tmp_path / "sessions.duckdb.wal"
-    told: list[RecordedEntry] = []
+    output: list[RecordedEntry] = []
     thread = ThreadPoolExecutor(1)
-    ledger = StoreWriter(store, thread, told.extend)
+    ledger = StoreWriter(store, thread, output.extend)
     try:
         await ledger.append(EventDraft(session_id="s", event=SessionCreated(name="s", model="toy")))
         for number in range(25):
@@ -42,7 +42,7 @@ async def test_a_long_journal_goes_into_the_file(
         store.close()
     again = Store.open(tmp_path / "sessions.duckdb")
     assert again.rows("SELECT count(*), max(seq) FROM event") == [(77, 77)]
-    assert [each.entry.seq for each in told] == list(range(1, 78))
+    assert [each.entry.seq for each in output] == list(range(1, 78))
     again.close()
 
 

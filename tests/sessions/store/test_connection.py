@@ -70,8 +70,8 @@ def test_a_long_statement_leaves_stdout_clean(opened: str, draws: bool) -> None:
 
 def test_a_connection_has_its_configuration_and_is_locked(tmp_path: Path) -> None:
     con = connect(tmp_path / "a.duckdb", SAFE)
-    told = dict(con.execute("SELECT name, value FROM duckdb_settings()").fetchall())
-    assert {name: told[name] for name in SAFE if name not in ("max_temp_directory_size",)} == {
+    output = dict(con.execute("SELECT name, value FROM duckdb_settings()").fetchall())
+    assert {name: output[name] for name in SAFE if name not in ("max_temp_directory_size",)} == {
         name: value for name, value in SAFE.items() if name not in ("max_temp_directory_size",)
     }
     for line in ("SET threads = 1", "SET lock_configuration = false", "SET enable_external_access = true"):

@@ -260,11 +260,11 @@ def test_a_read_only_store(path: Path) -> None:
         "except StoreError as error: os.write(int(sys.argv[2]), error.message.encode())\n"
     )
     reading, writing = os.pipe()  # a separate pipe: a library may write on stdout
-    with os.fdopen(reading, "rb") as said:
+    with os.fdopen(reading, "rb") as text:
         command = [sys.executable, "-c", code, str(path), str(writing)]
         subprocess.run(command, check=True, pass_fds=(writing,))
         os.close(writing)
-        assert said.read().decode() == f"{path} is read-only, and a session must be recorded."
+        assert text.read().decode() == f"{path} is read-only, and a session must be recorded."
 
 
 def test_a_failed_transaction_keeps_nothing(path: Path) -> None:

@@ -60,12 +60,12 @@ def test_it_keeps_every_row_and_a_copy_of_the_old_file_lies_aside(old: Path) -> 
         # Effects are merged since schema 3, and a run is compared with the references that it has.
         as_before = [column for column in columns[name] if (name, column) != ("run", "reference")]
         places = [columns[name].index(column) for column in as_before]
-        told = store.rows(f"SELECT {', '.join(as_before)} FROM {name} ORDER BY ALL")  # noqa: S608
+        output = store.rows(f"SELECT {', '.join(as_before)} FROM {name} ORDER BY ALL")  # noqa: S608
         wanted = [tuple(row[place] for place in places) for row in rows]
         if name == "cause":
-            assert set(wanted) <= set(told)
+            assert set(wanted) <= set(output)
         else:
-            assert sorted(told, key=repr) == sorted(wanted, key=repr), name
+            assert sorted(output, key=repr) == sorted(wanted, key=repr), name
     assert set(before) <= set(after)
     store.close()
     assert old.with_name(f"sessions.schema-{version}.duckdb").read_bytes() == bytes_before

@@ -81,8 +81,8 @@ def test_a_run_becomes_rows(store: Store, script, tmp_path: Path) -> None:
 def test_what_is_stored_is_told_again_word_for_word(store: Store, script, tmp_path: Path) -> None:
     recorder = Recorder(store)
     session_id = session(recorder)
-    told = [each.line for each in recorder.append(whole_run(script, tmp_path, session_id, "r1"))]
-    assert stored_lines(store, session_id, after_seq=1, up_to=10_000) == told
+    output = [each.line for each in recorder.append(whole_run(script, tmp_path, session_id, "r1"))]
+    assert stored_lines(store, session_id, after_seq=1, up_to=10_000) == output
 
 
 def test_half_a_runs_scores_are_kept_as_provisional(store: Store, script, tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def test_each_view_shows_what_was_recorded_and_nothing_of_the_trash(cursor, stor
         assert counts[view] * 3 == store.rows(f"SELECT count(*) FROM {table}")[0][0] * 2, view  # noqa: S608
     assert counts["codes"] == 2 * 2 * 4 * 6
     # The newer of two measurements.
-    told = "place, source, target, effect, metric, base, replacement, n_examples, source_layer, target_head"
-    effects = answer(cursor, f"SELECT {told} FROM edge_effects WHERE session_id = 's1' ORDER BY place")  # noqa: S608
+    output = "place, source, target, effect, metric, base, replacement, n_examples, source_layer, target_head"
+    effects = answer(cursor, f"SELECT {output} FROM edge_effects WHERE session_id = 's1' ORDER BY place")  # noqa: S608
     assert counts["edge_effects"] == 2 * len(effects)
     assert effects == [
         [1, "0.1", "1.0", -0.75, "logit_difference", 3.5, "pair", 2, 0, 0],

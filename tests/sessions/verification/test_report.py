@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import torch
 
-from engine.catalog.recommended_config import settle
+from engine.catalog.recommended_config import resolve_config
 from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.events import ArrayReady, Event
 from engine.models.warm_model import WarmModel
@@ -44,7 +44,7 @@ class Bench:
 
     def __init__(self, folder: Path, warm_model: WarmModel) -> None:
         self.folder, self.warm_model = folder, warm_model
-        self.config = settle(
+        self.config = resolve_config(
             ProbeConfig(
                 seeds=(0, 3), sae=SAEConfig(steps=60), shuffles=50, cause=EffectsConfig(method="combined", budget=8)
             ),
@@ -79,9 +79,9 @@ class Bench:
         events, spool = self.perform("first")
         recorder = Recorder(self.store)
         recorder.append([EventDraft(session_id=SESSION, event=SessionCreated(name="one", model="toy", task="ioi"))])
-        told = [RunQueued(config=self.config, model="toy", task="ioi"), RunStarted(), *events]
+        output = [RunQueued(config=self.config, model="toy", task="ioi"), RunStarted(), *events]
         sae = hash_file(spool / "sae.safetensors")
-        told += [ArrayStored(name="sae", sha256=sae, n_bytes=1), RunEnded(state="done")]
+        output += [ArrayStored(name="sae", sha256=sae, n_bytes=1), RunEnded(state="done")]
         recorder.append(
             [
                 EventDraft(
@@ -90,7 +90,7 @@ class Bench:
                     event=event,
                     spool=spool if isinstance(event, ArrayReady) else None,
                 )
-                for event in told
+                for event in output
             ]
         )
 

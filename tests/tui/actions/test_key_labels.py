@@ -67,9 +67,9 @@ def literals() -> Iterator[tuple[Path, int, str]]:
     for folder in ("engine", "tui"):
         for path in sorted((root / folder).rglob("*.py")):
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            result = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
             for node in ast.walk(tree):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in result:
                     yield path.relative_to(root), node.lineno, node.value
 
 
@@ -121,20 +121,20 @@ def test_plain_mode_names_its_verbs() -> None:
 
 
 def test_a_card_names_the_key_on_the_screen_and_the_option_elsewhere() -> None:
-    told = card_lines(CARD)[1]
-    assert not re.search(r"\([tTmv]\)|\(v,", told)
-    assert told.count("measure effects (--cause combined)") == 2
+    result = card_lines(CARD)[1]
+    assert not re.search(r"\([tTmv]\)|\(v,", result)
+    assert result.count("measure effects (--cause combined)") == 2
     shown = card_lines(CARD, ODD.__getitem__)[1]
     for action in ("cut.fewer", "cut.more", "cause", "measure.next"):
         assert f"({ODD[action]})" in shown
     assert "--cause" not in shown
     options = ODD["options"]
-    for told, there in (
+    for result, there in (
         ("use more seeds (--seeds 8)", f"({options}, --seeds 8)"),
         ("take --shuffles 9: x", f"9 ({options}): x"),
     ):
-        assert format_advice(told) == told
-        assert format_advice(told, ODD.__getitem__).endswith(there)
+        assert format_advice(result) == result
+        assert format_advice(result, ODD.__getitem__).endswith(there)
 
 
 def scopes(app: Any) -> set[str]:

@@ -30,13 +30,13 @@ class Terminal:
             found = _TOKEN.match(text, place)
             assert found is not None, text[place : place + 20]
             place = found.end()
-            told, sign = found.groups()
+            output, sign = found.groups()
             if sign is not None:
                 self.cells[self.row][self.column] = sign
                 self.column += 1
-            elif told.endswith("H"):
-                self.row, self.column = (int(part) - 1 for part in told[:-1].split(";"))
-            elif told == "2J":
+            elif output.endswith("H"):
+                self.row, self.column = (int(part) - 1 for part in output[:-1].split(";"))
+            elif output == "2J":
                 self.cells = [[" "] * len(row) for row in self.cells]
 
     @property

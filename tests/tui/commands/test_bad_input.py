@@ -11,7 +11,7 @@ BAD = '{"prompt": "A met B and C gave B to", "polarity": "negative"}\n'
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "shown"),
     [
         (["probe", "ioii"], "Did you mean ioi?"),
         (["probe"], "Nothing to probe"),
@@ -48,10 +48,10 @@ BAD = '{"prompt": "A met B and C gave B to", "polarity": "negative"}\n'
         ([], "needs a terminal"),
     ],
 )
-def test_bad_words(headcode: Callable[..., object], words: list[str], said: str) -> None:
+def test_bad_words(headcode: Callable[..., object], words: list[str], shown: str) -> None:
     ran = headcode(*words)
     assert ran.code == 2
-    assert said in ran.err
+    assert shown in ran.err
     assert ran.out == ""
 
 
@@ -60,7 +60,7 @@ def jsonl(line: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "shown"),
     [
         ("", "holds no examples"),
         ("\n \n", "holds no examples"),
@@ -79,12 +79,12 @@ def jsonl(line: str) -> str:
         ("+1 a => b\n+1 c => d\n- e => f\n", "Pair 1 has 2 examples"),
     ],
 )
-def test_bad_examples(headcode: Callable[..., object], tmp_path: Path, text: str, said: str) -> None:
+def test_bad_examples(headcode: Callable[..., object], tmp_path: Path, text: str, shown: str) -> None:
     file = tmp_path / "mine.txt"
     file.write_text(text)
     for ran in (headcode("probe", str(file)), headcode("probe", "-", stdin=text.encode())):
         assert ran.code == 2
-        assert said in ran.err
+        assert shown in ran.err
         assert ran.out == ""
 
 
@@ -159,7 +159,7 @@ def test_every_family_has_its_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "shown"),
     [
         (OSError(28, "No space left on device", "/x"), 4, "No space left on device (/x)"),
         (KeyboardInterrupt(), 130, ""),
@@ -167,7 +167,7 @@ def test_every_family_has_its_exit_code(
     ],
 )
 def test_what_nobody_foresaw_still_has_a_code(
-    headcode: Callable[..., object], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+    headcode: Callable[..., object], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, shown: str
 ) -> None:
     from tui.headless import host_request
 
@@ -177,7 +177,7 @@ def test_what_nobody_foresaw_still_has_a_code(
     monkeypatch.setattr(host_request, "with_host", fail)
     ran = headcode("sessions", "list")
     assert ran.code == code
-    assert said in ran.err
+    assert shown in ran.err
 
 
 def test_a_store_that_is_a_folder_is_found_by_the_doctor(headcode: Callable[..., object], tmp_path: Path) -> None:

@@ -61,17 +61,17 @@ def n_runs(home: dict[str, str], session: str) -> int:
 def test_measures_are_judged_and_the_bench_is_kept_and_not_run_twice(home: dict[str, str]) -> None:
     words = (*SMALL, "--tasks", "docstring,induction", "--json")
     ran = headcode(home, *words)
-    told = answer(ran)
-    assert told.schema == "headcode.bench-circuits/1"
-    assert (told.runs_done, told.runs, told.left_out) == (4, 4, [])
+    output = answer(ran)
+    assert output.schema == "headcode.bench-circuits/1"
+    assert (output.runs_done, output.runs, output.left_out) == (4, 4, [])
     assert ran.stderr.count(" AUC ") == 4
-    heads = [row for row in told.rows if row.level == "heads"]
+    heads = [row for row in output.rows if row.level == "heads"]
     assert {row.task for row in heads} == {"docstring", "induction"}
     # Every measure of the engine's table is there; the table, not this test, says which they are.
     assert {row.measure for row in heads} == {
         "random" if measure.id == "baseline_random" else measure.id for measure in MEASURED
     }
-    for row in told.rows:
+    for row in output.rows:
         assert (row.model, row.examples, row.draws) == ("toy", 3, 2)
         assert row.spread == row.spreads["auc"]
         assert all(0 <= getattr(row, name) <= 1 for name in QUALITIES)
@@ -86,22 +86,22 @@ def test_measures_are_judged_and_the_bench_is_kept_and_not_run_twice(home: dict[
     again = headcode(home, *words)
     assert "All 4 runs were already done" in again.stderr
     assert again.stdout == ran.stdout
-    assert n_runs(home, told.session) == 4
+    assert n_runs(home, output.session) == 4
     listed = msgspec.json.decode(headcode(home, "sessions", "list", "--tag", "bench", "--json").stdout)
-    assert [row["name"] for row in listed["sessions"]] == [told.session]
-    shown = headcode(home, "bench", "circuits", "--show", told.session)
+    assert [row["name"] for row in listed["sessions"]] == [output.session]
+    shown = headcode(home, "bench", "circuits", "--show", output.session)
     assert shown.returncode == 0, shown.stderr
     assert "AUC for finding heads with an effect of at least 5% of the base; 2 draws of 3 + 3" in shown.stdout
     assert "\x1b" not in shown.stdout
-    assert headcode(home, "bench", "circuits", "--show", told.session, "--json").stdout == ran.stdout
-    note = headcode(home, "sessions", "show", told.session).stdout
+    assert headcode(home, "bench", "circuits", "--show", output.session, "--json").stdout == ran.stdout
+    note = headcode(home, "sessions", "show", output.session).stdout
     assert "Bench of circuits, 4 runs" in note
 
-    more = answer(headcode(home, *words, "--seeds", "3", "--name", told.session))
-    assert (more.runs_done, n_runs(home, told.session)) == (6, 6)
-    few = answer(headcode(home, *words, "--measures", "paired_flips,baseline_random", "--name", told.session))
+    more = answer(headcode(home, *words, "--seeds", "3", "--name", output.session))
+    assert (more.runs_done, n_runs(home, output.session)) == (6, 6)
+    few = answer(headcode(home, *words, "--measures", "paired_flips,baseline_random", "--name", output.session))
     assert {row.measure for row in few.rows} <= {"paired_flips", "random"}
-    assert n_runs(home, told.session) == 6
+    assert n_runs(home, output.session) == 6
 
 
 def test_a_killed_bench_goes_on_where_it_was(home: dict[str, str]) -> None:
@@ -113,8 +113,8 @@ def test_a_killed_bench_goes_on_where_it_was(home: dict[str, str]) -> None:
     begun.communicate(timeout=600)
     assert line.startswith(f"[1/6] toy ioi, contrast, 3 + 3, draw 0: AUC {DEFAULT_MEASURE.title} ")
     ran = headcode(home, *words, "--json")
-    told = answer(ran)
-    assert (told.runs_done, told.runs) == (6, 6)
+    output = answer(ran)
+    assert (output.runs_done, output.runs) == (6, 6)
     assert "[1/6]" not in ran.stderr  # what was done was not done again,
     assert n_runs(home, "killed") == 6  # nor what the host went on with alone
 
@@ -127,10 +127,10 @@ def test_ctrl_c_keeps_what_is_done_and_prints_it(home: dict[str, str]) -> None:
     begun.send_signal(signal.SIGINT)
     out, err = begun.communicate(timeout=600)
     assert begun.returncode == 130, err
-    told = msgspec.json.decode(out, type=_Answer)
-    assert 1 <= told.runs_done < told.runs == 15
-    assert {row.task for row in told.rows} >= {"ioi"}
-    assert f"Stopped with {told.runs_done} of 15 runs done" in err
+    output = msgspec.json.decode(out, type=_Answer)
+    assert 1 <= output.runs_done < output.runs == 15
+    assert {row.task for row in output.rows} >= {"ioi"}
+    assert f"Stopped with {output.runs_done} of 15 runs done" in err
     assert "headcode: Stopped by the user." in err
 
 
@@ -144,21 +144,21 @@ def test_a_second_ctrl_c_leaves_at_once_and_the_bench_goes_on_later(home: dict[s
     _, err = begun.communicate(timeout=600)
     assert begun.returncode == 130, err
     assert "Traceback" not in err
-    told = answer(headcode(home, *words, "--json"))
-    assert (told.runs_done, told.runs) == (4, 4)
+    output = answer(headcode(home, *words, "--json"))
+    assert (output.runs_done, output.runs) == (4, 4)
     shown = headcode(home, "bench", "circuits", *words[2:])
     assert "--show 'left at once'" in shown.stderr
 
 
 def test_edges_of_planted_circuits_are_judged_over_all_pairs_of_heads(home: dict[str, str]) -> None:
     words = ("--models", "planted-distractors", "--tasks", "ioi", "--examples", "5", "--seeds", "1")
-    told = answer(headcode(home, "bench", "circuits", *words, "--recipe", "contrast", "--json", "-q"))
-    edges = {row.measure: row for row in told.rows if row.level == "edges"}
+    output = answer(headcode(home, "bench", "circuits", *words, "--recipe", "contrast", "--json", "-q"))
+    edges = {row.measure: row for row in output.rows if row.level == "edges"}
     assert {"edge_score", "attribution", "baseline_mean_difference", "random"} <= set(edges)
     assert {(row.n_true, row.n_all, row.cut) for row in edges.values()} == {(10, 8 * 8 * 28, None)}
     assert edges["attribution"].auc > 0.99 > edges["random"].auc
     assert edges["attribution"].spread is None
-    heads = {row.measure: row for row in told.rows if row.level == "heads"}
+    heads = {row.measure: row for row in output.rows if row.level == "heads"}
     assert heads["combined"].auc == heads["combined"].f1 == 1
 
 
@@ -186,8 +186,8 @@ def test_runs_may_have_only_pairs_the_model_can_do(home: dict[str, str]) -> None
         ("paired_flips", False, 20),
         ("paired_flips", True, 20),
     ]
-    for told, usable in ((every, False), (able, True)):
-        table = headcode(home, "sql", _SIDES.format(session=told.session_id), "--json")
+    for output, usable in ((every, False), (able, True)):
+        table = headcode(home, "sql", _SIDES.format(session=output.session_id), "--json")
         assert table.returncode == 0, table.stderr
         sides = {(row["polarity"], row["verdict"]) for row in msgspec.json.decode(table.stdout)["rows"]}
         assert (sides <= {("positive", "ok"), ("negative", "ok"), ("negative", "weak")}) is usable
@@ -217,7 +217,7 @@ def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--models", "toyy"], "There is no reference circuit of the model 'toyy'."),
         (["--models", "toyy"], "There are: toy, "),
@@ -234,10 +234,10 @@ def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -
         (["--models", "gpt2", "--tasks", "docstring"], "gpt2, docstring: no reference"),
     ],
 )
-def test_bad_words(headcode: Callable[..., Any], words: list[str], said: str) -> None:
+def test_bad_words(headcode: Callable[..., Any], words: list[str], message: str) -> None:
     ran = headcode("bench", "circuits", *words)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
     assert ran.out == ""
 
 
@@ -249,9 +249,9 @@ def test_speed_is_measured_in_whole_commands_and_leaves_nothing(home: dict[str, 
     alone = {**home, "TMPDIR": str(tmp_path)}
     ran = headcode(alone, "bench", "speed", "--repeat", "1", "--json")
     assert ran.returncode == 0, ran.stderr
-    told = msgspec.json.decode(ran.stdout)
-    assert told["schema"] == "headcode.bench-speed/1"
-    rows = {row["what"]: row for row in told["rows"]}
+    output = msgspec.json.decode(ran.stdout)
+    assert output["schema"] == "headcode.bench-speed/1"
+    rows = {row["what"]: row for row in output["rows"]}
     assert 0 < rows["headcode --help"]["value"] < rows["probe ioi, nothing running"]["value"]
     assert 0 < rows["first full frame of the screen"]["value"] < 60
     assert rows["probe ioi, warm, new prompts each time"]["aim"] == 1.5

@@ -58,9 +58,9 @@ def test_a_stored_run_is_measured_as_often_as_one_asks(at_home: Callable[..., An
     # Nothing that was measured is lost: unlike settings stand side by side, each effect with when it was measured.
     sql = "SELECT method, metric, gradient_steps AS steps, count(measured) AS n FROM causes GROUP BY ALL"
     rows = json.loads(at_home("sql", sql, "--json").out)["rows"]
-    told = {(row["method"], row["metric"], row["steps"]): row["n"] for row in rows}
-    whole, n_exact = json.loads(ran.out)["run_cause"], told["exact", "logit_difference", 0]
-    assert told == {
+    result = {(row["method"], row["metric"], row["steps"]): row["n"] for row in rows}
+    whole, n_exact = json.loads(ran.out)["run_cause"], result["exact", "logit_difference", 0]
+    assert result == {
         ("attribution", "logit_difference", 0): 32,
         ("attribution", "logit_difference", 4): 32,
         ("combined", "logit_difference", 0): 32,
@@ -76,8 +76,8 @@ def test_a_stored_run_is_measured_as_often_as_one_asks(at_home: Callable[..., An
     assert [len(each["effects"]) for each in json.loads(ran.out)["cause"]] == [1]
     again = json.loads(at_home("sql", sql, "--json").out)["rows"]
     assert {(row["method"], row["metric"], row["steps"]): row["n"] for row in again} in (
-        told,
-        told | {("exact", "logit_difference", 0): n_exact + 1},
+        result,
+        result | {("exact", "logit_difference", 0): n_exact + 1},
     )
     assert json.loads(ran.out)["card"]["truth"] == found["card"]["truth"] == "effects measured in this run"
 
@@ -89,7 +89,7 @@ def test_a_stored_run_is_measured_as_often_as_one_asks(at_home: Callable[..., An
 
 def test_what_makes_no_sense_is_refused(at_home: Callable[..., Any]) -> None:
     assert at_home("probe", "induction", "--pairs", "3", "--name", "q", *QUICK).code == 0
-    for words, told in (
+    for words, result in (
         (("nope",), "There is no run"),
         (("q/1", "--heads", "9.9"), "9.9"),
         (("q/1", "--heads", "9"), "'9' is not a head"),
@@ -103,7 +103,7 @@ def test_what_makes_no_sense_is_refused(at_home: Callable[..., Any]) -> None:
     ):
         ran = at_home("cause", *words)
         assert ran.code == 2, words
-        assert told in ran.err
+        assert result in ran.err
         assert ran.out == ""
 
 
@@ -119,16 +119,16 @@ def test_ctrl_c_keeps_what_is_measured_and_prints_it(at_home: Callable[..., Any]
         limit.start()
         measured = 0
         while not measured and process.poll() is None:
-            told = json.loads(at_home("sql", "SELECT count(*) AS n FROM causes", "--json").out)
-            measured = told["rows"][0]["n"]
+            result = json.loads(at_home("sql", "SELECT count(*) AS n FROM causes", "--json").out)
+            measured = result["rows"][0]["n"]
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate()
+        out, message = process.communicate()
         limit.cancel()
     if process.returncode == 0:
         pytest.skip("measured before it could be stopped")
-    assert process.returncode == 130, said
+    assert process.returncode == 130, message
     assert "stopped after" in out
-    assert "was stopped" in said
+    assert "was stopped" in message
     kept = json.loads(at_home("sql", "SELECT final, count(*) AS n FROM causes GROUP BY final", "--json").out)["rows"]
     assert kept[0]["final"] is False
     assert 0 < kept[0]["n"] < 32

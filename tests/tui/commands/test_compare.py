@@ -94,11 +94,11 @@ def test_foreign_text_is_disarmed(
 
 
 def test_json_holds_everything(two: tuple[ComparisonSide, ComparisonSide]) -> None:
-    told = json.loads(msgspec.json.encode(compare_json(*two, compare(*two, measure=UNIQUE))))
-    assert told["schema"] == "headcode.compare/1"
-    assert set(told) == {"schema", "a", "b", "grid", "config", "model", "versions", "examples"}
-    assert told["grid"]["cells"][4] == {"layer": 1, "head": 0, "a": 4.0, "b": 3.0, "difference": 1.0}
-    assert told["examples"] == {"same": 2, "only_a": [], "only_b": [], "changed": [], "order": False}
+    result = json.loads(msgspec.json.encode(compare_json(*two, compare(*two, measure=UNIQUE))))
+    assert result["schema"] == "headcode.compare/1"
+    assert set(result) == {"schema", "a", "b", "grid", "config", "model", "versions", "examples"}
+    assert result["grid"]["cells"][4] == {"layer": 1, "head": 0, "a": 4.0, "b": 3.0, "difference": 1.0}
+    assert result["examples"] == {"same": 2, "only_a": [], "only_b": [], "changed": [], "order": False}
 
 
 def test_heads_are_read_as_people_write_them() -> None:
@@ -150,7 +150,7 @@ def test_runs_seeds_and_circuits_over_a_real_host(at_home: Callable[..., Any]) -
     assert gone.code == 2
     assert "There is no circuit 'rest'" in gone.err
 
-    for words, told in (
+    for words, result in (
         (("compare", "one/1", "one/7"), "has no run 7"),
         (("compare", "one/1", "one/1", "--measure", "nonsense"), "no measure 'nonsense'"),
         (("circuits", "keep", "one/1", "x", "--heads", "9.9"), "no head 9.9"),
@@ -158,4 +158,4 @@ def test_runs_seeds_and_circuits_over_a_real_host(at_home: Callable[..., Any]) -
     ):
         ran = at_home(*words)
         assert (ran.code, ran.out) == (2, "")
-        assert told in ran.err
+        assert result in ran.err

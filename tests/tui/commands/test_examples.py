@@ -50,10 +50,10 @@ def test_examples_go_in_and_out_and_back(headcode: Callable[..., Any], session: 
     assert taken.out == "mine: 6 + 6 examples.\n"
     assert "13 examples, 1 of them cannot be read yet" in taken.err
 
-    told = msgspec.json.decode(headcode("examples", "show", session, "--json").out)
-    assert told["schema"] == "headcode.examples/1"
-    assert told["examples"][0]["prompt"] == "Mary and John met; Mary spoke to"
-    assert told["examples"][12]["flaw"] == 'A " is not closed.'
+    output = msgspec.json.decode(headcode("examples", "show", session, "--json").out)
+    assert output["schema"] == "headcode.examples/1"
+    assert output["examples"][0]["prompt"] == "Mary and John met; Mary spoke to"
+    assert output["examples"][12]["flaw"] == 'A " is not closed.'
 
     for ending in ("jsonl", "csv", "txt"):
         file = tmp_path / f"out.{ending}"
@@ -119,8 +119,8 @@ def test_a_session_begins_empty_or_with_a_file(headcode: Callable[..., Any], ses
     file = tmp_path / "some.txt"
     file.write_text("+ one side only => x\n")
     assert headcode("examples", "new", "filled", str(file), "--model", "toy").out == "filled: 1 + 0 examples.\n"
-    told = msgspec.json.decode(headcode("examples", "new", "mine", "--json").out)
-    assert told["session"]["name"] == "mine 2"
+    output = msgspec.json.decode(headcode("examples", "new", "mine", "--json").out)
+    assert output["session"]["name"] == "mine 2"
     assert headcode("examples", "new", "lost", "/nowhere/at/all").code == 2
     assert "lost" not in headcode("sessions", "list").out
 
@@ -136,10 +136,10 @@ def test_a_set_that_is_too_small_grows_by_pairs_the_model_can_do(headcode: Calla
     assert headcode("examples", "import", session, "-", stdin=OWN.encode()).code == 0
     ran = headcode("examples", "more", session, "--json")
     assert ran.code == 0, ran.err
-    told = msgspec.json.decode(ran.out)
-    assert (told["schema"], told["added"], told["missing"]) == ("headcode.examples.more/1", 9, 0)
-    assert (told["session"]["n_positive"], told["n_heads"]) == (11, 32)
-    assert told["tried"] < 40
+    output = msgspec.json.decode(ran.out)
+    assert (output["schema"], output["added"], output["missing"]) == ("headcode.examples.more/1", 9, 0)
+    assert (output["session"]["n_positive"], output["n_heads"]) == (11, 32)
+    assert output["tried"] < 40
 
     async def grades() -> tuple[Any, Any]:
         async with await HostClient.connect(find_folders()) as client:
@@ -187,8 +187,8 @@ def test_only_pairs_the_model_can_do_are_made_on_request(at_home: Callable[..., 
     ran = at_home("probe", "ioi", "--pairs", "10", "--task-seed", "2", "--usable", "--name", "mine", "--json", *words)
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["reference"]  # it is still that task: its known circuit is held against it
-    told = at_home("sql", "SELECT polarity, verdict FROM grades JOIN examples USING (run_id, example)", "--json")
-    rows = json.loads(told.out)["rows"]
+    output = at_home("sql", "SELECT polarity, verdict FROM grades JOIN examples USING (run_id, example)", "--json")
+    rows = json.loads(output.out)["rows"]
     assert len(rows) == 20
     assert {(row["polarity"], row["verdict"]) for row in rows} <= {
         ("positive", "ok"),

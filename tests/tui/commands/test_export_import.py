@@ -77,9 +77,9 @@ def test_tables_hold_every_measure_of_every_head(picture: RunSnapshot) -> None:
         for measure in MEASURES:
             value = value_of(node, measure)
             assert row[measure.id] == ("" if value is None else repr(float(value)))
-    told = json.loads(table.json({"title": NASTY}))
-    assert told["title"] == NASTY
-    assert told["heads"][0]["unique_positive"] == picture.nodes[0].unique_positive
+    result = json.loads(table.json({"title": NASTY}))
+    assert result["title"] == NASTY
+    assert result["heads"][0]["unique_positive"] == picture.nodes[0].unique_positive
     edges = list(csv.reader(io.StringIO(edges_table(picture.edges).csv())))
     assert edges[1:] == [["1", "0", "1", "1", "3", "4.5"]]
 
@@ -146,11 +146,11 @@ def test_markdown_is_a_table(picture: RunSnapshot) -> None:
 
 def loader(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What Graph.from_json does with such a file, written down from its documentation: every name must be known."""
-    told = json.loads(path.read_text())
-    assert all(key in told for key in ("cfg", "nodes", "edges"))
-    n_layers, n_heads = told["cfg"]["n_layers"], told["cfg"]["n_heads"]
-    assert isinstance(told["cfg"]["parallel_attn_mlp"], bool)
-    assert told["cfg"]["d_model"] == 96
+    result = json.loads(path.read_text())
+    assert all(key in result for key in ("cfg", "nodes", "edges"))
+    n_layers, n_heads = result["cfg"]["n_layers"], result["cfg"]["n_heads"]
+    assert isinstance(result["cfg"]["parallel_attn_mlp"], bool)
+    assert result["cfg"]["d_model"] == 96
     names = {"input", "logits"}
     residual, edges = ["input"], set()
     for layer in range(n_layers):
@@ -161,15 +161,15 @@ def loader(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         edges.update(f"{one}->m{layer}" for one in residual)
         residual.append(f"m{layer}")
     edges.update(f"{one}->logits" for one in residual)
-    assert set(told["nodes"]) == names
-    assert set(told["edges"]) == edges
-    for node in told["nodes"].values():
+    assert set(result["nodes"]) == names
+    assert set(result["edges"]) == edges
+    for node in result["nodes"].values():
         assert isinstance(node["in_graph"], bool)
         assert isinstance(node.get("score", 0.0), float)
-    for edge in told["edges"].values():
+    for edge in result["edges"].values():
         assert isinstance(edge["in_graph"], bool)
         assert isinstance(edge["score"], float)
-    return told["nodes"], told["edges"]
+    return result["nodes"], result["edges"]
 
 
 @pytest.fixture
@@ -288,10 +288,10 @@ def test_every_format_is_written(home: Any) -> None:
     con = connect(":memory:")
     found = con.execute(f"SELECT layer, head, unique_positive, in_circuit FROM '{heads}' ORDER BY ALL").fetchall()  # noqa: S608
     con.close()
-    told = list(csv.DictReader((home.folder / "made-heads-csv.csv").read_text().splitlines()))
-    read = [(int(row["layer"]), int(row["head"]), float(row["unique_positive"])) for row in told]
+    result = list(csv.DictReader((home.folder / "made-heads-csv.csv").read_text().splitlines()))
+    read = [(int(row["layer"]), int(row["head"]), float(row["unique_positive"])) for row in result]
     assert read == [row[:3] for row in found]
-    assert [row["in_circuit"] == "true" for row in told] == [row[3] for row in found]
+    assert [row["in_circuit"] == "true" for row in result] == [row[3] for row in found]
     nodes, _ = loader(home.folder / "made-importance-json.json")
     assert sum(node["in_graph"] for name, node in nodes.items() if name[0] == "a") == 4
 
@@ -353,8 +353,8 @@ def test_words_that_do_not_go_together(home: Any) -> None:
 
 def test_a_session_goes_out_and_in_again(home: Any) -> None:
     out = home("export", "one", "travel.headcode", "--json")
-    told = json.loads(out.stdout)
-    assert (told["schema"], told["runs"]) == ("headcode.export/1", 1)
+    result = json.loads(out.stdout)
+    assert (result["schema"], result["runs"]) == ("headcode.export/1", 1)
     again = home("import", "travel.headcode")
     assert again.returncode == 0
     assert "already imported, with the same entries" in again.stdout

@@ -89,19 +89,19 @@ def test_ctrl_c_stops_the_run_and_keeps_it(home: dict[str, str]) -> None:
         assert process.stderr is not None
         limit = threading.Timer(60, process.kill)
         limit.start()
-        said = ""
+        message = ""
         for line in process.stderr:  # the examples are graded: training comes next
-            said += line
+            message += line
             if line.strip().startswith("grade"):
                 process.send_signal(signal.SIGINT)
                 break
-        said += process.stderr.read()
+        message += process.stderr.read()
         out = process.stdout.read()
         limit.cancel()
-    assert process.returncode == 130, said
+    assert process.returncode == 130, message
     assert out == ""
-    assert "was stopped" in said
-    assert "headcode sessions show endless" in said
+    assert "was stopped" in message
+    assert "headcode sessions show endless" in message
     shown = headcode(home, "sessions", "show", "endless")
     assert "stopped" in shown.stdout
 

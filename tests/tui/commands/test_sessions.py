@@ -110,7 +110,7 @@ def test_a_day_with_sessions(kept: Callable[..., Any]) -> None:
     assert kept("sessions", "empty").err == "The trash is empty.\n"
     assert kept("sessions", "list", "--trash").err == "The trash is empty.\n"
 
-    for words, said in (
+    for words, message in (
         (["rename", "greater than", ""], "'' is not a valid session name"),
         (["rename", "greater than", "x" * 201], "has 201 characters"),
         (["rename", "greater thn", "x"], "Did you mean 'greater than'?"),
@@ -132,7 +132,7 @@ def test_a_day_with_sessions(kept: Callable[..., Any]) -> None:
     ):
         ran = kept("sessions", *words)
         assert (ran.code, ran.out) == (2, ""), words
-        assert said in ran.err, (words, ran.err)
+        assert message in ran.err, (words, ran.err)
 
 
 def test_help_is_help_and_a_tag_may_begin_with_h(headcode: Callable[..., Any]) -> None:
@@ -165,7 +165,7 @@ def test_questions_in_sql(kept: Callable[..., Any]) -> None:
     assert ran.out.startswith("sessions  session_id, name, model,")
     assert "docs/sql.md" in ran.err
     assert kept("sql", "SELECT 1 WHERE false").err == "No rows.\n"
-    for words, said in (
+    for words, message in (
         (["FROM event"], "There is no view 'event'"),
         (["FROM session"], "Did you mean sessions?"),
         (["SELECT 1; SELECT 2"], "2 statements"),
@@ -176,7 +176,7 @@ def test_questions_in_sql(kept: Callable[..., Any]) -> None:
     ):
         ran = kept("sql", *words)
         assert (ran.code, ran.out) == (2, ""), words
-        assert said in ran.err, (words, ran.err)
+        assert message in ran.err, (words, ran.err)
     assert kept("sql", "-", stdin=b"\xff").code == 2
 
 
@@ -197,7 +197,7 @@ def test_gc_shows_before_it_removes(kept: Callable[..., Any]) -> None:
     assert "Deleted 2.0 kB." in ran.err
     assert not old.exists()
     assert "There are no files to delete." in kept("gc").err
-    for words, said in ((["--cache-limit", "much"], "is not a size"), (["--cache-days", "-1"], "--cache-days")):
+    for words, message in ((["--cache-limit", "much"], "is not a size"), (["--cache-days", "-1"], "--cache-days")):
         ran = kept("gc", *words)
         assert (ran.code, ran.out) == (2, "")
-        assert said in ran.err
+        assert message in ran.err

@@ -172,17 +172,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.timeout(900)  # three processes import torch; half a minute on an idle machine
 def test_no_command_runs_what_lies_in_the_current_folder(folder: Folder) -> None:
-    said = folder.run("named", [*LIGHT[:5], *HEAVY, *LIGHT[5:]], added=EVIL)
+    message = folder.run("named", [*LIGHT[:5], *HEAVY, *LIGHT[5:]], added=EVIL)
     assert folder.fired_names() == []
     # They came as far as they could: had nothing been started, nothing would be shown by this.
     for line, code in ((HEAVY[0], 0), (HEAVY[1], 0), (HEAVY[2], 2), (HEAVY[3], 2), (HEAVY[4], 0), (["gc"], 0)):
-        assert f"{line} ended with {code}" in said, said
+        assert f"{line} ended with {code}" in message, message
 
 
 def test_nor_where_python_itself_puts_the_current_folder_first(folder: Folder) -> None:
-    said = folder.run("first", [["models", "list"], ["doctor", "--no-device-check"], ["--plain"]], added={})
+    message = folder.run("first", [["models", "list"], ["doctor", "--no-device-check"], ["--plain"]], added={})
     assert folder.fired_names() == []
-    assert "['--plain'] ended with 0" in said, said
+    assert "['--plain'] ended with 0" in message, message
 
 
 def test_the_markers_do_fire_where_nobody_takes_care(folder: Folder) -> None:

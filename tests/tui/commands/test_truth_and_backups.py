@@ -37,8 +37,8 @@ def test_own_examples_are_held_against_nothing_until_a_person_chooses(
     assert (found["reference"]["name"], found["reference"]["kind"]) == ("ioi, measured, chosen", "chosen")
     assert found["card"]["truth"] == "ioi, measured, chosen"
 
-    told = rows(at_home, "SELECT number, task, reference, reference_kind FROM runs ORDER BY number")
-    assert [tuple(row.values()) for row in told] == [
+    output = rows(at_home, "SELECT number, task, reference, reference_kind FROM runs ORDER BY number")
+    assert [tuple(row.values()) for row in output] == [
         (1, "ioi", "ioi, measured", "known"),
         (2, None, None, None),
         (3, None, "ioi, measured, chosen", "chosen"),
@@ -76,12 +76,12 @@ def test_backups_are_asked_for_by_circuit_name_or_heads(at_home: Callable[..., A
     alone = {(one["layer"], one["head"]): one["effect"] for one in exact["effects"]}
     assert all(one["alone"] == alone[one["layer"], one["head"]] for one in backup["effects"])
     dormant = found["card"]["dormant"]
-    told = [
+    output = [
         [one["layer"], one["head"]]
         for one in backup["effects"]
         if abs(one["alone"]) < 0.05 * backup["base"] <= abs(one["effect"]) and abs(one["effect"]) >= 2 * one["error"]
     ]
-    assert sorted(dormant) == sorted(told)
+    assert sorted(dormant) == sorted(output)
 
     assert at_home("circuits", "keep", "p/1", "two", "--heads", "0.1,1.1").code == 0
     ran = at_home("cause", "p/1", "--after", "two", "--heads", "3.4", "-q")

@@ -46,10 +46,10 @@ def test_a_model_that_changed_or_went_away_is_told(at_home: Callable[..., Any]) 
     assert "one/1: the same, bit for bit: " in ran.out
     assert "capture" in ran.err
     assert "\x1b" not in ran.out
-    told = json.loads(at_home("verify", "one/1", "--json", "-q").out)
-    assert told["schema"] == "headcode.verify/1"
-    assert (told["verdict"], told["stage"], told["environment"]) == ("same", "", [])
-    assert told["identity_then"] == told["identity_now"] == identity
+    result = json.loads(at_home("verify", "one/1", "--json", "-q").out)
+    assert result["schema"] == "headcode.verify/1"
+    assert (result["verdict"], result["stage"], result["environment"]) == ("same", "", [])
+    assert result["identity_then"] == result["identity_now"] == identity
     assert "bit for bit" in at_home("sessions", "show", "one").out
     # Nothing is added to the session: verifying makes no run.
     assert len(json.loads(at_home("sessions", "show", "one", "--json").out)["runs"]) == 1
@@ -86,9 +86,9 @@ def test_a_model_that_changed_or_went_away_is_told(at_home: Callable[..., Any]) 
 def test_effects_measured_in_the_run_and_after_it_are_measured_again(at_home: Callable[..., Any]) -> None:
     assert at_home("probe", "ioi", "--name", "one", "--cause", "attribution", *QUICK).code == 0
     assert at_home("cause", "one/1", "--heads", "0.1,2.3", "--position", "last", "-q").code == 0
-    told = json.loads(at_home("verify", "one/1", "--json", "-q").out)
-    assert (told["verdict"], told["stage"]) == ("same", "")
-    compared = {check["witness"]: check["compared"] for check in told["checks"]}
+    result = json.loads(at_home("verify", "one/1", "--json", "-q").out)
+    assert (result["verdict"], result["stage"]) == ("same", "")
+    compared = {check["witness"]: check["compared"] for check in result["checks"]}
     assert compared["measured heads"] == 32 + 2
     ran = at_home("verify", "one/1")
     assert (ran.code, "34 measured heads" in ran.out) == (0, True)

@@ -13,13 +13,13 @@ def test_it_says_what_a_run_takes_and_runs_nothing(at_home: Callable[..., Any]) 
     assert ran.code == 0, ran.err
     assert "fits: needs" in ran.out
     assert "a rough guess, no run so far" in ran.out
-    told = msgspec.json.decode(at_home("probe", "ioi", "--pairs", "30", "--dry-run", "--json").out)
-    assert (told["missing_pairs"], told["n_heads"]) == (0, 32)
+    output = msgspec.json.decode(at_home("probe", "ioi", "--pairs", "30", "--dry-run", "--json").out)
+    assert (output["missing_pairs"], output["n_heads"]) == (0, 32)
     assert "pairs  " not in ran.out
-    assert told["schema"] == "headcode.preflight/1"
-    assert told["n_examples"] == 60
-    assert told["fits"] is True
-    assert {part["name"] for part in told["parts"]} >= {"program", "model", "activations", "SAE"}
+    assert output["schema"] == "headcode.preflight/1"
+    assert output["n_examples"] == 60
+    assert output["fits"] is True
+    assert {part["name"] for part in output["parts"]} >= {"program", "model", "activations", "SAE"}
     assert msgspec.json.decode(at_home("sessions", "list", "--json").out)["sessions"] == []
 
 

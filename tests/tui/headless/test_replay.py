@@ -33,7 +33,7 @@ class Live(msgspec.Struct):
     entries: list[LogEntry]
     grids: dict[int, Any]
     pictures: dict[str, RunSnapshot]
-    said: list[tuple[str, str]]
+    message: list[tuple[str, str]]
     """Of each probe: stdout and stderr."""
 
 
@@ -73,7 +73,7 @@ async def person(home: dict[str, str], live: Live) -> None:
     async def probe(*words: str) -> None:
         ran = await asyncio.to_thread(command, home, "probe", *words, *SHORT)
         assert ran.returncode == 0, ran.stderr
-        live.said.append((ran.stdout, ran.stderr))
+        live.message.append((ran.stdout, ran.stderr))
 
     await probe("ioi", "--name", "live", "--pairs", "4")
     over = asyncio.Event()
@@ -94,7 +94,7 @@ async def person(home: dict[str, str], live: Live) -> None:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     home = {**os.environ, "HEADCODE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
-    found = Live(home=home, entries=[], grids={}, pictures={}, said=[])
+    found = Live(home=home, entries=[], grids={}, pictures={}, message=[])
     asyncio.run(person(home, found))
     # Another host, as on another day: it has nothing but the store, and no worker.
     subprocess.run([*COMMAND, "host", "stop"], env=home, check=True, capture_output=True, timeout=600)
@@ -147,13 +147,13 @@ async def test_every_grid_is_equal_cell_by_cell_and_no_worker_is_started(live: L
 
 
 def test_plain_replay_says_what_the_live_commands_said(live: Live) -> None:
-    for number, (out, err) in enumerate(live.said, start=1):
+    for number, (out, err) in enumerate(live.message, start=1):
         ran = command(live.home, "replay", f"live/{number}", "--plain", "--speed", "max")
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout == out
         assert ran.stderr == err.replace(WAITING, "")
     whole = command(live.home, "replay", "live", "--speed", "max")
-    assert whole.stdout == "".join(out for out, _ in live.said)
+    assert whole.stdout == "".join(out for out, _ in live.message)
     assert "  cut of run 1: 5 heads by overlap\n" in whole.stderr
     assert "  examples: " in whole.stderr
 
@@ -170,7 +170,7 @@ def test_it_begins_where_it_is_told_to(live: Live) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "output"),
     [
         (("nothere",), "There is no session 'nothere'"),
         (("live/7",), "has no run 7"),
@@ -183,10 +183,10 @@ def test_it_begins_where_it_is_told_to(live: Live) -> None:
         (("live", "--cast", "/nowhere/at/all.cast"), "There is no folder /nowhere/at"),
     ],
 )
-def test_what_cannot_be_replayed_is_said(live: Live, words: tuple[str, ...], told: str) -> None:
+def test_what_cannot_be_replayed_is_said(live: Live, words: tuple[str, ...], output: str) -> None:
     ran = command(live.home, "replay", *words)
     assert ran.returncode == 2
-    assert told in ran.stderr
+    assert output in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

@@ -96,8 +96,8 @@ def test_every_table_is_harmless(hostile: Callable[..., Any]) -> None:
     ):
         ran = hostile(*words)
         assert ran.code == code, (words, ran)
-        told = ran.out if code == 0 else ran.err
+        output = ran.out if code == 0 else ran.err
         assert not RAW.search(ran.out + ran.err), (words, RAW.findall(ran.out + ran.err))
-        assert "[@click=app.quit]go[/]" in told, words
+        assert "[@click=app.quit]go[/]" in output, words
         if n_lines is not None:
             assert ran.out.count("\n") == n_lines, (words, ran.out[:500])

@@ -145,40 +145,40 @@ async def test_every_verb_does_it_or_says_why_not(name: str, spoken: Any) -> Non
         if EFFECTS[name][0].endswith(" 1") or name in ("edit", "undo", "mend", "move")
         else []
     )
-    said, _code, _host = await spoken(*before, typed)
-    said = said[said.index("session first light, model toy.") :]
-    assert any(re.search(words, line) for line in said), said
+    text, _code, _host = await spoken(*before, typed)
+    text = text[text.index("session first light, model toy.") :]
+    assert any(re.search(words, line) for line in text), text
 
 
 async def test_pairs_are_added_and_taken_back(spoken: Any) -> None:
     pair = ("add + Mary ran => so", "add - John ran => so", "pair 1")
-    said, code, _ = await spoken(*pair, "more 2", "undo", "more", "mend", "more none")
+    text, code, _ = await spoken(*pair, "more 2", "undo", "more", "mend", "more none")
     # 2 ** 10 labellings of eleven pairs are enough for 48 heads, 2 ** 9 are not.
-    assert any(re.match(r"2 pairs added, of \d+ tried; 8 still missing .* of 48 .*; 6 examples", each) for each in said)
-    assert said.count("1 pair; 10 more let one head of 48 reach significance: more adds them.") == 2
-    (last,) = (place for place, each in enumerate(said) if each.startswith("10 pairs added, of "))
-    assert "reach significance" not in "".join(said[last:])
+    assert any(re.match(r"2 pairs added, of \d+ tried; 8 still missing .* of 48 .*; 6 examples", each) for each in text)
+    assert text.count("1 pair; 10 more let one head of 48 reach significance: more adds them.") == 2
+    (last,) = (place for place, each in enumerate(text) if each.startswith("10 pairs added, of "))
+    assert "reach significance" not in "".join(text[last:])
     assert code == 2
-    assert said[-2].startswith("error: more: give a number of pairs")
+    assert text[-2].startswith("error: more: give a number of pairs")
 
 
 async def test_examples_without_pairs_are_added_in_equal_numbers(spoken: Any) -> None:
-    said, _, _ = await spoken("add + Mary ran => so", "add - John ran => so", "more")
+    text, _, _ = await spoken("add + Mary ran => so", "add - John ran => so", "more")
     # 14 examples are dealt out to two sides of 7 in 3,432 ways, 12 in 924; 960 are needed for 48 heads.
-    assert "1 + 1 without pairs; 6 more of each let one head of 48 reach significance: more adds them." in said
-    (last,) = (place for place, each in enumerate(said) if each.startswith("6 examples of each side added, of "))
-    assert "; 14 examples." in said[last]
-    assert "reach significance" not in "".join(said[last:])
+    assert "1 + 1 without pairs; 6 more of each let one head of 48 reach significance: more adds them." in text
+    (last,) = (place for place, each in enumerate(text) if each.startswith("6 examples of each side added, of "))
+    assert "; 14 examples." in text[last]
+    assert "reach significance" not in "".join(text[last:])
 
 
 async def test_what_changes_meanwhile_is_said_once(recorded: Any, spoken: Any) -> None:
     host = recorded.host()
     host.script = recorded.events()
-    said, code, _ = await spoken("run", "wait", "heads 1", "leave", host=host)
-    told = [line for line in said if line.startswith("run 1")]
-    assert told[-1] == "run 1: done; heads lists its heads."
-    assert len(told) == len(set(told))
-    assert said[-1] == "left."
+    text, code, _ = await spoken("run", "wait", "heads 1", "leave", host=host)
+    output = [line for line in text if line.startswith("run 1")]
+    assert output[-1] == "run 1: done; heads lists its heads."
+    assert len(output) == len(set(output))
+    assert text[-1] == "left."
     assert code == 0
 
 
@@ -193,8 +193,8 @@ async def test_nonsense_is_told_and_makes_the_exit_code(spoken: Any) -> None:
         "settings theme puce",
         "\x1b[2J",
     )
-    said, code, _ = await spoken(*lines)
-    errors = [line for line in said if line.startswith("error: ")]
+    text, code, _ = await spoken(*lines)
+    errors = [line for line in text if line.startswith("error: ")]
     assert len(errors) == len(lines)
     assert code == 2
     for words in (
@@ -221,33 +221,33 @@ async def test_another_run_and_a_circuit_are_subtracted(recorded: Any, spoken: A
         ComparisonChoice(reference="r-8", group="Runs", title="smaller", detail="toy"),
     )
     lines = ("difference", "difference 1", "difference", "difference end", "difference end", "d smaller", "d nothing")
-    said, code, _ = await spoken(*lines, host=host)
-    assert "1. Runs: other [bold]/3. toy · ␛[31mred" in said
-    assert said.count("total variation: this run minus other [bold]/3.") == 2
-    first = next(line for line in said if line.startswith("1. head 5.7: "))
+    text, code, _ = await spoken(*lines, host=host)
+    assert "1. Runs: other [bold]/3. toy · ␛[31mred" in text
+    assert text.count("total variation: this run minus other [bold]/3.") == 2
+    first = next(line for line in text if line.startswith("1. head 5.7: "))
     assert first == "1. head 5.7: +0.48, 0.96 here, 0.48 there"
-    assert any(re.search(r"Spearman 1\.00", line) for line in said)
-    assert "the difference is off." in said
-    assert "nothing was subtracted." in said
-    assert sum(line.startswith("error: ") for line in said) == 2
+    assert any(re.search(r"Spearman 1\.00", line) for line in text)
+    assert "the difference is off." in text
+    assert "nothing was subtracted." in text
+    assert sum(line.startswith("error: ") for line in text) == 2
     assert code == 2
 
 
 async def test_marked_heads_are_measured_and_kept_and_circuits_laid_over(spoken: Any) -> None:
-    said, code, host = await spoken(
+    text, code, host = await spoken(
         *("mark 5.7, 0.1", "keep by hand", "cause", "backups", "mark layer 2", "mark none", "mark", "keep the best"),
         *("overlay by hand", "heads 1", "overlay none", "overlay", "combine by hand & the best as both", "drop both"),
     )
-    assert "marked: 5.7, 0.1. " in "\n".join(said)
+    assert "marked: 5.7, 0.1. " in "\n".join(text)
     assert host.of_kind("SaveCircuit")[0].heads == ((5, 7), (0, 1))
     assert len(host.of_kind("SaveCircuit")[1].heads) == 5
     assert host.of_kind("MeasureRunEffects")[0].heads == ((0, 1), (5, 7))
     gone = host.of_kind("MeasureRunEffects")[1]
     assert (gone.after, gone.after_name, gone.config.method) == (((0, 1), (5, 7)), "the marked heads", "exact")
-    assert "by hand is drawn over the heads: 0.1, 5.7." in said
-    assert any(line.startswith("the ranking finds them with AUC ") for line in said)
-    assert "no head is marked any more." in said
-    assert "no circuit is drawn over the heads." in said
+    assert "by hand is drawn over the heads: 0.1, 5.7." in text
+    assert any(line.startswith("the ranking finds them with AUC ") for line in text)
+    assert "no head is marked any more." in text
+    assert "no circuit is drawn over the heads." in text
     assert host.of_kind("CombineCircuits")[0].of == ("by hand", "the best")
     assert host.of_kind("CombineCircuits")[0].operation == "intersection"
     assert host.of_kind("DeleteCircuit")[0].name == "both"
@@ -256,18 +256,18 @@ async def test_marked_heads_are_measured_and_kept_and_circuits_laid_over(spoken:
 
 async def test_marks_and_overlays_that_are_not_there_are_refused(spoken: Any) -> None:
     lines = ("mark 9.9", "mark layer 7", "mark nonsense", "overlay nothing", "combine a", "combine a + b - c", "drop")
-    said, code, _ = await spoken(*lines)
-    assert sum(line.startswith("error: ") for line in said) == len(lines)
+    text, code, _ = await spoken(*lines)
+    assert sum(line.startswith("error: ") for line in text) == len(lines)
     assert code == 2
 
 
 async def test_options_of_the_next_run_are_changed(spoken: Any) -> None:
     lines = ("options sae.n_codes 64", "options codes (k) 80", "options position last", "run")
-    said, code, host = await spoken(*lines, "options seeds many", "options nothing 3")
-    assert "the next run: Codes (K) 80." in said
+    text, code, host = await spoken(*lines, "options seeds many", "options nothing 3")
+    assert "the next run: Codes (K) 80." in text
     config = host.of_kind("QueueRun")[0].config
     assert (config.sae.n_codes, config.position) == (80, "last")
-    assert sum(line.startswith("error: ") for line in said) == 2
+    assert sum(line.startswith("error: ") for line in text) == 2
     assert code == 2
 
 
@@ -282,23 +282,23 @@ async def test_a_session_is_told_again(recorded: Any, spoken: Any) -> None:
         Marker(seq=seq, at_us=host.entries[seq - 1].at_us, kind="run", words=words, run_id=run, number=1)
         for seq, words in ((trains, "run 1 [b]trains"), (ends, "run 1 done"))
     )
-    said, code, _ = await spoken("replay", "replay 1", "replay 2", "replay 3", host=host)
-    assert any(re.fullmatch(r"1\. \d{4}-\d\d-\d\d [\d:]{8} UTC run 1 \[b\]trains", line) for line in said)
-    assert "replay 1 to 2 shows the state then." in said
-    at = [place for place, line in enumerate(said) if line.endswith(". then:")]
+    text, code, _ = await spoken("replay", "replay 1", "replay 2", "replay 3", host=host)
+    assert any(re.fullmatch(r"1\. \d{4}-\d\d-\d\d [\d:]{8} UTC run 1 \[b\]trains", line) for line in text)
+    assert "replay 1 to 2 shows the state then." in text
+    at = [place for place, line in enumerate(text) if line.endswith(". then:")]
     assert len(at) == 2
-    assert "run 1: running, train" in "\n".join(said[at[0] : at[1]])
-    assert "run 1: done." in said[at[1] :]
-    assert any(line.startswith("1. head 5.7: ") for line in said[at[1] :])
-    assert said[-2] == "error: there is no moment 3: they are 1 to 2."
+    assert "run 1: running, train" in "\n".join(text[at[0] : at[1]])
+    assert "run 1: done." in text[at[1] :]
+    assert any(line.startswith("1. head 5.7: ") for line in text[at[1] :])
+    assert text[-2] == "error: there is no moment 3: they are 1 to 2."
     assert code == 2
 
 
 async def test_settings_are_kept(spoken: Any) -> None:
-    said, code, _ = await spoken("settings screen.map cividis")
+    text, code, _ = await spoken("settings screen.map cividis")
     assert code == 0
     assert 'map = "cividis"' in find_folders().settings.read_text()
-    assert any(line.startswith("saved: screen.map is cividis") for line in said)
+    assert any(line.startswith("saved: screen.map is cividis") for line in text)
 
 
 async def test_a_host_that_cannot_be_reached_ends_it(recorded: Any, spoken: Any) -> None:
@@ -306,8 +306,8 @@ async def test_a_host_that_cannot_be_reached_ends_it(recorded: Any, spoken: Any)
 
     host = recorded.host()
     host.refuse_connect = HostError("[/b]no host\x1b[2J", hint="start one")
-    said, code, _ = await spoken("status", host=host)
-    assert said[-1] == "error: [/b]no host␛[2J. start one"
+    text, code, _ = await spoken("status", host=host)
+    assert text[-1] == "error: [/b]no host␛[2J. start one"
     assert code == 4
 
 
@@ -316,8 +316,8 @@ async def test_the_worst_of_foreign_text_is_read_harmless(recorded: Any, spoken:
     host = recorded.host(session=worst)
     host.add(*recorded.events())
     lines = [f"{verb} {worst}" for verb in (f"add + {worst} =>", "keep", "read", "open", "settings", worst)]
-    said, _, _ = await spoken(*lines, "sessions", "note", host=host)
-    assert not re.findall("[\x1b\x9b\u202e\u200b\x07]", "".join(said))
+    text, _, _ = await spoken(*lines, "sessions", "note", host=host)
+    assert not re.findall("[\x1b\x9b\u202e\u200b\x07]", "".join(text))
 
 
 def test_what_is_refused_twice_is_told_twice() -> None:
@@ -325,8 +325,8 @@ def test_what_is_refused_twice_is_told_twice() -> None:
     state = WorkbenchState(model="toy", task="ioi")
     news = Announcements(state)
     news.lines()
-    said = []
+    text = []
     for _ in range(3):
         state.failure = Failure(family="store", name="StoreFull", message="The disk is full.", hint="")
-        said += [*news.lines(), *news.lines()]
-    assert said == ["error: The disk is full."] * 3
+        text += [*news.lines(), *news.lines()]
+    assert text == ["error: The disk is full."] * 3

@@ -42,8 +42,8 @@ async def test_y_sends_the_grid_to_the_terminal_and_writes_files(
         await until(lambda: isinstance(app.screen, CopySheet) and "SVG picture" in text_of(app))
         await pilot.press("m")
         await until(lambda: "sent to your terminal" in spoken(text_of(app)))
-        (told,) = [text for text in sent if text.startswith("\x1b]52;c;")]
-        arrived = base64.b64decode(told.removeprefix("\x1b]52;c;").rstrip("\x07\x1b\\")).decode()
+        (output,) = [text for text in sent if text.startswith("\x1b]52;c;")]
+        arrived = base64.b64decode(output.removeprefix("\x1b]52;c;").rstrip("\x07\x1b\\")).decode()
         view = app.state.view()
         assert view is not None
         assert arrived == grid_picture(app.state).markdown()

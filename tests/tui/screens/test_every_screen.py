@@ -147,9 +147,10 @@ async def test_what_goes_wrong_and_what_is_said_over_it_is_harmless(kind: str, r
     text = WORST[kind]
     host = recorded.host()
     host.add(*recorded.events(until="train"))
-    told = text.encode("utf-8", "replace").decode()
+    output = text.encode("utf-8", "replace").decode()
     async with open_screen(host, size=(130, 40), notifications=True) as (app, pilot, until):
-        await host.tell(RunEnded(state="failed", failure=Failure(family="engine", name="X", message=told, hint=told)))
+        failure = Failure(family="engine", name="X", message=output, hint=output)
+        await host.tell(RunEnded(state="failed", failure=failure))
         await until(lambda: app.state.shown.state == "failed")
         drawn(app)
         app.show_notice(text, title=text)

@@ -100,13 +100,13 @@ async def test_a_command_that_waits_says_so_on_its_standard_error(
 ) -> None:
     monkeypatch.setattr(watch_engine, "_FIRST_S", 0)
     monkeypatch.setattr(watch_engine, "_BETWEEN_S", 0)
-    host, said = recorded.host(), asyncio.Queue[str]()
+    host, message = recorded.host(), asyncio.Queue[str]()
     await host.be_at(OTHER)
-    async with watch_engine.watch_engine(host, "run-1", said.put_nowait):
-        assert await said.get() == "waiting for run theirs/4 (train, 12 of 500 steps)"
+    async with watch_engine.watch_engine(host, "run-1", message.put_nowait):
+        assert await message.get() == "waiting for run theirs/4 (train, 12 of 500 steps)"
         await host.be_at(own(silent=False))
         await host.be_at(own(silent=True))
-        assert (await said.get()).startswith("no report for 7")
+        assert (await message.get()).startswith("no report for 7")
         await host.be_at(None)
-    assert said.empty()
+    assert message.empty()
     assert isinstance(host.asked[0], FollowEngine)

@@ -316,8 +316,8 @@ async def test_a_crash_leaves_a_trace_in_the_log_and_no_locals_on_the_terminal(
     log = (tmp_path / "state" / "logs" / "screen.log").read_text()
     assert "a widget of ours broke" in log
     assert "hf_token\n" not in log
-    said = capsys.readouterr().err
-    assert "hf_token" not in said
+    output = capsys.readouterr().err
+    assert "hf_token" not in output
 
 
 async def test_a_failure_told_in_one_batch_with_its_start_is_said_aloud(

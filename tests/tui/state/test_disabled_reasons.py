@@ -19,9 +19,9 @@ async def test_the_line_of_keys_tells_and_does(size: tuple[int, int], recorded: 
         assert len(spots) > 5
         for end, action in spots:
             await pilot.hover(app.screen.keyline, offset=(end - 1, 0))
-            told = app.screen.keyline.tooltip.plain
-            assert action.title in told
-            assert action.tooltip in told
+            output = app.screen.keyline.tooltip.plain
+            assert action.title in output
+            assert action.tooltip in output
         await until(lambda: app.screen.get_child_by_type(Tooltip).display)
         measure = next(end for end, action in spots if action.id == "measure.next")
         before = app.state.measure

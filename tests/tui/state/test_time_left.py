@@ -104,18 +104,18 @@ def test_the_time_left_falls_although_the_reports_come_unevenly() -> None:
     earlier = [run_of(number, seconds, "toy") for number in range(3)]
     waits = [0.1, 0.9, 0.2, 1.4, 0.1, 0.1, 0.1, 1.1, 0.6, 0.1] * 2  # of 20 reports; 9.4 s in all
     over = (("load", 0.0), ("grade", 0.0), ("capture", 0.1))
-    at_us, marks, told, paced = 0, ((0, 0),), [], []
+    at_us, marks, output, paced = 0, ((0, 0),), [], []
     for done, wait in enumerate(waits, 1):
         at_us += int(wait * 1e6)
         marks = (*marks, (at_us, done))[-12:]
         picture = RunSnapshot(stage="train", stage_total=20, stage_done=done, seconds=over)
         run = run_of(99, {}, "toy", state="running", picture=picture, pace=StagePace("train", 0, marks))
-        told.append(run_left(run, earlier, at_us))
+        output.append(run_left(run, earlier, at_us))
         paced.append(stage_left(run, (), at_us))
     took = sum(waits) + 0.3
-    assert all(left == pytest.approx(took - sum(waits[: place + 1]), abs=2) for place, left in enumerate(told))
+    assert all(left == pytest.approx(took - sum(waits[: place + 1]), abs=2) for place, left in enumerate(output))
     # Without earlier runs there is only the pace, which jumps.
-    assert max(after - before for before, after in pairwise(told)) < 0.4
+    assert max(after - before for before, after in pairwise(output)) < 0.4
     assert max(after - before for before, after in pairwise(paced)) > 2
 
 
@@ -282,5 +282,5 @@ async def test_of_many_seeds_all_are_drawn(recorded: Any, open_screen: Any) -> N
         await pilot.press("i")
         await until(lambda: isinstance(app.screen, ProgressScreen))
         pane = app.screen.pane
-        told = "\n".join("".join(part.text for part in strip) for strip in pane.lines(pane.room))
-        assert all(f"seed {seed} " in told for seed in range(20))
+        output = "\n".join("".join(part.text for part in strip) for strip in pane.lines(pane.room))
+        assert all(f"seed {seed} " in output for seed in range(20))

@@ -116,7 +116,7 @@ def test_every_measure_can_be_looked_at(recorded: Any) -> None:
         assert view is not None
         assert view.measure is measure
         assert sorted(view.rank.values()) == list(range(1, 49))
-        assert all(loud is None or 0 <= loud <= 1 for loud in map(view.loud, view.order))
+        assert all(intensity is None or 0 <= intensity <= 1 for intensity in map(view.intensity_of, view.order))
         state.cycle_measure(1)
     assert state.measure is MEASURES[0]
     state.cycle_measure(-1)
@@ -126,7 +126,7 @@ def test_every_measure_can_be_looked_at(recorded: Any) -> None:
 def test_a_third_of_a_code_is_not_drawn_as_the_loudest(recorded: Any) -> None:
     nodes = recorded.nodes(2, 3, progress=0.01, known=[(0, 0)])
     view = make_grid_view(nodes, measure=NODE_SCORE, cut=None, reference=None, final=True)
-    assert max(view.loud(head) or 0.0 for head in view.order) < 0.2
+    assert max(view.intensity_of(head) or 0.0 for head in view.order) < 0.2
 
 
 def test_walking_the_ranking_stops_at_its_ends(recorded: Any) -> None:

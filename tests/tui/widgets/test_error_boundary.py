@@ -102,8 +102,8 @@ async def test_a_timer_a_worker_and_an_action_that_fail(
 
         def traces() -> int:
             """Ends of traces; the notices are in the log, too."""
-            told = (find_folders().logs / "screen.log").read_text().splitlines()
-            return sum("Boom: " in line and "headcode.screen" not in line for line in told)
+            output = (find_folders().logs / "screen.log").read_text().splitlines()
+            return sum("Boom: " in line and "headcode.screen" not in line for line in output)
 
         await until(lambda: traces() == 3)
         await pilot.press("m")
