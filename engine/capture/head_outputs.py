@@ -17,7 +17,7 @@ from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import Monitor, StageProgress
 from engine.examples import Example
 from engine.models.loading import Model
-from engine.tensors.threads import threads_for
+from engine.tensors.threads import adapt_threads
 
 _PART_EVERY_S = 2.0
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
@@ -87,11 +87,8 @@ def read_examples(
     key = _key(model, encoded, answers, config.position, together)
     stored = activation_cache.load(activations, key) if activations else None
     if stored is None:
-        # Threads divide the work of one block at a time, so its share of the total decides.
-        tokens = sum(len(ids) for ids, _ in encoded)
-        with threads_for(2.0 * model.n_parameters * tokens / model.info.n_layers):
-            part = _PartialCapture(activations, key)
-            stored = _run(model, [ids for ids, _ in encoded], weights, answers, together, monitor, part)
+        part = _PartialCapture(activations, key)
+        stored = _run(model, [ids for ids, _ in encoded], weights, answers, together, monitor, part)
         if activations:
             activation_cache.save(activations, key, stored)
         part.drop()
@@ -273,6 +270,8 @@ def _run(
         if bool(found["read"][rows].all()):
             continue
         width = max(len(prompts[row]) for row in rows)
+        # Threads divide the work of one block at a time.
+        adapt_threads(2.0 * model.n_parameters * len(rows) * width / info.n_layers)
         tokens = torch.tensor([prompts[row] + [0] * (width - len(prompts[row])) for row in rows], device=model.device)
         weight = torch.tensor([weights[row] + [0.0] * (width - len(weights[row])) for row in rows])
         last = torch.tensor([len(prompts[row]) - 1 for row in rows], device=model.device)

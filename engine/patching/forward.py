@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.errors import Cancelled
 from engine.events import Monitor
 from engine.models.loading import Model
+from engine.tensors.threads import adapt_threads
 
 Edit = Callable[[int, Float[Tensor, "row position head d_head"]], Tensor]
 """(layer, its heads' z) -> the z that replaces it."""
@@ -209,6 +210,7 @@ class ForwardPasses:
             hooks.append((f"blocks.{first}.hook_in", lambda _stream, hook: residual))  # noqa: ARG005
         self.work += tokens.numel() * (self.n_layers - skipped)
         given = {} if prefix is None else {self.model.cache_argument: prefix}
+        adapt_threads(2.0 * self.model.n_parameters / self.n_layers * tokens.numel())
         lengths = last + 1 if prefix is None else last + 1 + prefix.get_seq_length()
         with self._skipping(skipped, residual), self.model.lengths.of(lengths), suppress(_StopAtReadout):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)

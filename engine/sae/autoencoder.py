@@ -119,9 +119,10 @@ class Trainer:
         """Take one step for all seeds. The report describes the state before the step."""
         latents = self.saes.latents(self.x)
         if not self._sparse and self.x.device.type == "cpu":
-            # Once below the threshold it stays there: the L1 term only lowers activity. Checked every fifth step, from
-            # the first on: dictionaries that start at training rows begin with one latent in a hundred active.
-            self._sparse = self.steps_done % 5 == 0 and _share_active(latents) < _SPARSE_BELOW
+            # Once below the threshold it stays there: the L1 term only lowers activity. Checked every fifth step, and at
+            # the first: dictionaries that start at training rows begin with one latent in a hundred active.
+            due = self.steps_done % 5 == 4 or not self.steps_done
+            self._sparse = due and _share_active(latents) < _SPARSE_BELOW
         error, gradients = (self._sparse_gradients if self._sparse else self._dense_gradients)(latents)
         step_report = None
         if report:

@@ -57,7 +57,8 @@ def to_half_width(x: Float[Tensor, "example node d_model"]) -> float:
     direction, a latent f of an input of length r costs (r - f)^2 / d_model + lambda f, which is least at
     f = r - lambda d_model / 2.
     """
-    return x.shape[-1] / 2 / max(1e-12, x.norm(dim=-1).mean().item())
+    # In float64: float32 sums of all norms depend on how threads share them.
+    return x.shape[-1] / 2 / max(1e-12, x.norm(dim=-1).double().mean().item())
 
 
 def silence(sparsity: float, d_model: int) -> float:

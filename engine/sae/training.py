@@ -15,7 +15,7 @@ from engine.events import Monitor, TrainStep
 from engine.sae.autoencoder import SAEs, StepReport, Trainer, resolved_sparsity
 from engine.sae.contrast import contrast, contrast_apart, loud_rows, silence, starting_rows, to_half_width
 from engine.tensors.generators import generator
-from engine.tensors.threads import threads_for
+from engine.tensors.threads import adapt_threads, threads_for
 
 REPORT_EVERY = 25
 """Maximum steps between two reports of the loss; a short training reports twenty times."""
@@ -65,7 +65,8 @@ def contrast_lengths(
 
 def _to_root_width(x: Float[Tensor, "example node d_model"]) -> float:
     """Return the factor that scales activations to a mean norm of sqrt(d_model)."""
-    return math.sqrt(x.shape[-1]) / max(1e-12, x.norm(dim=-1).mean().item())
+    # In float64: float32 sums of all norms depend on how threads share them.
+    return math.sqrt(x.shape[-1]) / max(1e-12, x.norm(dim=-1).double().mean().item())
 
 
 def draw_training(positive: Bool[Tensor, " example"], n: int, seed: int) -> Int[Tensor, " drawn"]:
@@ -100,9 +101,10 @@ def train_saes(
         loud = loud_rows(rows, floor)
         rows = rows.gather(1, loud[:, :, None].expand(-1, -1, rows.shape[2]))
         nodes = nodes.gather(1, loud.cpu())
-    with threads_for(2.0 * rows.numel() * config.sae.n_codes):
+    operations = 2.0 * rows.numel() * config.sae.n_codes
+    with threads_for(operations):
         saes = SAEs(config.sae, config.seeds, x.shape[-1], x.device, start=start, silence=floor)
-        _train(saes, x, rows, nodes, config, monitor, provisional)
+        _train(saes, x, rows, nodes, config, monitor, provisional, operations)
     return saes
 
 
@@ -114,7 +116,9 @@ def _train(
     config: ProbeConfig,
     monitor: Monitor,
     provisional: Callable[[Int[Tensor, "seed example node"]], None],
+    operations: float,
 ) -> None:
+    """`operations`: floating-point operations of a step's product."""
     trainer = Trainer(saes, rows, config.sae)
     last_codes: Tensor | None = None
     first: StepReport | None = None
@@ -129,6 +133,7 @@ def _train(
     for done in range(steps):
         if monitor.cancelled():
             raise Cancelled
+        adapt_threads(operations)
         step_report = trainer.step(report=done % report_every == 0 or done == steps - 1)
         if step_report is not None:
             moving = _moving(step_report.codes.cpu(), last_codes, nodes, x.shape[1])

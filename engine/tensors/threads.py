@@ -1,27 +1,97 @@
-"""Choose the number of threads for a piece of work."""
+"""Choose the number of threads by measuring what is faster now.
 
+Threads that share a core with another program are many times slower than one thread: each product waits until the
+system has run the slowest (docs/lab: 27 s for 1 s). So a small product is timed with one thread and with more, again
+every few seconds. Results do not depend on the choice: torch divides rows among threads, not sums
+(tests/engine/tensors/test_threads.py).
+"""
+
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 _WORTH_SHARING = 4e8
-"""Floating-point operations between two synchronisations below which one thread is faster even on an idle machine.
+"""Floating-point operations between two synchronisations below which one thread is faster even on an idle machine."""
+_EVERY_S = 5.0
+"""Seconds after which the choice is made again."""
+_ROUNDS = 5
+_GAIN = 0.9
+"""Share of one thread's time that more threads must stay below to be chosen."""
+_TOO_LONG = 3.0
+"""Multiple of one thread's time at which a number of threads is given up."""
 
-On a busy machine, threads that wait for a descheduled sibling are tens of times slower (docs/lab: 27 s for 1 s).
-"""
+
+class ThreadChoice:
+    """The number of threads that was fastest when last measured."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: never more than these, as torch or OMP_NUM_THREADS set them."""
+        self.most = most
+        self.chosen = most
+        self._measured_at = float("-inf")
+
+    def now(self) -> int:
+        """Return the number of threads to use, measured at most some seconds ago."""
+        if self.most > 1 and time.monotonic() - self._measured_at >= _EVERY_S:
+            before = torch.get_num_threads()
+            try:
+                self.chosen = _fastest(self.most)
+            finally:
+                torch.set_num_threads(before)
+            self._measured_at = time.monotonic()
+        return self.chosen
+
+
+_choice: ThreadChoice | None = None
+
+
+def adapt_threads(operations: float = _WORTH_SHARING) -> None:
+    """Set the number of threads for the work that follows, which takes so many operations between synchronisations."""
+    global _choice  # torch's number of threads is global, too
+    if _choice is None:
+        _choice = ThreadChoice(torch.get_num_threads())
+    wanted = 1 if operations < _WORTH_SHARING else _choice.now()
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
+
+
+def most_threads() -> int:
+    """Return the largest number of threads that may be chosen."""
+    return torch.get_num_threads() if _choice is None else _choice.most
 
 
 @contextmanager
 def threads_for(operations: float) -> Iterator[None]:
-    """Within the context, use all of torch's threads, or one if the work between synchronisations is too small.
-
-    The choice depends only on the size of the work, so the same run on the same machine rounds the same way.
-    """
+    """Within the context, use the number of threads that is best for so many operations between synchronisations."""
     before = torch.get_num_threads()
-    if operations < _WORTH_SHARING:
-        torch.set_num_threads(1)
+    adapt_threads(operations)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _fastest(most: int) -> int:
+    """Return 1, or the number of threads (most, half of it, ...) that is clearly faster now."""
+    left, right = torch.ones(256, 576), torch.ones(576, 256)
+    made = torch.empty(256, 256)
+    alone = 0.0
+    numbers = [most >> halvings for halvings in range(most.bit_length() - 1)]
+    seconds = dict.fromkeys(numbers, 0.0)
+    for _ in range(_ROUNDS):
+        alone += _seconds(left, right, made, 1)
+        for number in numbers:
+            if seconds[number] < _TOO_LONG * alone:
+                seconds[number] += _seconds(left, right, made, number)
+    taken, number = min((taken, number) for number, taken in seconds.items())
+    return number if taken < _GAIN * alone else 1
+
+
+def _seconds(left: torch.Tensor, right: torch.Tensor, made: torch.Tensor, threads: int) -> float:
+    """Return the seconds of one product with so many threads."""
+    torch.set_num_threads(threads)
+    begun = time.perf_counter()
+    torch.mm(left, right, out=made)
+    return time.perf_counter() - begun

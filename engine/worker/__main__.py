@@ -165,6 +165,7 @@ def main() -> None:
     import torch
 
     from engine.models.warm_model import WarmModel
+    from engine.tensors.threads import adapt_threads
     from engine.worker.effects_job import EffectsJob
     from engine.worker.pipeline import ProbeJob
     from engine.worker.side_requests import SideRequestHandler
@@ -175,6 +176,7 @@ def main() -> None:
     queue.between = lambda: _answer_waiting(queue, side_requests, writer)
     writer.write(WorkerReady(pid=os.getpid(), device="cuda" if torch.cuda.is_available() else "cpu"))
     while (job := queue.next()) is not None:
+        adapt_threads()  # for whatever does not choose by itself
         if isinstance(job[0], SideRequest):
             _answer(*job, queue, side_requests, writer)
             continue

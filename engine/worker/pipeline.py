@@ -56,6 +56,7 @@ from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.tasks.base import Task
 from engine.tasks.registry import find_task, made_by
 from engine.tensors.out_of_memory import is_out_of_memory
+from engine.tensors.threads import most_threads
 
 
 class ProbeJob:
@@ -315,7 +316,7 @@ def versions(device: torch.device) -> Versions:
     """
     if device.type == "cpu":
         kind = f"{processor_name()} {torch.backends.cpu.get_cpu_capability()}".removesuffix(" DEFAULT")
-        name = f"{kind}, {torch.get_num_threads()} threads".replace(", 1 threads", ", 1 thread")
+        name = f"{kind}, {most_threads()} threads".replace(", 1 threads", ", 1 thread")
     else:
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     return Versions(
