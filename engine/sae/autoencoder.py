@@ -119,7 +119,7 @@ class Trainer:
         """Take one step for all seeds. The report describes the state before the step."""
         latents = self.saes.latents(self.x)
         if not self._sparse and self.x.device.type == "cpu":
-            # Once below the threshold it stays there: the L1 term only lowers activity. Checked every fifth step, and at
+            # Once below the threshold it stays there: the L1 term only lowers activity. Checked every fifth step and at
             # the first: dictionaries that start at training rows begin with one latent in a hundred active.
             due = self.steps_done % 5 == 4 or not self.steps_done
             self._sparse = due and _share_active(latents) < _SPARSE_BELOW

@@ -33,28 +33,49 @@ def linear_probe(
 ) -> Float[Tensor, " node"]:
     """Return the AUC of leave-one-out ridge predictions of polarity from each head's output.
 
-    Closed form in the dual: the hat matrix of centred kernel ridge gives every left-out prediction from one solve
-    (Allen 1974's PRESS residual e / (1 - h)); the ridge is the kernel's mean eigenvalue.
+    In closed form: the hat matrix of centred ridge regression gives every left-out prediction from one solve (Allen
+    1974's PRESS residual e / (1 - h)); the ridge is the mean eigenvalue of the examples' kernel.
     """
-    n = len(positive)
+    n, d_model = len(positive), x.shape[2]
     labels = positive.to(x.dtype)
     centred_labels = labels - labels.mean()
     truth = positive.tolist()
     found: list[float] = []
     heads_at_once = max(1, min(heads_at_once, _CELLS // n**2))
-    eye = torch.eye(n, device=x.device)
     for block in x.split(heads_at_once, dim=1):
         outputs = (block - block.mean(dim=0)).transpose(0, 1)
-        kernel = outputs @ outputs.transpose(1, 2)
-        ridge = kernel.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=1e-12)
-        # Cholesky, as the matrix is symmetric and positive definite: the general solver of torch 2.13's MKL fails with
-        # more than one thread from some 200 rows on ("Pivots given to lu_solve must all be ...").
-        factor = torch.linalg.cholesky(kernel + ridge[:, None, None] * eye)
-        hat = torch.cholesky_solve(kernel, factor).transpose(1, 2) + 1 / n
-        residual = centred_labels - hat @ centred_labels
-        left_out = labels - residual / (1 - hat.diagonal(dim1=1, dim2=2)).clamp(min=1e-6)
+        ridge = (outputs.square().sum(dim=(1, 2)) / n).clamp(min=1e-12)
+        fit = _fit_by_width if d_model < n else _fit_by_examples
+        predicted, leverage = fit(outputs, centred_labels, ridge)
+        residual = centred_labels - predicted
+        left_out = labels - residual / (1 - leverage - 1 / n).clamp(min=1e-6)
         found += [auc(scores, truth) or 0.5 for scores in left_out.tolist()]
     return torch.tensor(found)
+
+
+# Cholesky, as the matrices are symmetric and positive definite: the general solver of torch 2.13's MKL fails with more
+# than one thread from some 200 rows on ("Pivots given to lu_solve must all be ...").
+
+
+def _fit_by_examples(
+    outputs: Float[Tensor, "head example d_model"], labels: Float[Tensor, " example"], ridge: Float[Tensor, " head"]
+) -> tuple[Float[Tensor, "head example"], Float[Tensor, "head example"]]:
+    """Return ridge predictions and leverages (the hat matrix's diagonal), by one solve over examples."""
+    kernel = outputs @ outputs.transpose(1, 2)
+    eye = torch.eye(outputs.shape[1], device=outputs.device)
+    hat = torch.cholesky_solve(kernel, torch.linalg.cholesky(kernel + ridge[:, None, None] * eye))
+    return hat.transpose(1, 2) @ labels, hat.diagonal(dim1=1, dim2=2)
+
+
+def _fit_by_width(
+    outputs: Float[Tensor, "head example d_model"], labels: Float[Tensor, " example"], ridge: Float[Tensor, " head"]
+) -> tuple[Float[Tensor, "head example"], Float[Tensor, "head example"]]:
+    """Return the same by one solve over d_model, which is cheaper if that is less than the number of examples."""
+    gram = outputs.transpose(1, 2) @ outputs
+    eye = torch.eye(outputs.shape[2], device=outputs.device)
+    factor = torch.linalg.cholesky(gram + ridge[:, None, None] * eye)
+    half = torch.linalg.solve_triangular(factor, outputs.transpose(1, 2), upper=False)
+    return (half.transpose(1, 2) @ (half @ labels)[:, :, None])[:, :, 0], half.square().sum(dim=1)
 
 
 def random_score(n_nodes: int, seed: int) -> Float[Tensor, " node"]:

@@ -1,15 +1,16 @@
 """The ridge baseline: what it finds, and that the number of threads does not matter to it."""
 
+import pytest
 import torch
 
 from engine.scoring.baselines import linear_probe
 from engine.tensors.generators import generator
 
 
-def some_heads(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """[n, 3, 16]: a head that separates the sides, one that half separates them, one of noise; and the sides."""
+def some_heads(n: int, width: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    """[n, 3, width]: a head that separates the sides, one that half separates them, one of noise; and the sides."""
     positive = torch.arange(n) % 2 == 0
-    noise = torch.randn(n, 3, 16, generator=generator(1, "test"))
+    noise = torch.randn(n, 3, width, generator=generator(1, "test"))
     signs = positive.float() * 2 - 1
     noise[:, 0, 0] += 4 * signs
     noise[:, 1, 0] += signs
@@ -23,15 +24,17 @@ def test_it_tells_speaking_heads_from_noise() -> None:
     assert 0.3 < none < 0.65
 
 
-def test_it_leaves_every_example_out() -> None:
+@pytest.mark.parametrize("width", [16, 40], ids=["more examples than width", "fewer"])
+def test_it_leaves_every_example_out(width: int) -> None:
     """Compare with the definition: a ridge fitted again without each example, with the same penalty."""
-    x, positive = some_heads(30)
-    labels = positive.float()
+    x, positive = some_heads(30, width)
+    x = x.double()
+    labels = positive.double()
     centred = x[:, 0] - x[:, 0].mean(dim=0)
     ridge = (centred @ centred.T).diagonal().mean()
-    augmented = torch.cat([centred, torch.ones(30, 1)], dim=1)
+    augmented = torch.cat([centred, torch.ones(30, 1, dtype=torch.float64)], dim=1)
     # The intercept bears no penalty, as in the closed form, which centres instead.
-    penalty = ridge * torch.diag(torch.tensor([1.0] * 16 + [0.0]))
+    penalty = ridge * torch.diag(torch.tensor([1.0] * width + [0.0], dtype=torch.float64))
     predicted = []
     for row in range(30):
         kept = torch.arange(30) != row
@@ -45,7 +48,7 @@ def test_it_leaves_every_example_out() -> None:
         for other, is_other in zip(predicted, positive.tolist(), strict=True)
         if not is_other
     ]
-    assert abs(linear_probe(x, positive)[0].item() - sum(wins) / len(wins)) < 1e-6
+    assert abs(linear_probe(x.float(), positive)[0].item() - sum(wins) / len(wins)) < 1e-6
 
 
 def test_more_threads_and_more_rows_find_the_same() -> None:
