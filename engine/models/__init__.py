@@ -3,4 +3,15 @@
 May import: root modules, catalog, install, machine, planted.
 """
 
-__all__ = ["byte_tokens", "falcon", "fetch", "head_layout", "kv_cache", "loading", "rotary", "tokens", "warm_model"]
+__all__ = [
+    "byte_tokens",
+    "falcon",
+    "fetch",
+    "head_layout",
+    "kv_cache",
+    "light_imports",
+    "loading",
+    "rotary",
+    "tokens",
+    "warm_model",
+]

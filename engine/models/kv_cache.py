@@ -79,6 +79,9 @@ def main() -> None:
 
     The latter has rotary positions and grouped queries. `headcode doctor` runs this in a process of its own.
     """
+    from engine.models.light_imports import import_bridge
+
+    import_bridge()
     import transformers
     from transformer_lens.model_bridge import TransformerBridge
 

@@ -19,6 +19,7 @@ from engine.install.weights_check import check_agreement
 from engine.models.falcon import reordered_falcon
 from engine.models.head_layout import check_heads, output_matrices, output_scales, stacked
 from engine.models.kv_cache import cache_argument, hand_on_cache
+from engine.models.light_imports import import_bridge
 from engine.models.rotary import RowLengths
 from engine.models.tokens import Tokens
 from engine.planted.build import planted_folder
@@ -125,6 +126,7 @@ def load_model(name: str, models: Path, device: torch.device, *, trust_remote_co
 
 
 def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_code: bool) -> Model:
+    import_bridge()
     import transformers
     from transformer_lens.model_bridge import TransformerBridge
 
