@@ -38,10 +38,10 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     contrast: .5, where a head is silent if its contrast is shorter than lambda times the mean; published: what the
     model's folder recommends, else .2 (engine.catalog.recommended_config). Published value: .02 (docstring .05).
     """
-    steps: int = 50
+    steps: int = 20
     """Maximum number of optimiser steps; training may stop earlier once the codes are stable. Published: 500."""
-    learning_rate: float = 1e-3
-    """Adam's step size. Published: 1e-3."""
+    learning_rate: float = 3e-3
+    """Adam's step size. Published: 1e-3. Three times that in 20 steps ranks heads as 50 steps did (docs/lab)."""
     training_examples: int = 20
     """Examples the SAE is trained on, drawn from both polarities; it is applied to all. Published: 10."""
     scale: bool = True
@@ -66,7 +66,7 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             )
 
 
-PUBLISHED = SAEConfig(recipe="published", steps=500, training_examples=10)
+PUBLISHED = SAEConfig(recipe="published", steps=500, learning_rate=1e-3, training_examples=10)
 """The published method, except lambda."""
 RECIPES: dict[Recipe, SAEConfig] = {"contrast": SAEConfig(), "published": PUBLISHED}
 

@@ -118,9 +118,9 @@ OPTIONS: tuple[Option, ...] = (
         kind="whole",
         range="1 to 1000000",
         measured=(1, 1000),
-        suggestions=("25", "50", "100", "200", "500", "1000"),
+        suggestions=("10", "20", "50", "100", "200", "500", "1000"),
         meaning="Optimiser steps of the training. contrast starts from directions of the data and needs few.",
-        default="50",
+        default="20",
         published="500",
     ),
     Option(
@@ -134,7 +134,7 @@ OPTIONS: tuple[Option, ...] = (
         measured=(1e-4, 5e-3),
         suggestions=("0.0003", "0.001", "0.003"),
         meaning="Adam's step size.",
-        default="0.001",
+        default="0.003",
         published=".001",
     ),
     Option(

@@ -24,7 +24,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         name="quick",
         about="a first look: one seed, half the steps, few shuffles",
-        config=ProbeConfig(sae=SAEConfig(steps=25), seeds=(0,), shuffles=200, bootstraps=20),
+        config=ProbeConfig(sae=SAEConfig(steps=10), seeds=(0,), shuffles=200, bootstraps=20),
     ),
     Preset(
         name="published",

@@ -57,6 +57,13 @@ def adapt_threads(operations: float = _WORTH_SHARING) -> None:
         torch.set_num_threads(wanted)
 
 
+def limit_threads(most: int) -> None:
+    """Never use more threads than these from now on."""
+    global _choice
+    _choice = ThreadChoice(most)
+    torch.set_num_threads(most)
+
+
 def most_threads() -> int:
     """Return the largest number of threads that may be chosen."""
     return torch.get_num_threads() if _choice is None else _choice.most

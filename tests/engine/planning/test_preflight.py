@@ -167,7 +167,7 @@ def test_the_time_is_that_of_earlier_runs_scaled_by_the_work() -> None:
     assert begun.seconds == pytest.approx(4.2 + 1.0 + 9.0, rel=0.05)
     changed = estimate_time(shape, amount, config, mixed, warm=False, started=True)
     assert changed.seconds == pytest.approx(4.2 + 1.0, rel=0.05)
-    longer = ProbeConfig(sae=SAEConfig(steps=500))
+    longer = ProbeConfig(sae=SAEConfig(steps=200))
     scaled = estimate_time(shape, amount, longer, [past(20, config, 4.0)], warm=True, started=True)
     assert scaled.seconds == pytest.approx(40, rel=0.1)
     assert "scaled" in scaled.basis

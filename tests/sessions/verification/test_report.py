@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-import torch
 
 from engine.catalog.recommended_config import resolve_config
 from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.events import ArrayReady, Event
 from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
+from engine.tensors.threads import limit_threads, most_threads
 from engine.worker.pipeline import ProbeJob
 from sessions.events import ArrayStored, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.files.array_files import hash_file
@@ -111,10 +111,10 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = most_threads()
+    limit_threads(1)
     yield
-    torch.set_num_threads(before)
+    limit_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -227,11 +227,11 @@ def test_the_earliest_stage_is_named_first(tampered: Callable[[str], Verificatio
 
 def test_other_threads_are_named_and_the_bundled_model_does_not_care(done: tuple[Bench, RunArtifacts]) -> None:
     bench, _ = done
-    torch.set_num_threads(2)
+    limit_threads(2)
     try:
         report = bench.judged(bench.again())
     finally:
-        torch.set_num_threads(1)
+        limit_threads(1)
     assert report.verdict == "same"
     assert "though 1 thread then, 2 threads now" in report.words
     assert [each.field for each in report.environment] == ["device"]
