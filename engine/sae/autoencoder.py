@@ -55,6 +55,13 @@ class SAEs:
         shift = self.threshold - torch.einsum("sd,skd->sk", self.bias, self.encoder)  # x - b without a copy of x
         return torch.baddbmm(shift[:, None, :], x, self.encoder.transpose(1, 2)).relu_()
 
+    def mirrored_latents(self, x: Float[Tensor, "seed row d_model"]) -> Float[Tensor, "seed row latent"]:
+        """Return latents(x) where the second half of x is the first with the opposite sign."""
+        half = x.shape[1] // 2
+        shift = (self.threshold - torch.einsum("sd,skd->sk", self.bias, self.encoder))[:, None, :]
+        product = torch.bmm(x[:, :half], self.encoder.transpose(1, 2))
+        return torch.cat([shift + product, shift - product], dim=1).relu_()
+
     def codes(self, x: Float[Tensor, "row d_model"], *, rows_at_once: int = 8192) -> Int[Tensor, "seed row"]:
         """Return every seed's code for every row, in blocks: latents of all rows would not fit in memory."""
         if float(self.threshold.max()) < 0:
@@ -103,8 +110,12 @@ class Trainer:
     sums without the zeros.
     """
 
-    def __init__(self, saes: SAEs, x: Float[Tensor, "seed row d_model"], config: SAEConfig) -> None:
+    def __init__(
+        self, saes: SAEs, x: Float[Tensor, "seed row d_model"], config: SAEConfig, *, mirrored: bool = False
+    ) -> None:
+        """`mirrored`: the second half of the rows is the first with the opposite sign, so one product serves both."""
         self.saes = saes
+        self._mirrored = mirrored
         self.x = x
         self.config = config
         self.sparsity = resolved_sparsity(config)
@@ -114,10 +125,12 @@ class Trainer:
         self._second = [torch.zeros_like(parameter) for parameter in self._parameters]
         self._x_sum = x.sum(dim=1)
         self._sparse = False
+        self._squares: Tensor | None = None
+        """Squared length of every row, once the sparse step needs them: [seed * row]"""
 
     def step(self, *, report: bool = False) -> StepReport | None:
         """Take one step for all seeds. The report describes the state before the step."""
-        latents = self.saes.latents(self.x)
+        latents = self.saes.mirrored_latents(self.x) if self._mirrored else self.saes.latents(self.x)
         if not self._sparse and self.x.device.type == "cpu":
             # Once below the threshold it stays there: the L1 term only lowers activity. Checked every fifth step and at
             # the first: dictionaries that start at training rows begin with one latent in a hundred active.
@@ -191,11 +204,22 @@ class Trainer:
         ]
 
     def _mean_error(self, residual: Tensor, active_rows: Tensor) -> Float[Tensor, " seed"]:
-        """Return the mean squared error per seed, with rows without an active latent (reconstructed as the bias)."""
+        """Return the mean squared error per seed, with rows without an active latent, reconstructed as the bias b.
+
+        Those sum to sum |x|^2 - 2 b . sum x + n |b|^2, which takes no pass over them.
+        """
         n_seeds, n_rows, d_model = self.x.shape
-        error = (self.x - self.saes.bias[:, None, :]).square().sum(dim=2).view(-1)
-        error[active_rows] = residual.square().sum(dim=1)
-        return error.view(n_seeds, n_rows).sum(dim=1) / (n_rows * d_model)
+        seed = active_rows.div(n_rows, rounding_mode="floor")
+        if self._squares is None:
+            self._squares = self.x.square().sum(dim=2).view(-1)
+        squares = self._squares.double().view(n_seeds, n_rows).sum(dim=1)
+        squares.index_add_(0, seed, self._squares[active_rows].double(), alpha=-1)
+        rest = self._x_sum.index_add(0, seed, self.x.view(-1, d_model).index_select(0, active_rows), alpha=-1)
+        n_rest = n_rows - torch.bincount(seed, minlength=n_seeds)
+        bias = self.saes.bias.double()
+        error = squares - 2 * (bias * rest).sum(dim=1) + n_rest * bias.square().sum(dim=1)
+        error.index_add_(0, seed, residual.square().sum(dim=1).double())
+        return (error / (n_rows * d_model)).float()
 
     def _adam(self, gradients: list[Tensor]) -> None:
         self.steps_done += 1

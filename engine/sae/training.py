@@ -86,32 +86,52 @@ def train_saes(
     config: ProbeConfig,
     monitor: Monitor,
     provisional: Callable[[Int[Tensor, "seed example node"]], None],
+    pairs: Int[Tensor, "pair side"] | None = None,
 ) -> SAEs:
     """Train the SAEs of all seeds side by side. Calls `provisional` with codes of all examples from time to time.
 
-    Raises Cancelled between two steps.
+    `pairs`: rows of x, the positive first; with them, the contrast of pairs costs half as many products. Raises
+    Cancelled between two steps.
     """
     drawn = torch.stack([draw_training(positive, config.sae.training_examples, seed) for seed in config.seeds])
     rows = x[drawn.to(x.device)].flatten(1, 2).contiguous()
     nodes = torch.arange(x.shape[1]).repeat(drawn.shape[1]).expand(len(rows), -1)
-    floor, start = 0.0, None
+    floor, start, mirrored = 0.0, None, False
     if config.sae.recipe == "contrast":
         floor = silence(resolved_sparsity(config.sae), x.shape[-1])
         start = starting_rows(rows, config.sae.n_codes, config.seeds, floor)
-        loud = loud_rows(rows, floor)
+        mirrored = pairs is not None and _mirrored(x, pairs, drawn)
+        if mirrored and pairs is not None:  # the positives' rows, then the same rows of their partners
+            sides = [x[pairs[:, side].to(x.device)].flatten(0, 1) for side in (0, 1)]
+            rows = torch.cat(sides).expand(len(rows), -1, -1)
+        half = rows.shape[1] // 2
+        loud = loud_rows(rows[:, :half] if mirrored else rows, floor)
+        loud = torch.cat([loud, loud + half], dim=1) if mirrored else loud
         rows = rows.gather(1, loud[:, :, None].expand(-1, -1, rows.shape[2]))
         nodes = nodes.gather(1, loud.cpu())
     operations = 2.0 * rows.numel() * config.sae.n_codes
     with threads_for(operations):
         saes = SAEs(config.sae, config.seeds, x.shape[-1], x.device, start=start, silence=floor)
-        _train(saes, x, rows, nodes, config, monitor, provisional, operations)
+        trainer = Trainer(saes, rows, config.sae, mirrored=mirrored)
+        _train(trainer, x, nodes, config, monitor, provisional, operations)
     return saes
 
 
+def _mirrored(
+    x: Float[Tensor, "example node d_model"], pairs: Int[Tensor, "pair side"], drawn: Int[Tensor, "seed drawn"]
+) -> bool:
+    """Return whether every seed trains on all pairs and on nothing else, and each pair's two rows add up to zero."""
+    every = pairs.flatten().sort().values
+    return (
+        drawn.shape[1] == len(every)
+        and bool((drawn == every).all())
+        and torch.equal(x[pairs[:, 0].to(x.device)], -x[pairs[:, 1].to(x.device)])
+    )
+
+
 def _train(
-    saes: SAEs,
+    trainer: Trainer,
     x: Float[Tensor, "example node d_model"],
-    rows: Float[Tensor, "seed row d_model"],
     nodes: Int[Tensor, "seed row"],
     config: ProbeConfig,
     monitor: Monitor,
@@ -119,7 +139,7 @@ def _train(
     operations: float,
 ) -> None:
     """`operations`: floating-point operations of a step's product."""
-    trainer = Trainer(saes, rows, config.sae)
+    saes, rows = trainer.saes, trainer.x
     last_codes: Tensor | None = None
     first: StepReport | None = None
     steps = config.sae.steps

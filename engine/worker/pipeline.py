@@ -131,6 +131,7 @@ class ProbeJob:
                 self.config,
                 self.monitor,
                 lambda codes: self.monitor.report(Scored(nodes=scores.provisional(codes), final=False)),
+                scores.pairs,
             )
         with self._stage("codes", len(examples), "prompts"):
             codes = codes_of(saes, x)

@@ -87,7 +87,7 @@ def train(name: str, draws: int, n_pairs: int, ways: list[Way]) -> list[Trained]
                 sae = msgspec.structs.replace(own.sae, steps=way.steps, learning_rate=way.rate)
                 short = msgspec.structs.replace(own, sae=sae)
                 begun = time.process_time()
-                saes = train_saes(shown, table.positive, short, Quiet(), lambda _: None)
+                saes = train_saes(shown, table.positive, short, Quiet(), lambda _: None, table.pairs)
                 seconds = time.process_time() - begun
                 nodes = table.provisional(codes_of(saes, shown))
                 labels = [(node.layer, node.head) in true for node in nodes]

@@ -103,7 +103,7 @@ class Pool:
         shown = prepare(outputs, pairs, n_heads, config.sae, apart)
         lengths = contrast_lengths(shown, outputs, pairs, n_heads, config.sae, apart)
         table = ScoreTable(outputs, examples, config, n_heads, length=lengths)
-        saes = train_saes(shown[table.rows], table.positive, config, Quiet(), lambda _: None)
+        saes = train_saes(shown[table.rows], table.positive, config, Quiet(), lambda _: None, table.pairs)
         codes = codes_of(saes, shown)
         nodes, _ = table.final(codes, Quiet())
         circuit = [] if saes.diverged else circuit_by_rank(nodes, table.circuit_size)

@@ -8,7 +8,7 @@ from engine.config import PUBLISHED, ProbeConfig, SAEConfig
 from engine.results import NO_CODE
 from engine.sae.autoencoder import SAEs
 from engine.sae.contrast import contrast, loud_rows, silence, starting_rows, to_half_width
-from engine.sae.training import codes_of, prepare, train_saes
+from engine.sae.training import _mirrored, codes_of, prepare, train_saes
 
 CPU = torch.device("cpu")
 PAIRS = torch.tensor([[0, 1], [2, 3], [4, 5], [6, 7]])
@@ -47,6 +47,25 @@ def test_what_a_pair_has_in_common_is_gone() -> None:
     assert torch.allclose(plain[0::2], -plain[1::2])
     other_subjects = x + torch.randn(4, 6, 16).repeat_interleave(2, dim=0)
     assert torch.allclose(contrast(other_subjects, PAIRS, 3), plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [1, 20])
+def test_one_product_for_both_halves_of_pairs_trains_the_same(steps: int) -> None:
+    config = ProbeConfig(sae=SAEConfig(n_codes=8, sparsity=0.3, steps=steps), seeds=(0, 1))
+    shown = prepare(outputs(), PAIRS, 6, config.sae)
+    plain, mirrored = (train_saes(shown, POSITIVE, config, Quiet(), lambda _: None, pairs) for pairs in (None, PAIRS))
+    assert torch.allclose(plain.decoder, mirrored.decoder, atol=1e-5)
+    assert torch.allclose(plain.threshold, mirrored.threshold, atol=1e-5)
+    assert torch.equal(codes_of(plain, shown), codes_of(mirrored, shown))
+
+
+def test_halves_are_mirrored_only_if_all_of_a_seeds_rows_are_whole_pairs() -> None:
+    shown = prepare(outputs(), PAIRS, 6, SAEConfig(sparsity=0.3))
+    every = torch.arange(8).expand(2, -1)
+    assert _mirrored(shown, PAIRS, every)
+    assert not _mirrored(shown, PAIRS, every[:, :6]), "some of the rows"
+    assert not _mirrored(shown, PAIRS[:3], every), "a row without a pair"
+    assert not _mirrored(shown + 1, PAIRS, every), "not a contrast of pairs"
 
 
 def test_an_example_without_a_pair_is_held_against_the_mean_of_all() -> None:
