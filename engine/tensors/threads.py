@@ -16,7 +16,7 @@ _WORTH_SHARING = 4e8
 """Floating-point operations between two synchronisations below which one thread is faster even on an idle machine."""
 _EVERY_S = 5.0
 """Seconds after which the choice is made again."""
-_ROUNDS = 5
+_ROUNDS = 3
 _GAIN = 0.9
 """Share of one thread's time that more threads must stay below to be chosen."""
 _TOO_LONG = 3.0
