@@ -5,6 +5,7 @@ May import: root modules, catalog, install, machine, planted.
 
 __all__ = [
     "byte_tokens",
+    "contributions",
     "falcon",
     "fetch",
     "head_layout",

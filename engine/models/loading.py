@@ -16,8 +16,9 @@ from engine.install.hub_cache import hub_folder
 from engine.install.load_report import load_report
 from engine.install.model_check import foreign_errors
 from engine.install.weights_check import check_agreement
+from engine.models.contributions import Contributions, RecordedPass
 from engine.models.falcon import reordered_falcon
-from engine.models.head_layout import check_heads, output_matrices, output_scales, stacked
+from engine.models.head_layout import check_heads, output_matrices, stacked
 from engine.models.kv_cache import cache_argument, hand_on_cache
 from engine.models.light_imports import import_bridge
 from engine.models.rotary import RowLengths
@@ -29,7 +30,15 @@ from engine.results import ModelInfo
 class Model:
     """A bridge, its tokenizer and its description. Nothing here depends on the model family."""
 
-    def __init__(self, bridge: Any, tokenizer: Any, info: ModelInfo, folder: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        bridge: Any,
+        tokenizer: Any,
+        info: ModelInfo,
+        folder: Path,
+        device: torch.device,
+        contributions: Contributions,
+    ) -> None:
         self.bridge = bridge
         self.tokenizer = tokenizer
         self.tokens = Tokens(tokenizer)
@@ -41,8 +50,8 @@ class Model:
         """Name of the argument that takes a key-value cache."""
         self.lengths = RowLengths(bridge.original_model)
         """Row lengths, for the few models whose positions depend on the length of a prompt."""
-        self.output_scales = output_scales(bridge)
-        """Per layer: the factor the model applies to a head's output before adding it to the stream."""
+        self.contributions = contributions
+        """How a head's z becomes what it adds to the stream."""
 
     @property
     def n_heads_in_all(self) -> int:
@@ -54,16 +63,16 @@ class Model:
 
     @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
-        """W_O, one matrix per head: z @ W_O is what the head adds to the stream.
+        """W_O, one matrix per head: z @ W_O is what the head adds to the stream (engine.models.contributions).
 
         Heads smaller than the largest are padded with zeros (engine.models.head_layout).
         """
-        return stacked(output_matrices(self.bridge, self.info.n_heads))
+        return stacked(self.contributions.weights)
 
     @property
     def head_weights(self) -> list[Float[Tensor, "head _ d_model"]]:
         """W_O of each layer's heads, in their own size."""
-        return output_matrices(self.bridge, self.info.n_heads)
+        return self.contributions.weights
 
     def encode(self, text: str) -> tuple[list[int], list[bool]]:
         """Return the token ids the model reads before its answer, and which of them are the text's own."""
@@ -150,15 +159,15 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
                 report.check(source.name)  # explains more than the error that follows from it
         bridge.eval()
         # Some modules need what a version of transformers lacks (CodeGen under 5.24): a test pass shows it here.
-        with torch.no_grad():
-            answers = bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
-        if answers.isnan().all():
+        record = RecordedPass(bridge, torch.zeros(1, 2, dtype=torch.int64, device=device))
+        if record.logits.isnan().all():
             raise ModelError(
                 f"{source.name} answers only NaN.",
                 hint="Its weights are damaged, or its settings are not those it was trained with.",
             )
         check_heads(bridge, source.name)
         config = bridge.cfg
+        contributions = Contributions(bridge, int(config.n_heads), record)
         info = ModelInfo(
             name=source.name,
             identity=model_identity(folder),
@@ -170,4 +179,4 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
             vocabulary=int(config.d_vocab),
         )
     gc.collect()
-    return Model(bridge, tokenizer, info, folder, device)
+    return Model(bridge, tokenizer, info, folder, device, contributions)

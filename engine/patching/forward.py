@@ -34,6 +34,8 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
     """Float [row, position, d_model]: the input of each layer, for as many layers as requested."""
     gradients: list[Tensor] | None = None
     """d slope / d z, one per layer; None without a slope."""
+    factors: dict[int, Tensor] = {}
+    """Float [row, position] by layer: the factor of the norm after attention; empty in models without such norms."""
 
     def rows(self, part: slice) -> "CleanPass":
         """Return the same for some of the rows."""
@@ -42,6 +44,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             z=[each[part] for each in self.z],
             residual=[each[part] for each in self.residual],
             gradients=None if self.gradients is None else [each[part] for each in self.gradients],
+            factors={layer: each[part] for layer, each in self.factors.items()},
         )
 
     @staticmethod
@@ -55,6 +58,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             z=_by_layer([part.z for part in parts]),
             residual=_by_layer([part.residual for part in parts]),
             gradients=_by_layer(slopes) if slopes else None,
+            factors={layer: torch.cat([part.factors[layer] for part in parts]) for layer in parts[0].factors},
         )
 
 
@@ -124,6 +128,7 @@ class ForwardPasses:
         """
         z: list[Tensor] = [torch.empty(0)] * self.n_layers
         entering: list[Tensor] = [torch.empty(0)] * residuals
+        factors: dict[int, Tensor] = {}
 
         def keep_z(layer: int, heads: Tensor) -> Tensor:
             z[layer] = heads if slope else heads.clone()
@@ -136,6 +141,7 @@ class ForwardPasses:
 
         hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter)]
         hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
+        hooks += self.model.contributions.position_hooks(factors.__setitem__)
         with torch.set_grad_enabled(slope is not None):
             logits = self.run(tokens, last, edit=keep_z, more_hooks=hooks)
             gradients = None
@@ -143,7 +149,11 @@ class ForwardPasses:
                 gradients = list(torch.autograd.grad(slope(logits).sum(), z))
                 self.work += tokens.numel() * self.n_layers  # the backward pass, without parameters, costs as much
         return CleanPass(
-            logits=logits.detach(), z=[each.detach() for each in z], residual=entering, gradients=gradients
+            logits=logits.detach(),
+            z=[each.detach() for each in z],
+            residual=entering,
+            gradients=gradients,
+            factors=factors,
         )
 
     def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> PrefixCache | None:
@@ -154,8 +164,11 @@ class ForwardPasses:
         from transformers import DynamicCache
 
         cache: Any = DynamicCache()
-        with torch.no_grad(), self.model.lengths.of(lengths):
-            self.model.bridge(tokens, use_cache=True, **{self.model.cache_argument: cache})
+        try:
+            with torch.no_grad(), self.model.lengths.of(lengths):
+                self.model.bridge(tokens, use_cache=True, **{self.model.cache_argument: cache})
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+            return None  # a family that keeps more than keys and values (Falcon-H1's states)
         self.work += tokens.numel() * self.n_layers
         found = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
         if len(found) != self.n_layers or any(layer.keys.shape[2] != tokens.shape[1] for layer in found):

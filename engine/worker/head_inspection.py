@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.capture.head_outputs import encode_prompt
 from engine.errors import EngineError, NoSuchHead
 from engine.examples import Example
+from engine.models.contributions import norm_gain
 from engine.models.loading import Model, load_model, pick_device
 from engine.models.warm_model import Key, WarmModel
 from engine.protocol import HeadInspected, InspectHead
@@ -70,7 +71,7 @@ def inspect_key(request: InspectHead) -> Key:
 def _capture_head(
     model: Model, ids: list[int], layer: int, head: int
 ) -> tuple[Float[Tensor, "query key"], Float[Tensor, "position d_model"], float]:
-    """Return the head's attention pattern, its output at every position, and the last scale of the final norm."""
+    """Return the head's attention pattern, its contribution at every position, and the last scale of the final norm."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str, take: Callable[[Tensor], Tensor]) -> Callable[..., None]:
@@ -87,13 +88,16 @@ def _capture_head(
             keep("z", lambda z: z.view(*z.shape[:2], n_heads, -1)[0, :, head]),
         ),
     ]
+    factors: dict[int, Tensor] = {}
+    hooks += model.contributions.position_hooks(factors.__setitem__)
     if _NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
         hooks.append((_NORM_SCALE, keep("scale", lambda scale: scale[0, -1])))
     with torch.inference_mode(), threads_for(2.0 * model.n_parameters * len(ids) / model.info.n_layers):
         tokens = torch.tensor([ids], device=model.device)
         model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None)
         scale = float(found["scale"]) if "scale" in found else 1.0
-        return found["pattern"], found["z"] @ model.head_weights[layer][head], scale
+        z = found["z"] * factors[layer][0, :, None] if layer in factors else found["z"]
+        return found["pattern"], z @ model.head_weights[layer][head], scale
 
 
 def _writes(
@@ -149,5 +153,8 @@ def _directions(path: Path, seed_index: int) -> Float[Tensor, "code d_model"]:
 def _gain(bridge: Any) -> Tensor | float:
     """Return the gain of the final norm, which multiplies the direction before the unembedding."""
     norm = getattr(bridge, "ln_final", None)
+    gain = norm_gain(norm, int(bridge.cfg.d_model))
+    if gain is not None:
+        return gain
     weight = getattr(norm, "weight", None) if norm is not None else None
     return weight.detach().float() if isinstance(weight, Tensor) else 1.0

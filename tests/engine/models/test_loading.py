@@ -175,5 +175,5 @@ def test_a_bridge_that_cannot_compute_is_refused_on_loading(tmp_path: Path, monk
         raise AttributeError("'Attention' object has no attribute 'embed_positions'")
 
     monkeypatch.setattr(TransformerBridge, "forward", missing)
-    with pytest.raises(ModelError, match="toy cannot be loaded: 'Attention' object"):
+    with pytest.raises(ModelError, match=r"toy \(GPT2LMHeadModel\) cannot be loaded: 'Attention' object"):
         load_model("toy", tmp_path, pick_device("cpu"))
