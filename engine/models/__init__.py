@@ -13,6 +13,7 @@ __all__ = [
     "light_imports",
     "loading",
     "rotary",
+    "text_only",
     "tokens",
     "warm_model",
 ]

@@ -22,6 +22,7 @@ from engine.models.head_layout import check_heads, output_matrices, stacked
 from engine.models.kv_cache import cache_argument, hand_on_cache
 from engine.models.light_imports import import_bridge
 from engine.models.rotary import RowLengths
+from engine.models.text_only import without_preprocessors
 from engine.models.tokens import Tokens
 from engine.planted.build import planted_folder
 from engine.results import ModelInfo
@@ -146,7 +147,7 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
         # A separate tokenizer: the bridge changes its own copy to add a beginning-of-sequence token where the model's
         # authors add none.
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
-        with load_report() as report:
+        with load_report() as report, without_preprocessors():
             try:
                 bridge = TransformerBridge.boot_transformers(
                     str(folder),

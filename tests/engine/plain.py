@@ -112,14 +112,17 @@ class AfterAttention:
 class Plain:
     """A model as transformers runs it, without Headcode and TransformerLens: one prompt a pass, hooks of torch's."""
 
-    def __init__(self, folder: Path, n_heads: int = 4, after: AfterAttention = AfterAttention()) -> None:
-        from transformers import AutoModelForCausalLM
+    def __init__(
+        self, folder: Path, n_heads: int = 4, after: AfterAttention = AfterAttention(), *, images: bool = False
+    ) -> None:
+        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-        self.model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=torch.float32, attn_implementation="eager"
-        ).eval()
+        auto = AutoModelForImageTextToText if images else AutoModelForCausalLM
+        self.model = auto.from_pretrained(str(folder), dtype=torch.float32, attn_implementation="eager").eval()
         self.n_heads, self.after = n_heads, after
-        found = {name: module for name, module in self.model.named_modules() if _OUTPUT.search(name)}
+        found = {
+            name: module for name, module in self.model.named_modules() if _OUTPUT.search(name) and "vision" not in name
+        }
         self.outputs = [*found.values()]
         self.layers = [self.model.get_submodule(re.match(r".*?\.\d+(?=\.)", name)[0]) for name in found]  # type: ignore[index]
 

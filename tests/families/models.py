@@ -49,6 +49,16 @@ FALCON = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
 _BLOOM = {"hidden_size": 32, "n_layer": 3, "n_head": 4}
 
 
+_IMAGES = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "image_size": 28,
+    "patch_size": 14,
+}
+
+
 @dataclass(frozen=True)
 class Family:
     """How a family's model is made, and how plain transformers says what its heads add to the stream."""
@@ -58,6 +68,8 @@ class Family:
     settings: dict[str, Any] = field(default_factory=dict)
     after: AfterAttention = _USUAL
     shape: dict[str, Any] = field(default_factory=lambda: _SHAPE)
+    images: dict[str, Any] = field(default_factory=dict)
+    """Settings of the part that reads images; empty: there is none."""
 
 
 FAMILIES = {
@@ -179,6 +191,12 @@ FAMILIES = {
         },
         AfterAttention(middle="pre_feedforward_layernorm", norm="post_attention_layernorm"),
     ),
+    "gemma3_images": Family(
+        "Gemma3Config",
+        {**_SLIDING, "head_dim": 12, "query_pre_attn_scalar": 16},
+        _BEFORE_MLP,
+        images=_IMAGES,
+    ),
     "glm": Family("GlmConfig", {"head_dim": 12}),
     "glm4": Family(
         "Glm4Config",
@@ -249,9 +267,17 @@ FAMILIES = {
             "interleave_moe_layer_step": 2,
         },
     ),
+    "llava": Family(
+        "LlavaConfig", {**_BIASES, "model_type": "llama"}, images={**_IMAGES, "model_type": "clip_vision_model"}
+    ),
     "minimax_m2": Family("MiniMaxM2Config", {"head_dim": 12, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "ministral3": Family("Ministral3Config", {"head_dim": 12, "sliding_window": WINDOW}),
     "mistral": Family("MistralConfig", {"sliding_window": WINDOW, "head_dim": 12}),
+    "mistral3": Family(
+        "Mistral3Config",
+        {"model_type": "mistral", "sliding_window": WINDOW, "head_dim": 12},
+        images={**_IMAGES, "model_type": "pixtral"},
+    ),
     "mixtral": Family("MixtralConfig", {"sliding_window": WINDOW, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "modernbert_decoder": Family(
         "ModernBertDecoderConfig",
@@ -332,9 +358,13 @@ def build(family: Family, vocabulary: int) -> Any:
     import transformers
 
     given = {"vocab_size": vocabulary, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    config = getattr(transformers, family.config)(**{**given, **family.shape, **family.settings})
+    settings = {**given, **family.shape, **family.settings}
+    if family.images:
+        settings = {"text_config": settings, "vision_config": family.images, "image_token_id": 290}
+    config = getattr(transformers, family.config)(**settings)
     torch.manual_seed(3)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    auto = transformers.AutoModelForImageTextToText if family.images else transformers.AutoModelForCausalLM
+    model = auto.from_config(config, attn_implementation="eager").eval()
     stored = model.state_dict()
     with torch.no_grad():
         for name, values in [*model.named_parameters(), *model.named_buffers()]:
@@ -358,4 +388,4 @@ def write(family: Family, folder: Path) -> None:
 def saved(family: Family, folder: Path) -> Plain:
     """Write the model; return it as transformers reads it."""
     write(family, folder)
-    return Plain(folder, after=family.after)
+    return Plain(folder, after=family.after, images=bool(family.images))
