@@ -120,6 +120,15 @@ class RecordedPass:
         with torch.no_grad():
             self.logits: Tensor = bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits")
 
+    def check_causal(self, name: str) -> None:
+        """Raise ModelError if the first token's answer depends on the second; the rows differ there and only there."""
+        first = self.logits[:, 0].float()
+        if bool((first[0] - first[1]).abs().max() > 1e-3 * first.abs().max()):
+            raise ModelError(
+                f"{name} ({self._name}) reads a prompt in both directions: no token follows it.",
+                hint="Choose a language model, which reads from left to right.",
+            )
+
     def check_once(self) -> None:
         """Raise ModelError if a layer ran more than once."""
         times = max((len(each) for name, each in self._found.items() if name.endswith("attn.hook_z")), default=1)

@@ -160,13 +160,14 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
                 report.check(source.name)  # explains more than the error that follows from it
         bridge.eval()
         # Some modules need what a version of transformers lacks (CodeGen under 5.24): a test pass shows it here.
-        record = RecordedPass(bridge, torch.zeros(1, 2, dtype=torch.int64, device=device))
+        record = RecordedPass(bridge, torch.tensor([[0, 0], [0, 1]], device=device))
         if record.logits.isnan().all():
             raise ModelError(
                 f"{source.name} answers only NaN.",
                 hint="Its weights are damaged, or its settings are not those it was trained with.",
             )
         check_heads(bridge, source.name)
+        record.check_causal(source.name)
         config = bridge.cfg
         contributions = Contributions(bridge, int(config.n_heads), record)
         info = ModelInfo(

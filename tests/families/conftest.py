@@ -21,7 +21,7 @@ _USUAL = (
     "olmo2",
     "qwen3_moe",
 )
-_USUAL_REFUSED = ("lfm2", "hrm_text")
+_USUAL_REFUSED = ("lfm2", "bert", "laguna_by_layer")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

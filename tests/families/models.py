@@ -4,26 +4,12 @@ Each is made so that whatever the family has matters: biases, gains, caps, windo
 computes these; tests/families/refused.py has those that it refuses.
 """
 
-import re
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import torch
-
-from ..engine.plain import AfterAttention, Plain, byte_level
+from ..engine.plain import AfterAttention
+from .build import SHAPE, Family
 
 WINDOW = 6
 """Tokens that a head of a windowed layer sees; the prompts of the tests are longer."""
-_SHAPE = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-}
-_OWN_HEADS = {**_SHAPE, "num_key_value_heads": 4}
+_OWN_HEADS = {**SHAPE, "num_key_value_heads": 4}
 GPT2 = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
 _BIASES = {"attention_bias": True, "mlp_bias": True}
 _SLIDING = {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
@@ -42,14 +28,13 @@ _BEFORE_MLP = AfterAttention(middle="pre_feedforward_layernorm", norm="post_atte
 _OLMO2 = AfterAttention(middle="mlp", norm="post_attention_layernorm")
 _PARALLEL = AfterAttention(middle=None)
 _BEFORE_LN2 = AfterAttention(middle="ln_2")
-_USUAL = AfterAttention()
-_OWN_SIZES = {key: size for key, size in _SHAPE.items() if key != "num_key_value_heads"}
+_OWN_SIZES = {key: size for key, size in SHAPE.items() if key != "num_key_value_heads"}
 _OPT = {**{key: size for key, size in _OWN_SIZES.items() if key != "intermediate_size"}, "ffn_dim": 48}
 FALCON = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
 _BLOOM = {"hidden_size": 32, "n_layer": 3, "n_head": 4}
 
 
-_IMAGES = {
+IMAGES = {
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 1,
@@ -57,19 +42,6 @@ _IMAGES = {
     "image_size": 28,
     "patch_size": 14,
 }
-
-
-@dataclass(frozen=True)
-class Family:
-    """How a family's model is made, and how plain transformers says what its heads add to the stream."""
-
-    config: str
-    """The configuration's class in transformers."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    after: AfterAttention = _USUAL
-    shape: dict[str, Any] = field(default_factory=lambda: _SHAPE)
-    images: dict[str, Any] = field(default_factory=dict)
-    """Settings of the part that reads images; empty: there is none."""
 
 
 FAMILIES = {
@@ -195,7 +167,20 @@ FAMILIES = {
         "Gemma3Config",
         {**_SLIDING, "head_dim": 12, "query_pre_attn_scalar": 16},
         _BEFORE_MLP,
-        images=_IMAGES,
+        images=IMAGES,
+    ),
+    "gemma4_images": Family(
+        "Gemma4Config",
+        {
+            "num_hidden_layers": 4,
+            "head_dim": 8,
+            "global_head_dim": 16,
+            "sliding_window": WINDOW,
+            "hidden_size_per_layer_input": 8,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+        },
+        AfterAttention(middle="pre_feedforward_layernorm", norm="post_attention_layernorm"),
+        images={**IMAGES, "head_dim": 8, "num_key_value_heads": 4},
     ),
     "glm": Family("GlmConfig", {"head_dim": 12}),
     "glm4": Family(
@@ -248,6 +233,7 @@ FAMILIES = {
         AfterAttention(factor=0.4),
     ),
     "hunyuan": Family("HunYuanDenseV1Config", {"attention_bias": True, "head_dim": 12}),
+    "idefics3": Family("Idefics3Config", {"model_type": "llama"}, images=IMAGES),
     "jais2": Family("Jais2Config", {"head_dim": 12}),
     "laguna": Family(
         "LagunaConfig",
@@ -268,7 +254,13 @@ FAMILIES = {
         },
     ),
     "llava": Family(
-        "LlavaConfig", {**_BIASES, "model_type": "llama"}, images={**_IMAGES, "model_type": "clip_vision_model"}
+        "LlavaConfig", {**_BIASES, "model_type": "llama"}, images={**IMAGES, "model_type": "clip_vision_model"}
+    ),
+    "llava_next": Family(
+        "LlavaNextConfig", {**_BIASES, "model_type": "llama"}, images={**IMAGES, "model_type": "clip_vision_model"}
+    ),
+    "llava_onevision": Family(
+        "LlavaOnevisionConfig", {"model_type": "qwen2"}, images={**IMAGES, "model_type": "siglip_vision_model"}
     ),
     "minimax_m2": Family("MiniMaxM2Config", {"head_dim": 12, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "ministral3": Family("Ministral3Config", {"head_dim": 12, "sliding_window": WINDOW}),
@@ -276,7 +268,7 @@ FAMILIES = {
     "mistral3": Family(
         "Mistral3Config",
         {"model_type": "mistral", "sliding_window": WINDOW, "head_dim": 12},
-        images={**_IMAGES, "model_type": "pixtral"},
+        images={**IMAGES, "model_type": "pixtral"},
     ),
     "mixtral": Family("MixtralConfig", {"sliding_window": WINDOW, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "modernbert_decoder": Family(
@@ -351,41 +343,3 @@ FAMILIES = {
     ),
     "youtu": Family("YoutuConfig", {**_LATENT, "q_lora_rank": 12, "attention_bias": True}, shape=_OWN_HEADS),
 }
-
-
-def build(family: Family, vocabulary: int) -> Any:
-    """A random model of the family, in which biases, gains and buffers matter, too."""
-    import transformers
-
-    given = {"vocab_size": vocabulary, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    settings = {**given, **family.shape, **family.settings}
-    if family.images:
-        settings = {"text_config": settings, "vision_config": family.images, "image_token_id": 290}
-    config = getattr(transformers, family.config)(**settings)
-    torch.manual_seed(3)
-    auto = transformers.AutoModelForImageTextToText if family.images else transformers.AutoModelForCausalLM
-    model = auto.from_config(config, attn_implementation="eager").eval()
-    stored = model.state_dict()
-    with torch.no_grad():
-        for name, values in [*model.named_parameters(), *model.named_buffers()]:
-            if name not in stored or not values.is_floating_point():
-                continue
-            if values.dim() >= 2:
-                values.normal_(0, 0.5 if re.search("embed|wte|wpe", name) else 0.25)
-            elif name.endswith("bias") or "sinks" in name:
-                values.normal_(0, 0.2)
-            else:
-                values.add_(0.3 * torch.randn_like(values))
-    return model
-
-
-def write(family: Family, folder: Path) -> None:
-    """Write the family's model and a tokenizer of bytes and words into the folder."""
-    tokenizer = byte_level(folder)
-    build(family, len(tokenizer)).save_pretrained(folder)
-
-
-def saved(family: Family, folder: Path) -> Plain:
-    """Write the model; return it as transformers reads it."""
-    write(family, folder)
-    return Plain(folder, after=family.after, images=bool(family.images))

@@ -1,8 +1,18 @@
 """Families that Headcode refuses, with its words; and the bridge's architectures of which no model is made here."""
 
-from .models import EXPERTS, FALCON, GPT2, MAMBA, WINDOW, Family
+from .build import SHAPE, Family
+from .models import EXPERTS, FALCON, GPT2, MAMBA, WINDOW
 
 _LAYERS = "attention heads in .* layers"
+_TORCHVISION = "needs the optional torchvision library"
+_BY_DEPTH = {
+    "depth": 1,
+    "hidden_size": 32,
+    "num_heads": 4,
+    "intermediate_size": 48,
+    "patch_size": 14,
+    "out_hidden_size": 32,
+}
 _HEADLESS = {"hidden_size": 32, "num_hidden_layers": 2}
 
 REFUSED: dict[str, tuple[Family, str]] = {
@@ -146,6 +156,14 @@ REFUSED: dict[str, tuple[Family, str]] = {
     ),
     "hrm_text": (Family("HrmTextConfig", {"head_dim": 8}), "num_hidden_layers"),
     "deepseek4": (Family("DeepseekV4Config", {}), _LAYERS),
+    "qwen2_5_vl": (Family("Qwen2_5_VLConfig", images=_BY_DEPTH), _TORCHVISION),
+    "qwen3_vl": (Family("Qwen3VLConfig", {"head_dim": 8}, images=_BY_DEPTH), _TORCHVISION),
+    "qwen3_vl_moe": (Family("Qwen3VLMoeConfig", {**EXPERTS, "head_dim": 8}, images=_BY_DEPTH), _TORCHVISION),
+    "glm4v": (Family("Glm4vConfig", images={**_BY_DEPTH, "image_size": 28}), _TORCHVISION),
+    "bert": (
+        Family("BertConfig", shape={key: size for key, size in SHAPE.items() if key != "num_key_value_heads"}),
+        "reads a prompt in both directions",
+    ),
     "falcon_alibi": (
         Family(
             "FalconConfig",
@@ -170,21 +188,20 @@ ELSEWHERE = {
         "BloomModel Gemma1ForCausalLM JetMoEForCausalLM MPTForCausalLM NeoForCausalLM NeoXForCausalLM PhiMoEForCausalLM"
     ),
     "an encoder, or an encoder with a decoder: no prompt that the next token follows": (
-        "BartForConditionalGeneration BertForMaskedLM BertLMHeadModel BlenderbotForConditionalGeneration "
+        "BartForConditionalGeneration BertForMaskedLM BlenderbotForConditionalGeneration "
         "LEDForConditionalGeneration LongT5ForConditionalGeneration M2M100ForConditionalGeneration MarianMTModel "
         "MBartForConditionalGeneration MT5ForConditionalGeneration PegasusForConditionalGeneration RobertaForMaskedLM "
         "SwitchTransformersForConditionalGeneration T5ForConditionalGeneration T5WithLMHeadModel "
         "T5GemmaForConditionalGeneration T5Gemma2ForConditionalGeneration"
     ),
-    "reads images or sound": (
+    "reads images or sound, and its text is not of one of the forms above": (
         "ASTForAudioClassification AudioFlamingo3ForConditionalGeneration DeiTForImageClassification DeiTModel "
-        "Emu3ForConditionalGeneration Florence2ForConditionalGeneration Gemma3ForConditionalGeneration "
-        "Gemma3nForConditionalGeneration Gemma4ForConditionalGeneration Gemma4UnifiedForConditionalGeneration "
-        "Glm4vForConditionalGeneration GlmAsrForConditionalGeneration HubertForCTC HubertModel "
-        "Idefics3ForConditionalGeneration Llama4ForConditionalGeneration LlavaForConditionalGeneration "
-        "LlavaNextForConditionalGeneration LlavaOnevisionForConditionalGeneration Mistral3ForConditionalGeneration "
-        "MuseGlimmerForConditionalGeneration MusicFlamingoForConditionalGeneration Qwen2_5_VLForConditionalGeneration "
-        "Qwen2AudioForConditionalGeneration Qwen3VLForConditionalGeneration Qwen3VLMoeForConditionalGeneration "
+        "Emu3ForConditionalGeneration Florence2ForConditionalGeneration "
+        "Gemma3nForConditionalGeneration Gemma4UnifiedForConditionalGeneration "
+        "GlmAsrForConditionalGeneration HubertForCTC HubertModel "
+        "Llama4ForConditionalGeneration "
+        "MuseGlimmerForConditionalGeneration MusicFlamingoForConditionalGeneration "
+        "Qwen2AudioForConditionalGeneration "
         "Qwen3_5ForConditionalGeneration Qwen3_5MoeForConditionalGeneration ViTForImageClassification ViTModel "
         "Wav2Vec2ForCTC Wav2Vec2ForPreTraining Wav2Vec2Model"
     ),

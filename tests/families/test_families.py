@@ -19,7 +19,8 @@ from engine.grading.rules import grade_examples
 from engine.models.loading import load_model
 
 from ..engine.by_hand import all_heads, exact, prepared
-from .models import FAMILIES, saved, write
+from .build import saved, write
+from .models import FAMILIES
 from .refused import ELSEWHERE, REFUSED
 
 EXACT = 1e-5
@@ -78,10 +79,12 @@ def test_refused(refused: str, tmp_path: Path) -> None:
 def test_every_architecture_of_the_bridge_is_made_refused_or_explained() -> None:
     import transformers
     from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto import modeling_auto
 
     made = [*FAMILIES.values(), *(family for family, _ in REFUSED.values())]
-    kinds = {CAUSAL[getattr(transformers, family.config).model_type] for family in made}
+    text = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    images = modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    kinds = {(images if family.images else text)[getattr(transformers, family.config).model_type] for family in made}
     explained = {name for names in ELSEWHERE.values() for name in names.split()}
     assert set(SUPPORTED_ARCHITECTURES) - kinds == explained
     assert all(re.search("[a-z]{3}", reason) for reason in ELSEWHERE)

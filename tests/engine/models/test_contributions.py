@@ -22,7 +22,8 @@ from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
 from engine.worker.pipeline import ProbeJob
 
-from ...families.models import FAMILIES, saved
+from ...families.build import saved
+from ...families.models import FAMILIES
 from ..by_hand import ioi
 from ..plain import Plain
 

@@ -23,7 +23,8 @@ from engine.protocol import InspectHead
 from engine.results import HeadId
 from engine.worker.head_inspection import Inspector
 
-from ...families.models import FAMILIES, Family, saved, write
+from ...families.build import Family, saved, write
+from ...families.models import FAMILIES
 from ...families.refused import REFUSED
 from ..by_hand import all_heads, exact, prepared, with_edge
 from ..plain import Plain, byte_level, llama

@@ -21,7 +21,8 @@ from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import measure_edges
 from engine.results import HeadId
 
-from ...families.models import FAMILIES, write
+from ...families.build import write
+from ...families.models import FAMILIES
 from ..by_hand import all_heads, exact, ioi, prepared, with_edge, with_head
 
 CONFIG = ProbeConfig(sae=SAEConfig(sparsity=0.5), position="last")
