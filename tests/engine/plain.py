@@ -11,7 +11,7 @@ from torch import Tensor
 
 WORDS = ("When", "Mary", "John", "Anna", "Paul", "and", "left", "gave", "a", "ring", "to", "the", "shop", "spoke")
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
-_OUTPUT = re.compile(r"(attn|attention)(\.attention)?\.(o_proj|dense|out_proj|c_proj|Wo)$")
+_OUTPUT = re.compile(r"(attn|attention)(\.attention|\.output)?\.(o_proj|dense|out_proj|c_proj|Wo)$")
 
 
 def sentencepiece(folder: Path, *, behind: bool = False, scheme: str = "prepend") -> Any:
@@ -212,7 +212,7 @@ class Plain:
         for at, layer in enumerate(self.layers):
             handles.append(layer.register_forward_pre_hook(entering(keep(at, "in")), with_kwargs=True))
             handles.append(layer.register_forward_hook(leaving(keep(at, "out"))))
-            middle = getattr(layer, after.middle or "mlp")
+            middle = layer.get_submodule(after.middle or "mlp")
             if after.middle:
                 handles.append(middle.register_forward_pre_hook(entering(keep(at, "middle")), with_kwargs=True))
             else:

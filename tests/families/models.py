@@ -60,6 +60,9 @@ FAMILIES = {
     ),
     "apertus": Family("ApertusConfig", {"attention_bias": True}, AfterAttention(middle="feedforward_layernorm")),
     "arcee": Family("ArceeConfig", {**_BIASES, "head_dim": 12}),
+    "bert_decoder": Family(
+        "BertConfig", {"is_decoder": True}, AfterAttention(middle="attention.output.LayerNorm"), _OWN_SIZES
+    ),
     "bitnet": Family("BitNetConfig", {"attention_bias": True}),
     "bloom": Family("BloomConfig", shape=_BLOOM),
     "bloom_post_norm": Family(

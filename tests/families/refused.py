@@ -155,7 +155,10 @@ REFUSED: dict[str, tuple[Family, str]] = {
         "heads",
     ),
     "hrm_text": (Family("HrmTextConfig", {"head_dim": 8}), "num_hidden_layers"),
-    "deepseek4": (Family("DeepseekV4Config", {}), _LAYERS),
+    "deepseek4": (
+        Family("DeepseekV4Config", {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}),
+        _LAYERS,
+    ),
     "qwen2_5_vl": (Family("Qwen2_5_VLConfig", images=_BY_DEPTH), _TORCHVISION),
     "qwen3_vl": (Family("Qwen3VLConfig", {"head_dim": 8}, images=_BY_DEPTH), _TORCHVISION),
     "qwen3_vl_moe": (Family("Qwen3VLMoeConfig", {**EXPERTS, "head_dim": 8}, images=_BY_DEPTH), _TORCHVISION),
