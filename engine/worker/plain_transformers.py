@@ -20,7 +20,11 @@ class PlainModel:
 
         self.n_heads, self.device = model.info.n_heads, model.device
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(model.folder), dtype=torch.float32, attn_implementation="eager", local_files_only=True
+            str(model.folder),
+            dtype=torch.float32,
+            attn_implementation="eager",
+            local_files_only=True,
+            trust_remote_code=False,
         )
         self.model: Any = loaded.to(model.device).eval()
         self.outputs = self._output_projections(model)
