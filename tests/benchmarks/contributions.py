@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from engine.analysis.rank_correlation import spearman
 from engine.analysis.ranking import auc, strengths
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.catalog.recommended_config import resolve_config
@@ -29,7 +30,6 @@ from engine.results import HeadId, HeadScores
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.tasks.registry import TASKS
-from sessions.comparison.rank_correlation import spearman
 
 CUT = 0.05
 CHOSEN = ("total_variation", "unique_positive", "contrast_length", "baseline_mean_difference")
