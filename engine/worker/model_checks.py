@@ -91,7 +91,7 @@ def check_hooks(inputs: CheckInputs, family: HookFamily) -> ModelCheck:
     _pass(inputs.model, inputs.rows[0], hooks)
     missing = [layer for layer in layers if layer not in called]
     if not missing:
-        where = f"in all {len(layers)} layers" if len(layers) > 1 else "once a pass"
+        where = f"in all {len(layers)} layers" if len(layers) > 1 else "once in each pass"
         return _check(f"hook: {family.title}", "holds", f"called {where}", len(called), "layers")
     shown = ", ".join(map(str, missing[:8])) + (" ..." if len(missing) > 8 else "")
     where = f"not called in {len(missing)} of {len(layers)} layers ({shown})" if len(layers) > 1 else "not called"
@@ -214,7 +214,7 @@ def check_cache(inputs: CheckInputs) -> ModelCheck:
     with torch.no_grad():
         size = float(inputs.model.bridge(rows)[:, -1].abs().max())
     good = error <= _ROUNDING * max(1.0, size)
-    reason = "passes may start after a shared prefix" if good else "a pass after a shared prefix gives other logits"
+    reason = "passes may start after a shared prefix" if good else "passes after a shared prefix give other logits"
     return _check(name, "holds" if good else "fails", reason, error, "largest difference of logits")
 
 

@@ -21,6 +21,13 @@ MOVING: tuple[Action, ...] = (
         group="Move",
     ),
     Action(
+        id="ranking_first",
+        keys=("home",),
+        title="Best head of the ranking",
+        tooltip="Move the cursor back to the head with the strongest score",
+        group="Move",
+    ),
+    Action(
         id="move.left",
         keys=("left", "h"),
         argument="0, -1",

@@ -65,7 +65,15 @@ VERBS: tuple[Verb, ...] = (
         "backups",
     ),
     _verb("card", "", "show the evidence of the run", "card"),
-    _verb("heads", "[N|all]", "list the best heads by the measure", "table", "ranking.next", "ranking.previous"),
+    _verb(
+        "heads",
+        "[N|all]",
+        "list the best heads by the measure",
+        "table",
+        "ranking.next",
+        "ranking.previous",
+        "ranking_first",
+    ),
     _verb(
         "head",
         "LAYER.HEAD",

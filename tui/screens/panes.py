@@ -155,6 +155,11 @@ class PanesScreen(Screen[None], ActionKeys):
         if self.state.walk_ranking(by):
             self.drawing.cursor_moved()
 
+    def action_ranking_first(self) -> None:
+        view = self.state.view()
+        if view is not None and self.state.put_cursor(*(self.state.against() or view).order[0]):
+            self.drawing.cursor_moved()
+
     def action_jump(self) -> None:
         from tui.screens.text_prompt import TextPromptSheet
 

@@ -152,6 +152,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "cut.more": _scored,
     "ranking.next": _scored,
     "ranking.previous": _scored,
+    "ranking_first": _scored,
     "difference": _all(_host, _scored),
     "end_difference": _can_end,
     "overlay": _all(_run, _no_difference, _scored, _has_overlay),

@@ -90,7 +90,7 @@ def test_each_kind_is_counted_and_only_what_is_old_goes(places: AppFolders, monk
 
 def test_the_activations_have_an_age_and_a_size(places: AppFolders) -> None:
     files = [lay(places.activations / f"{days}.safetensors", 100, days=days) for days in (40, 20, 10, 1)]
-    survey = lambda limits: garbage.find_garbage(places, [], limits, running=None)[0].n_deletable  # noqa: E731
+    survey = lambda limits: garbage.find_garbage(places, [], limits, running=None)[0].deletable  # noqa: E731
     assert set(survey(garbage.CacheLimits())) == {files[0]}
     assert set(survey(garbage.CacheLimits(cache_days=15))) == set(files[:2])
     assert set(survey(garbage.CacheLimits(cache_days=0))) == set(files)
@@ -153,6 +153,6 @@ def test_stores_that_were_set_aside_are_listed_and_never_removed(places: AppFold
     lay(store, 100, days=1000)
     lay(store.with_name("sessions.reserve"), 100, days=1000)
     (found,) = garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)
-    assert (found.pile.kind, found.pile.n, found.pile.n_bytes, found.pile.deletable) == ("set aside", 7, 700, 0)
+    assert (found.pile.kind, found.pile.n, found.pile.n_bytes, found.pile.n_deletable) == ("set aside", 7, 700, 0)
     assert garbage.remove([found]) == 0
     assert all(path.exists() for path in aside)
