@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.capture import activation_cache
 from engine.capture.pair_position import PairDifferences
 from engine.config import ProbeConfig
-from engine.errors import Cancelled, ConfigError, ExampleError
+from engine.errors import Cancelled, ConfigError, ExampleError, ModelError
 from engine.events import Monitor, StageProgress
 from engine.examples import Example
 from engine.models.loading import Model
@@ -215,6 +215,8 @@ def _key(
     )
     if model.lengths:  # earlier versions read rows as if all had their neighbours' length
         content += ("lengths",)
+    if model.precision != "float32":  # earlier versions had no other
+        content += (model.precision,)
     if set(model.output_scales) != {1.0}:  # earlier versions ignored the scales
         content += (model.output_scales,)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
@@ -283,6 +285,11 @@ def _run(
             apart = PairDifferences(local, [len(prompts[row]) for row in rows], model.output_weights)
         pooled, logits = _forward(model, tokens, weight.to(model.device), last, apart, monitor)
         found["z"][rows] = pooled.cpu()
+        if model.precision != "float32" and not (pooled.isfinite().all() and not logits.isnan().any()):
+            raise ModelError(
+                f"{model.info.name} gives numbers in {model.precision} that are infinite or no numbers.",
+                hint="Its activations are too large for that precision: use --dtype bfloat16 or float32.",
+            )
         if apart is not None:
             found["apart"][inside], found["largest"][inside] = apart.z.cpu(), apart.largest.cpu()
         for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True):
@@ -310,7 +317,7 @@ def _forward(
         def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             if monitor.cancelled():
                 raise Cancelled
-            z = z.view(*z.shape[:2], info.n_heads, -1)  # heads may differ in size from layer to layer
+            z = z.view(*z.shape[:2], info.n_heads, -1).float()  # heads may differ in size from layer to layer
             pooled[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, weight)
             if apart is not None:
                 apart.head(layer, z)
@@ -320,7 +327,7 @@ def _forward(
     def compare(layer: int) -> Callable[..., None]:
         def hook(residual: Tensor, hook: object) -> None:  # noqa: ARG001
             if apart is not None:
-                apart.stream(layer, residual)
+                apart.stream(layer, residual.float())
 
         return hook
 

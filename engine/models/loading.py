@@ -5,12 +5,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from engine.catalog.local_models import ModelSource, check_folder, find_model, model_identity
 from engine.catalog.planted_models import PLANTED
+from engine.catalog.precision import resolve_dtype, stored_precision
+from engine.config import Dtype, LoadOptions, Precision
 from engine.errors import ConfigError, ModelError
 from engine.install.hub_cache import hub_folder
 from engine.install.load_report import load_report
@@ -29,13 +32,23 @@ from engine.results import ModelInfo
 class Model:
     """A bridge, its tokenizer and its description. Nothing here depends on the model family."""
 
-    def __init__(self, bridge: Any, tokenizer: Any, info: ModelInfo, folder: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        bridge: Any,
+        tokenizer: Any,
+        info: ModelInfo,
+        folder: Path,
+        device: torch.device,
+        precision: Precision = "float32",
+    ) -> None:
         self.bridge = bridge
         self.tokenizer = tokenizer
         self.tokens = Tokens(tokenizer)
         self.info = info
         self.folder = folder
         self.device = device
+        self.precision: Precision = precision
+        """Of weights and forward pass. What is read from them is computed in float32."""
         hand_on_cache(bridge)
         self.cache_argument = cache_argument(bridge.original_model)
         """Name of the argument that takes a key-value cache."""
@@ -111,40 +124,56 @@ def pick_device(asked: str) -> torch.device:
     return device
 
 
-def load_model(name: str, models: Path, device: torch.device, *, trust_remote_code: bool = False) -> Model:
+def settled(options: LoadOptions) -> LoadOptions:
+    """Return the options with the device chosen, and the precision where it does not depend on the checkpoint.
+
+    Raises ConfigError for a device that is not available.
+    """
+    device = pick_device(options.device)
+    on_cuda = device.type == "cuda"
+    dtype: Dtype = options.dtype if on_cuda else resolve_dtype(options.dtype, on_cuda=False, stored=lambda: "float32")
+    return msgspec.structs.replace(options, device=str(device), dtype=dtype)
+
+
+def load_model(name: str, models: Path, options: LoadOptions) -> Model:
     """Load the model of that name or folder, in evaluation mode.
 
-    Raises ModelError (and its subclasses), which says what is wrong and what is available.
+    Raises ModelError (and its subclasses), which says what is wrong and what is available, and ConfigError for a device
+    that is not available.
     """
+    options = settled(options)
     source = find_model(name, models)
     folder = source.folder
     if folder is None and source.origin == "planted":
         folder = planted_folder(PLANTED[source.name], models)
     folder = folder or hub_folder(source.name, models)
     check_folder(folder)
-    return _boot(source, folder, device, trust_remote_code)
+    return _boot(source, folder, options)
 
 
-def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_code: bool) -> Model:
+def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
     import_bridge()
     import transformers
     from transformer_lens.model_bridge import TransformerBridge
 
+    device = torch.device(options.device)
+    precision = resolve_dtype(options.dtype, on_cuda=device.type == "cuda", stored=lambda: stored_precision(folder))
+    dtype = getattr(torch, precision)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     with foreign_errors(source.name, folder):
         check_agreement(folder, source.name)
         # A separate tokenizer: the bridge changes its own copy to add a beginning-of-sequence token where the model's
         # authors add none.
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=options.trust_remote_code)
         with load_report() as report:
             try:
                 bridge = TransformerBridge.boot_transformers(
                     str(folder),
-                    hf_model=reordered_falcon(folder, source.name, device),
+                    hf_model=reordered_falcon(folder, source.name, device, dtype),
                     device=str(device),
-                    dtype=torch.float32,
-                    trust_remote_code=trust_remote_code,
+                    dtype=dtype,
+                    trust_remote_code=options.trust_remote_code,
                 )
             finally:
                 report.check(source.name)  # explains more than the error that follows from it
@@ -154,8 +183,10 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
             answers = bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
         if answers.isnan().all():
             raise ModelError(
-                f"{source.name} answers only NaN.",
-                hint="Its weights are damaged, or its settings are not those it was trained with.",
+                f"{source.name} answers only NaN{'' if precision == 'float32' else f' in {precision}'}.",
+                hint="Its activations may be too large for float16: use bfloat16 or float32."
+                if precision == "float16"
+                else "Its weights are damaged, or its settings are not those it was trained with.",
             )
         check_heads(bridge, source.name)
         config = bridge.cfg
@@ -170,4 +201,4 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
             vocabulary=int(config.d_vocab),
         )
     gc.collect()
-    return Model(bridge, tokenizer, info, folder, device)
+    return Model(bridge, tokenizer, info, folder, device, precision)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from engine.config import Precision
 from engine.errors import Cancelled
 from engine.events import Monitor
 from engine.models.loading import Model
@@ -21,6 +22,8 @@ Slope = Callable[[Float[Tensor, "row vocabulary"]], Float[Tensor, " row"]]
 """The scalar per row that gradients are taken of."""
 
 TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65_536}
+_ROUNDING: dict[Precision, float] = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
+"""By how much the same answer may differ if it is computed in another way; in half precision about eight roundings."""
 
 
 class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +32,16 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
     logits: Tensor
     """Float [row, vocabulary], after each row's last token."""
     z: list[Tensor]
-    """Float [row, position, head, d_head], one per layer."""
+    """Float [row, position, head, d_head], one per layer, in float32."""
     residual: list[Tensor]
-    """Float [row, position, d_model]: the input of each layer, for as many layers as requested."""
+    """Float [row, position, d_model]: the input of each layer, for as many layers as requested.
+
+    In the precision of the model, whose layers read it again.
+    """
     gradients: list[Tensor] | None = None
-    """d slope / d z, one per layer; None without a slope."""
+    """d slope / d z, one per layer, in float32; None without a slope."""
+    final: Tensor
+    """Float [row, d_model]: the unembedding's input after each row's last token, in float32."""
 
     def rows(self, part: slice) -> "CleanPass":
         """Return the same for some of the rows."""
@@ -42,6 +50,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             z=[each[part] for each in self.z],
             residual=[each[part] for each in self.residual],
             gradients=None if self.gradients is None else [each[part] for each in self.gradients],
+            final=self.final[part],
         )
 
     @staticmethod
@@ -55,6 +64,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             z=_by_layer([part.z for part in parts]),
             residual=_by_layer([part.residual for part in parts]),
             gradients=_by_layer(slopes) if slopes else None,
+            final=torch.cat([part.final for part in parts]),
         )
 
 
@@ -108,6 +118,11 @@ class ForwardPasses:
         """Return how many rows of that many tokens fit into one pass."""
         return max(1, TOKENS_AT_ONCE.get(self.model.device.type, 2048) // width)
 
+    def same(self, found: Tensor, wanted: Tensor) -> bool:
+        """Return True if two ways to the same answer differ by no more than rounding in the model's precision."""
+        most = _ROUNDING[self.model.precision]
+        return bool(torch.allclose(found, wanted, rtol=most, atol=most))
+
     def clean(
         self,
         tokens: Int[Tensor, "row position"],
@@ -124,26 +139,34 @@ class ForwardPasses:
         """
         z: list[Tensor] = [torch.empty(0)] * self.n_layers
         entering: list[Tensor] = [torch.empty(0)] * residuals
+        final: list[Tensor] = []
 
         def keep_z(layer: int, heads: Tensor) -> Tensor:
             z[layer] = heads if slope else heads.clone()
             return heads
 
         def enter(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
-            stream = stream if begin is None else begin(stream)
+            stream = stream if begin is None else begin(stream.float()).to(stream.dtype)
             # Parameters are frozen: the graph starts here.
             return stream.detach().requires_grad_(True) if slope else stream
 
-        hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter)]
+        def keep_final(stream: Tensor, hook: object) -> None:  # noqa: ARG001
+            final.append(stream[torch.arange(len(stream), device=stream.device), last].detach().float())
+
+        hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter), ("unembed.hook_in", keep_final)]
         hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
         with torch.set_grad_enabled(slope is not None):
             logits = self.run(tokens, last, edit=keep_z, more_hooks=hooks)
             gradients = None
             if slope is not None:
-                gradients = list(torch.autograd.grad(slope(logits).sum(), z))
+                gradients = [each.float() for each in torch.autograd.grad(slope(logits).sum(), z)]
                 self.work += tokens.numel() * self.n_layers  # the backward pass, without parameters, costs as much
         return CleanPass(
-            logits=logits.detach(), z=[each.detach() for each in z], residual=entering, gradients=gradients
+            logits=logits.detach(),
+            z=[each.detach().float() for each in z],
+            residual=entering,
+            gradients=gradients,
+            final=final[0],
         )
 
     def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> PrefixCache | None:
@@ -227,7 +250,7 @@ class ForwardPasses:
             if not wanted or edit is None:
                 return None
             heads = z.view(*z.shape[:2], self._n_heads, -1)
-            return edit(layer, heads).view(z.shape)
+            return edit(layer, heads).view(z.shape).to(z.dtype)
 
         return hook
 
@@ -279,7 +302,7 @@ class ForwardPasses:
                 found = self.model.bridge(tokens)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
             return False
-        return bool(torch.allclose(found, whole, rtol=1e-3, atol=1e-3))
+        return self.same(found, whole)
 
 
 def _packing(output: object) -> Callable[[Tensor], object]:

@@ -331,6 +331,18 @@ OPTIONS: tuple[Option, ...] = (
         published="",
     ),
     Option(
+        path="dtype",
+        flag="--dtype",
+        title="Precision",
+        group="Machine",
+        kind="choice",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        meaning="The precision of the model's weights and forward pass. auto: on a CUDA GPU the one the checkpoint is "
+        "stored in, elsewhere float32. Activations, scores, metrics and effects are computed in float32 from it.",
+        default="auto",
+        published="float32",
+    ),
+    Option(
         path="trust_remote_code",
         flag="--trust-remote-code",
         title="Trust remote code",

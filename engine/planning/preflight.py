@@ -2,6 +2,7 @@
 
 import msgspec
 
+from engine.config import Precision
 from engine.machine.memory import format_bytes
 from engine.planning.memory_estimate import MemoryPart, fits
 from engine.planning.time_estimate import Duration, format_seconds
@@ -32,6 +33,8 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs (or examples of each side) missing for a single head to be significant; None: unknown."""
     n_heads: int | None = None
     """Heads of the model in all layers."""
+    dtype: Precision = "float32"
+    """The precision the model would be loaded in."""
 
     @property
     def words(self) -> str:
@@ -52,7 +55,8 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
             return self.trouble
         need = max(0, self.peak_bytes - self.held_bytes)
         held = f" ({format_bytes(self.held_bytes)} of it already held)" if self.held_bytes else ""
-        total = f"needs {format_bytes(self.peak_bytes)}{held}"
+        precision = "" if self.dtype == "float32" else f" in {self.dtype}"
+        total = f"needs {format_bytes(self.peak_bytes)}{precision}{held}"
         if self.free_bytes is None or self.fits is None:
             return f"{total}; free memory is unknown"
         if self.fits:

@@ -12,10 +12,9 @@ from torch import Tensor
 from engine.capture.head_outputs import encode_prompt
 from engine.errors import EngineError, NoSuchHead
 from engine.examples import Example
-from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Key, WarmModel
-from engine.protocol import HeadInspected, InspectHead
-from engine.results import CodeWrites
+from engine.models.loading import Model
+from engine.models.warm_model import WarmModel
+from engine.protocol import CodeWrites, HeadInspected, InspectHead
 from engine.tensors.threads import threads_for
 
 MOST_TOKENS = 256
@@ -35,13 +34,7 @@ class Inspector:
 
     def answer(self, request: InspectHead) -> HeadInspected:
         """Inspect the head. Raises ModelError, NoSuchHead, ExampleError, and EngineError for unreadable SAE weights."""
-        key = inspect_key(request)
-        model, _ = self.warm_model.take(
-            key,
-            lambda: load_model(
-                request.model, Path(request.models), torch.device(key[1]), trust_remote_code=request.trust_remote_code
-            ),
-        )
+        model, _ = self.warm_model.take(request.model, Path(request.models), request)
         info = model.info
         if not (0 <= request.layer < info.n_layers and 0 <= request.head < info.n_heads):
             raise NoSuchHead(f"{request.layer}.{request.head}", info.n_layers, info.n_heads)
@@ -60,11 +53,6 @@ class Inspector:
             ),
             writes=_writes(model, request, outputs[first:], scale) if request.sae and request.codes else (),
         )
-
-
-def inspect_key(request: InspectHead) -> Key:
-    """Return the key of the request's model. Raises ConfigError for a device that is not available."""
-    return (request.model, str(pick_device(request.device)), request.trust_remote_code)
 
 
 def _capture_head(

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.authoring.distinct_pairs import missing_pairs, text_keys
 from engine.catalog.model_shape import ModelShape, shape_of, shape_of_info
+from engine.catalog.precision import resolve_dtype
 from engine.config import ProbeConfig
 from engine.errors import HeadcodeError
 from engine.examples import Example
@@ -22,6 +23,7 @@ from sessions.handlers.context import HandlerContext
 from sessions.protocol import GetPreflight
 from sessions.store.database import Store
 from sessions.store.queries import find_session, plan_run
+from sessions.store.views import DTYPE
 
 _LOOKED_AT = 200
 """Maximum number of earlier runs to use, the newest first."""
@@ -72,7 +74,8 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
             duration=None,
             trouble=trouble,
         )
-    found = estimate_memory(shape, amount, options.config)
+    precision = resolve_dtype(options.dtype, on_cuda=gpu is not None, stored=lambda: shape.stored)
+    found = estimate_memory(shape, amount, options.config, precision)
     peak = found.peak
     free: int | None
     if gpu is not None:
@@ -87,7 +90,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
     enough = fits(peak, held_bytes, free)
     lower: tuple[str, ...] = ()
     if enough is False and free is not None:
-        lower = what_to_lower(shape, amount, options.config, held=held_bytes, free=free)
+        lower = what_to_lower(shape, amount, options.config, precision, held=held_bytes, free=free)
     pasts = [msgspec.structs.replace(past, same_model=model == name) for model, past, _ in facts.pasts]
     return Preflight(
         model=options.model,
@@ -100,9 +103,10 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         fits=enough,
         lower=lower,
         cache_bytes=found.cache_bytes,
-        duration=estimate_time(shape, amount, options.config, pasts, warm=warm, started=started),
+        duration=estimate_time(shape, amount, options.config, pasts, warm=warm, started=started, precision=precision),
         missing_pairs=_missing_pairs(facts, shape.n_nodes),
         n_heads=shape.n_nodes,
+        dtype=precision,
     )
 
 
@@ -143,8 +147,8 @@ def _facts(store: Store, request: GetPreflight, *, on_gpu: bool) -> _RunFacts:
 def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, PastRun, ModelInfo]]:
     """Return the newest finished runs, with the name and shape of their model."""
     rows = store.rows(
-        "SELECT model_name, n_layers, n_heads, d_model, d_head, context, vocabulary, model_identity, config, "
-        "n_positive + n_negative, timings, warm, cached, started_us, ended_us FROM run "
+        "SELECT model_name, n_layers, n_heads, d_model, d_head, context, vocabulary, model_identity, config, "  # noqa: S608  # names of our own
+        f"n_positive + n_negative, timings, warm, cached, started_us, ended_us, {DTYPE} FROM run r "
         "WHERE state = 'done' AND timings IS NOT NULL AND model_name IS NOT NULL AND n_positive IS NOT NULL "
         "AND starts_with(device, 'cpu') = $cpu ORDER BY ended_us DESC, run_id LIMIT $limit",
         {"limit": _LOOKED_AT, "cpu": not on_gpu},
@@ -173,6 +177,7 @@ def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, PastRun, ModelInfo]
                 warm=bool(row[11]),
                 cached=bool(row[12]),
                 overhead=max(0.0, whole - timings.total),
+                precision=row[15],
             )
             found.append((str(row[0]), past, info))
     return found

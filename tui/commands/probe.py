@@ -11,7 +11,7 @@ from tui.output.cli_options import ColourOption, JsonOption
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.config import ProbeConfig
+    from engine.config import LoadOptions, ProbeConfig
     from tui.headless.run_probe import ProbeOutcome, ProbeRequest
 
 
@@ -103,6 +103,7 @@ def probe(
             "--known": known,
             "--name": name,
             "--session": session,
+            **{find_option(path).flag: chosen.get(path) for path in ("device", "dtype", "trust_remote_code")},
         }
         request = make_again(again, config, given, foreground=foreground)
     else:
@@ -116,8 +117,7 @@ def probe(
             config=config,
             session=session,
             name=name,
-            device=chosen.get("device", "auto"),
-            trust_remote_code=chosen.get("trust_remote_code", False),
+            loading=make_loading(chosen),
             foreground=foreground,
         )
     if dry_run:
@@ -188,6 +188,13 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
     return msgspec.structs.replace(base, **own)
 
 
+def make_loading(chosen: Chosen) -> "LoadOptions":
+    """Return how the model is to be loaded. Raises ConfigError."""
+    from engine.config import LoadOptions
+
+    return LoadOptions(**{name: chosen[name] for name in LoadOptions.__struct_fields__ if name in chosen})
+
+
 def make_request(
     target: str | None,
     *,
@@ -199,12 +206,12 @@ def make_request(
     config: "ProbeConfig",
     session: str | None,
     name: str | None = None,
-    device: str = "auto",
-    trust_remote_code: bool = False,
+    loading: "LoadOptions | None" = None,
     foreground: bool = False,
 ) -> "ProbeRequest":
     """Return the request. Raises on everything that can be checked before torch is loaded."""
     from engine.catalog.planted_models import PLANTED
+    from engine.config import load_fields
     from engine.errors import ConfigError, TaskError
     from engine.examples import Example, check_set
     from tui.headless.read_examples import load_examples, looks_like_file
@@ -257,8 +264,7 @@ def make_request(
         config=config,
         session=session,
         name=name,
-        device=device,
-        trust_remote_code=trust_remote_code,
+        **({} if loading is None else load_fields(loading)),
         foreground=foreground,
     )
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.catalog.local_models import bundled_folder
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.examples import Example
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model, load_model
 from engine.patching.attribution import attribute
 from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import measure_edges
@@ -35,7 +35,7 @@ def saved(config: Any, folder: Path) -> tuple[Model, Any]:
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(str(bundled_folder())).save_pretrained(folder)
     plain = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
-    return load_model(str(folder), folder, pick_device("cpu")), plain
+    return load_model(str(folder), folder, LoadOptions(device="cpu")), plain
 
 
 def shape(**more: Any) -> dict[str, Any]:
@@ -176,4 +176,4 @@ def test_a_bridge_that_cannot_compute_is_refused_on_loading(tmp_path: Path, monk
 
     monkeypatch.setattr(TransformerBridge, "forward", missing)
     with pytest.raises(ModelError, match="toy cannot be loaded: 'Attention' object"):
-        load_model("toy", tmp_path, pick_device("cpu"))
+        load_model("toy", tmp_path, LoadOptions(device="cpu"))

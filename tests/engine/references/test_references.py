@@ -9,8 +9,9 @@ import torch
 from engine.asset_tools.measure_references import measure, write
 from engine.asset_tools.measure_toy_circuits import measure_task
 from engine.catalog.local_models import bundled_folder
+from engine.config import LoadOptions
 from engine.errors import ConfigError
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.references.ground_truth import check_model, known_truths, measured_reference, reference_models
 from engine.references.known_circuits import known_circuit
@@ -24,7 +25,7 @@ SMOLLM2 = sorted((FOLDER / "smollm2-135m").glob("*.json"))
 @pytest.fixture
 def toy(warm_model: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
-    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+    return warm_model.take("toy", tmp_path, LoadOptions(device="cpu"))[0]
 
 
 def test_effects_are_those_the_bundled_model_was_measured_with(toy: Model, tmp_path: Path) -> None:

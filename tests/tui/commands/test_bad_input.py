@@ -41,6 +41,8 @@ BAD = '{"prompt": "A met B and C gave B to", "polarity": "negative"}\n'
         (["probe", "ioi", "--preset", "published", "--recipe", "contrast"], "--recipe contrast was given too"),
         (["probe", "ioi", "--preset", "quick", "--gradient-steps", "3"], "--gradient-steps configures effects"),
         (["probe", "ioi", "--bootstraps", "0"], "1 to 10000"),
+        (["probe", "ioi", "--dtype", "int8"], "One of auto, float32, bfloat16, float16"),
+        (["probe", "--again", "latest", "--dtype", "bfloat16"], "cannot be combined with --dtype"),
         (["probe", "ioi", "--bogus"], "--bogus"),
         (["models", "show", "./nowhere"], "no folder"),
         (["models", "import", "/nowhere/at/all"], "no file or folder"),
