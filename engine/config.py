@@ -132,6 +132,12 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "auto"
     dtype: Dtype = "auto"
     """The precision of weights and forward pass; engine.catalog.precision resolves auto."""
+    devices: int | None = None
+    """The number of CUDA GPUs the model is split over; None: it is not."""
+    device_map: str | None = None
+    """auto, balanced, or a map of module names to devices, as JSON (engine.catalog.device_maps); None: one device."""
+    max_memory: str | None = None
+    """Limits for splitting: 20GiB (of every GPU), 0=20GiB, cpu=60GiB, separated by commas."""
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:

@@ -317,7 +317,8 @@ def _forward(
         def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             if monitor.cancelled():
                 raise Cancelled
-            z = z.view(*z.shape[:2], info.n_heads, -1).float()  # heads may differ in size from layer to layer
+            # Heads may differ in size from layer to layer.
+            z = z.view(*z.shape[:2], info.n_heads, -1).to(model.device, torch.float32)
             pooled[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, weight)
             if apart is not None:
                 apart.head(layer, z)
@@ -327,13 +328,13 @@ def _forward(
     def compare(layer: int) -> Callable[..., None]:
         def hook(residual: Tensor, hook: object) -> None:  # noqa: ARG001
             if apart is not None:
-                apart.stream(layer, residual.float())
+                apart.stream(layer, residual.to(model.device, torch.float32))
 
         return hook
 
     def only_last(residual: Tensor, hook: object) -> Tensor:  # noqa: ARG001
         # The vocabulary is large and only the token after the prompt is needed.
-        return residual[torch.arange(n_rows, device=residual.device), last].unsqueeze(1)
+        return residual[torch.arange(n_rows, device=residual.device), last.to(residual.device)].unsqueeze(1)
 
     hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
     if apart is not None:
@@ -344,7 +345,7 @@ def _forward(
         )
         if apart is not None:
             apart.finish()
-    return pooled, logits[:, -1]
+    return pooled, logits[:, -1].to(model.device)
 
 
 def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answers: AnswerIds) -> None:

@@ -10,9 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from engine.catalog.device_maps import Gpu, Placement, describe, place
 from engine.catalog.local_models import ModelSource, check_folder, find_model, model_identity
 from engine.catalog.planted_models import PLANTED
-from engine.catalog.precision import resolve_dtype, stored_precision
+from engine.catalog.precision import BYTES, resolve_dtype, stored_precision
+from engine.catalog.safetensors_headers import read_headers
 from engine.config import Dtype, LoadOptions, Precision
 from engine.errors import ConfigError, ModelError
 from engine.install.hub_cache import hub_folder
@@ -40,6 +42,7 @@ class Model:
         folder: Path,
         device: torch.device,
         precision: Precision = "float32",
+        spread: str = "",
     ) -> None:
         self.bridge = bridge
         self.tokenizer = tokenizer
@@ -47,6 +50,9 @@ class Model:
         self.info = info
         self.folder = folder
         self.device = device
+        """Where tokens go in and everything that is read from the model is put."""
+        self.spread = spread
+        """Where else its weights are: split over 2 GPUs, weights on disk; empty for one device."""
         self.precision: Precision = precision
         """Of weights and forward pass. What is read from them is computed in float32."""
         hand_on_cache(bridge)
@@ -71,12 +77,12 @@ class Model:
 
         Heads smaller than the largest are padded with zeros (engine.models.head_layout).
         """
-        return stacked(output_matrices(self.bridge, self.info.n_heads))
+        return stacked(self.head_weights)
 
     @property
     def head_weights(self) -> list[Float[Tensor, "head _ d_model"]]:
         """W_O of each layer's heads, in their own size."""
-        return output_matrices(self.bridge, self.info.n_heads)
+        return [matrix.to(self.device) for matrix in output_matrices(self.bridge, self.info.n_heads)]
 
     def encode(self, text: str) -> tuple[list[int], list[bool]]:
         """Return the token ids the model reads before its answer, and which of them are the text's own."""
@@ -119,9 +125,20 @@ def pick_device(asked: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
-            f"device={asked!r} cannot be used here: {str(error).splitlines()[0]}", hint="Use auto, cpu or cuda."
+            f"device={asked!r} cannot be used here: {str(error).splitlines()[0]} ({describe(gpus())}).",
+            hint="Use auto, cpu or cuda.",
         ) from error
     return device
+
+
+def gpus() -> tuple[Gpu, ...]:
+    """Return the CUDA devices of this machine."""
+    if not torch.cuda.is_available():
+        return ()
+    return tuple(
+        Gpu(name=torch.cuda.get_device_name(place), free_bytes=int(torch.cuda.mem_get_info(place)[0]))
+        for place in range(torch.cuda.device_count())
+    )
 
 
 def settled(options: LoadOptions) -> LoadOptions:
@@ -129,10 +146,13 @@ def settled(options: LoadOptions) -> LoadOptions:
 
     Raises ConfigError for a device that is not available.
     """
+    if options.devices is not None or options.device_map:
+        place(options, gpus(), lambda: 0)  # contradictions, and devices that are not there
     device = pick_device(options.device)
     on_cuda = device.type == "cuda"
     dtype: Dtype = options.dtype if on_cuda else resolve_dtype(options.dtype, on_cuda=False, stored=lambda: "float32")
-    return msgspec.structs.replace(options, device=str(device), dtype=dtype)
+    split = options.devices is not None or bool(options.device_map)
+    return msgspec.structs.replace(options, device="auto" if split else str(device), dtype=dtype)
 
 
 def load_model(name: str, models: Path, options: LoadOptions) -> Model:
@@ -156,9 +176,10 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
     import transformers
     from transformer_lens.model_bridge import TransformerBridge
 
-    device = torch.device(options.device)
+    device = pick_device(options.device)
     precision = resolve_dtype(options.dtype, on_cuda=device.type == "cuda", stored=lambda: stored_precision(folder))
     dtype = getattr(torch, precision)
+    placement = _placement(options, folder, precision) or Placement(device=str(device))
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     with foreign_errors(source.name, folder):
@@ -170,14 +191,17 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
             try:
                 bridge = TransformerBridge.boot_transformers(
                     str(folder),
-                    hf_model=reordered_falcon(folder, source.name, device, dtype),
-                    device=str(device),
+                    hf_model=reordered_falcon(folder, source.name, placement.device, dtype),
                     dtype=dtype,
                     trust_remote_code=options.trust_remote_code,
+                    **placement.arguments,
                 )
             finally:
                 report.check(source.name)  # explains more than the error that follows from it
         bridge.eval()
+        if placement.device is None:
+            device = torch.device(bridge.cfg.device or "cpu")
+            device = torch.device("cpu") if device.type == "meta" else device  # an embedding on disk
         # Some modules need what a version of transformers lacks (CodeGen under 5.24): a test pass shows it here.
         with torch.no_grad():
             answers = bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
@@ -201,4 +225,20 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
             vocabulary=int(config.d_vocab),
         )
     gc.collect()
-    return Model(bridge, tokenizer, info, folder, device, precision)
+    return Model(bridge, tokenizer, info, folder, device, precision, _spread(bridge))
+
+
+def _placement(options: LoadOptions, folder: Path, precision: Precision) -> Placement | None:
+    """Return where several devices or a map put the model; None for one device. Raises ConfigError."""
+
+    def weights_bytes() -> int:
+        return sum(tensor.n_elements for tensor in read_headers(folder).values()) * BYTES[precision]
+
+    return place(options, gpus(), weights_bytes)
+
+
+def _spread(bridge: Any) -> str:
+    """Describe where a split model's weights are; empty if they are on one device."""
+    places = set((getattr(bridge.original_model, "hf_device_map", None) or {}).values())
+    n_gpus = sum(str(each) not in ("cpu", "disk") for each in places)
+    return f"split over {n_gpus} GPUs" if n_gpus > 1 else "weights on disk" if "disk" in places else ""

@@ -84,7 +84,7 @@ def _changed(
         other, clean = (each[source.layer][tail.rows, span, source.head] for each in (inputs.other, inputs.clean.z))
         written = ((other - clean) * where) @ weights[source.layer][source.head]
         entering = tail.entering(inputs, layer)
-        streams.append((entering.float() + written).to(entering.dtype))
+        streams.append((entering.float() + written.to(entering.device)).to(entering.dtype))
     seen: list[Tensor] = []
 
     def see(_layer: int, z: Tensor) -> Tensor:

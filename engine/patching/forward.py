@@ -151,7 +151,7 @@ class ForwardPasses:
             return stream.detach().requires_grad_(True) if slope else stream
 
         def keep_final(stream: Tensor, hook: object) -> None:  # noqa: ARG001
-            final.append(stream[torch.arange(len(stream), device=stream.device), last].detach().float())
+            final.append(_last_of(stream, last).detach().to(self.model.device, torch.float32))
 
         hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter), ("unembed.hook_in", keep_final)]
         hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
@@ -208,18 +208,17 @@ class ForwardPasses:
         earlier layers are skipped where possible. With `prefix` (PrefixCache.repeated), the rows continue after it.
         Raises Cancelled within a block.
         """
-        rows = torch.arange(len(tokens), device=tokens.device)
         read: list[Tensor] = []
 
         def only_last(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
             if readout:
-                read.append(stream[rows, last])
+                read.append(_last_of(stream, last))
                 raise _StopAtReadout
-            return stream[rows, last].unsqueeze(1)
+            return _last_of(stream, last).unsqueeze(1)
 
         def last_for_all(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001
             # Only the last token's output of the last MLP is read, so adding it to every position is harmless.
-            return stream[rows, last].unsqueeze(1)
+            return _last_of(stream, last).unsqueeze(1)
 
         hooks: list[tuple[str, Callable[..., Any]]] = list(more_hooks or ())
         hooks += [(f"blocks.{layer}.attn.hook_z", self._at(layer, edit, edited)) for layer in range(self.n_layers)]
@@ -237,8 +236,8 @@ class ForwardPasses:
         lengths = last + 1 if prefix is None else last + 1 + prefix.get_seq_length()
         with self._skipping(skipped, residual), self.model.lengths.of(lengths), suppress(_StopAtReadout):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
-            return logits[:, -1].float()
-        return read[0].float()
+            return logits[:, -1].to(self.model.device, torch.float32)
+        return read[0].to(self.model.device, torch.float32)
 
     def _at(self, layer: int, edit: Edit | None, edited: Collection[int] | None) -> Callable[..., Tensor | None]:
         wanted = edit is not None and (edited is None or layer in edited)
@@ -249,8 +248,8 @@ class ForwardPasses:
                 raise Cancelled
             if not wanted or edit is None:
                 return None
-            heads = z.view(*z.shape[:2], self._n_heads, -1)
-            return edit(layer, heads).view(z.shape).to(z.dtype)
+            heads = z.view(*z.shape[:2], self._n_heads, -1).to(self.model.device)
+            return edit(layer, heads).view(z.shape).to(z.device, z.dtype)
 
         return hook
 
@@ -311,6 +310,11 @@ def _packing(output: object) -> Callable[[Tensor], object]:
         return lambda stream: stream
     kind, rest = type(output), (None,) * max(len(output) - 1, 1)
     return lambda stream: kind((stream, *rest))
+
+
+def _last_of(stream: Tensor, last: Tensor) -> Float[Tensor, "row d_model"]:
+    """Return the stream at each row's last token."""
+    return stream[torch.arange(len(stream), device=stream.device), last.to(stream.device)]
 
 
 def _by_layer(parts: Sequence[list[Tensor]]) -> list[Tensor]:

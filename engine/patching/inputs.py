@@ -284,7 +284,7 @@ def _from_partners(
     rows_there, take = torch.arange(len(rows), device=device)[:, None], take.to(device)
     return ReplacementActivations(
         z=[z[rows_there, take] for z in there.z],
-        entering=there.residual[0][rows_there, take].float(),
+        entering=there.residual[0].to(device, torch.float32)[rows_there, take],
         unchanged=tuple(_same(row, source) for row, source in zip(rows, sources, strict=True)),
     )
 
@@ -313,7 +313,10 @@ def _from_mean(passes: ForwardPasses, rows: Sequence[PatchingPrompt], n: int, wi
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         found = passes.clean(tokens[part], last[part], residuals=1)
-        here = [torch.einsum("rp...,rp->...", each.float(), where[part]) for each in (*found.z, *found.residual)]
+        here = [
+            torch.einsum("rp...,rp->...", each.to(where.device, torch.float32), where[part])
+            for each in (*found.z, *found.residual)
+        ]
         sums = here if not sums else [before + more for before, more in zip(sums, here, strict=True)]
     means = [(total / where.sum()).expand(n, width, *total.shape) for total in sums]
     return ReplacementActivations(z=means[:-1], entering=means[-1], unchanged=(0,) * n)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from engine.models.head_layout import unembedding
 from engine.patching.forward import Edit, ForwardPasses, PrefixCache
 
 if TYPE_CHECKING:
@@ -88,17 +89,18 @@ def readout_of(passes: ForwardPasses, inputs: "PatchingInputs") -> LinearReadout
     avoids. Then every answer is read with it, the clean ones too, if it agrees with the logits to that rounding.
     """
     weights = inputs.answer_metric.logit_weights
-    unembedding = getattr(passes.model.bridge, "W_U", None)
-    if weights is None or not isinstance(unembedding, Tensor) or unembedding.shape[-1] != weights.shape[-1]:
+    if weights is None:
         return None
-    bias = getattr(passes.model.bridge, "b_U", None)
+    matrix, bias = unembedding(passes.model.bridge)
+    if matrix is None or matrix.shape[-1] != weights.shape[-1]:
+        return None
     constants = torch.zeros(len(weights), device=weights.device)
-    if isinstance(bias, Tensor) and bias.shape == weights.shape[-1:]:
-        constants = weights @ bias.float()
-    found = LinearReadout(directions=weights @ unembedding.float().T, constants=constants)
+    if bias is not None and bias.shape == weights.shape[-1:]:
+        constants = weights @ bias.to(weights.device).float()
+    found = LinearReadout(directions=weights @ matrix.to(weights.device).float().T, constants=constants)
     if passes.model.precision == "float32":
         return found
-    rounding = 2 * torch.finfo(unembedding.dtype).eps * float(inputs.clean.logits.abs().max())
+    rounding = 2 * torch.finfo(matrix.dtype).eps * float(inputs.clean.logits.abs().max())
     gap = (found(inputs.clean.final) - inputs.answer_metric(inputs.clean.logits)).abs().max()
     return found if float(gap) <= rounding else None
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.capture.head_outputs import encode_prompt
 from engine.errors import EngineError, NoSuchHead
 from engine.examples import Example
+from engine.models.head_layout import in_memory, unembedding
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.protocol import CodeWrites, HeadInspected, InspectHead
@@ -63,7 +64,7 @@ def _capture_head(
 
     def keep(name: str, take: Callable[[Tensor], Tensor]) -> Callable[..., None]:
         def hook(value: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
-            found[name] = take(value).detach().float()
+            found[name] = take(value).detach().to(model.device, torch.float32)
 
         return hook
 
@@ -101,8 +102,10 @@ def _writes(
             hint="It belongs to another model: run the probe again.",
         )
     chosen = directions[wanted].to(model.device)
+    matrix, _ = unembedding(model.bridge)
+    assert matrix is not None
     with torch.inference_mode():
-        logits = (chosen * _gain(model.bridge)) @ model.bridge.W_U.float() / scale
+        logits = (chosen * _gain(model)) @ matrix.to(model.device, torch.float32) / scale
         logits = logits - logits.mean(dim=-1, keepdim=True)
         along = torch.nn.functional.normalize(outputs, dim=-1) @ chosen.T
     found = []
@@ -134,8 +137,11 @@ def _directions(path: Path, seed_index: int) -> Float[Tensor, "code d_model"]:
     return weights.float()
 
 
-def _gain(bridge: Any) -> Tensor | float:
+def _gain(model: Model) -> Tensor | float:
     """Return the gain of the final norm, which multiplies the direction before the unembedding."""
-    norm = getattr(bridge, "ln_final", None)
-    weight = getattr(norm, "weight", None) if norm is not None else None
-    return weight.detach().float() if isinstance(weight, Tensor) else 1.0
+    norm = getattr(model.bridge, "ln_final", None)
+    if norm is None:
+        return 1.0
+    with in_memory(norm.original_component):
+        weight = getattr(norm, "weight", None)
+        return weight.detach().to(model.device, torch.float32) if isinstance(weight, Tensor) else 1.0

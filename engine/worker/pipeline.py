@@ -320,7 +320,7 @@ def versions(model: Model) -> Versions:
         python=platform.python_version(),
         torch=str(torch.__version__),
         transformer_lens=version("transformer-lens"),
-        device=f"{device.type} ({name})",
+        device=f"{device.type} ({name})" + (f", {model.spread}" if model.spread else ""),
         dtype=model.precision,
     )
 

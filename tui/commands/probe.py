@@ -96,14 +96,13 @@ def probe(
     if again is not None:
         given = {
             "TASK|FILE": target,
-            "--model": model,
             "--pairs": pairs,
             "--task-seed": task_seed,
             "--usable": usable,
             "--known": known,
             "--name": name,
             "--session": session,
-            **{find_option(path).flag: chosen.get(path) for path in ("device", "dtype", "trust_remote_code")},
+            **{option.flag: chosen.get(option.path) for option in OPTIONS if option.group == "Machine"},
         }
         request = make_again(again, config, given, foreground=foreground)
     else:
@@ -190,9 +189,15 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
 
 def make_loading(chosen: Chosen) -> "LoadOptions":
     """Return how the model is to be loaded. Raises ConfigError."""
+    from engine.catalog.device_maps import read_max_memory
     from engine.config import LoadOptions
+    from engine.planning.option_text import read_map
 
-    return LoadOptions(**{name: chosen[name] for name in LoadOptions.__struct_fields__ if name in chosen})
+    given = {name: chosen[name] for name in LoadOptions.__struct_fields__ if name in chosen}
+    if "device_map" in given:
+        given["device_map"] = read_map(given["device_map"])
+    read_max_memory(given.get("max_memory", ""))
+    return LoadOptions(**given)
 
 
 def make_request(

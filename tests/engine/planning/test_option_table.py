@@ -111,6 +111,10 @@ def test_seeds_survive_being_written(seeds: list[int]) -> None:
         ("cause.gradient_steps", "1001", ("gradient_steps=1001", "0 to 1000")),
         ("cause.examples", "0", ("examples=0", "at least one")),
         ("device", "", ("Device", "cuda")),
+        ("devices", "two", ("Several GPUs", "'two'", "1 or more")),
+        ("device_map", "./nowhere.json", ("./nowhere.json", "auto, balanced, or a JSON file")),
+        ("device_map", '{"a": 0, "b": "cpu"}', ("mixes GPUs with CPU", "every module")),
+        ("max_memory", "much", ("'much'", "20GiB")),
         ("dtype", "int8", ("Precision", "'int8'", "auto, float32, bfloat16, float16")),
     ],
 )
