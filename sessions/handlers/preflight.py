@@ -67,6 +67,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
     warm = started and supervisor.model == name
     weights: dict[str, int] = {}
     placement: Placement | None = None
+    refused = False
     if shape is not None:
         stored = shape.stored
         precision = resolve_dtype(options.dtype, on_cuda=gpu is not None, stored=lambda: stored)
@@ -75,7 +76,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
                 weights = await asyncio.to_thread(_weights, host.places.models, options.model, precision)
                 placement = place(options, gpus, lambda: sum(weights.values()))
         except ConfigError as error:
-            shape, trouble = None, f"{error.message} {error.hint}"
+            shape, trouble, refused = None, f"{error.message} {error.hint}", True
     if shape is None:
         return Preflight(
             model=options.model,
@@ -85,7 +86,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
             held_bytes=0,
             free_bytes=None,
             where="",
-            fits=None,
+            fits=False if refused else None,
             lower=(),
             cache_bytes=0,
             duration=None,

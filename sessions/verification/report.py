@@ -17,6 +17,8 @@ class RoundingLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     probabilities: float
     """Of the forward pass."""
+    grades: float
+    """Share of the examples with another grade, rank or prediction; one always may."""
     losses: float
     """Relative."""
     codes: float
@@ -28,11 +30,15 @@ class RoundingLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ROUNDING: dict[Precision, RoundingLimits] = {
-    "float32": RoundingLimits(probabilities=1e-3, losses=2e-2, codes=0.05, baselines=0.05, effects=0.01),
-    "float16": RoundingLimits(probabilities=1e-2, losses=5e-2, codes=0.1, baselines=0.1, effects=0.03),
-    "bfloat16": RoundingLimits(probabilities=5e-2, losses=0.2, codes=0.3, baselines=0.3, effects=0.1),
+    "float32": RoundingLimits(probabilities=1e-3, grades=0.02, losses=0.02, codes=0.05, baselines=0.05, effects=0.01),
+    "float16": RoundingLimits(probabilities=0.01, grades=0.1, losses=0.05, codes=0.2, baselines=1.0, effects=0.03),
+    "bfloat16": RoundingLimits(probabilities=0.1, grades=0.3, losses=0.2, codes=0.5, baselines=1.0, effects=0.1),
 }
-"""By the precision of the run, from what other CPU instructions cause (docs/verify.md; docs/lab, 2026-11-21)."""
+"""By the precision of the run; three to ten times what other CPU instructions cause, as docs/verify.md lists.
+
+Two positive numbers differ by at most 1 relative to the larger: in half precision baselines are reported, but not
+judged.
+"""
 
 
 class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +150,7 @@ def _is_rounding(each: CheckResult, differing: Sequence[CheckResult], limits: Ro
     if each.stage in ("load", "examples") or each.witness == "measured heads":
         return False
     if each.witness == "grades":
-        return each.differing <= max(1, each.compared // 50)
+        return each.differing <= max(1, int(each.compared * limits.grades))
     if each.witness == "SAE weights":
         return True
     if each.witness == "baselines":
