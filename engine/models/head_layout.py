@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.errors import ModelError
 
-_COUNTS = ("num_attention_heads", "num_query_heads", "n_head", "num_heads")
+_COUNTS = ("num_attention_heads", "num_query_heads", "n_head", "num_heads", "num_attention_heads_per_layer")
 """Names of the number of heads in configurations; a list where it differs by layer."""
 
 

@@ -21,11 +21,13 @@ from engine.install.hub_cache import hub_folder
 from engine.install.load_report import load_report
 from engine.install.model_check import foreign_errors
 from engine.install.weights_check import check_agreement
+from engine.models.contributions import Contributions, RecordedPass
 from engine.models.falcon import reordered_falcon
-from engine.models.head_layout import check_heads, output_matrices, output_scales, stacked
+from engine.models.head_layout import check_heads, output_matrices, stacked
 from engine.models.kv_cache import cache_argument, hand_on_cache
 from engine.models.light_imports import import_bridge
 from engine.models.rotary import RowLengths
+from engine.models.text_only import without_preprocessors
 from engine.models.tokens import Tokens
 from engine.planted.build import planted_folder
 from engine.results import ModelInfo
@@ -41,6 +43,7 @@ class Model:
         info: ModelInfo,
         folder: Path,
         device: torch.device,
+        contributions: Contributions,
         precision: Precision = "float32",
         spread: str = "",
     ) -> None:
@@ -60,8 +63,8 @@ class Model:
         """Name of the argument that takes a key-value cache."""
         self.lengths = RowLengths(bridge.original_model)
         """Row lengths, for the few models whose positions depend on the length of a prompt."""
-        self.output_scales = output_scales(bridge)
-        """Per layer: the factor the model applies to a head's output before adding it to the stream."""
+        self.contributions = contributions
+        """How a head's z becomes what it adds to the stream."""
 
     @property
     def n_heads_in_all(self) -> int:
@@ -73,7 +76,7 @@ class Model:
 
     @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
-        """W_O, one matrix per head: z @ W_O is what the head adds to the stream.
+        """W_O, one matrix per head: z @ W_O is what the head adds to the stream (engine.models.contributions).
 
         Heads smaller than the largest are padded with zeros (engine.models.head_layout).
         """
@@ -82,7 +85,7 @@ class Model:
     @property
     def head_weights(self) -> list[Float[Tensor, "head _ d_model"]]:
         """W_O of each layer's heads, in their own size."""
-        return [matrix.to(self.device) for matrix in output_matrices(self.bridge, self.info.n_heads)]
+        return [matrix.to(self.device) for matrix in self.contributions.weights]
 
     def encode(self, text: str) -> tuple[list[int], list[bool]]:
         """Return the token ids the model reads before its answer, and which of them are the text's own."""
@@ -187,7 +190,7 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
         # A separate tokenizer: the bridge changes its own copy to add a beginning-of-sequence token where the model's
         # authors add none.
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=options.trust_remote_code)
-        with load_report() as report:
+        with load_report() as report, without_preprocessors():
             try:
                 bridge = TransformerBridge.boot_transformers(
                     str(folder),
@@ -203,9 +206,8 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
             device = torch.device(bridge.cfg.device or "cpu")
             device = torch.device("cpu") if device.type == "meta" else device  # an embedding on disk
         # Some modules need what a version of transformers lacks (CodeGen under 5.24): a test pass shows it here.
-        with torch.no_grad():
-            answers = bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
-        if answers.isnan().all():
+        record = RecordedPass(bridge, torch.tensor([[0, 0], [0, 1]], device=device))
+        if record.logits.isnan().all():
             raise ModelError(
                 f"{source.name} answers only NaN{'' if precision == 'float32' else f' in {precision}'}.",
                 hint="Its activations may be too large for float16: use bfloat16 or float32."
@@ -213,7 +215,9 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
                 else "Its weights are damaged, or its settings are not those it was trained with.",
             )
         check_heads(bridge, source.name)
+        record.check_causal(source.name)
         config = bridge.cfg
+        contributions = Contributions(bridge, int(config.n_heads), record)
         info = ModelInfo(
             name=source.name,
             identity=model_identity(folder),
@@ -225,7 +229,7 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
             vocabulary=int(config.d_vocab),
         )
     gc.collect()
-    return Model(bridge, tokenizer, info, folder, device, precision, _spread(bridge))
+    return Model(bridge, tokenizer, info, folder, device, contributions, precision, _spread(bridge))
 
 
 def _placement(options: LoadOptions, folder: Path, precision: Precision) -> Placement | None:

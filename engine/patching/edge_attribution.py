@@ -31,8 +31,7 @@ def attribute_edges(
     separately. Gradients are the mean over `points` between the two sides' embedded prompts, 0 being the positives; KL,
     which has zero slope there, uses points of its own instead.
 
-    Assumes that the output reaches the stream unscaled: in models that normalise it first, the estimate is off by that
-    scale. Raises Cancelled within a block.
+    A norm after attention keeps its divisor of the clean pass. Raises Cancelled within a block.
     """
     if inputs.answer_metric.metric == "kl" and 0 in points:
         points = points_between(KL_STEPS)
@@ -43,9 +42,12 @@ def attribute_edges(
     at_once = max(1, passes.rows_at_once(inputs.tokens.shape[1]) // n_heads)
     for start in range(0, len(inputs), at_once):
         part = slice(start, min(start + at_once, len(inputs)))
-        where = inputs.where[part][:, :, None, None]
         written = [
-            torch.einsum("rphd,hdm->rphm", (other[part] - clean[part]) * where, weights[layer])
+            torch.einsum(
+                "rphd,hdm->rphm",
+                (other[part] - clean[part]) * inputs.written_where(layer)[part][:, :, None, None],
+                weights[layer],
+            )
             for layer, (other, clean) in enumerate(zip(inputs.other, inputs.clean.z, strict=True))
         ]
         for at in points:

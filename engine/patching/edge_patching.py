@@ -39,9 +39,8 @@ def all_edges(n_layers: int, n_heads: int) -> list[Edge]:
 def measure_edges(passes: ForwardPasses, inputs: PatchingInputs, edges: Sequence[Edge]) -> Float[Tensor, "edge row"]:
     """Return the metric on every row with each edge alone replaced.
 
-    Assumes that what a head writes reaches the stream unscaled: in models that normalise it first, the result is off by
-    that scale. Raises ValueError for a pair that is no edge, Cancelled within a
-    block.
+    A norm after attention keeps its divisor of the clean pass, so that one head's change is its own. Raises ValueError
+    for a pair that is no edge, Cancelled within a block.
     """
     for source, target in edges:
         if source.layer >= target.layer:
@@ -78,9 +77,9 @@ def _changed(
 ) -> Float[Tensor, "source some position head d_head"]:
     """Return the layer's z when it reads one of the sources' outputs of the other side; the pass stops there."""
     many, span = len(sources), slice(tail.begin, tail.end)
-    where = inputs.where[tail.rows, span, None]
     streams = []
     for source in sources:
+        where = inputs.written_where(source.layer)[tail.rows, span, None]
         other, clean = (each[source.layer][tail.rows, span, source.head] for each in (inputs.other, inputs.clean.z))
         written = ((other - clean) * where) @ weights[source.layer][source.head]
         entering = tail.entering(inputs, layer)

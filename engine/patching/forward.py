@@ -42,6 +42,8 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
     """d slope / d z, one per layer, in float32; None without a slope."""
     final: Tensor
     """Float [row, d_model]: the unembedding's input after each row's last token, in float32."""
+    factors: dict[int, Tensor] = {}
+    """Float [row, position] by layer: the factor of the norm after attention; empty in models without such norms."""
 
     def rows(self, part: slice) -> "CleanPass":
         """Return the same for some of the rows."""
@@ -51,6 +53,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             residual=[each[part] for each in self.residual],
             gradients=None if self.gradients is None else [each[part] for each in self.gradients],
             final=self.final[part],
+            factors={layer: each[part] for layer, each in self.factors.items()},
         )
 
     @staticmethod
@@ -65,6 +68,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             residual=_by_layer([part.residual for part in parts]),
             gradients=_by_layer(slopes) if slopes else None,
             final=torch.cat([part.final for part in parts]),
+            factors={layer: torch.cat([part.factors[layer] for part in parts]) for layer in parts[0].factors},
         )
 
 
@@ -140,6 +144,7 @@ class ForwardPasses:
         z: list[Tensor] = [torch.empty(0)] * self.n_layers
         entering: list[Tensor] = [torch.empty(0)] * residuals
         final: list[Tensor] = []
+        factors: dict[int, Tensor] = {}
 
         def keep_z(layer: int, heads: Tensor) -> Tensor:
             z[layer] = heads if slope else heads.clone()
@@ -155,6 +160,7 @@ class ForwardPasses:
 
         hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter), ("unembed.hook_in", keep_final)]
         hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
+        hooks += self.model.contributions.position_hooks(factors.__setitem__)
         with torch.set_grad_enabled(slope is not None):
             logits = self.run(tokens, last, edit=keep_z, more_hooks=hooks)
             gradients = None
@@ -167,6 +173,7 @@ class ForwardPasses:
             residual=entering,
             gradients=gradients,
             final=final[0],
+            factors={layer: each.to(self.model.device) for layer, each in factors.items()},
         )
 
     def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> PrefixCache | None:
@@ -177,8 +184,11 @@ class ForwardPasses:
         from transformers import DynamicCache
 
         cache: Any = DynamicCache()
-        with torch.no_grad(), self.model.lengths.of(lengths):
-            self.model.bridge(tokens, use_cache=True, **{self.model.cache_argument: cache})
+        try:
+            with torch.no_grad(), self.model.lengths.of(lengths):
+                self.model.bridge(tokens, use_cache=True, **{self.model.cache_argument: cache})
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+            return None  # a family that keeps more than keys and values (Falcon-H1's states)
         self.work += tokens.numel() * self.n_layers
         found = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
         if len(found) != self.n_layers or any(layer.keys.shape[2] != tokens.shape[1] for layer in found):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.analysis.effects import METRIC_WORDS
@@ -99,6 +99,14 @@ class PatchingInputs:
     def share(self, passes: ForwardPasses) -> float:
         """Return the share of all positions that are computed."""
         return sum(tail.tokens.numel() for tail in self.tails(passes)) / self.tokens.numel()
+
+    def written_where(self, layer: int) -> Float[Tensor, "row position"] | Bool[Tensor, "row position"]:
+        """Return by what a change of the layer's z is multiplied on its way to W_O, to change the stream.
+
+        Zero where nothing is replaced; elsewhere one or, behind a norm after attention, its factor in the clean pass.
+        """
+        factor = self.clean.factors.get(layer)
+        return self.where if factor is None else self.where * factor
 
     def __len__(self) -> int:
         return len(self.tokens)

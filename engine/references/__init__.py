@@ -3,4 +3,4 @@
 Torch-free. May import: root modules, catalog, tasks.
 """
 
-__all__ = ["ground_truth", "known_circuits", "measured"]
+__all__ = ["ground_truth", "known_circuits", "measured", "published"]

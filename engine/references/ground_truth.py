@@ -7,11 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from engine.catalog.local_models import BUNDLED, model_identity
+from engine.catalog.local_models import BUNDLED, ModelSource, model_identity, read_summary
 from engine.catalog.planted_models import PLANTED
 from engine.catalog.settings_file import bytes_of
 from engine.errors import ConfigError, ModelError
 from engine.references.measured import FOLDER, MeasuredReference, file_of
+from engine.references.published import PUBLISHED, PublishedCircuit, all_published, names_of
 
 Level = Literal["heads", "edges"]
 Head = tuple[int, int]
@@ -25,7 +26,6 @@ In SmolLM2 few heads move a twentieth of the base (docs/lab/2026-11-21-measured-
 """
 CIRCUITS = "circuits.json"
 """Measured effects beside a model's weights."""
-PUBLISHED = FOLDER / "published"
 
 
 class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,25 +57,17 @@ class _CircuitsFile(msgspec.Struct):
     tasks: dict[str, _StoredCircuit]
 
 
-class _Published(msgspec.Struct):
-    models: list[str]
-    task: str
-    source: str
-    heads: list[Head]
-    edges: list[Edge]
-
-
 def reference_models() -> tuple[str, ...]:
     """Return the names of all models with known circuits, the bundled one first."""
     measured = sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and path != PUBLISHED)
-    published = sorted({name for each in _all_published() for name in each.models})
+    published = sorted({each.models[0] for each in all_published()})
     return tuple(dict.fromkeys((BUNDLED, *PLANTED, *measured, *published)))
 
 
 def check_model(name: str) -> str:
     """Return the name if something is known of that model. Raises ConfigError with the list."""
     known = reference_models()
-    if name not in known:
+    if name not in known and not names_of(name):
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         guess = f"Did you mean {close[0]}? " if close else ""
         raise ConfigError(
@@ -118,8 +110,12 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
         if found.edges:
             by = f"exact patching of every edge on {found.pairs} pairs"
             truths[task] += (GroundTruth(level="edges", cut=None, source=by, edges=frozenset(found.edges)),)
-    for published in _all_published():
-        if model in published.models and published.task not in truths:
+    for published in all_published():
+        if model not in published.models or published.task in truths:
+            continue
+        if why := _misfit(published, model, folder):
+            left_out[published.task] = why
+        else:
             truths[published.task] = (
                 GroundTruth(level="heads", cut=None, source=published.source, heads=frozenset(published.heads)),
                 GroundTruth(level="edges", cut=None, source=published.source, edges=frozenset(published.edges)),
@@ -151,8 +147,12 @@ def _all_measured(model: str) -> list[MeasuredReference]:
     return [found for path in sorted(folder.glob("*.json")) if (found := measured_reference(model, path.stem))]
 
 
-def _all_published() -> list[_Published]:
-    return [msgspec.json.decode(path.read_bytes(), type=_Published) for path in sorted(PUBLISHED.glob("*.json"))]
+def _misfit(published: PublishedCircuit, model: str, folder: Path | None) -> str:
+    """Return why the folder does not hold the published circuit's model; empty if it may, or without a folder."""
+    if folder is None:
+        return ""
+    about = read_summary(ModelSource(name=model, origin="folder", folder=folder))
+    return published.misfit(about.n_layers, about.n_heads, about.d_model)
 
 
 def _planted(model: str) -> dict[str, tuple[GroundTruth, ...]]:

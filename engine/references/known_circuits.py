@@ -1,12 +1,11 @@
-"""Known circuits: measured ones beside a model's weights or in the repository, published ones that come with a task."""
+"""Known circuits: measured ones beside a model's weights or in the repository, or published ones."""
 
 from pathlib import Path
 
-from engine.errors import TaskError
 from engine.references.ground_truth import CUTS, measured_reference, stored_circuits
 from engine.references.measured import MeasuredReference
+from engine.references.published import published_circuit
 from engine.results import ModelInfo, Reference
-from engine.tasks.registry import find_task
 
 
 def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference | None:
@@ -33,14 +32,10 @@ def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference
     found = measured_reference(model.name, task)
     if found is not None and found.able and found.identity == model.identity:
         return _from_repository(found)
-    try:
-        published = dict(find_task(task).published)
-    except TaskError:
+    published = published_circuit(model.name, task)
+    if published is None or published.misfit(model.n_layers, model.n_heads, model.d_model):
         return None
-    for name, reference in published.items():
-        if name.lower() == model.name.lower():
-            return reference
-    return None
+    return Reference(name=f"{task}, published", source=published.source, heads=published.heads)
 
 
 def _from_repository(found: MeasuredReference) -> Reference:

@@ -1,6 +1,16 @@
 """The worker process: protocol loop, the pipeline (order of the stages), jobs and side requests.
 
-Started as `python -m engine.worker`. May import: everything in engine except asset_tools.
+Started as `python -m engine.worker`; `python -m engine.worker.check_model` checks a model. May import: everything in
+engine except asset_tools.
 """
 
-__all__ = ["effects_job", "head_inspection", "pipeline", "side_requests"]
+__all__ = [
+    "check_model",
+    "effects_job",
+    "head_inspection",
+    "model_checks",
+    "number_format",
+    "pipeline",
+    "plain_transformers",
+    "side_requests",
+]

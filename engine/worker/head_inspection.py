@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.capture.head_outputs import encode_prompt
 from engine.errors import EngineError, NoSuchHead
 from engine.examples import Example
+from engine.models.contributions import norm_gain
 from engine.models.head_layout import in_memory, unembedding
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
@@ -59,7 +60,7 @@ class Inspector:
 def _capture_head(
     model: Model, ids: list[int], layer: int, head: int
 ) -> tuple[Float[Tensor, "query key"], Float[Tensor, "position d_model"], float]:
-    """Return the head's attention pattern, its output at every position, and the last scale of the final norm."""
+    """Return the head's attention pattern, its contribution at every position, and the last scale of the final norm."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str, take: Callable[[Tensor], Tensor]) -> Callable[..., None]:
@@ -76,13 +77,16 @@ def _capture_head(
             keep("z", lambda z: z.view(*z.shape[:2], n_heads, -1)[0, :, head]),
         ),
     ]
+    factors: dict[int, Tensor] = {}
+    hooks += model.contributions.position_hooks(factors.__setitem__)
     if _NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
         hooks.append((_NORM_SCALE, keep("scale", lambda scale: scale[0, -1])))
     with torch.inference_mode(), threads_for(2.0 * model.n_parameters * len(ids) / model.info.n_layers):
         tokens = torch.tensor([ids], device=model.device)
         model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None)
         scale = float(found["scale"]) if "scale" in found else 1.0
-        return found["pattern"], found["z"] @ model.head_weights[layer][head], scale
+        z = found["z"] * factors[layer][0, :, None] if layer in factors else found["z"]
+        return found["pattern"], z @ model.head_weights[layer][head], scale
 
 
 def _writes(
@@ -142,6 +146,9 @@ def _gain(model: Model) -> Tensor | float:
     norm = getattr(model.bridge, "ln_final", None)
     if norm is None:
         return 1.0
+    gain = norm_gain(norm, model.info.d_model)
+    if gain is not None:
+        return gain.to(model.device)
     with in_memory(norm.original_component):
         weight = getattr(norm, "weight", None)
         return weight.detach().to(model.device, torch.float32) if isinstance(weight, Tensor) else 1.0

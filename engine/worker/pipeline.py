@@ -93,6 +93,9 @@ class ProbeJob:
                 f"--circuit-size {size}: {model.info.name} has {n_heads} heads.",
                 hint="By default it is a tenth of them.",
             )
+        notice = model.contributions.notice(model.info.name)
+        if notice is not None:
+            self.monitor.report(notice)
         for warning in option_warnings(self.config):
             self.monitor.report(Notice(message=warning, hint="Compare its results with effects (--cause combined)."))
         examples = self._examples(model)

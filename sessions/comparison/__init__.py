@@ -3,4 +3,4 @@
 May import: root.
 """
 
-__all__ = ["comparison", "example_diff", "rank_correlation", "seed_scores"]
+__all__ = ["comparison", "example_diff", "seed_scores"]

@@ -9,13 +9,13 @@ from typing import Literal
 
 import msgspec
 
+from engine.analysis.rank_correlation import kendall, spearman
 from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, strength
 from engine.config import ProbeConfig
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo, Reference, Versions
 from sessions.comparison.example_diff import ExamplesDifference, compare_examples
-from sessions.comparison.rank_correlation import kendall, spearman
 from sessions.errors import SessionError
 
 Kind = Literal["run", "seed", "examples", "circuit", "file"]

@@ -65,6 +65,8 @@ def with_edge(model: Model, inputs: PatchingInputs, source: HeadId, target: Head
     """The logits at the last tokens where one head reads of another what that one writes on the other side, or a
     share of the way there, and everybody else reads what was: plain hooks, whole passes."""
     moved = inputs.other[source.layer][:, :, source.head] - inputs.clean.z[source.layer][:, :, source.head]
+    factor = inputs.clean.factors.get(source.layer)  # the divisor of a norm after attention stays
+    moved = moved if factor is None else moved * factor[:, :, None]
     written = share * moved @ model.head_weights[source.layer][source.head]
     kept: list[Tensor] = []
 

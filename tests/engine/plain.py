@@ -1,7 +1,8 @@
 """Small random models with tokenizers of other kinds, and what plain transformers makes of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 WORDS = ("When", "Mary", "John", "Anna", "Paul", "and", "left", "gave", "a", "ring", "to", "the", "shop", "spoke")
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
-_OUTPUT = re.compile(r"(attn|attention)(\.attention)?\.(o_proj|dense|out_proj|c_proj)$")
+_OUTPUT = re.compile(r"(attn|attention)(\.attention|\.output)?\.(o_proj|dense|out_proj|c_proj|Wo)$")
 
 
 def sentencepiece(folder: Path, *, behind: bool = False, scheme: str = "prepend") -> Any:
@@ -91,17 +92,39 @@ def save(model: Any, folder: Path, seed: int = 3) -> None:
     model.save_pretrained(folder)
 
 
+@dataclass(frozen=True)
+class AfterAttention:
+    """What a family does between attention's output projection and the stream, by the names of its modules."""
+
+    middle: str | None = "post_attention_layernorm"
+    """The module that is first to read the stream after attention; None: the MLP stands beside attention."""
+    norm: str | None = None
+    """The norm that attention's output goes through."""
+    offset: float = 0.0
+    """Added to the norm's weight."""
+    factor: float = 1.0
+    before: str | None = None
+    """The module whose output attention is added to; None: the layer's input."""
+    beside: tuple[str, float] | None = None
+    """What else is added at the same place, and by what it is multiplied."""
+
+
 class Plain:
     """A model as transformers runs it, without Headcode and TransformerLens: one prompt a pass, hooks of torch's."""
 
-    def __init__(self, folder: Path, n_heads: int = 4) -> None:
-        from transformers import AutoModelForCausalLM
+    def __init__(
+        self, folder: Path, n_heads: int = 4, after: AfterAttention = AfterAttention(), *, images: bool = False
+    ) -> None:
+        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-        self.model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=torch.float32, attn_implementation="eager"
-        ).eval()
-        self.n_heads = n_heads
-        self.outputs = [module for name, module in self.model.named_modules() if _OUTPUT.search(name)]
+        auto = AutoModelForImageTextToText if images else AutoModelForCausalLM
+        self.model = auto.from_pretrained(str(folder), dtype=torch.float32, attn_implementation="eager").eval()
+        self.n_heads, self.after = n_heads, after
+        found = {
+            name: module for name, module in self.model.named_modules() if _OUTPUT.search(name) and "vision" not in name
+        }
+        self.outputs = [*found.values()]
+        self.layers = [self.model.get_submodule(re.match(r".*?\.\d+(?=\.)", name)[0]) for name in found]  # type: ignore[index]
 
     def run(
         self, ids: Sequence[int], head: tuple[int, int] | None = None, instead: Tensor | None = None
@@ -142,3 +165,69 @@ class Plain:
         module, size = self.outputs[head[0]], z.shape[-1]
         weight = module.weight if type(module).__name__ == "Conv1D" else module.weight.T
         return z @ weight[head[1] * size : (head[1] + 1) * size].detach()
+
+    def contributions(self, ids: Sequence[int]) -> list[Tensor]:
+        """What every layer's heads add to the stream [position, head, width]: a norm after attention is linear for a
+        head, with the divisor that all heads together gave it. The last along `head` is the projection's bias."""
+        norms = [getattr(layer, self.after.norm) if self.after.norm else None for layer in self.layers]
+        seen: dict[int, Tensor] = {}
+
+        def keep(layer: int) -> Any:
+            return lambda _module, args: seen.__setitem__(layer, args[0][0])
+
+        handles = [norm.register_forward_pre_hook(keep(layer)) for layer, norm in enumerate(norms) if norm is not None]
+        try:
+            _, z = self.run(ids)
+        finally:
+            for handle in handles:
+                handle.remove()
+        found = []
+        for layer, norm in enumerate(norms):
+            parts = [self.written(z[layer][:, head], (layer, head)) for head in range(self.n_heads)]
+            bias = getattr(self.outputs[layer], "bias", None)
+            parts.append((torch.zeros_like(parts[0][0]) if bias is None else bias.detach()).expand_as(parts[0]))
+            each = torch.stack(parts, dim=1) * self.after.factor
+            if norm is not None:
+                epsilon = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
+                divisor = (seen[layer].double().pow(2).mean(-1) + epsilon).sqrt().float()
+                each = each / divisor[:, None, None] * (norm.weight.detach() + self.after.offset)
+            found.append(each)
+        return found
+
+    def added(self, ids: Sequence[int]) -> list[Tensor]:
+        """What every layer's attention adds to the stream [position, width]: the one after it less the one before."""
+        after, seen = self.after, dict[tuple[int, str], Tensor]()
+        handles = []
+
+        def keep(layer: int, name: str) -> Callable[[Any], None]:
+            # Some layers add to what they were given.
+            return lambda value: seen.__setitem__((layer, name), (value if value.dim() == 2 else value[0]).clone())
+
+        def entering(keep: Callable[[Any], None]) -> Any:
+            return lambda _module, args, named: keep(args[0] if args else named["hidden_states"])
+
+        def leaving(keep: Callable[[Any], None]) -> Any:
+            return lambda _module, _args, out: keep(out[0] if isinstance(out, tuple | list) else out)
+
+        for at, layer in enumerate(self.layers):
+            handles.append(layer.register_forward_pre_hook(entering(keep(at, "in")), with_kwargs=True))
+            handles.append(layer.register_forward_hook(leaving(keep(at, "out"))))
+            middle = layer.get_submodule(after.middle or "mlp")
+            if after.middle:
+                handles.append(middle.register_forward_pre_hook(entering(keep(at, "middle")), with_kwargs=True))
+            else:
+                handles.append(middle.register_forward_hook(leaving(keep(at, "mlp"))))
+            for name in (after.before, after.beside and after.beside[0]):
+                if name:
+                    handles.append(getattr(layer, name).register_forward_hook(leaving(keep(at, name))))
+        try:
+            self.run(ids)
+        finally:
+            for handle in handles:
+                handle.remove()
+        found = []
+        for at in range(len(self.layers)):
+            late = seen[at, "middle"] if after.middle else seen[at, "out"] - seen[at, "mlp"]
+            late = late - (seen[at, after.beside[0]] * after.beside[1] if after.beside else 0)
+            found.append(late - seen[at, after.before or "in"])
+        return found

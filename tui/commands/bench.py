@@ -9,6 +9,7 @@ from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from engine.analysis.benchmark import BenchmarkResult, BenchmarkRun
     from engine.errors import Failure
@@ -26,7 +27,11 @@ app.command("speed")(speed)
 def circuits(
     models: Annotated[
         str | None,
-        typer.Option(help="Models, comma-separated. [default: installed models that have a reference circuit]"),
+        typer.Option(
+            "--models",
+            "--model",
+            help="Models, comma-separated. [default: installed models that have a reference circuit]",
+        ),
     ] = None,
     tasks: Annotated[
         str | None, typer.Option(help="Ready-made tasks, comma-separated. [default: all with a reference circuit]")
@@ -135,10 +140,22 @@ def circuits(
     if not rows:
         raise ConfigError(
             f"Nothing was measured: {'; '.join(each.message for each in state.failed.values()) or 'no run is done'}",
-            hint=f"headcode sessions show {state.session.session_id}"
-            if state.kept
-            else next(each.hint for each in state.failed.values()),
+            hint=_way_out(state, folder),
         )
+
+
+def _way_out(state: "BenchState", models: "Path") -> str:
+    """Return what to do about a benchmark in which nothing was measured."""
+    if state.kept:
+        return f"headcode sessions show {state.session.session_id}"
+    return next(_hint(cell, each, models) for cell, each in state.failed.items())
+
+
+def _hint(cell: "BenchmarkRun", failure: "Failure", models: "Path") -> str:
+    """Return what to do about a run that failed: for published circuits, how to get their model without the hub."""
+    from tui.headless.bench_inputs import how_to_install
+
+    return (failure.name == "HubUnreachable" and how_to_install(cell.model, models)) or failure.hint
 
 
 def _read(name: str) -> "BenchState":
@@ -197,6 +214,7 @@ class _BenchReporter:
 
     def __call__(self, cell: "BenchmarkRun", found: "BenchmarkResult | Failure", bench: "BenchState") -> None:
         from engine.errors import Failure
+        from engine.machine.folders import find_folders
         from engine.planning.time_estimate import format_seconds
         from tui.headless.bench_runner import seconds_left
         from tui.output.bench import format_finding
@@ -206,7 +224,8 @@ class _BenchReporter:
         over = len({*bench.taken, *bench.failed})
         what = f"{cell.model} {cell.task}, {cell.recipe}, {cell.examples} + {cell.examples}, draw {cell.draw}"
         if isinstance(found, Failure):
-            self.say(f"[{over}/{len(self.request.cells)}] {what}: {found.message} {found.hint}".rstrip())
+            hint = _hint(cell, found, find_folders().models)
+            self.say(f"[{over}/{len(self.request.cells)}] {what}: {found.message} {hint}".rstrip())
             return
         gone = {*bench.taken, *bench.failed}
         left = seconds_left([each for each in self.request.cells if each not in gone], self.spent)

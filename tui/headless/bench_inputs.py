@@ -10,6 +10,7 @@ from engine.catalog.planted_models import PLANTED
 from engine.errors import ConfigError, ModelError
 from engine.measures import MEASURES
 from engine.references.ground_truth import GroundTruth, check_model, known_truths, reference_models
+from engine.references.published import names_of
 from engine.tasks.registry import TASKS, find_task
 
 SkippedInput = tuple[str, str, str]
@@ -44,7 +45,8 @@ def find_bench_inputs(
 
     Raises ConfigError and TaskError for unknown names, ConfigError if nothing is left.
     """
-    asked = tuple(dict.fromkeys(check_model(name) for name in models)) if models else reference_models()
+    names = [_installed_name(check_model(name), folder) for name in models or ()]
+    asked = tuple(dict.fromkeys(names)) if models else reference_models()
     wanted = tuple(dict.fromkeys(find_task(name).name for name in tasks)) if tasks else tuple(TASKS)
     truths: dict[tuple[str, str], tuple[GroundTruth, ...]] = {}
     left_out: list[SkippedInput] = []
@@ -67,6 +69,22 @@ def find_bench_inputs(
             hint="headcode bench circuits without --models and --tasks uses what is installed.",
         )
     return BenchInputs(truths=truths, left_out=tuple(left_out))
+
+
+def how_to_install(model: str, folder: Path) -> str:
+    """Return how a model with published circuits gets onto a machine without the hub; empty for other models.
+
+    `folder`: the models folder.
+    """
+    names = names_of(model)
+    hub = next((name for name in names if "/" in name), None)
+    if hub is None:
+        return ""
+    return (
+        f"Its published circuits need its weights. Where the hub can be reached: headcode models fetch {hub}. Then "
+        f"copy that model's folder to {folder / names[0]} on this machine, or get its Hugging Face folder "
+        f"(safetensors) and: headcode models import FOLDER --name {names[0]}"
+    )
 
 
 def format_skipped(left_out: Iterable[SkippedInput]) -> list[str]:
@@ -128,6 +146,11 @@ def parse_cuts(text: str | None) -> tuple[float, ...] | None:
             )
         found.append(share)
     return tuple(found) or None
+
+
+def _installed_name(model: str, models: Path) -> str:
+    """Return the one of the model's names that is on this machine: gpt2 for openai-community/gpt2; else this one."""
+    return next((name for name in (model, *names_of(model)) if _folder(name, models) is not None), model)
 
 
 def _folder(model: str, models: Path) -> Path | None:

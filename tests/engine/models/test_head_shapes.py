@@ -1,5 +1,6 @@
 """Compare heads of other shapes and blocks with other outputs with plain transformers, family by family."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -22,8 +23,11 @@ from engine.protocol import InspectHead
 from engine.results import HeadId
 from engine.worker.head_inspection import Inspector
 
+from ...families.build import Family, saved, write
+from ...families.models import FAMILIES
+from ...families.refused import REFUSED
 from ..by_hand import all_heads, exact, prepared, with_edge
-from ..plain import Plain, byte_level, llama, save
+from ..plain import Plain, byte_level, llama
 
 PROMPTS = ("When Mary and John left, John gave a ring to", "When Mary and John left, Paul gave a ring to")
 EXAMPLES = tuple(
@@ -32,78 +36,8 @@ EXAMPLES = tuple(
 )
 
 
-def gemma4(**config: Any) -> Any:
-    """Heads of 8 in windows of six, of 16 elsewhere; the last two layers read keys and values of earlier ones."""
-    from transformers import Gemma4ForCausalLM, Gemma4TextConfig
-
-    layers = ["sliding_attention", "full_attention"] * 2
-    return Gemma4ForCausalLM(
-        Gemma4TextConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=8,
-            global_head_dim=16,
-            sliding_window=6,
-            hidden_size_per_layer_input=8,
-            vocab_size_per_layer_input=config["vocab_size"],
-            num_kv_shared_layers=2,
-            layer_types=layers,
-            pad_token_id=0,
-            **config,
-        )
-    )
-
-
-def deepseek(**config: Any) -> Any:
-    """Latent attention: queries and keys of 24 a head, values of 12."""
-    from transformers import DeepseekV2Config, DeepseekV2ForCausalLM
-
-    return DeepseekV2ForCausalLM(
-        DeepseekV2Config(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            kv_lora_rank=16,
-            q_lora_rank=None,
-            qk_rope_head_dim=8,
-            qk_nope_head_dim=16,
-            v_head_dim=12,
-            n_routed_experts=4,
-            first_k_dense_replace=3,
-            moe_intermediate_size=16,
-            **config,
-        )
-    )
-
-
-def gpt1(**config: Any) -> Any:
-    """Its blocks return lists, and norms come after."""
-    from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
-
-    return OpenAIGPTLMHeadModel(OpenAIGPTConfig(n_embd=32, n_layer=3, n_head=4, n_positions=64, **config))
-
-
-def falcon(**config: Any) -> Any:
-    """The newer decoder: queries of a group, its key and its value lie together."""
-    from transformers import FalconConfig, FalconForCausalLM
-
-    given = {"num_kv_heads": 2, "alibi": False, "bias": True, **config}
-    return FalconForCausalLM(
-        FalconConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, new_decoder_architecture=True, **given)
-    )
-
-
-def falcon_ungrouped(**config: Any) -> Any:
-    """As many keys as queries, which TransformerLens divides without a complaint, and wrongly."""
-    return falcon(num_kv_heads=4, multi_query=False, **config)
-
-
-FAMILIES = {each.__name__: each for each in (gemma4, deepseek, gpt1, falcon, falcon_ungrouped)}
+ODD = ("gemma4", "deepseek", "gpt1", "falcon", "falcon_ungrouped")
+"""Of tests/families: heads of two sizes, values of another size than keys, blocks that return lists, fused keys."""
 
 
 class Made(NamedTuple):
@@ -115,32 +49,30 @@ class Made(NamedTuple):
     plain: Plain
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=ODD)
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp(request.param)
     return Made(request.param, folder, *made(FAMILIES[request.param], folder))
 
 
-def made(family: Any, folder: Path) -> tuple[Model, Plain]:
+def made(family: Family, folder: Path) -> tuple[Model, Plain]:
     torch.set_num_threads(1)
-    tokenizer = byte_level(folder)
-    save(family(vocab_size=len(tokenizer)), folder)
-    return load_model(str(folder), folder.parent, LoadOptions(device="cpu")), Plain(folder)
+    plain = saved(family, folder)
+    return load_model(str(folder), folder.parent, LoadOptions(device="cpu")), plain
 
 
 def test_heads_write_and_do_what_plain_hooks_say(family: Made, recorder: Any) -> None:
     model, plain = family.model, family.plain
     ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
     mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
-    logits, z = plain.run(ids[0])
+    logits, _ = plain.run(ids[0])
 
     reading = read_examples(model, EXAMPLES, ProbeConfig(), recorder(), None, torch.tensor([[0, 1]]))
     (grade, _) = grade_examples(model, EXAMPLES, reading)
     assert grade.probability == pytest.approx(float(logits.softmax(-1)[mary]), rel=1e-3)
     outputs = head_outputs(model, reading.z)
-    for layer, head in all_heads(model):
-        written = plain.written(z[layer][:, head].mean(0), (layer, head))
-        assert torch.allclose(outputs[0, layer * 4 + head], written, atol=1e-4)
+    for layer, heads in enumerate(plain.contributions(ids[0])):
+        assert torch.allclose(outputs[0, layer * 4 : layer * 4 + 4], heads[:, :4].mean(0), atol=1e-4)
 
     passes, inputs = prepared(model, EXAMPLES, recorder(), method="exact", replacement="pair")
     effects = exact(model, passes, inputs, all_heads(model))[:, 0]
@@ -192,8 +124,7 @@ def test_such_heads_are_looked_at(family: Made) -> None:
     request = InspectHead(job="i1", model=folder, prompt=PROMPTS[0], layer=1, head=2, models=folder, device="cpu")
     found = Inspector(WarmModel()).answer(request)
     ids = family.model.encode(PROMPTS[0])[0]
-    _, z = plain.run(ids)
-    assert found.strength == pytest.approx(plain.written(z[1][:, 2], (1, 2)).norm(dim=-1).tolist(), abs=1e-3)
+    assert found.strength == pytest.approx(plain.contributions(ids)[1][:, 2].norm(dim=-1).tolist(), abs=1e-3)
     assert all(sum(row) == pytest.approx(1.0, abs=0.01) for row in found.attention)
 
 
@@ -203,51 +134,32 @@ def test_the_largest_head_is_known_before_the_model_is_loaded(family: Made) -> N
     assert info.d_head == {"gemma4": 16, "deepseek": 12}.get(family.name, 8)
 
 
-def hybrid(**config: Any) -> Any:
-    from transformers import Lfm2Config, Lfm2ForCausalLM
-
-    kinds = ["full_attention", "conv", "full_attention"]
-    return Lfm2ForCausalLM(
-        Lfm2Config(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            layer_types=kinds,
-            **config,
-        )
-    )
-
-
-def recurrent(**config: Any) -> Any:
-    from transformers import MambaConfig, MambaForCausalLM
-
-    return MambaForCausalLM(MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=4, **config))
-
-
-def falcon_alibi(**config: Any) -> Any:
-    return falcon(alibi=True, **config)
-
-
-def falcon_one_norm(**config: Any) -> Any:
-    return falcon(num_ln_in_parallel_attn=1, **config)
+falcon_one_norm = replace(FAMILIES["falcon"], settings={**FAMILIES["falcon"].settings, "num_ln_in_parallel_attn": 1})
 
 
 @pytest.mark.parametrize(
     ("family", "words", "hint"),
     [
-        (hybrid, r"\(Lfm2ForCausalLM\) has attention heads in 2 of 3 layers \(0, 2\)", "attention in every layer"),
-        (recurrent, r"\(MambaForCausalLM\) has attention heads in none of its layers", "attention in every layer"),
-        (falcon_alibi, r"FalconForCausalLM, new decoder with ALiBi", "older decoder"),
+        (
+            REFUSED["lfm2"][0],
+            r"\(Lfm2ForCausalLM\) has attention heads in 2 of 3 layers \(0, 2\)",
+            "attention in every layer",
+        ),
+        (
+            REFUSED["mamba"][0],
+            r"\(MambaForCausalLM\) has attention heads in none of its layers",
+            "attention in every layer",
+        ),
+        (REFUSED["falcon_alibi"][0], r"FalconForCausalLM, new decoder with ALiBi", "older decoder"),
         (falcon_one_norm, r"\(FalconForCausalLM\) cannot be loaded: ", "does not know this architecture"),
     ],
 )
 def test_what_is_no_grid_of_heads_is_refused_by_its_architecture(
-    family: Any, words: str, hint: str, tmp_path: Path
+    family: Family, words: str, hint: str, tmp_path: Path
 ) -> None:
+    write(family, tmp_path)
     with pytest.raises(ModelError, match=words) as refused:
-        made(family, tmp_path)
+        load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
     assert hint in refused.value.hint
     assert "files" not in refused.value.hint
 

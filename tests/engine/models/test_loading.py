@@ -1,5 +1,6 @@
 """Models that scale what heads write, or whose positions depend on a prompt's length, against plain transformers."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import measure_edges
 from engine.results import HeadId
 
+from ...families.build import write
+from ...families.models import FAMILIES
 from ..by_hand import all_heads, exact, ioi, prepared, with_edge, with_head
 
 CONFIG = ProbeConfig(sae=SAEConfig(sparsity=0.5), position="last")
@@ -175,5 +178,20 @@ def test_a_bridge_that_cannot_compute_is_refused_on_loading(tmp_path: Path, monk
         raise AttributeError("'Attention' object has no attribute 'embed_positions'")
 
     monkeypatch.setattr(TransformerBridge, "forward", missing)
-    with pytest.raises(ModelError, match="toy cannot be loaded: 'Attention' object"):
+    with pytest.raises(ModelError, match=r"toy \(GPT2LMHeadModel\) cannot be loaded: 'Attention' object"):
         load_model("toy", tmp_path, LoadOptions(device="cpu"))
+
+
+def test_a_model_that_reads_images_is_given_text_and_nothing_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(command: list[str], **_: object) -> None:
+        installed.append(command)
+        raise OSError
+
+    installed: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "check_call", install)
+    write(FAMILIES["llava"], tmp_path)
+    model = load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
+    assert (model.info.n_layers, model.info.n_heads) == (3, 4)
+    assert installed == []

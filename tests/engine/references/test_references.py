@@ -9,17 +9,22 @@ import torch
 from engine.asset_tools.measure_references import measure, write
 from engine.asset_tools.measure_toy_circuits import measure_task
 from engine.catalog.local_models import bundled_folder
+from engine.catalog.packaged_models import PACKAGED_MODELS
 from engine.config import LoadOptions
 from engine.errors import ConfigError
+from engine.measures import MEASURES
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.references.ground_truth import check_model, known_truths, measured_reference, reference_models
 from engine.references.known_circuits import known_circuit
 from engine.references.measured import FOLDER, MeasuredReference
+from engine.references.published import all_published
 from engine.results import ModelInfo
 from engine.tasks.registry import TASKS
 
-SMOLLM2 = sorted((FOLDER / "smollm2-135m").glob("*.json"))
+SHAPES = {"smollm2-135m": (30, 9), "gemma3-270m": (18, 4)}
+"""Layers and heads of the models with measured references."""
+MEASURED = sorted(path for name in SHAPES for path in (FOLDER / name).glob("*.json"))
 
 
 @pytest.fixture
@@ -42,12 +47,21 @@ def test_effects_are_those_the_bundled_model_was_measured_with(toy: Model, tmp_p
     assert msgspec.json.decode(path.read_bytes(), type=MeasuredReference) == whole
 
 
-@pytest.mark.parametrize("path", SMOLLM2, ids=lambda path: path.stem)
+def test_every_measured_model_is_fetched_without_a_hub() -> None:
+    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"published", "__pycache__"} == set(SHAPES)
+    assert set(SHAPES) <= set(PACKAGED_MODELS)
+
+
+@pytest.mark.parametrize("path", MEASURED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_reference_says_what_was_measured_and_how(path: Path) -> None:
-    found = measured_reference("smollm2-135m", path.stem)
+    model = path.parent.name
+    found = measured_reference(model, path.stem)
     assert found is not None
-    assert (found.model, found.task, found.metric) == ("smollm2-135m", path.stem, TASKS[path.stem].metric)
-    assert [len(row) for row in found.effects] == [len(row) for row in found.errors] == [9] * 30
+    assert (found.model, found.task, found.metric) == (model, path.stem, TASKS[path.stem].metric)
+    n_layers, n_heads = SHAPES[model]
+    assert [len(row) for row in found.effects] == [len(row) for row in found.errors] == [n_heads] * n_layers
+    others = {each.identity for each in (measured_reference(model, name) for name in TASKS) if each}
+    assert others == {found.identity}
     assert len(found.identity) == 64
     assert found.prompts.used <= found.prompts.drawn == sum(found.grades.values()) / 2
     assert found.able == (found.prompts.usable >= found.prompts.drawn / 3)
@@ -93,12 +107,64 @@ def test_published_circuits_are_those_of_the_tasks_with_their_edges() -> None:
     assert (1, 2) in known_truths("attn-only-4l", None).truths["docstring"][0].heads
 
 
-def test_a_probe_of_a_measured_model_knows_its_circuit() -> None:
-    found = measured_reference("smollm2-135m", "greater_than")
-    assert found is not None
+def pretended(folder: Path, **config: int) -> Path:
+    """A folder that says it has a GPT-2 of that shape, with weights that nobody reads here."""
+    folder.mkdir(exist_ok=True)
+    (folder / "tokenizer.json").write_bytes((bundled_folder() / "tokenizer.json").read_bytes())
+    (folder / "model.safetensors").write_bytes(b"weights")
+    shape = {"n_layer": 12, "n_head": 12, "n_embd": 768} | config
+    (folder / "config.json").write_bytes(msgspec.json.encode({"model_type": "gpt2", **shape}))
+    return folder
+
+
+def test_published_circuits_apply_to_their_model_under_each_of_its_names(tmp_path: Path) -> None:
+    small = pretended(tmp_path / "gpt2")
+    for name in ("gpt2", "openai-community/gpt2"):
+        assert check_model(name) == name
+        assert set(known_truths(name, small).truths) == {"ioi", "greater_than"}
+    assert reference_models().count("gpt2") == 1
+    assert "openai-community/gpt2" not in reference_models()
+    other = known_truths("gpt2", pretended(tmp_path / "gpt2", n_embd=96))
+    assert not other.truths
+    assert (
+        "12 x 12 heads and width 768; the model of that name on this machine has 12 x 12 heads and width 96"
+        in (other.left_out["ioi"])
+    )
     info = ModelInfo(
-        name="smollm2-135m", identity=found.identity, n_layers=30, n_heads=9, d_model=576, d_head=64, context=2048,
-        vocabulary=49152,
+        name="openai-community/gpt2", identity="0" * 64, n_layers=12, n_heads=12, d_model=768, d_head=64, context=1024,
+        vocabulary=50257,
+    )  # fmt: skip
+    circuit = known_circuit(info, Path("/nowhere"), "ioi")
+    assert circuit is not None
+    assert set(circuit.heads) == known_truths("gpt2", None).truths["ioi"][0].heads
+    assert known_circuit(msgspec.structs.replace(info, d_model=96), Path("/nowhere"), "ioi") is None
+
+
+def test_published_numbers_are_those_of_the_paper() -> None:
+    by_task = {each.task: each.report for each in all_published()}
+    assert set(by_task) == {"ioi", "greater_than", "docstring"}
+    codes = {
+        task: {each.measure or each.method: each for each in report.aucs} for task, report in by_task.items() if report
+    }
+    assert [codes[task]["unique_positive"].auc for task in ("ioi", "greater_than", "docstring")] == [
+        0.868,
+        0.855,
+        0.869,
+    ]
+    assert [codes[task]["from_edges"].spread for task in ("ioi", "greater_than", "docstring")] == [0.024, 0.020, 0.017]
+    assert codes["greater_than"]["ACDC"].auc == 0.890
+    ids = {measure.id for measure in MEASURES}
+    assert all(not each.measure or each.measure in ids for found in codes.values() for each in found.values())
+
+
+@pytest.mark.parametrize(("model", "shape"), [("smollm2-135m", (30, 9, 576)), ("gemma3-270m", (18, 4, 640))])
+def test_a_probe_of_a_measured_model_knows_its_circuit(model: str, shape: tuple[int, int, int]) -> None:
+    found = measured_reference(model, "greater_than")
+    assert found is not None
+    n_layers, n_heads, d_model = shape
+    info = ModelInfo(
+        name=model, identity=found.identity, n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_head=64,
+        context=2048, vocabulary=49152,
     )  # fmt: skip
     circuit = known_circuit(info, Path("/nowhere"), "greater_than")
     assert circuit is not None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.analysis.rank_correlation import kendall, ranks, spearman
 from engine.analysis.ranking import has_signal
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
@@ -26,7 +27,6 @@ from sessions.comparison.comparison import (
     union,
 )
 from sessions.comparison.example_diff import compare_examples
-from sessions.comparison.rank_correlation import kendall, ranks, spearman
 
 from ...run_parts import scores_of
 

@@ -15,6 +15,7 @@ import pytest
 
 from engine.analysis.benchmark import MEASURED, BenchmarkRow, measure_names
 from engine.analysis.ranking_metrics import QUALITIES
+from engine.catalog.local_models import bundled_folder
 from engine.measures import DEFAULT_MEASURE
 
 COMMAND = (sys.executable, "-m", "tui.cli")
@@ -31,13 +32,15 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
     runs: int
     left_out: list[dict[str, str | None]]
     rows: list[BenchmarkRow]
+    reported: list[dict[str, str | float | None]]
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[dict[str, str]]:
     """An installation with a host of its own; its path is short enough for a socket."""
     folder = tempfile.mkdtemp(prefix="hc-")
-    environment = {**os.environ, "HEADCODE_HOME": folder, "OMP_NUM_THREADS": "1"}
+    no_hub = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": f"{folder}/hub"}
+    environment = {**os.environ, "HEADCODE_HOME": folder, "OMP_NUM_THREADS": "1", **no_hub}
     yield environment
     subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=600)
     shutil.rmtree(folder, ignore_errors=True)
@@ -197,6 +200,23 @@ def test_runs_may_have_only_pairs_the_model_can_do(home: dict[str, str]) -> None
     assert answer(again).rows == able.rows
     mixed = headcode(home, *words, "--name", able.session)
     assert (mixed.returncode, "Give --usable" in mixed.stderr) == (2, True)
+
+
+def test_published_circuits_say_what_is_missing_without_the_hub(home: dict[str, str]) -> None:
+    ran = headcode(home, "bench", "circuits", "--model", "openai-community/gpt2", "--seeds", "1")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "There is no model 'openai-community/gpt2' on this machine, and the hub cannot be reached" in ran.stderr
+    assert "headcode models fetch openai-community/gpt2" in ran.stderr
+    assert "headcode models import FOLDER --name gpt2" in ran.stderr
+    assert f"{home['HEADCODE_HOME']}/cache/models/gpt2" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    # A model of that name with other heads is not the circuit's.
+    gpt2 = Path(home["HEADCODE_HOME"], "cache/models/gpt2")
+    shutil.copytree(bundled_folder(), gpt2, ignore=shutil.ignore_patterns("circuits.json"))
+    ran = headcode(home, "bench", "circuits", "--model", "openai-community/gpt2")
+    assert ran.returncode == 2
+    assert "gpt2, ioi: published for 12 x 12 heads and width 768; the model of that name on this machine" in ran.stderr
+    shutil.rmtree(gpt2)
 
 
 _SIDES = """

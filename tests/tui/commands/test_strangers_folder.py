@@ -80,6 +80,7 @@ HEAVY = [
     ["models", "fetch", "smollm2-135m"],
     ["models", "fetch", "somebody/something"],
     ["probe", "ioi", "--model", "./", "--pairs", "12", "--quiet"],
+    ["models", "check", "./"],
     ["cause", "latest", "--heads", "0.0"],
     ["examples", "make", "latest", "ioi"],
     ["examples", "more", "latest"],
@@ -175,7 +176,15 @@ def test_no_command_runs_what_lies_in_the_current_folder(folder: Folder) -> None
     message = folder.run("named", [*LIGHT[:5], *HEAVY, *LIGHT[5:]], added=EVIL)
     assert folder.fired_names() == []
     # They came as far as they could: had nothing been started, nothing would be shown by this.
-    for line, code in ((HEAVY[0], 0), (HEAVY[1], 0), (HEAVY[2], 2), (HEAVY[3], 2), (HEAVY[4], 0), (["gc"], 0)):
+    for line, code in (
+        (HEAVY[0], 0),
+        (HEAVY[1], 0),
+        (HEAVY[2], 2),
+        (HEAVY[3], 2),
+        (HEAVY[4], 0),
+        (HEAVY[5], 0),
+        (["gc"], 0),
+    ):
         assert f"{line} ended with {code}" in message, message
 
 

@@ -1,10 +1,13 @@
 """Test the tables of a benchmark: positions, widths, bold cells."""
 
+import re
+
+import msgspec
 import pytest
 
 from engine.analysis.benchmark import BenchmarkRow
 from engine.errors import ConfigError
-from tui.output.bench import bench_tables, check_quality, markdown, print_tables
+from tui.output.bench import bench_json, bench_tables, check_quality, markdown, print_tables
 from tui.output.console import OutputStyle
 
 VALUES = {  # measure, recipe -> AUC on ioi and on sequence_continuation
@@ -87,6 +90,49 @@ def test_cuts_and_numbers_of_examples_have_tables_of_their_own() -> None:
     tables = bench_tables([*ROWS, row("random", "none", "ioi", 0.5, cut=None, draws=1)])
     assert len(tables) == 2
     assert tables[1].title == "toy, heads: AUC for finding the circuit's heads (by hand); 1 draw of 10 + 10 prompts"
+
+
+def gpt2(*tasks: str, cut: float | None = None) -> list[BenchmarkRow]:
+    """Rows of a benchmark of GPT-2 small, with numbers that no run has given."""
+    return [
+        msgspec.structs.replace(row("unique_positive", "published", task, 0.5, cut=cut), model="gpt2", n_all=144)
+        for task in tasks
+    ]
+
+
+def test_the_papers_numbers_stand_beside_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = gpt2("ioi", "greater_than")
+    tables = bench_tables(rows)
+    print_tables(tables, OutputStyle(colours="16", width=100))
+    out = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    lines = [line.split() for line in out.splitlines()]
+    ours = lines.index(["unique_positive", ".500±.01", ".500±.01", ".500", "1.5"])
+    heading = lines.index(["in", "the", "paper"])
+    assert ours < heading
+    assert lines[heading + 1][:3] == ["unique_positive", ".868±.01", ".855±.04"]
+    assert lines[heading + 2][:3] == ["from_edges", ".840±.02", ".873±.02"]
+    assert ["ACDC", ".873", ".890"] in [line[:3] for line in lines]
+    assert "the paper: O'Neill and Bui 2024, arXiv:2405.12522" in out
+    assert "the paper, ioi: its circuit has head 11.3 where Wang et al. have 9.0." in out
+    assert "best: codes .500 (unique_positive, published)." in out  # of what was run here
+    text = markdown(tables)
+    assert "| unique_positive | paper | .868±.01 | .855±.04 | " in text
+    assert "| unique_positive | published | **.500±.01** | **.500±.01** | **.500** | 1.5 |" in text
+    (only,) = bench_tables(rows, only=("unique_positive",))
+    assert [line.measure for line in only.lines] == ["unique_positive", "unique_positive"]
+    reported = bench_json(rows, session="s", session_id="s1", done=1, total=1, left_out=())["reported"]
+    assert isinstance(reported, list)
+    assert {(each["task"], each["method"], each["auc"]) for each in reported} > {("greater_than", "HISP", 0.384)}
+
+
+def test_the_papers_numbers_belong_to_published_circuits_and_to_auc() -> None:
+    for tables in (
+        bench_tables(gpt2("ioi"), "f1"),  # which the paper does not report
+        bench_tables(gpt2("ioi", cut=0.05)),  # another truth than the paper's
+        bench_tables([row("unique_positive", "published", "ioi", 0.5, cut=None)]),  # another model
+    ):
+        assert [line.recipe for line in tables[0].lines] == ["published"]
+        assert not tables[0].notes
 
 
 def test_bold_where_there_are_colours(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,40 @@
+"""`headcode models check`: its report, where it is shown afterwards, and its failures."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from engine.catalog.check_report import SCHEMA, ModelCheckReport
+from tui.terminal.times import moment
+
+
+def test_a_check_is_reported_stored_and_listed(at_home: Callable[..., Any]) -> None:
+    before = msgspec.json.decode(at_home("models", "list", "--json").out)["models"]
+    assert {each["check"] for each in before} == {None}
+    assert "headcode models check toy" in at_home("models", "show", "toy").out
+    ran = at_home("models", "check", "toy", "--json")
+    assert ran.code == 0, ran.err
+    assert "sum of heads\n" in ran.err
+    found = msgspec.json.decode(ran.out)
+    assert (found["schema"], found["holds"]) == (SCHEMA, True)
+    report = msgspec.json.decode(ran.out, type=ModelCheckReport)
+    assert report.model == "toy"
+    listed = {
+        each["name"]: each["check"] for each in msgspec.json.decode(at_home("models", "list", "--json").out)["models"]
+    }
+    assert listed["toy"] == {"holds": True, "summary": "holds", "date": report.date, "device": report.device}
+    assert listed["planted-ioi"] is None
+    line = next(line for line in at_home("models", "list").out.splitlines() if line.startswith("toy"))
+    assert line.split()[-2:] == ["bundled", "holds"]
+    assert f"holds ({moment(report.checked_us)})" in at_home("models", "show", "toy").out
+
+
+def test_what_cannot_be_checked_is_refused(at_home: Callable[..., Any]) -> None:
+    for words, message in (
+        (("./nowhere",), "There is no folder './nowhere'"),
+        (("toy", "--dtype", "int4"), "'int4' is no number format"),
+        (("toy", "--device", "abacus"), "'abacus' cannot be used here"),
+    ):
+        ran = at_home("models", "check", *words)
+        assert (ran.code, ran.out, message in ran.err) == (2, "", True), ran.err
