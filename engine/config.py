@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -19,6 +19,8 @@ _POSITION = re.compile(r"mean|last|at:-?\d+|token:.+", re.DOTALL)
 
 
 Recipe = Literal["contrast", "published"]
+Precision = Literal["float32", "bfloat16", "float16"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +124,34 @@ class EffectsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError(f"gradient_steps={self.gradient_steps}: 0 to 1000.", hint="5 is usual; 0 takes one.")
         if not 1 <= self.examples <= 100_000:
             raise ConfigError(f"examples={self.examples}: effects need at least one example.", hint="Try 10 to 100.")
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is loaded. Requests, stored runs and the options of a run have these fields, and all pass them on."""
+
+    device: str = "auto"
+    dtype: Dtype = "auto"
+    """The precision of weights and forward pass; engine.catalog.precision resolves auto."""
+    devices: int | None = None
+    """The number of CUDA GPUs the model is split over; None: it is not."""
+    device_map: str | None = None
+    """auto, balanced, or a map of module names to devices, as JSON (engine.catalog.device_maps); None: one device."""
+    max_memory: str | None = None
+    """Limits for splitting: 20GiB (of every GPU), 0=20GiB, cpu=60GiB, separated by commas."""
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in get_args(Dtype):
+            raise ConfigError(f"dtype={self.dtype!r} does not exist.", hint=f"One of {', '.join(get_args(Dtype))}.")
+
+
+def load_fields(options: LoadOptions, *, trusted: bool = True) -> dict[str, Any]:
+    """Return the options by name, to hand them on to another struct that has them.
+
+    Not `trusted`: without trust in the model's own code, which is given each time.
+    """
+    fields = {name: getattr(options, name) for name in LoadOptions.__struct_fields__}
+    return fields if trusted else {**fields, "trust_remote_code": False}
 
 
 class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from engine.config import EffectsConfig, ProbeConfig
+from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
-from engine.results import CodeWrites, Grade, ModelInfo, PromptTokens
+from engine.results import Grade, ModelInfo, PromptTokens
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is an error: large arrays are sent as files."""
@@ -16,13 +16,20 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"
     """The base of all requests to a worker."""
 
 
-class RunProbe(WorkerRequest, tag="probe", frozen=True, kw_only=True):
-    """Capture, train, code and score. Answered by JobEvents and one JobDone or JobFailed."""
+class ModelRequest(LoadOptions, WorkerRequest, frozen=True, kw_only=True):
+    """The base of requests that need a model."""
 
     job: str
-    """The run's id."""
+    """Of a run: its id."""
     model: str
     """As the user names it: bundled, fetched, a folder or a hub name."""
+    models: str
+    """Folder of fetched models."""
+
+
+class RunProbe(ModelRequest, tag="probe", frozen=True, kw_only=True):
+    """Capture, train, code and score. Answered by JobEvents and one JobDone or JobFailed."""
+
     config: ProbeConfig
     examples: tuple[Example, ...] = ()
     """Empty: make them from `task`."""
@@ -42,19 +49,13 @@ class RunProbe(WorkerRequest, tag="probe", frozen=True, kw_only=True):
     """The task whose known circuit the user's own examples are compared with."""
     spool: str
     """Folder for this run's arrays; the worker creates it."""
-    models: str
-    """Folder of fetched models."""
     activations: str
     """Folder of the activation cache."""
-    device: str = "auto"
-    trust_remote_code: bool = False
 
 
-class MeasureEffects(WorkerRequest, tag="cause", frozen=True, kw_only=True):
+class MeasureEffects(ModelRequest, tag="cause", frozen=True, kw_only=True):
     """Measure effects of the heads of a finished run. Answered by JobEvents and one JobDone or JobFailed."""
 
-    job: str
-    model: str
     identity: str
     """Of the run's model: effects in other weights belong to another run."""
     config: EffectsConfig
@@ -72,32 +73,22 @@ class MeasureEffects(WorkerRequest, tag="cause", frozen=True, kw_only=True):
     after: tuple[tuple[int, int], ...] = ()
     """Also measure the heads with these replaced: backups."""
     after_name: str = ""
-    models: str
-    device: str = "auto"
-    trust_remote_code: bool = False
 
 
-class GradePrompts(WorkerRequest, tag="grade", frozen=True, kw_only=True):
+class GradePrompts(ModelRequest, tag="grade", frozen=True, kw_only=True):
     """Grade examples while they are written. Answered by one GradesMade or JobFailed.
 
     Answered between the reports of a run that uses the same model, else after it.
     """
 
-    job: str
-    model: str
     examples: tuple[Example, ...]
     position: str = "mean"
     """Which positions are marked as read: a position policy."""
-    models: str
-    device: str = "auto"
-    trust_remote_code: bool = False
 
 
-class InspectHead(WorkerRequest, tag="inspect", frozen=True, kw_only=True):
+class InspectHead(ModelRequest, tag="inspect", frozen=True, kw_only=True):
     """Inspect one head on one prompt. Answered like GradePrompts, by one HeadInspected or JobFailed."""
 
-    job: str
-    model: str
     prompt: str
     layer: int
     head: int
@@ -106,25 +97,17 @@ class InspectHead(WorkerRequest, tag="inspect", frozen=True, kw_only=True):
     sae: str = ""
     """The run's SAE weights; empty: not stored."""
     seed_index: int = 0
-    models: str
-    device: str = "auto"
-    trust_remote_code: bool = False
 
 
-class MakeExamples(WorkerRequest, tag="make_examples", frozen=True, kw_only=True):
+class MakeExamples(ModelRequest, tag="make_examples", frozen=True, kw_only=True):
     """Make the examples of a ready-made task for a model's tokenizer. Answered like GradePrompts, by ExamplesOf."""
 
-    job: str
-    model: str
     task: str
     pairs: int = 0
     """0: as many as a run needs; see RunProbe."""
     seed: int = 0
     usable: bool = False
     """Only pairs the model can do, in order (engine.grading.usable_pairs)."""
-    models: str
-    device: str = "auto"
-    trust_remote_code: bool = False
 
 
 SideRequest = GradePrompts | MakeExamples | InspectHead
@@ -176,6 +159,20 @@ class GradesMade(WorkerMessage, tag="grades", frozen=True, kw_only=True):
     model: ModelInfo
     grades: tuple[Grade, ...]
     tokens: tuple[PromptTokens, ...]
+
+
+class CodeWrites(msgspec.Struct, frozen=True, kw_only=True):
+    """What one code of a head writes into the vocabulary.
+
+    A unit of its decoder direction at the prompt's end, through the final norm as it is there and the unembedding.
+    """
+
+    code: int
+    raises: tuple[tuple[str, float], ...]
+    """Tokens and logits, the most raised first; the mean logit is subtracted."""
+    lowers: tuple[tuple[str, float], ...]
+    along: tuple[float, ...]
+    """Cosine of the head's output with the direction, at each token of the prompt."""
 
 
 class HeadInspected(WorkerMessage, tag="inspected", frozen=True, kw_only=True):

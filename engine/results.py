@@ -4,6 +4,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from engine.config import Precision
+
 NO_CODE = -1
 """The code of a silent head: argmax of all zeros is 0, and 0 is a valid code."""
 
@@ -382,17 +384,10 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     torch: str
     transformer_lens: str
     device: str
+    dtype: Precision = "float32"
+    """Of weights and forward pass; versions before 0.2 had float32 only."""
 
-
-class CodeWrites(msgspec.Struct, frozen=True, kw_only=True):
-    """What one code of a head writes into the vocabulary.
-
-    A unit of its decoder direction at the prompt's end, through the final norm as it is there and the unembedding.
-    """
-
-    code: int
-    raises: tuple[tuple[str, float], ...]
-    """Tokens and logits, the most raised first; the mean logit is subtracted."""
-    lowers: tuple[tuple[str, float], ...]
-    along: tuple[float, ...]
-    """Cosine of the head's output with the direction, at each token of the prompt."""
+    @property
+    def where(self) -> str:
+        """The device, and the precision if it is not float32: cpu (x86_64, 2 threads), bfloat16."""
+        return self.device if self.dtype == "float32" else f"{self.device}, {self.dtype}"

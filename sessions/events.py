@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.config import EffectsConfig, ProbeConfig
+from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, Event, Stage
 from engine.examples import Example
@@ -174,14 +174,12 @@ class OptionsChosen(Event, tag="options_chosen", frozen=True, kw_only=True):
     """Does not include trust in a model's own code, which is given each time."""
 
 
-class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):
+class RunQueued(LoadOptions, Event, tag="run_queued", frozen=True, kw_only=True):
     """A run was queued. Its examples follow as ExamplesMade once they are known to fit the model."""
 
     config: ProbeConfig
     model: str
     task: str | None = None
-    device: str = "auto"
-    trust_remote_code: bool = False
     again: str | None = None
     """The run that this one repeats."""
     known: str | None = None

@@ -12,6 +12,7 @@ import typer
 
 from engine.authoring.text_format import read_examples
 from engine.catalog.local_models import bundled_folder
+from engine.config import LoadOptions
 from engine.examples import MAX_EXAMPLES
 from engine.tasks.registry import TASKS
 
@@ -147,7 +148,6 @@ def readme_examples(kind: str) -> str:
 
 
 def test_readmes_own_examples_are_graded_ok_by_the_bundled_model(tmp_path: Path) -> None:
-    import torch
 
     from engine.capture.head_outputs import read_examples as read_prompts
     from engine.config import ProbeConfig
@@ -162,6 +162,6 @@ def test_readmes_own_examples_are_graded_ok_by_the_bundled_model(tmp_path: Path)
     lines = read_examples(readme_examples("+1"))
     assert 2 <= len(lines) < MAX_EXAMPLES
     assert lines == read_examples(readme_examples('{"prompt"'))
-    model = load_model("toy", tmp_path, torch.device("cpu"))
+    model = load_model("toy", tmp_path, LoadOptions(device="cpu"))
     grades = grade_examples(model, list(lines), read_prompts(model, list(lines), ProbeConfig(), Deaf(), None))
     assert [grade.verdict for grade in grades] == ["ok"] * len(lines), [grade.reason for grade in grades]

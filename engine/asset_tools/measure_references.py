@@ -17,7 +17,7 @@ import msgspec
 import torch
 
 from engine.capture.head_outputs import read_examples
-from engine.config import EffectsConfig, ProbeConfig
+from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import TaskError
 from engine.events import SilentMonitor
 from engine.grading.rules import grade_examples
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = load_model(given.model, find_folders().models, torch.device("cpu"))
+    model = load_model(given.model, find_folders().models, LoadOptions(device="cpu"))
     for name in given.tasks:
         path = given.folder / model.info.name / f"{name}.json"
         if path.exists():

@@ -15,7 +15,7 @@ import msgspec
 import torch
 
 from engine.catalog.local_models import bundled_folder
-from engine.config import EffectsConfig
+from engine.config import EffectsConfig, LoadOptions
 from engine.errors import TaskError
 from engine.events import SilentMonitor
 from engine.models.loading import Model, load_model
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=TASK_SEED)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = load_model(str(given.folder), given.folder.parent, torch.device("cpu"))
+    model = load_model(str(given.folder), given.folder.parent, LoadOptions(device="cpu"))
     tasks, edges = {}, {}
     for name in TASKS:
         try:

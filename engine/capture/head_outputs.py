@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.capture import activation_cache
 from engine.capture.pair_position import PairDifferences
 from engine.config import ProbeConfig
-from engine.errors import Cancelled, ConfigError, ExampleError
+from engine.errors import Cancelled, ConfigError, ExampleError, ModelError
 from engine.events import Monitor, StageProgress
 from engine.examples import Example
 from engine.models.loading import Model
@@ -218,6 +218,8 @@ def _key(
     )
     if model.lengths:  # earlier versions read rows as if all had their neighbours' length
         content += ("lengths",)
+    if model.precision != "float32":  # earlier versions had no other
+        content += (model.precision,)
     if set(model.contributions.scales) != {1.0}:  # earlier versions ignored the scales
         content += (model.contributions.scales,)
     if model.contributions.gains:  # earlier versions ignored norms after attention
@@ -288,6 +290,11 @@ def _run(
             apart = PairDifferences(local, [len(prompts[row]) for row in rows], model.output_weights)
         pooled, logits = _forward(model, tokens, weight.to(model.device), last, apart, monitor)
         found["z"][rows] = pooled.cpu()
+        if model.precision != "float32" and not (pooled.isfinite().all() and not logits.isnan().any()):
+            raise ModelError(
+                f"{model.info.name} gives numbers in {model.precision} that are infinite or no numbers.",
+                hint="Its activations are too large for that precision: use --dtype bfloat16 or float32.",
+            )
         if apart is not None:
             found["apart"][inside], found["largest"][inside] = apart.z.cpu(), apart.largest.cpu()
         for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True):
@@ -317,14 +324,15 @@ def _forward(
             apart.head(layer, z)
 
     def scale(layer: int, factor: Float[Tensor, "row position"]) -> None:
-        read(layer, waiting.pop(layer) * factor[:, :, None, None])
+        read(layer, waiting.pop(layer) * factor.to(model.device)[:, :, None, None])
 
     def keep(layer: int) -> Callable[..., None]:
         # Bound here: hook_z is an alias, and its hook is called under another name (blocks.N.attn.o.hook_in).
         def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             if monitor.cancelled():
                 raise Cancelled
-            z = z.view(*z.shape[:2], info.n_heads, -1)  # heads may differ in size from layer to layer
+            # Heads may differ in size from layer to layer.
+            z = z.view(*z.shape[:2], info.n_heads, -1).to(model.device, torch.float32)
             if layer in model.contributions.gains:
                 waiting[layer] = z  # until the norm after attention has run
             else:
@@ -335,13 +343,13 @@ def _forward(
     def compare(layer: int) -> Callable[..., None]:
         def hook(residual: Tensor, hook: object) -> None:  # noqa: ARG001
             if apart is not None:
-                apart.stream(layer, residual)
+                apart.stream(layer, residual.to(model.device, torch.float32))
 
         return hook
 
     def only_last(residual: Tensor, hook: object) -> Tensor:  # noqa: ARG001
         # The vocabulary is large and only the token after the prompt is needed.
-        return residual[torch.arange(n_rows, device=residual.device), last].unsqueeze(1)
+        return residual[torch.arange(n_rows, device=residual.device), last.to(residual.device)].unsqueeze(1)
 
     hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
     hooks += model.contributions.position_hooks(scale)
@@ -353,7 +361,7 @@ def _forward(
         )
         if apart is not None:
             apart.finish()
-    return pooled, logits[:, -1]
+    return pooled, logits[:, -1].to(model.device)
 
 
 def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answers: AnswerIds) -> None:

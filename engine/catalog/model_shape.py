@@ -7,8 +7,10 @@ import msgspec
 from engine.catalog.declared_shape import check_counts
 from engine.catalog.local_models import find_model, read_summary
 from engine.catalog.planted_models import D_HEAD, PLANTED, n_parameters
+from engine.catalog.precision import most_common_precision
 from engine.catalog.safetensors_headers import read_headers
 from engine.catalog.settings_file import CONFIG, read_settings
+from engine.config import Precision
 from engine.errors import ModelError
 from engine.results import ModelInfo
 
@@ -23,7 +25,9 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
     vocabulary: int
     parameters: int
     file_bytes: int = 0
-    """Bytes of weights on disk that are not in single precision: they are in memory beside the converted ones."""
+    """Bytes of weights on disk: where they have to be converted, they are in memory beside the converted ones."""
+    stored: Precision = "float32"
+    """The precision of most weights on disk."""
 
     @property
     def n_nodes(self) -> int:
@@ -45,6 +49,7 @@ def shape_of(model: str, models: Path) -> ModelShape:
             d_head=D_HEAD,
             vocabulary=sheet.vocabulary,
             parameters=n_parameters(PLANTED[source.name]),
+            file_bytes=sheet.weights_bytes,
         )
     if source.folder is None or not (sheet.n_layers and sheet.n_heads and sheet.d_model):
         raise ModelError(
@@ -66,7 +71,8 @@ def shape_of(model: str, models: Path) -> ModelShape:
         d_head=max(known, default=sheet.d_model // sheet.n_heads),
         vocabulary=sheet.vocabulary,
         parameters=sum(tensor.n_elements for tensor in tensors.values()),
-        file_bytes=0 if all(tensor.dtype == "F32" for tensor in tensors.values()) else sheet.weights_bytes,
+        file_bytes=sum(tensor.n_bytes for tensor in tensors.values()),
+        stored=most_common_precision(tensors.values()),
     )
 
 

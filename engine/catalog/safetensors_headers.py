@@ -20,6 +20,8 @@ class TensorHeader(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str
     """In safetensors's notation: F32, BF16."""
     shape: tuple[int, ...]
+    n_bytes: int = 0
+    """In its file."""
 
     @property
     def n_elements(self) -> int:
@@ -66,4 +68,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
             raise ModelError(f"{path} is damaged: {name[:200]!r} has sizes below 0.", hint=_HINT)
         if end > whole.st_size - 8 - length:
             raise ModelError(f"{path} is damaged: it ends before {name[:200]!r} does.", hint=_HINT)
-    return {name: TensorHeader(dtype=entry.dtype, shape=entry.shape) for name, entry in entries.items()}
+    return {
+        name: TensorHeader(dtype=entry.dtype, shape=entry.shape, n_bytes=entry.data_offsets[1] - entry.data_offsets[0])
+        for name, entry in entries.items()
+    }

@@ -3,8 +3,6 @@
 from collections import OrderedDict
 from pathlib import Path
 
-import torch
-
 from engine.capture.head_outputs import answers_of, position_weights, read_examples
 from engine.config import ProbeConfig
 from engine.errors import ConfigError, ExampleError, OutOfMemory
@@ -12,8 +10,8 @@ from engine.events import Monitor
 from engine.examples import Example
 from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import make_examples
-from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Key, WarmModel
+from engine.models.loading import Model
+from engine.models.warm_model import WarmModel
 from engine.protocol import ExamplesOf, GradePrompts, GradesMade, MakeExamples
 from engine.results import Grade, PromptTokens
 from engine.tasks.registry import find_task
@@ -62,7 +60,7 @@ class Grader:
             Example(prompt=each.prompt, polarity=each.polarity, expected=each.expected, foils=each.foils)
             for each in request.examples
         ]
-        identity = model.info.identity
+        identity = f"{model.info.identity} {model.precision}"
         fresh = [each for each in dict.fromkeys(alone) if (identity, request.position, each) not in self._known]
         try:
             found = self._read(model, fresh, config, monitor)
@@ -85,13 +83,7 @@ class Grader:
         )
 
     def _model(self, request: GradePrompts | MakeExamples) -> Model:
-        key = key_of(request)
-        return self.warm_model.take(
-            key,
-            lambda: load_model(
-                request.model, Path(request.models), torch.device(key[1]), trust_remote_code=request.trust_remote_code
-            ),
-        )[0]
+        return self.warm_model.take(request.model, Path(request.models), request)[0]
 
     def _read(self, model: Model, fresh: list[Example], config: ProbeConfig, monitor: Monitor) -> dict[Example, _Known]:
         found: dict[Example, _Known] = {}
@@ -109,11 +101,6 @@ class Grader:
             grades = grade_examples(model, list(whole), reading)
             found.update({example: (grade, whole[example]) for example, grade in zip(whole, grades, strict=True)})
         return found
-
-
-def key_of(request: GradePrompts | MakeExamples) -> Key:
-    """Return the warm model's key for the request. Raises ConfigError for a device that is not available."""
-    return (request.model, str(pick_device(request.device)), request.trust_remote_code)
 
 
 def tokens_of(model: Model, example: Example, position: str) -> tuple[PromptTokens, str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine.errors import ModelError
 from engine.events import Notice
-from engine.models.head_layout import output_matrices, output_scales
+from engine.models.head_layout import in_memory, output_matrices, output_scales
 
 _NORM = "ln1_post"
 """TransformerLens's name for the norm between attention and the stream."""
@@ -185,8 +185,11 @@ def _same(added: Tensor, total: Tensor, others: Sequence[Tensor], allowed: Tenso
 def _projection_bias(block: Any) -> Tensor | None:
     """Return the bias of the output projection; None if it has none."""
     module = getattr(getattr(block.attn, "o", None), "original_component", None)
-    bias = getattr(module, "bias", None)
-    return bias.detach().float() if isinstance(bias, Tensor) else None
+    if module is None:
+        return None
+    with in_memory(module):
+        bias = getattr(module, "bias", None)
+        return bias.detach().float() if isinstance(bias, Tensor) else None
 
 
 def norm_gain(bridged: Any, width: int) -> Float[Tensor, " d_model"] | None:
@@ -197,15 +200,18 @@ def norm_gain(bridged: Any, width: int) -> Float[Tensor, " d_model"] | None:
     norm = getattr(bridged, "original_component", None)
     if norm is None:
         return None
-    place = next((each for each in (*norm.parameters(), *norm.buffers()) if each.is_floating_point()), torch.zeros(1))
-    # So large that the norm's epsilon is nothing.
-    ones = torch.full((1, 1, width), 1e3, dtype=place.dtype, device=place.device)
-    wave = ones * torch.sin(torch.arange(width, device=place.device) + 0.5).to(place.dtype)
-    with torch.no_grad():
+    with in_memory(norm), torch.no_grad():
+        place = next(
+            (each for each in (*norm.parameters(), *norm.buffers()) if each.is_floating_point()), torch.zeros(1)
+        )
+        # So large that the norm's epsilon is nothing.
+        ones = torch.full((1, 1, width), 1e3, dtype=place.dtype, device=place.device)
+        wave = ones * torch.sin(torch.arange(width, device=place.device) + 0.5).to(place.dtype)
         gain: Tensor = norm(ones)[0, 0].float()
         found, expected = norm(wave)[0, 0].float(), wave[0, 0].float() * gain
     fitted = expected * ((found * expected).sum() / (expected * expected).sum().clamp(min=1e-30))
-    return gain if bool((found - fitted).abs().max() <= 1e-4 * found.abs().max()) else None
+    rounding = max(1e-4, _ROUNDINGS * torch.finfo(place.dtype).eps)
+    return gain if bool((found - fitted).abs().max() <= rounding * found.abs().max()) else None
 
 
 def _position_hooks(layer: int, gain: Tensor, found: Callable[[int, Tensor], None]) -> Hooks:

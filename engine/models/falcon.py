@@ -9,7 +9,7 @@ from engine.catalog.settings_file import read_settings
 from engine.errors import ModelError
 
 
-def reordered_falcon(folder: Path, name: str, device: torch.device) -> Any:
+def reordered_falcon(folder: Path, name: str, device: str | None, dtype: torch.dtype) -> Any:
     """Return the model as transformers loads it, with its fused projection in TransformerLens's order.
 
     TransformerLens divides it into all queries, all keys, all values; it is stored as the queries of a group, its key,
@@ -24,10 +24,15 @@ def reordered_falcon(folder: Path, name: str, device: torch.device) -> Any:
             f"{name} (FalconForCausalLM, new decoder with ALiBi) is computed wrongly by TransformerBridge.",
             hint="Choose a Falcon model with rotary positions, or one of the older decoder.",
         )
+    if device is None:
+        raise ModelError(
+            f"{name} (FalconForCausalLM, new decoder) cannot be split: TransformerBridge takes it on one device.",
+            hint="Leave out --devices and --device-map.",
+        )
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(
-        str(folder), dtype=torch.float32, attn_implementation="eager", use_safetensors=True
+        str(folder), dtype=dtype, attn_implementation="eager", use_safetensors=True
     )
     n_heads, n_groups = model.config.num_attention_heads, model.config.num_kv_heads
     for block in model.transformer.h:

@@ -1,5 +1,6 @@
 """The layout of a model's attention heads: their size per layer, and the matrices they write with."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -43,12 +44,30 @@ def _projections(bridge: Any, n_heads: int) -> list[Tensor]:
         module = getattr(projection, "original_component", None)
         if module is None:
             return list(bridge.W_O.detach().float())
-        # Conv1D (GPT-2) stores [in, out], linear layers [out, in].
-        matrix = module.weight if type(module).__name__ == "Conv1D" else module.weight.T
+        with in_memory(module):
+            # Conv1D (GPT-2) stores [in, out], linear layers [out, in].
+            matrix = module.weight.detach() if type(module).__name__ == "Conv1D" else module.weight.detach().T
         if matrix.dim() != 2 or matrix.shape[0] % n_heads:
             raise ValueError(f"layer {layer} writes through {tuple(matrix.shape)}, which {n_heads} heads cannot share")
         found.append(matrix.detach().float().reshape(n_heads, -1, matrix.shape[1]))
     return found
+
+
+def in_memory(module: Any) -> AbstractContextManager[Any]:
+    """Return a context in which the module's weights are in memory, also those of a device map that are on disk."""
+    from accelerate.utils import align_module_device
+
+    context: AbstractContextManager[Any] = align_module_device(module)
+    return context
+
+
+def unembedding(bridge: Any) -> tuple[Tensor | None, Tensor | None]:
+    """Return W_U [d_model, vocabulary] and its bias [vocabulary]; None for what the model does not have."""
+    module = getattr(getattr(bridge, "unembed", None), "original_component", None)
+    with in_memory(module) if module is not None else nullcontext():
+        found = [getattr(bridge, name, None) for name in ("W_U", "b_U")]
+        weights, bias = (each.detach() if isinstance(each, Tensor) else None for each in found)
+    return weights, bias
 
 
 def stacked(matrices: list[Tensor]) -> Float[Tensor, "layer head d_head d_model"]:

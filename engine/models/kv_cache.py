@@ -86,9 +86,10 @@ def main() -> None:
     from transformer_lens.model_bridge import TransformerBridge
 
     from engine.catalog.local_models import BUNDLED
+    from engine.config import LoadOptions
     from engine.models.loading import load_model
 
-    bundled = load_model(BUNDLED, Path(), torch.device("cpu"))
+    bundled = load_model(BUNDLED, Path(), LoadOptions(device="cpu"))
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=bundled.info.vocabulary,

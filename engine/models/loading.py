@@ -5,12 +5,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from engine.catalog.device_maps import Gpu, Placement, describe, place
 from engine.catalog.local_models import ModelSource, check_folder, find_model, model_identity
 from engine.catalog.planted_models import PLANTED
+from engine.catalog.precision import BYTES, resolve_dtype, stored_precision
+from engine.catalog.safetensors_headers import read_headers
+from engine.config import Dtype, LoadOptions, Precision
 from engine.errors import ConfigError, ModelError
 from engine.install.hub_cache import hub_folder
 from engine.install.load_report import load_report
@@ -39,6 +44,8 @@ class Model:
         folder: Path,
         device: torch.device,
         contributions: Contributions,
+        precision: Precision = "float32",
+        spread: str = "",
     ) -> None:
         self.bridge = bridge
         self.tokenizer = tokenizer
@@ -46,6 +53,11 @@ class Model:
         self.info = info
         self.folder = folder
         self.device = device
+        """Where tokens go in and everything that is read from the model is put."""
+        self.spread = spread
+        """Where else its weights are: split over 2 GPUs, weights on disk; empty for one device."""
+        self.precision: Precision = precision
+        """Of weights and forward pass. What is read from them is computed in float32."""
         hand_on_cache(bridge)
         self.cache_argument = cache_argument(bridge.original_model)
         """Name of the argument that takes a key-value cache."""
@@ -68,12 +80,12 @@ class Model:
 
         Heads smaller than the largest are padded with zeros (engine.models.head_layout).
         """
-        return stacked(self.contributions.weights)
+        return stacked(self.head_weights)
 
     @property
     def head_weights(self) -> list[Float[Tensor, "head _ d_model"]]:
         """W_O of each layer's heads, in their own size."""
-        return self.contributions.weights
+        return [matrix.to(self.device) for matrix in self.contributions.weights]
 
     def encode(self, text: str) -> tuple[list[int], list[bool]]:
         """Return the token ids the model reads before its answer, and which of them are the text's own."""
@@ -116,55 +128,91 @@ def pick_device(asked: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
-            f"device={asked!r} cannot be used here: {str(error).splitlines()[0]}", hint="Use auto, cpu or cuda."
+            f"device={asked!r} cannot be used here: {str(error).splitlines()[0]} ({describe(gpus())}).",
+            hint="Use auto, cpu or cuda.",
         ) from error
     return device
 
 
-def load_model(name: str, models: Path, device: torch.device, *, trust_remote_code: bool = False) -> Model:
+def gpus() -> tuple[Gpu, ...]:
+    """Return the CUDA devices of this machine."""
+    if not torch.cuda.is_available():
+        return ()
+    return tuple(
+        Gpu(name=torch.cuda.get_device_name(place), free_bytes=int(torch.cuda.mem_get_info(place)[0]))
+        for place in range(torch.cuda.device_count())
+    )
+
+
+def settled(options: LoadOptions) -> LoadOptions:
+    """Return the options with the device chosen, and the precision where it does not depend on the checkpoint.
+
+    Raises ConfigError for a device that is not available.
+    """
+    if options.devices is not None or options.device_map:
+        place(options, gpus(), lambda: 0)  # contradictions, and devices that are not there
+    device = pick_device(options.device)
+    on_cuda = device.type == "cuda"
+    dtype: Dtype = options.dtype if on_cuda else resolve_dtype(options.dtype, on_cuda=False, stored=lambda: "float32")
+    split = options.devices is not None or bool(options.device_map)
+    return msgspec.structs.replace(options, device="auto" if split else str(device), dtype=dtype)
+
+
+def load_model(name: str, models: Path, options: LoadOptions) -> Model:
     """Load the model of that name or folder, in evaluation mode.
 
-    Raises ModelError (and its subclasses), which says what is wrong and what is available.
+    Raises ModelError (and its subclasses), which says what is wrong and what is available, and ConfigError for a device
+    that is not available.
     """
+    options = settled(options)
     source = find_model(name, models)
     folder = source.folder
     if folder is None and source.origin == "planted":
         folder = planted_folder(PLANTED[source.name], models)
     folder = folder or hub_folder(source.name, models)
     check_folder(folder)
-    return _boot(source, folder, device, trust_remote_code)
+    return _boot(source, folder, options)
 
 
-def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_code: bool) -> Model:
+def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
     import_bridge()
     import transformers
     from transformer_lens.model_bridge import TransformerBridge
 
+    device = pick_device(options.device)
+    precision = resolve_dtype(options.dtype, on_cuda=device.type == "cuda", stored=lambda: stored_precision(folder))
+    dtype = getattr(torch, precision)
+    placement = _placement(options, folder, precision) or Placement(device=str(device))
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     with foreign_errors(source.name, folder):
         check_agreement(folder, source.name)
         # A separate tokenizer: the bridge changes its own copy to add a beginning-of-sequence token where the model's
         # authors add none.
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=options.trust_remote_code)
         with load_report() as report, without_preprocessors():
             try:
                 bridge = TransformerBridge.boot_transformers(
                     str(folder),
-                    hf_model=reordered_falcon(folder, source.name, device),
-                    device=str(device),
-                    dtype=torch.float32,
-                    trust_remote_code=trust_remote_code,
+                    hf_model=reordered_falcon(folder, source.name, placement.device, dtype),
+                    dtype=dtype,
+                    trust_remote_code=options.trust_remote_code,
+                    **placement.arguments,
                 )
             finally:
                 report.check(source.name)  # explains more than the error that follows from it
         bridge.eval()
+        if placement.device is None:
+            device = torch.device(bridge.cfg.device or "cpu")
+            device = torch.device("cpu") if device.type == "meta" else device  # an embedding on disk
         # Some modules need what a version of transformers lacks (CodeGen under 5.24): a test pass shows it here.
         record = RecordedPass(bridge, torch.tensor([[0, 0], [0, 1]], device=device))
         if record.logits.isnan().all():
             raise ModelError(
-                f"{source.name} answers only NaN.",
-                hint="Its weights are damaged, or its settings are not those it was trained with.",
+                f"{source.name} answers only NaN{'' if precision == 'float32' else f' in {precision}'}.",
+                hint="Its activations may be too large for float16: use bfloat16 or float32."
+                if precision == "float16"
+                else "Its weights are damaged, or its settings are not those it was trained with.",
             )
         check_heads(bridge, source.name)
         record.check_causal(source.name)
@@ -181,4 +229,20 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
             vocabulary=int(config.d_vocab),
         )
     gc.collect()
-    return Model(bridge, tokenizer, info, folder, device, contributions)
+    return Model(bridge, tokenizer, info, folder, device, contributions, precision, _spread(bridge))
+
+
+def _placement(options: LoadOptions, folder: Path, precision: Precision) -> Placement | None:
+    """Return where several devices or a map put the model; None for one device. Raises ConfigError."""
+
+    def weights_bytes() -> int:
+        return sum(tensor.n_elements for tensor in read_headers(folder).values()) * BYTES[precision]
+
+    return place(options, gpus(), weights_bytes)
+
+
+def _spread(bridge: Any) -> str:
+    """Describe where a split model's weights are; empty if they are on one device."""
+    places = set((getattr(bridge.original_model, "hf_device_map", None) or {}).values())
+    n_gpus = sum(str(each) not in ("cpu", "disk") for each in places)
+    return f"split over {n_gpus} GPUs" if n_gpus > 1 else "weights on disk" if "disk" in places else ""

@@ -1,33 +1,55 @@
 """The model that stays in memory between runs."""
 
-from collections.abc import Callable
+from pathlib import Path
 
-from engine.models.loading import Model
+import msgspec
 
-Key = tuple[str, str, bool]
-"""Name as requested, device, whether remote code is trusted."""
+from engine.config import LoadOptions, load_fields
+from engine.models.loading import Model, load_model, settled
+
+
+class _Key(msgspec.Struct, frozen=True):
+    name: str
+    """As requested."""
+    options: LoadOptions
+    """Settled: `auto` and the device that it stands for are the same."""
 
 
 class WarmModel:
     """Holds one model in memory: the next run with it finds it loaded; another model replaces it."""
 
     def __init__(self) -> None:
-        self._key: Key | None = None
+        self._key: _Key | None = None
         self._stamp: tuple[tuple[str, int, int], ...] = ()
         self._model: Model | None = None
 
-    def holds(self, key: Key) -> bool:
-        """Return True if the model is loaded and its files have not changed."""
-        return self._model is not None and self._key == key and self._stamp == _stamp(self._model)
+    def holds(self, name: str, options: LoadOptions) -> bool:
+        """Return True if the model is loaded and its files have not changed.
 
-    def take(self, key: Key, load: Callable[[], Model]) -> tuple[Model, bool]:
-        """Return the model, and whether it was loaded already. A folder whose files changed is loaded again."""
-        if self._model is not None and self.holds(key):
+        Raises ConfigError for a device that is not available.
+        """
+        return self._holds(_key(name, options))
+
+    def take(self, name: str, models: Path, options: LoadOptions) -> tuple[Model, bool]:
+        """Return the model, and whether it was loaded already. A folder whose files changed is loaded again.
+
+        Raises ModelError, and ConfigError for a device that is not available.
+        """
+        key = _key(name, options)
+        if self._model is not None and self._holds(key):
             return self._model, True
         self._model, self._key = None, None  # before loading, so that two models are never in memory together
-        model = load()
+        model = load_model(name, models, key.options)
         self._model, self._key, self._stamp = model, key, _stamp(model)
         return model, False
+
+    def _holds(self, key: _Key) -> bool:
+        return self._model is not None and self._key == key and self._stamp == _stamp(self._model)
+
+
+def _key(name: str, options: LoadOptions) -> _Key:
+    # Requests are options too, and have more fields.
+    return _Key(name, settled(LoadOptions(**load_fields(options))))
 
 
 def _stamp(model: Model) -> tuple[tuple[str, int, int], ...]:

@@ -117,6 +117,7 @@ def _read_by(
         except StopForward:
             passes.work -= tokens.numel() * (passes.n_layers - layer - 1)
         alone = torch.eye(n_heads, device=tokens.device)[:, None, None, :, None] * gradient
-        (read,) = torch.autograd.grad(seen[0], entering, grad_outputs=alone.flatten(0, 1))
+        slope = alone.flatten(0, 1).to(seen[0].device, seen[0].dtype)
+        (read,) = torch.autograd.grad(seen[0], entering, grad_outputs=slope)
     passes.work += tokens.numel()  # for the backward pass
-    return read.view(n_heads, rows, *read.shape[1:])
+    return read.to(passes.model.device, torch.float32).view(n_heads, rows, *read.shape[1:])

@@ -82,7 +82,8 @@ def _changed(
         where = inputs.written_where(source.layer)[tail.rows, span, None]
         other, clean = (each[source.layer][tail.rows, span, source.head] for each in (inputs.other, inputs.clean.z))
         written = ((other - clean) * where) @ weights[source.layer][source.head]
-        streams.append(tail.entering(inputs, layer) + written)
+        entering = tail.entering(inputs, layer)
+        streams.append((entering.float() + written.to(entering.device)).to(entering.dtype))
     seen: list[Tensor] = []
 
     def see(_layer: int, z: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from engine.config import Precision
 from engine.errors import Cancelled
 from engine.events import Monitor
 from engine.models.loading import Model
@@ -21,6 +22,8 @@ Slope = Callable[[Float[Tensor, "row vocabulary"]], Float[Tensor, " row"]]
 """The scalar per row that gradients are taken of."""
 
 TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65_536}
+_ROUNDING: dict[Precision, float] = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
+"""By how much the same answer may differ if it is computed in another way; in half precision about eight roundings."""
 
 
 class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +32,16 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
     logits: Tensor
     """Float [row, vocabulary], after each row's last token."""
     z: list[Tensor]
-    """Float [row, position, head, d_head], one per layer."""
+    """Float [row, position, head, d_head], one per layer, in float32."""
     residual: list[Tensor]
-    """Float [row, position, d_model]: the input of each layer, for as many layers as requested."""
+    """Float [row, position, d_model]: the input of each layer, for as many layers as requested.
+
+    In the precision of the model, whose layers read it again.
+    """
     gradients: list[Tensor] | None = None
-    """d slope / d z, one per layer; None without a slope."""
+    """d slope / d z, one per layer, in float32; None without a slope."""
+    final: Tensor
+    """Float [row, d_model]: the unembedding's input after each row's last token, in float32."""
     factors: dict[int, Tensor] = {}
     """Float [row, position] by layer: the factor of the norm after attention; empty in models without such norms."""
 
@@ -44,6 +52,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             z=[each[part] for each in self.z],
             residual=[each[part] for each in self.residual],
             gradients=None if self.gradients is None else [each[part] for each in self.gradients],
+            final=self.final[part],
             factors={layer: each[part] for layer, each in self.factors.items()},
         )
 
@@ -58,6 +67,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             z=_by_layer([part.z for part in parts]),
             residual=_by_layer([part.residual for part in parts]),
             gradients=_by_layer(slopes) if slopes else None,
+            final=torch.cat([part.final for part in parts]),
             factors={layer: torch.cat([part.factors[layer] for part in parts]) for layer in parts[0].factors},
         )
 
@@ -112,6 +122,11 @@ class ForwardPasses:
         """Return how many rows of that many tokens fit into one pass."""
         return max(1, TOKENS_AT_ONCE.get(self.model.device.type, 2048) // width)
 
+    def same(self, found: Tensor, wanted: Tensor) -> bool:
+        """Return True if two ways to the same answer differ by no more than rounding in the model's precision."""
+        most = _ROUNDING[self.model.precision]
+        return bool(torch.allclose(found, wanted, rtol=most, atol=most))
+
     def clean(
         self,
         tokens: Int[Tensor, "row position"],
@@ -128,6 +143,7 @@ class ForwardPasses:
         """
         z: list[Tensor] = [torch.empty(0)] * self.n_layers
         entering: list[Tensor] = [torch.empty(0)] * residuals
+        final: list[Tensor] = []
         factors: dict[int, Tensor] = {}
 
         def keep_z(layer: int, heads: Tensor) -> Tensor:
@@ -135,25 +151,29 @@ class ForwardPasses:
             return heads
 
         def enter(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
-            stream = stream if begin is None else begin(stream)
+            stream = stream if begin is None else begin(stream.float()).to(stream.dtype)
             # Parameters are frozen: the graph starts here.
             return stream.detach().requires_grad_(True) if slope else stream
 
-        hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter)]
+        def keep_final(stream: Tensor, hook: object) -> None:  # noqa: ARG001
+            final.append(_last_of(stream, last).detach().to(self.model.device, torch.float32))
+
+        hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter), ("unembed.hook_in", keep_final)]
         hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
         hooks += self.model.contributions.position_hooks(factors.__setitem__)
         with torch.set_grad_enabled(slope is not None):
             logits = self.run(tokens, last, edit=keep_z, more_hooks=hooks)
             gradients = None
             if slope is not None:
-                gradients = list(torch.autograd.grad(slope(logits).sum(), z))
+                gradients = [each.float() for each in torch.autograd.grad(slope(logits).sum(), z)]
                 self.work += tokens.numel() * self.n_layers  # the backward pass, without parameters, costs as much
         return CleanPass(
             logits=logits.detach(),
-            z=[each.detach() for each in z],
+            z=[each.detach().float() for each in z],
             residual=entering,
             gradients=gradients,
-            factors=factors,
+            final=final[0],
+            factors={layer: each.to(self.model.device) for layer, each in factors.items()},
         )
 
     def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> PrefixCache | None:
@@ -198,18 +218,17 @@ class ForwardPasses:
         earlier layers are skipped where possible. With `prefix` (PrefixCache.repeated), the rows continue after it.
         Raises Cancelled within a block.
         """
-        rows = torch.arange(len(tokens), device=tokens.device)
         read: list[Tensor] = []
 
         def only_last(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
             if readout:
-                read.append(stream[rows, last])
+                read.append(_last_of(stream, last))
                 raise _StopAtReadout
-            return stream[rows, last].unsqueeze(1)
+            return _last_of(stream, last).unsqueeze(1)
 
         def last_for_all(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001
             # Only the last token's output of the last MLP is read, so adding it to every position is harmless.
-            return stream[rows, last].unsqueeze(1)
+            return _last_of(stream, last).unsqueeze(1)
 
         hooks: list[tuple[str, Callable[..., Any]]] = list(more_hooks or ())
         hooks += [(f"blocks.{layer}.attn.hook_z", self._at(layer, edit, edited)) for layer in range(self.n_layers)]
@@ -227,8 +246,8 @@ class ForwardPasses:
         lengths = last + 1 if prefix is None else last + 1 + prefix.get_seq_length()
         with self._skipping(skipped, residual), self.model.lengths.of(lengths), suppress(_StopAtReadout):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
-            return logits[:, -1].float()
-        return read[0].float()
+            return logits[:, -1].to(self.model.device, torch.float32)
+        return read[0].to(self.model.device, torch.float32)
 
     def _at(self, layer: int, edit: Edit | None, edited: Collection[int] | None) -> Callable[..., Tensor | None]:
         wanted = edit is not None and (edited is None or layer in edited)
@@ -239,8 +258,8 @@ class ForwardPasses:
                 raise Cancelled
             if not wanted or edit is None:
                 return None
-            heads = z.view(*z.shape[:2], self._n_heads, -1)
-            return edit(layer, heads).view(z.shape)
+            heads = z.view(*z.shape[:2], self._n_heads, -1).to(self.model.device)
+            return edit(layer, heads).view(z.shape).to(z.device, z.dtype)
 
         return hook
 
@@ -292,7 +311,7 @@ class ForwardPasses:
                 found = self.model.bridge(tokens)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
             return False
-        return bool(torch.allclose(found, whole, rtol=1e-3, atol=1e-3))
+        return self.same(found, whole)
 
 
 def _packing(output: object) -> Callable[[Tensor], object]:
@@ -301,6 +320,11 @@ def _packing(output: object) -> Callable[[Tensor], object]:
         return lambda stream: stream
     kind, rest = type(output), (None,) * max(len(output) - 1, 1)
     return lambda stream: kind((stream, *rest))
+
+
+def _last_of(stream: Tensor, last: Tensor) -> Float[Tensor, "row d_model"]:
+    """Return the stream at each row's last token."""
+    return stream[torch.arange(len(stream), device=stream.device), last.to(stream.device)]
 
 
 def _by_layer(parts: Sequence[list[Tensor]]) -> list[Tensor]:

@@ -81,11 +81,13 @@ class PatchingInputs:
         )
         self.answer_metric = AnswerMetric(metric, answers, self.clean.logits)
         self.base_by_row = self.answer_metric(self.clean.logits)
+        self.readout: LinearReadout | None = readout_of(passes, self)
+        if self.readout is not None and passes.model.precision != "float32":
+            self.base_by_row = self.readout(self.clean.final)
         self.base = float(self.base_by_row.mean())
         first = torch.where(self.where, torch.arange(self.where.shape[1], device=device), self.where.shape[1])
         begins = zip(other.unchanged, first.min(dim=1).values.tolist(), self.last.tolist(), strict=True)
         self._unchanged = [min(max(same, replaced), last) for same, replaced, last in begins]
-        self.readout: LinearReadout | None = readout_of(passes, self)
         self._tails: list[PartialPass] | None = None
 
     def tails(self, passes: ForwardPasses) -> list[PartialPass]:
@@ -290,7 +292,7 @@ def _from_partners(
     rows_there, take = torch.arange(len(rows), device=device)[:, None], take.to(device)
     return ReplacementActivations(
         z=[z[rows_there, take] for z in there.z],
-        entering=there.residual[0][rows_there, take],
+        entering=there.residual[0].to(device, torch.float32)[rows_there, take],
         unchanged=tuple(_same(row, source) for row, source in zip(rows, sources, strict=True)),
     )
 
@@ -319,7 +321,10 @@ def _from_mean(passes: ForwardPasses, rows: Sequence[PatchingPrompt], n: int, wi
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         found = passes.clean(tokens[part], last[part], residuals=1)
-        here = [torch.einsum("rp...,rp->...", each, where[part]) for each in (*found.z, *found.residual)]
+        here = [
+            torch.einsum("rp...,rp->...", each.to(where.device, torch.float32), where[part])
+            for each in (*found.z, *found.residual)
+        ]
         sums = here if not sums else [before + more for before, more in zip(sums, here, strict=True)]
     means = [(total / where.sum()).expand(n, width, *total.shape) for total in sums]
     return ReplacementActivations(z=means[:-1], entering=means[-1], unchanged=(0,) * n)

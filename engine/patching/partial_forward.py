@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from engine.models.head_layout import unembedding
 from engine.patching.forward import Edit, ForwardPasses, PrefixCache
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class PartialPass(msgspec.Struct, frozen=True, kw_only=True):
         ).view(many, len(self.rows), -1)
         if self.short:
             assert inputs.readout is not None
-            return (answer * inputs.readout.directions[self.rows]).sum(dim=-1) + inputs.readout.constants[self.rows]
+            return inputs.readout(answer, self.rows)
         return inputs.answer_metric(answer, self.rows)
 
     def entering(self, inputs: "PatchingInputs", layer: int) -> Float[Tensor, "some position d_model"]:
@@ -74,18 +75,34 @@ class LinearReadout(msgspec.Struct, frozen=True, kw_only=True):
     directions: Float[Tensor, "row d_model"]
     constants: Float[Tensor, " row"]
 
+    def __call__(
+        self, stream: Float[Tensor, "*many some d_model"], rows: slice | Tensor = slice(None)
+    ) -> Float[Tensor, "*many some"]:
+        """Return the metric of these rows from their unembedding's input."""
+        return (stream * self.directions[rows]).sum(dim=-1) + self.constants[rows]
+
 
 def readout_of(passes: ForwardPasses, inputs: "PatchingInputs") -> LinearReadout | None:
-    """Return the readout of the logit difference; None for other metrics and for models without a plain unembedding."""
+    """Return the readout of the logit difference; None for other metrics and for models without a plain unembedding.
+
+    In half precision the logits themselves are rounded (in bfloat16 to a sixteenth from 8 on), which the readout
+    avoids. Then every answer is read with it, the clean ones too, if it agrees with the logits to that rounding.
+    """
     weights = inputs.answer_metric.logit_weights
-    unembedding = getattr(passes.model.bridge, "W_U", None)
-    if weights is None or not isinstance(unembedding, Tensor) or unembedding.shape[-1] != weights.shape[-1]:
+    if weights is None:
         return None
-    bias = getattr(passes.model.bridge, "b_U", None)
+    matrix, bias = unembedding(passes.model.bridge)
+    if matrix is None or matrix.shape[-1] != weights.shape[-1]:
+        return None
     constants = torch.zeros(len(weights), device=weights.device)
-    if isinstance(bias, Tensor) and bias.shape == weights.shape[-1:]:
-        constants = weights @ bias.float()
-    return LinearReadout(directions=weights @ unembedding.float().T, constants=constants)
+    if bias is not None and bias.shape == weights.shape[-1:]:
+        constants = weights @ bias.to(weights.device).float()
+    found = LinearReadout(directions=weights @ matrix.to(weights.device).float().T, constants=constants)
+    if passes.model.precision == "float32":
+        return found
+    rounding = 2 * torch.finfo(matrix.dtype).eps * float(inputs.clean.logits.abs().max())
+    gap = (found(inputs.clean.final) - inputs.answer_metric(inputs.clean.logits)).abs().max()
+    return found if float(gap) <= rounding else None
 
 
 def tails_of(passes: ForwardPasses, inputs: "PatchingInputs", unchanged: Sequence[int]) -> list[PartialPass]:
@@ -106,9 +123,11 @@ def _verified_pass(
     chosen = torch.tensor(rows, device=inputs.tokens.device)
     tokens, last = inputs.tokens[chosen], inputs.last[chosen]
     prefix = passes.prefix(tokens[:, :begin], last + 1) if begin else None
+    # In half precision all answers come from the readout or none does: they differ by the rounding of the logits.
+    always_short = inputs.readout is not None and passes.model.precision != "float32"
     ways: list[tuple[PrefixCache | None, bool]] = []
     if prefix is not None:
-        ways += [(prefix, True), (prefix, False)]
+        ways += [(prefix, True)] if always_short else [(prefix, True), (prefix, False)]
     ways += [(None, True)]
     for cache, short in ways:
         if short and inputs.readout is None:
@@ -125,7 +144,9 @@ def _verified_pass(
         )
         if _reproduces_clean(passes, inputs, tail):
             return tail
-    return PartialPass(rows=chosen, tokens=tokens[:, :end], last=last, begin=0, end=end, prefix=None, short=False)
+    return PartialPass(
+        rows=chosen, tokens=tokens[:, :end], last=last, begin=0, end=end, prefix=None, short=always_short
+    )
 
 
 def _reproduces_clean(passes: ForwardPasses, inputs: "PatchingInputs", tail: PartialPass) -> bool:
@@ -135,7 +156,7 @@ def _reproduces_clean(passes: ForwardPasses, inputs: "PatchingInputs", tail: Par
             again = tail.run(passes, inputs, many)[-1]
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
         return False  # a family whose attention does not accept a prefix
-    return bool(torch.allclose(again, inputs.base_by_row[tail.rows], rtol=1e-3, atol=1e-3))
+    return passes.same(again, inputs.base_by_row[tail.rows])
 
 
 def _grouped(

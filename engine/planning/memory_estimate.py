@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from engine.catalog.model_shape import ModelShape
-from engine.config import ProbeConfig
+from engine.catalog.precision import BYTES
+from engine.config import Precision, ProbeConfig
 from engine.sample_size import shuffles_for
 
 _PROGRAM_BYTES = 490_000_000
@@ -73,20 +74,26 @@ def program_bytes() -> int:
     return _PROGRAM_BYTES + (_CUDA_BYTES if cuda else 0)
 
 
-def estimate_memory(shape: ModelShape, amount: Workload, config: ProbeConfig) -> MemoryEstimate:
-    """Estimate the memory of the run's largest tensors, stage by stage."""
+def estimate_memory(
+    shape: ModelShape, amount: Workload, config: ProbeConfig, precision: Precision = "float32"
+) -> MemoryEstimate:
+    """Estimate the memory of the run's largest tensors, stage by stage, with the model loaded in that precision."""
+    number = BYTES[precision]
+    on_disk = 0 if shape.stored == precision else shape.file_bytes
     n, nodes, width = amount.n_examples, shape.n_nodes, shape.d_model
     sae, seeds = config.sae, len(config.seeds)
     contrast = sae.recipe == "contrast"
     trained = min(sae.training_examples, n)
-    model = shape.parameters * _FLOAT
+    model = shape.parameters * number
     pooled = 2 * n * nodes * shape.d_head * _FLOAT
     outputs = n * nodes * width * _FLOAT
     held = 2 * outputs + pooled
     rows_at_once = max(1.0, _TOKENS_AT_ONCE / amount.n_tokens)
     logits = int(3 * min(rows_at_once, n) * shape.vocabulary * _FLOAT)
-    stream = int(40 * min(_TOKENS_AT_ONCE, n * amount.n_tokens) * width * _FLOAT)
-    reading = logits + stream + pooled + outputs // 2
+    stream = int(40 * min(_TOKENS_AT_ONCE, n * amount.n_tokens) * width * number)
+    # What the heads write is computed in float32, from a copy of their matrices and one layer's after the other.
+    matrices = 0 if precision == "float32" else 2 * nodes * shape.d_head * width * _FLOAT
+    reading = logits + stream + pooled + outputs // 2 + matrices
     shown = seeds * trained * nodes
     weights = 8 * seeds * sae.n_codes * width * _FLOAT
     rows = shown * width * _FLOAT * (2 if contrast else 1)
@@ -96,11 +103,11 @@ def estimate_memory(shape: ModelShape, amount: Workload, config: ProbeConfig) ->
     blocks = 4 * min(_CELLS, max(shuffles_for(config.shuffles, nodes), config.bootstraps, 1) * symbols) * _FLOAT
     scores = n * symbols * _FLOAT + blocks + 6 * seeds * n * nodes * _FLOAT
     probes = 4 * min(_HEADS_AT_ONCE, nodes, max(1, _CELLS // max(1, n * n))) * n * n * _FLOAT
-    causes = _effects_bytes(shape, amount, config)
+    causes = _effects_bytes(shape, amount, config, number)
     program = program_bytes()
     base = program + model
     stages = [
-        base + shape.file_bytes,
+        base + on_disk,
         base + held + reading,
         base + held + probes,
         base + held + weights + max(rows + latents, coding),
@@ -109,7 +116,7 @@ def estimate_memory(shape: ModelShape, amount: Workload, config: ProbeConfig) ->
     ]
     parts = (
         MemoryPart(name="program", n_bytes=program),
-        MemoryPart(name="model", n_bytes=model + shape.file_bytes),
+        MemoryPart(name="model", n_bytes=model + on_disk),
         MemoryPart(name="activations", n_bytes=held + reading),
         MemoryPart(name="SAE", n_bytes=weights + max(rows + latents, coding)),
         MemoryPart(name="scores", n_bytes=max(scores, probes)),
@@ -124,11 +131,19 @@ def fits(peak: int, held: int, free: int | None) -> bool | None:
     return None if free is None else max(0, peak - held) <= _SLACK * free
 
 
-def what_to_lower(shape: ModelShape, amount: Workload, config: ProbeConfig, *, held: int, free: int) -> tuple[str, ...]:
+def what_to_lower(
+    shape: ModelShape,
+    amount: Workload,
+    config: ProbeConfig,
+    precision: Precision = "float32",
+    *,
+    held: int,
+    free: int,
+) -> tuple[str, ...]:
     """Return settings that would make it fit, each by itself, with the largest value that does."""
 
-    def enough(amount: Workload, config: ProbeConfig) -> bool:
-        return fits(estimate_memory(shape, amount, config).peak, held, free) is True
+    def enough(amount: Workload, config: ProbeConfig, precision: Precision = precision) -> bool:
+        return fits(estimate_memory(shape, amount, config, precision).peak, held, free) is True
 
     def with_sae(**changes: int) -> ProbeConfig:
         return msgspec.structs.replace(config, sae=msgspec.structs.replace(config.sae, **changes))
@@ -160,6 +175,8 @@ def what_to_lower(shape: ModelShape, amount: Workload, config: ProbeConfig, *, h
         most = _largest(least, now - 1, does)
         if most is not None:
             found.append(f"{name} from {now} to {_round(most)}")
+    if precision == "float32" and enough(amount, config, "bfloat16"):
+        found.append("the precision to bfloat16")
     if config.cause.method != "none":
         no_cause = msgspec.structs.replace(config.cause, method="none")
         if enough(amount, msgspec.structs.replace(config, cause=no_cause)):
@@ -167,13 +184,20 @@ def what_to_lower(shape: ModelShape, amount: Workload, config: ProbeConfig, *, h
     return tuple(found)
 
 
-def _effects_bytes(shape: ModelShape, amount: Workload, config: ProbeConfig) -> int:
-    """Return the bytes of activations kept for one gradient, or for batches of patched passes."""
+def _effects_bytes(shape: ModelShape, amount: Workload, config: ProbeConfig, number: int) -> int:
+    """Return the bytes of activations kept for one gradient, or for batches of patched passes.
+
+    `number`: bytes of one number of the model. Heads' outputs, their replacements and gradients, attention after its
+    softmax, and logits are in float32.
+    """
     if config.cause.method == "none":
         return 0
     prompts = min(config.cause.examples, max(1, amount.n_examples // 2))
     tokens = min(prompts * amount.n_tokens, 4 * _TOKENS_AT_ONCE)
-    return int(tokens * (shape.n_layers * shape.d_model * 34 + 3 * shape.vocabulary) * _FLOAT)
+    heads = 3 * shape.n_heads * shape.d_head
+    attention = shape.n_heads * amount.n_tokens
+    layer = max(0, 34 * shape.d_model - heads) * number + heads * _FLOAT + attention * (2 * number + _FLOAT)
+    return int(tokens * (shape.n_layers * layer + 3 * shape.vocabulary * _FLOAT))
 
 
 def _largest(least: int, most: int, does: Callable[[int], bool]) -> int | None:

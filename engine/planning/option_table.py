@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["choice", "whole", "number", "yes", "seeds", "position", "model", "device"]
+Kind = Literal["choice", "whole", "number", "yes", "seeds", "position", "model", "device", "device_map", "max_memory"]
+NAMED_MAPS = ("auto", "balanced")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -329,6 +330,55 @@ OPTIONS: tuple[Option, ...] = (
         meaning="Where torch computes. auto: the first GPU if there is one, else the processor.",
         default="auto",
         published="",
+    ),
+    Option(
+        path="devices",
+        flag="--devices",
+        title="Several GPUs",
+        group="Machine",
+        kind="whole",
+        range="1 or more",
+        suggestions=("2", "4", "8"),
+        unset="one device",
+        meaning="Split the model over this many CUDA GPUs, layers in order, as TransformerBridge does it.",
+        published="",
+    ),
+    Option(
+        path="device_map",
+        flag="--device-map",
+        title="Device map",
+        group="Machine",
+        kind="device_map",
+        range="auto, balanced, or a JSON file of module names with cpu, disk or a GPU's number",
+        suggestions=NAMED_MAPS,
+        unset="one device",
+        meaning="Where the model's modules are put. Maps of GPUs alone, or of CPU and disk alone: TransformerBridge "
+        "refuses others.",
+        published="",
+    ),
+    Option(
+        path="max_memory",
+        flag="--max-memory",
+        title="Memory limits",
+        group="Machine",
+        kind="max_memory",
+        range="20GiB (of every GPU), 0=20GiB, cpu=60GiB, several with commas",
+        suggestions=("20GiB", "40GiB", "80GiB"),
+        unset="what is free",
+        meaning="How much of each device a split model may use.",
+        published="",
+    ),
+    Option(
+        path="dtype",
+        flag="--dtype",
+        title="Precision",
+        group="Machine",
+        kind="choice",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        meaning="The precision of the model's weights and forward pass. auto: on a CUDA GPU the one the checkpoint is "
+        "stored in, elsewhere float32. Activations, scores, metrics and effects are computed in float32 from it.",
+        default="auto",
+        published="float32",
     ),
     Option(
         path="trust_remote_code",

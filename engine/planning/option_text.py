@@ -3,12 +3,16 @@
 import math
 from pathlib import Path
 
+import msgspec
+
+from engine.catalog.device_maps import read_device_map, read_max_memory
 from engine.catalog.local_models import find_model
 from engine.config import ProbeConfig
 from engine.errors import ConfigError
-from engine.planning.option_table import Option
+from engine.planning.option_table import NAMED_MAPS, Option
 from engine.planning.run_options import RunOptions, changed_options, value_of, with_value
 
+_MOST_MAP = 1 << 20
 _YES = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
 
 
@@ -23,7 +27,7 @@ def read_value(option: Option, text: str, models: Path) -> object:
     Raises ConfigError with value and range; the config itself refuses what is outside its range.
     """
     text = text.strip()
-    if option.unset and text.casefold() in ("", "auto", "own", "default"):
+    if option.unset and text.casefold() in ("", "auto", "own", "default") and text not in option.suggestions:
         return None
     if not text:
         raise ConfigError(f"{option.title} has no value.", hint=_accepted(option))
@@ -42,6 +46,11 @@ def read_value(option: Option, text: str, models: Path) -> object:
             return _number(option, text)
         case "seeds":
             return read_seeds(text, option.title)
+        case "device_map":
+            return read_map(text)
+        case "max_memory":
+            read_max_memory(text)
+            return text
         case "model":
             source = find_model(text, models)
             return str(source.folder) if source.origin == "folder" else source.name
@@ -61,6 +70,27 @@ def format_value(option: Option, value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
+
+
+def read_map(text: str) -> str:
+    """Return a device map as it is stored: auto, balanced, or a file's map as JSON. Raises ConfigError."""
+    if text in NAMED_MAPS or text.startswith("{"):
+        return text if text in NAMED_MAPS else _as_json(read_device_map(text))
+    try:
+        if not Path(text).is_file():
+            raise ConfigError(
+                f"There is no device map {text!r}.", hint="Give auto, balanced, or a JSON file of modules and devices."
+            )
+        written = Path(text).read_bytes()[: _MOST_MAP + 1]
+        if len(written) > _MOST_MAP:
+            raise ConfigError(f"The device map {text} is too large.", hint=f"At most {_MOST_MAP >> 20} MB are read.")
+        return _as_json(read_device_map(written.decode()))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The device map {text!r} cannot be read: {error}.", hint="Give a JSON file.") from error
+
+
+def _as_json(found: dict[str, str | int]) -> str:
+    return msgspec.json.encode(found).decode()
 
 
 def read_seeds(text: str, name: str = "--seeds") -> tuple[int, ...]:

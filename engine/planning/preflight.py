@@ -2,7 +2,9 @@
 
 import msgspec
 
+from engine.config import Precision
 from engine.machine.memory import format_bytes
+from engine.planning.device_memory import DeviceMemory
 from engine.planning.memory_estimate import MemoryPart, fits
 from engine.planning.time_estimate import Duration, format_seconds
 
@@ -32,6 +34,10 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs (or examples of each side) missing for a single head to be significant; None: unknown."""
     n_heads: int | None = None
     """Heads of the model in all layers."""
+    dtype: Precision = "float32"
+    """The precision the model would be loaded in."""
+    devices: tuple[DeviceMemory, ...] = ()
+    """What each device has to hold, if the model is split; then `fits` is about all of them."""
 
     @property
     def words(self) -> str:
@@ -50,9 +56,12 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     def memory_words(self) -> str:
         if self.peak_bytes is None:
             return self.trouble
+        if self.devices:
+            return self._words_by_device()
         need = max(0, self.peak_bytes - self.held_bytes)
         held = f" ({format_bytes(self.held_bytes)} of it already held)" if self.held_bytes else ""
-        total = f"needs {format_bytes(self.peak_bytes)}{held}"
+        precision = "" if self.dtype == "float32" else f" in {self.dtype}"
+        total = f"needs {format_bytes(self.peak_bytes)}{precision}{held}"
         if self.free_bytes is None or self.fits is None:
             return f"{total}; free memory is unknown"
         if self.fits:
@@ -64,6 +73,15 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
             lower = "; lower codes, seeds and prompts together" if alone else "; choose a smaller model"
         free = f"{format_bytes(self.free_bytes)} free{self.where}"
         return f"does not fit: {format_bytes(need)} more are needed, {free}{lower}"
+
+    def _words_by_device(self) -> str:
+        needs = [
+            f"{device.name} needs {format_bytes(device.n_bytes)}"
+            + ("" if device.free_bytes is None else f" of {format_bytes(device.free_bytes)}")
+            for device in self.devices
+        ]
+        verdict = {True: "fits: ", False: "does not fit: ", None: ""}[self.fits]
+        return f"{verdict}{', '.join(needs)}{'' if self.dtype == 'float32' else f', in {self.dtype}'}"
 
     @property
     def time_words(self) -> str:

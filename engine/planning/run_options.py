@@ -6,17 +6,15 @@ import msgspec
 
 from engine.catalog.local_models import BUNDLED
 from engine.catalog.recommended_config import resolve_config
-from engine.config import RECIPES, ProbeConfig, SAEConfig
+from engine.config import RECIPES, LoadOptions, ProbeConfig, SAEConfig
 from engine.planning.option_table import OPTIONS, Option
 
 
-class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+class RunOptions(LoadOptions, frozen=True, kw_only=True):
     """All options of a run except its examples."""
 
     config: ProbeConfig = ProbeConfig()
     model: str = BUNDLED
-    device: str = "auto"
-    trust_remote_code: bool = False
 
 
 def value_of(options: RunOptions, path: str) -> object:

@@ -7,7 +7,7 @@ from statistics import median
 import msgspec
 
 from engine.catalog.model_shape import ModelShape
-from engine.config import ProbeConfig
+from engine.config import Precision, ProbeConfig
 from engine.planning.memory_estimate import Workload
 from engine.results import Timings
 from engine.sample_size import shuffles_for
@@ -42,6 +42,7 @@ class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     cached: bool
     overhead: float = 0.0
     """Seconds between its start and end outside of all stages: starting a worker, storing results."""
+    precision: Precision = "float32"
 
 
 class Duration(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +69,22 @@ def format_seconds(seconds: float) -> str:
 
 
 def estimate_time(
-    shape: ModelShape, amount: Workload, config: ProbeConfig, pasts: Sequence[PastRun], *, warm: bool, started: bool
+    shape: ModelShape,
+    amount: Workload,
+    config: ProbeConfig,
+    pasts: Sequence[PastRun],
+    *,
+    warm: bool,
+    started: bool,
+    precision: Precision = "float32",
 ) -> Duration:
-    """Predict the duration from earlier runs of the same model; `basis` says if it had to use others or a guess."""
-    own = [past for past in pasts if past.same_model]
-    used = own or list(pasts)
+    """Predict the duration from earlier runs of the same model in the same precision.
+
+    `basis` says if it had to use others or a guess.
+    """
+    same = [past for past in pasts if past.same_model]
+    own = [past for past in same if past.precision == precision]
+    used = own or same or list(pasts)
     new = stage_work(shape, amount.n_examples, amount.n_tokens, config)
     if not used:
         seconds = sum(new.values()) / _FLOPS + (0 if warm else 1.5) + (0 if started else _START_S)
@@ -88,7 +100,8 @@ def estimate_time(
     scaled = ", scaled from another size" if far else ""
     basis = f"by {len(near)} earlier {names} of this model{scaled}"
     if not own:
-        basis = f"roughly, no run of this model yet: by {len(near)} {names} of another"
+        yet, other = (f" in {precision}", " in another precision") if same else ("", " of another")
+        basis = f"roughly, no run of this model{yet} yet: by {len(near)} {names}{other}"
     spread = 3.0 if not own else 2.0 if far else 1.0
     return Duration(
         seconds=sqrt(median(guesses) * guesses[0]),

@@ -23,10 +23,11 @@ from engine.catalog.check_report import (
     ModelCheckReport,
     store_report,
 )
+from engine.config import LoadOptions
 from engine.errors import ConfigError, EngineError, HeadcodeError, TaskError
 from engine.examples import Example
 from engine.machine.folders import find_folders
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model, load_model
 from engine.tasks.registry import TASKS
 from engine.worker.model_checks import CheckInputs, all_checks
 
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(f"--dtype {given.dtype!r} is no number format.", hint=f"There are: {', '.join(DTYPES)}.")
         models = find_folders().models
         write(CheckStarted(what="loading"))
-        model = load_model(given.name, models, pick_device(given.device))
+        model = load_model(given.name, models, LoadOptions(device=given.device))
         report = check_model(model, given.dtype, write)
         store_report(report, model.folder, models)
         write(CheckDone(report=report, folder=str(model.folder)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.errors import ModelError, OutOfMemory
 from engine.events import Monitor, StageFinished, StageStarted
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.patching.effects_stage import EffectsStage
 from engine.protocol import MeasureEffects
@@ -56,14 +56,7 @@ class EffectsJob:
         self.monitor.report(StageFinished(stage="cause", seconds=round(time.perf_counter() - begun, 4)))
 
     def _load(self) -> Model:
-        request = self.request
-        device = pick_device(request.device)
-        return self.warm_model.take(
-            (request.model, str(device), request.trust_remote_code),
-            lambda: load_model(
-                request.model, Path(request.models), device, trust_remote_code=request.trust_remote_code
-            ),
-        )[0]
+        return self.warm_model.take(self.request.model, Path(self.request.models), self.request)[0]
 
 
 def _ids(places: tuple[tuple[int, int], ...]) -> list[HeadId]:

@@ -13,10 +13,10 @@ from engine.capture.head_outputs import encode_prompt
 from engine.errors import EngineError, NoSuchHead
 from engine.examples import Example
 from engine.models.contributions import norm_gain
-from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Key, WarmModel
-from engine.protocol import HeadInspected, InspectHead
-from engine.results import CodeWrites
+from engine.models.head_layout import in_memory, unembedding
+from engine.models.loading import Model
+from engine.models.warm_model import WarmModel
+from engine.protocol import CodeWrites, HeadInspected, InspectHead
 from engine.tensors.threads import threads_for
 
 MOST_TOKENS = 256
@@ -36,13 +36,7 @@ class Inspector:
 
     def answer(self, request: InspectHead) -> HeadInspected:
         """Inspect the head. Raises ModelError, NoSuchHead, ExampleError, and EngineError for unreadable SAE weights."""
-        key = inspect_key(request)
-        model, _ = self.warm_model.take(
-            key,
-            lambda: load_model(
-                request.model, Path(request.models), torch.device(key[1]), trust_remote_code=request.trust_remote_code
-            ),
-        )
+        model, _ = self.warm_model.take(request.model, Path(request.models), request)
         info = model.info
         if not (0 <= request.layer < info.n_layers and 0 <= request.head < info.n_heads):
             raise NoSuchHead(f"{request.layer}.{request.head}", info.n_layers, info.n_heads)
@@ -63,11 +57,6 @@ class Inspector:
         )
 
 
-def inspect_key(request: InspectHead) -> Key:
-    """Return the key of the request's model. Raises ConfigError for a device that is not available."""
-    return (request.model, str(pick_device(request.device)), request.trust_remote_code)
-
-
 def _capture_head(
     model: Model, ids: list[int], layer: int, head: int
 ) -> tuple[Float[Tensor, "query key"], Float[Tensor, "position d_model"], float]:
@@ -76,7 +65,7 @@ def _capture_head(
 
     def keep(name: str, take: Callable[[Tensor], Tensor]) -> Callable[..., None]:
         def hook(value: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
-            found[name] = take(value).detach().float()
+            found[name] = take(value).detach().to(model.device, torch.float32)
 
         return hook
 
@@ -117,8 +106,10 @@ def _writes(
             hint="It belongs to another model: run the probe again.",
         )
     chosen = directions[wanted].to(model.device)
+    matrix, _ = unembedding(model.bridge)
+    assert matrix is not None
     with torch.inference_mode():
-        logits = (chosen * _gain(model.bridge)) @ model.bridge.W_U.float() / scale
+        logits = (chosen * _gain(model)) @ matrix.to(model.device, torch.float32) / scale
         logits = logits - logits.mean(dim=-1, keepdim=True)
         along = torch.nn.functional.normalize(outputs, dim=-1) @ chosen.T
     found = []
@@ -150,11 +141,14 @@ def _directions(path: Path, seed_index: int) -> Float[Tensor, "code d_model"]:
     return weights.float()
 
 
-def _gain(bridge: Any) -> Tensor | float:
+def _gain(model: Model) -> Tensor | float:
     """Return the gain of the final norm, which multiplies the direction before the unembedding."""
-    norm = getattr(bridge, "ln_final", None)
-    gain = norm_gain(norm, int(bridge.cfg.d_model))
+    norm = getattr(model.bridge, "ln_final", None)
+    if norm is None:
+        return 1.0
+    gain = norm_gain(norm, model.info.d_model)
     if gain is not None:
-        return gain
-    weight = getattr(norm, "weight", None) if norm is not None else None
-    return weight.detach().float() if isinstance(weight, Tensor) else 1.0
+        return gain.to(model.device)
+    with in_memory(norm.original_component):
+        weight = getattr(norm, "weight", None)
+        return weight.detach().to(model.device, torch.float32) if isinstance(weight, Tensor) else 1.0

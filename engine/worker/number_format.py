@@ -28,7 +28,7 @@ def second_copy(model: Model, dtype: torch.dtype) -> Any:
 
     bridge: Any = TransformerBridge.boot_transformers(
         str(model.folder),
-        hf_model=reordered_falcon(model.folder, model.info.name, model.device),
+        hf_model=reordered_falcon(model.folder, model.info.name, str(model.device), dtype),
         device=str(model.device),
         dtype=dtype,
     )

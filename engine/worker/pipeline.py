@@ -43,7 +43,7 @@ from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import make_examples
 from engine.machine.cpu import processor_name
 from engine.machine.memory import format_memory, format_requested, memory
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.patching.effects_stage import EffectsStage
 from engine.planning.option_checks import option_warnings
@@ -182,14 +182,8 @@ class ProbeJob:
 
     def _load(self) -> Model:
         request = self.request
-        device = pick_device(request.device)
-        model, warm = self.warm_model.take(
-            (request.model, str(device), request.trust_remote_code),
-            lambda: load_model(
-                request.model, Path(request.models), device, trust_remote_code=request.trust_remote_code
-            ),
-        )
-        self.monitor.report(ModelReady(model=model.info, versions=versions(device), warm=warm))
+        model, warm = self.warm_model.take(request.model, Path(request.models), request)
+        self.monitor.report(ModelReady(model=model.info, versions=versions(model), warm=warm))
         return model
 
     def _examples(self, model: Model) -> tuple[Example, ...]:
@@ -312,12 +306,13 @@ class ProbeJob:
         self.monitor.report(StageFinished(stage=stage, seconds=self.seconds[stage]))
 
 
-def versions(device: torch.device) -> Versions:
-    """Return the versions this process runs on.
+def versions(model: Model) -> Versions:
+    """Return the versions this process runs the model on.
 
     The device is named with what decides its rounding: the processor model, the instructions torch uses, and the
     threads.
     """
+    device = model.device
     if device.type == "cpu":
         kind = f"{processor_name()} {torch.backends.cpu.get_cpu_capability()}".removesuffix(" DEFAULT")
         name = f"{kind}, {most_threads()} threads".replace(", 1 threads", ", 1 thread")
@@ -328,7 +323,8 @@ def versions(device: torch.device) -> Versions:
         python=platform.python_version(),
         torch=str(torch.__version__),
         transformer_lens=version("transformer-lens"),
-        device=f"{device.type} ({name})",
+        device=f"{device.type} ({name})" + (f", {model.spread}" if model.spread else ""),
+        dtype=model.precision,
     )
 
 

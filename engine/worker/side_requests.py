@@ -1,10 +1,10 @@
 """Requests the worker answers between the reports of a run: grading, examples and head inspection."""
 
 from engine.events import Monitor
-from engine.grading.grader import Grader, key_of
+from engine.grading.grader import Grader
 from engine.models.warm_model import WarmModel
-from engine.protocol import GradePrompts, InspectHead, MakeExamples, SideAnswer, SideRequest
-from engine.worker.head_inspection import Inspector, inspect_key
+from engine.protocol import GradePrompts, MakeExamples, SideAnswer, SideRequest
+from engine.worker.head_inspection import Inspector
 
 
 class SideRequestHandler:
@@ -28,4 +28,4 @@ class SideRequestHandler:
 
         Raises ConfigError for a device that is not available.
         """
-        return self._warm_model.holds(inspect_key(request) if isinstance(request, InspectHead) else key_of(request))
+        return self._warm_model.holds(request.model, request)

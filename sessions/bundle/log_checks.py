@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig
 from engine.events import (
     ArrayReady,
     CircuitChecked,
@@ -180,9 +180,10 @@ class LogCheck:
                 self.sae[event.sha256] = event.n_bytes
             case OptionsChosen():
                 _check_text("model", event.options.model, 1_000)
-                _check_text("device", event.options.device, MAX_NAME)
+                _check_loading(event.options)
             case RunQueued():
                 _check_text("model", event.model, 1_000)
+                _check_loading(event)
             case RunEnded():
                 if event.state not in FINAL_STATES:
                     raise InvalidLog(f"ends a run as {event.state}, which is not a final state")
@@ -280,6 +281,13 @@ def _check_heads(places: Iterable[tuple[int, int]], run: RunFacts | None) -> Non
 def _check_int(what: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise InvalidLog(f"has a {what} of {str(value)[:40]}; allowed are {least} to {most}")
+
+
+def _check_loading(options: LoadOptions) -> None:
+    _check_text("device", options.device, MAX_NAME)
+    _check_text("device map", options.device_map or "-", MAX_TEXT)
+    _check_text("memory limit", options.max_memory or "-", MAX_NAME)
+    _check_int("number of devices", options.devices or 1, 1, 1_000)
 
 
 def _check_text(what: str, value: str, most: int) -> None:

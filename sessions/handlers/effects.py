@@ -207,8 +207,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
         if request.after_name == OWN_CIRCUIT
         else request.after_name or _name_heads(after),
         models=models,
-        device=rerun.asked.device,
-        trust_remote_code=rerun.asked.trust_remote_code,
+        **rerun.as_loaded,
     )
     return run.session_id, worker_request
 

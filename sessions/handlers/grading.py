@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from engine.config import load_fields
 from engine.errors import Cancelled, ExampleError, Failure, TaskError
 from engine.protocol import ExamplesOf, GradePrompts, GradesMade
 from engine.protocol import MakeExamples as Make
@@ -38,8 +39,7 @@ class GradingRequests:
             examples=request.examples,
             position=request.position,
             models=str(host.places.models),
-            device=request.device,
-            trust_remote_code=request.trust_remote_code,
+            **load_fields(request),
         )
         before = self._channels.pop(request.desk, None) if request.desk else None
         if before is not None:
@@ -82,8 +82,7 @@ async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> Task
         seed=request.task_seed,
         usable=request.usable,
         models=str(host.places.models),
-        device=request.device,
-        trust_remote_code=request.trust_remote_code,
+        **load_fields(request),
     )
     if not 0 <= request.pairs <= MAX_PAIRS:
         raise TaskError(f"{request.pairs} pairs of {request.task}.", hint=f"Ask for 1 to {MAX_PAIRS}.")

@@ -1,6 +1,7 @@
 """Inspect one head of a run: the warm worker answers, nothing is recorded."""
 
 from collections import Counter
+from typing import Any
 
 from engine.errors import ExampleError, Failure
 from engine.protocol import HeadInspected, InspectHead
@@ -12,13 +13,14 @@ from sessions.protocol import GetHeadInspection, HeadInspection
 from sessions.rows import HeadCodes, RunRow
 from sessions.store.database import Store
 from sessions.store.queries import find_run, head_codes, run_row
+from sessions.store.rerun import find_rerun
 
 _MOST_CODES = 24
 
 
 async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> HeadInspection:
     """Return the inspection. Raises NoSuchRecord, NoSuchHead, ExampleError and the engine's errors."""
-    run, prompt, sae, codes = await host.writer.read(lambda store: _gather(store, request))
+    (run, prompt, sae, codes), loaded = await host.writer.read(lambda store: _gather(store, request))
     own = None if codes is None else codes.codes[request.example]
     worker_request = InspectHead(
         job=new_id("l"),
@@ -30,6 +32,7 @@ async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> Head
         sae="" if sae is None else str(host.places.data / "sae" / f"{sae}.safetensors"),
         seed_index=0 if codes is None else run.config.seeds.index(codes.seed),
         models=str(host.places.models),
+        **loaded,
     )
     answer = await host.supervisor.answer_side_request(worker_request)
     if isinstance(answer, Failure):
@@ -46,8 +49,13 @@ async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> Head
     )
 
 
-def _gather(store: Store, request: GetHeadInspection) -> tuple[RunRow, str, str | None, HeadCodes | None]:
-    """Return the run, the prompt, the name of its SAE weights, and the head's codes; the last two may be missing."""
+def _gather(
+    store: Store, request: GetHeadInspection
+) -> tuple[tuple[RunRow, str, str | None, HeadCodes | None], dict[str, Any]]:
+    """Return the run, the prompt, the name of its SAE weights, and the head's codes; the last two may be missing.
+
+    Second, how the run's model was loaded.
+    """
     run = run_row(store, find_run(store, request.run))
     rows = store.rows(
         "SELECT e.prompt, r.sae_sha256 FROM run r JOIN example e ON e.content_hash = r.content_hash "
@@ -63,7 +71,7 @@ def _gather(store: Store, request: GetHeadInspection) -> tuple[RunRow, str, str 
         codes = None
     if codes is not None and request.example >= len(codes.codes):
         codes = None
-    return run, str(prompt), sae, codes
+    return (run, str(prompt), sae, codes), find_rerun(store, run.run_id).as_loaded
 
 
 def _first_codes(codes: HeadCodes | None, own: int | None) -> tuple[int, ...]:

@@ -2,17 +2,23 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from engine.authoring.distinct_pairs import missing_pairs, text_keys
+from engine.catalog.device_maps import Gpu, Placement, place
+from engine.catalog.local_models import find_model
 from engine.catalog.model_shape import ModelShape, shape_of, shape_of_info
-from engine.config import ProbeConfig
-from engine.errors import HeadcodeError
+from engine.catalog.precision import BYTES, resolve_dtype
+from engine.catalog.safetensors_headers import read_headers
+from engine.config import Precision, ProbeConfig
+from engine.errors import ConfigError, HeadcodeError
 from engine.examples import Example
 from engine.machine import child_processes
 from engine.machine.memory import memory, resident_bytes
+from engine.planning.device_memory import DeviceMemory, memory_by_device
 from engine.planning.memory_estimate import Workload, estimate_memory, fits, tokens_of, what_to_lower
 from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import PastRun, estimate_time
@@ -22,6 +28,7 @@ from sessions.handlers.context import HandlerContext
 from sessions.protocol import GetPreflight
 from sessions.store.database import Store
 from sessions.store.queries import find_session, plan_run
+from sessions.store.views import DTYPE
 
 _LOOKED_AT = 200
 """Maximum number of earlier runs to use, the newest first."""
@@ -47,7 +54,8 @@ class _RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
     """Return the estimate, which lists what is unknown. Raises NoSuchRecord."""
     options = request.options
-    gpu = await _gpu(options.device)
+    gpus = await _gpus()
+    gpu = _chosen(options.device, gpus)
     facts = await host.writer.read(lambda store: _facts(store, request, on_gpu=gpu is not None))
     shape, name, trouble = await asyncio.to_thread(_shape, host.places.models, options.model, facts)
     if facts.left_open and shape is not None:
@@ -57,6 +65,18 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
     supervisor = host.supervisor
     started = supervisor.state in ("warm", "busy")
     warm = started and supervisor.model == name
+    weights: dict[str, int] = {}
+    placement: Placement | None = None
+    refused = False
+    if shape is not None:
+        stored = shape.stored
+        precision = resolve_dtype(options.dtype, on_cuda=gpu is not None, stored=lambda: stored)
+        try:
+            if options.devices is not None or options.device_map or options.max_memory:
+                weights = await asyncio.to_thread(_weights, host.places.models, options.model, precision)
+                placement = place(options, gpus, lambda: sum(weights.values()))
+        except ConfigError as error:
+            shape, trouble, refused = None, f"{error.message} {error.hint}", True
     if shape is None:
         return Preflight(
             model=options.model,
@@ -66,17 +86,17 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
             held_bytes=0,
             free_bytes=None,
             where="",
-            fits=None,
+            fits=False if refused else None,
             lower=(),
             cache_bytes=0,
             duration=None,
             trouble=trouble,
         )
-    found = estimate_memory(shape, amount, options.config)
+    found = estimate_memory(shape, amount, options.config, precision)
     peak = found.peak
     free: int | None
     if gpu is not None:
-        free, where, held_bytes = gpu, " on the GPU", 0
+        free, where, held_bytes = gpu.free_bytes, " on the GPU", 0
         peak -= found.parts[0].n_bytes
     else:
         there = memory()
@@ -85,9 +105,16 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         held_bytes = (resident_bytes(supervisor.pid) or 0) if supervisor.pid is not None and started else 0
     held_bytes = min(held_bytes, peak)
     enough = fits(peak, held_bytes, free)
+    devices: tuple[DeviceMemory, ...] = ()
+    if placement is not None and placement.device is None and weights:
+        there = memory()
+        available = None if there is None else there.available
+        devices = memory_by_device(found, placement, weights, gpus, available)
+        each = [fits(device.n_bytes, 0, device.free_bytes) for device in devices if device.free_bytes is not None]
+        enough = all(each) if each and None not in each else None
     lower: tuple[str, ...] = ()
-    if enough is False and free is not None:
-        lower = what_to_lower(shape, amount, options.config, held=held_bytes, free=free)
+    if enough is False and free is not None and not devices:
+        lower = what_to_lower(shape, amount, options.config, precision, held=held_bytes, free=free)
     pasts = [msgspec.structs.replace(past, same_model=model == name) for model, past, _ in facts.pasts]
     return Preflight(
         model=options.model,
@@ -100,9 +127,11 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         fits=enough,
         lower=lower,
         cache_bytes=found.cache_bytes,
-        duration=estimate_time(shape, amount, options.config, pasts, warm=warm, started=started),
+        duration=estimate_time(shape, amount, options.config, pasts, warm=warm, started=started, precision=precision),
         missing_pairs=_missing_pairs(facts, shape.n_nodes),
         n_heads=shape.n_nodes,
+        dtype=precision,
+        devices=devices,
     )
 
 
@@ -143,8 +172,8 @@ def _facts(store: Store, request: GetPreflight, *, on_gpu: bool) -> _RunFacts:
 def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, PastRun, ModelInfo]]:
     """Return the newest finished runs, with the name and shape of their model."""
     rows = store.rows(
-        "SELECT model_name, n_layers, n_heads, d_model, d_head, context, vocabulary, model_identity, config, "
-        "n_positive + n_negative, timings, warm, cached, started_us, ended_us FROM run "
+        "SELECT model_name, n_layers, n_heads, d_model, d_head, context, vocabulary, model_identity, config, "  # noqa: S608  # names of our own
+        f"n_positive + n_negative, timings, warm, cached, started_us, ended_us, {DTYPE} FROM run r "
         "WHERE state = 'done' AND timings IS NOT NULL AND model_name IS NOT NULL AND n_positive IS NOT NULL "
         "AND starts_with(device, 'cpu') = $cpu ORDER BY ended_us DESC, run_id LIMIT $limit",
         {"limit": _LOOKED_AT, "cpu": not on_gpu},
@@ -173,6 +202,7 @@ def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, PastRun, ModelInfo]
                 warm=bool(row[11]),
                 cached=bool(row[12]),
                 overhead=max(0.0, whole - timings.total),
+                precision=row[15],
             )
             found.append((str(row[0]), past, info))
     return found
@@ -193,28 +223,49 @@ def _shape(models: Path, model: str, facts: _RunFacts) -> tuple[ModelShape | Non
         return None, model, f"{error.message} {error.hint}".strip()
 
 
-async def _gpu(device: str) -> int | None:
-    """Return the free bytes of the GPU that the run would use; None if there is none or it is unknown."""
-    if device not in ("auto", "cuda") and not device.startswith("cuda:"):
-        return None
+async def _gpus() -> tuple[Gpu, ...]:
+    """Return the GPUs and what is free of them, as nvidia-smi says; none if it says nothing."""
     program = child_processes.find_program("nvidia-smi")
     if program is None:
-        return None
+        return ()
     try:
         process = await child_processes.start_async(
-            [program, "--query-gpu=memory.free", "--format=csv,noheader,nounits"],
+            [program, "--query-gpu=memory.free,name", "--format=csv,noheader,nounits"],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
     except OSError:
-        return None
+        return ()
     try:
         output, _ = await asyncio.wait_for(process.communicate(), _GPU_S)
     except TimeoutError:
         process.kill()
+        return ()
+    return read_gpus(output.decode("ascii", "replace")) if process.returncode == 0 else ()
+
+
+def read_gpus(text: str) -> tuple[Gpu, ...]:
+    """Return the GPUs that nvidia-smi lists: free MiB, a comma, a name."""
+    lines = [line.partition(",") for line in text.splitlines()]
+    return tuple(
+        Gpu(name=name.strip(), free_bytes=int(free) << 20) for free, _, name in lines if free.strip().isdecimal()
+    )
+
+
+def _chosen(device: str, gpus: Sequence[Gpu]) -> Gpu | None:
+    """Return the GPU that a run on one device would use; None if there is none."""
+    if device not in ("auto", "cuda") and not device.startswith("cuda:"):
         return None
-    lines = output.decode("ascii", "replace").split()
     place = int(device[5:]) if device[5:].isdecimal() else 0
-    number = lines[place] if process.returncode == 0 and place < len(lines) else ""
-    return int(number) << 20 if number.isdecimal() else None
+    return gpus[place] if place < len(gpus) else None
+
+
+def _weights(models: Path, model: str, precision: Precision) -> dict[str, int]:
+    """Return the bytes of every tensor of an installed model; none if it is not installed."""
+    with contextlib.suppress(HeadcodeError):
+        folder = find_model(model, models).folder
+        if folder is not None:
+            tensors = read_headers(folder)
+            return {name: tensor.n_elements * BYTES[precision] for name, tensor in tensors.items()}
+    return {}

@@ -164,11 +164,12 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
     started = time.perf_counter()
     run_id = found.run_id
     models = str(host.places.models)
-    (stored, asked), tables, work, causes, metric = await host.writer.read(
+    (stored, asked), tables, rerun, work, causes, metric = await host.writer.read(
         lambda store: (
             from_log(store, run_id),
             from_tables(store, run_id),
-            without_foreign_task(store, find_rerun(store, run_id).work),
+            rerun := find_rerun(store, run_id),
+            without_foreign_task(store, rerun.work),
             repeated_requests(store, run_id, models=models, job=found.job),
             metric_in_run(store, run_id),
         )
@@ -193,8 +194,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
         spool=str(spool),
         models=models,
         activations="",  # the cache is not used: the model processes every prompt again
-        device=asked.device,
-        trust_remote_code=asked.trust_remote_code,
+        **rerun.as_loaded,
     )
     other: list[str] = []
     broken: list[HeadcodeError] = []

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from engine.config import LoadOptions
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
 from sessions.protocol.base import Message, Request
@@ -40,7 +41,7 @@ class ExampleSet(Message, tag="example_set", frozen=True, kw_only=True):
     examples: tuple[Example, ...]
 
 
-class MakeTaskExamples(Request, tag="make_examples", frozen=True, kw_only=True):
+class MakeTaskExamples(LoadOptions, Request, tag="make_examples", frozen=True, kw_only=True):
     """Generate the examples of a built-in task for the session's model or another.
 
     Nothing is recorded. Answered by TaskExamplesMade.
@@ -53,8 +54,6 @@ class MakeTaskExamples(Request, tag="make_examples", frozen=True, kw_only=True):
     task_seed: int = 0
     model: str = ""
     """The model whose tokens the examples are made for; empty: the session's model."""
-    device: str = "auto"
-    trust_remote_code: bool = False
     usable: bool = False
     """Only pairs that the model answers correctly, which means that the model is run."""
 
@@ -65,7 +64,7 @@ class TaskExamplesMade(Message, tag="made", frozen=True, kw_only=True):
     examples: tuple[Example, ...]
 
 
-class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
+class GradeExamples(LoadOptions, Request, tag="grade_examples", frozen=True, kw_only=True):
     """Grade examples with the session's model or another.
 
     Nothing is recorded. Answered by Grades, concurrently with other requests.
@@ -81,8 +80,6 @@ class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
     """A channel name that the requester chooses; empty: no request is replaced."""
     model: str = ""
     """The model that grades: the next run's, where it is not the session's; empty: the session's."""
-    device: str = "auto"
-    trust_remote_code: bool = False
 
 
 class Grades(Message, tag="grades", frozen=True, kw_only=True):

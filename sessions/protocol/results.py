@@ -1,6 +1,7 @@
 """Requests for the results of a run: its codes, one head, the log for replay and the log as it grows."""
 
-from engine.results import CodeWrites, ModelInfo
+from engine.protocol import CodeWrites
+from engine.results import ModelInfo
 from sessions.events import LogEntry, ViewChanged
 from sessions.protocol.base import Message, Request
 from sessions.rows import HeadCodes, Timeline

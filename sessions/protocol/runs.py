@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.config import EffectsConfig, ProbeConfig
+from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.examples import Example
 from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
@@ -22,7 +22,7 @@ class TaskExamples(msgspec.Struct, frozen=True, kw_only=True):
     """Only pairs that the model answers correctly."""
 
 
-class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
+class QueueRun(LoadOptions, Request, tag="queue_run", frozen=True, kw_only=True):
     """Queue a run. Answered by RunAnswer as soon as it is recorded.
 
     The run uses the session's newest example set, or its task.
@@ -32,10 +32,8 @@ class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     config: ProbeConfig = ProbeConfig()
     model: str | None = None
     """None: the session's."""
-    device: str = "auto"
-    trust_remote_code: bool = False
     again: str | None = None
-    """Repeat that run in its session with its examples, config, model and device; the other fields are ignored."""
+    """Repeat that run in its session: its examples, config, model and load options. Other fields are ignored."""
     made: TaskExamples | None = None
     """Use these examples in place of the session's, which are not changed."""
     usable: bool = False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.config import load_fields
 from engine.errors import Cancelled, Failure, HeadcodeError
 from engine.events import ArrayReady, EngineEvent, ExamplesMade
 from engine.machine.folders import AppFolders
@@ -147,8 +148,7 @@ class RunQueue:
             spool=str(spool),
             models=str(models),
             activations=str(self._places.activations),
-            device=asked.device,
-            trust_remote_code=asked.trust_remote_code,
+            **load_fields(asked),
         )
         made = request.made is not None and request.again is None
         self._waiting.append(

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from engine.catalog.recommended_config import resolve_config
+from engine.config import load_fields
 from engine.errors import ExampleError, Failure
 from engine.events import ExamplesMade
 from engine.examples import check_set
@@ -73,8 +74,7 @@ def record_queued(
             config=resolve_config(request.config, model, models),
             model=model,
             task=work.task,
-            device=request.device,
-            trust_remote_code=request.trust_remote_code,
+            **load_fields(request),
             known=None if request.known is None else find_task(request.known).name,
         )
     active_session(store, work.session_id)

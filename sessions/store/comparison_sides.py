@@ -27,6 +27,7 @@ from sessions.store.circuits import find_circuit
 from sessions.store.database import Row, Store
 from sessions.store.projections import MEASURES
 from sessions.store.queries import find_run, find_session
+from sessions.store.views import DTYPE
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -37,7 +38,8 @@ _RUN = f"""
     SELECT r.run_id, r.session_id, r.number, s.name, r.state, r.model,
            CASE WHEN r.made IS NOT FALSE THEN r.task END, r.device_asked, r.config,
            r.reference, r.measure, r.cut, r.content_hash, r.model_name, r.model_identity,
-           {", ".join("r." + name for name in _INFO[2:])}, {", ".join("r." + name for name in _VERSIONS)}
+           {", ".join("r." + name for name in _INFO[2:])},
+           {", ".join(DTYPE if name == "dtype" else f"r.{name}" for name in _VERSIONS)}
     FROM run r JOIN session s ON s.session_id = r.session_id WHERE r.run_id = $run
 """  # noqa: S608  # names of our own
 _SEED = re.compile(r"(?P<run>.+)@(?P<seed>\d+)")

@@ -9,6 +9,16 @@ _NODE = "{layer} * 65536 + {head}"
 """A head as one number: lists of numbers are searched faster than lists of lists."""
 
 
+DTYPE = (
+    "CASE WHEN r.device IS NOT NULL THEN coalesce((SELECT max_by(payload->>'$.versions.dtype', seq) FROM event "
+    "WHERE event.session_id = r.session_id AND event.run_id = r.run_id AND kind = 'model_ready'), 'float32') END"
+)
+"""SQL for the precision of run `r`, which no table holds; NULL if its model was not loaded.
+
+Earlier versions recorded none and loaded every model in float32.
+"""
+
+
 def _nodes(column: str) -> str:
     """Return SQL for the heads of a JSON column, as numbers."""
     number = _NODE.format(layer="each[1]", head="each[2]")
@@ -32,7 +42,7 @@ VIEWS: dict[str, str] = {
         LEFT JOIN (SELECT session_id, list(tag ORDER BY tag) AS tags FROM tag GROUP BY session_id) AS t
         ON t.session_id = s.session_id
         WHERE s.trashed_us IS NULL""",
-    "runs": """
+    "runs": f"""
         SELECT r.run_id, r.session_id, s.name AS session, r.number, r.state, r.model,
                CASE WHEN r.made IS NOT FALSE THEN r.task END AS task,
                make_timestamp(r.queued_us) AS asked, make_timestamp(r.started_us) AS started,
@@ -46,9 +56,9 @@ VIEWS: dict[str, str] = {
                r.failure->>'$.message' AS failure, r.verified->>'$.verdict' AS verified, r.device,
                r.model_identity, r.content_hash AS examples_hash, r.cached, r.again,
                coalesce(r.reference->>'$.kind', CASE WHEN r.reference IS NOT NULL THEN 'known' END) AS reference_kind,
-               coalesce(r.offered->>'$.name', r.reference->>'$.name') AS known_circuit
+               coalesce(r.offered->>'$.name', r.reference->>'$.name') AS known_circuit, {DTYPE} AS dtype
         FROM run AS r JOIN session AS s ON s.session_id = r.session_id
-        WHERE s.trashed_us IS NULL""",
+        WHERE s.trashed_us IS NULL""",  # noqa: S608
     # Heads are ranked before the join with runs, and a circuit is unpacked once, not per head: over 20,000 runs the
     # ranks take 3 s of CPU time instead of 5, and circuit membership .4 instead of 5.
     "nodes": f"""

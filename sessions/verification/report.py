@@ -5,22 +5,40 @@ from typing import Literal
 
 import msgspec
 
+from engine.config import Precision
 from sessions.comparison.comparison import FieldDifference, struct_difference
-from sessions.verification.checks import STAGES, CheckedStage, CheckResult, RunArtifacts, run_checks
+from sessions.verification.checks import STAGES, CheckResult, RunArtifacts, run_checks
 
 Verdict = Literal["same", "rounding", "differs", "impossible"]
-ROUNDING: dict[CheckedStage, float] = {"capture": 1e-3, "train": 2e-2, "codes": 0.05}
-"""Differences that count as rounding if device, versions or threads differ.
 
-Probabilities of the forward pass, relative losses, and the share of all codes; about ten times what other CPU
-instructions cause (docs/lab, 2026-11-21).
+
+class RoundingLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest differences that count as rounding if device, versions or threads differ."""
+
+    probabilities: float
+    """Of the forward pass."""
+    grades: float
+    """Share of the examples with another grade, rank or prediction; one always may."""
+    losses: float
+    """Relative."""
+    codes: float
+    """Share of all codes."""
+    baselines: float
+    """Relative: an AUC over 10 + 10 prompts moves by .01 when two swap ranks."""
+    effects: float
+    """As a share of the answer."""
+
+
+ROUNDING: dict[Precision, RoundingLimits] = {
+    "float32": RoundingLimits(probabilities=1e-3, grades=0.02, losses=0.02, codes=0.05, baselines=0.05, effects=0.01),
+    "float16": RoundingLimits(probabilities=0.01, grades=0.1, losses=0.05, codes=0.2, baselines=1.0, effects=0.03),
+    "bfloat16": RoundingLimits(probabilities=0.1, grades=0.3, losses=0.2, codes=0.5, baselines=1.0, effects=0.1),
+}
+"""By the precision of the run; three to ten times what other CPU instructions cause, as docs/verify.md lists.
+
+Two positive numbers differ by at most 1 relative to the larger: in half precision baselines are reported, but not
+judged.
 """
-BASELINES = 0.05
-"""The same for baselines, relative to their size: an AUC over 10 + 10 prompts moves by .01 when two swap ranks."""
-
-
-CAUSES = 0.01
-"""The same for effects, as a share of the effect."""
 
 
 class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +55,10 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[CheckResult, ...] = ()
     environment: tuple[FieldDifference, ...] = ()
     """Versions and device that differ from those of the run (a: then, b: now)."""
+    dtype: Precision = "float32"
+    """The precision of the run and of its repetition."""
+    limits: RoundingLimits = ROUNDING["float32"]
+    """The differences that count as rounding in that precision."""
     identity_then: str = ""
     identity_now: str = ""
     hint: str = ""
@@ -51,11 +73,15 @@ def judge(
     checks = tuple(_worse(one, other) for one, other in zip(logged, tabled, strict=True))
     environment = struct_difference(stored.versions, now.versions) or ()
     differing = [each for each in checks if each.differing]
+    dtype: Precision = stored.versions.dtype if stored.versions is not None else "float32"
+    limits = ROUNDING[dtype]
     about: dict[str, object] = {
         "run_id": run_id,
         "title": title,
         "checks": checks,
         "environment": environment,
+        "dtype": dtype,
+        "limits": limits,
         "identity_then": stored.model.identity if stored.model is not None else "",
         "identity_now": now.model.identity if now.model is not None else "",
         "seconds": round(seconds, 3),
@@ -67,9 +93,10 @@ def judge(
     first = min(differing, key=lambda each: STAGES.index(each.stage))
     summary = f"{first.stage}: {format_check(first)}"
     about |= {"stage": first.stage, "largest": first.largest}
-    if environment and all(_is_rounding(each, differing) for each in differing):
+    if environment and all(_is_rounding(each, differing, limits) for each in differing):
         later = "; ".join(f"{each.stage}: {format_check(each)}" for each in _first_of_later(differing, first.stage))
-        words = f"the same to rounding: {changed}; first in {summary}" + (f"; then {later}" if later else "")
+        rounding = "rounding" if dtype == "float32" else f"the rounding of {dtype}"
+        words = f"the same to {rounding}: {changed}; first in {summary}" + (f"; then {later}" if later else "")
         return VerificationReport(verdict="rounding", words=words, **about)  # type: ignore[arg-type]
     words = f"differs first in {summary}" + (f"; {changed}" if changed else "")
     if tabled != logged:
@@ -118,22 +145,23 @@ def _device_parts(device: str) -> tuple[str, str]:
     return (machine, threads) if comma and threads.endswith(("threads", "thread")) else (device, "")
 
 
-def _is_rounding(each: CheckResult, differing: Sequence[CheckResult]) -> bool:
+def _is_rounding(each: CheckResult, differing: Sequence[CheckResult], limits: RoundingLimits) -> bool:
     """Return whether a difference is no larger than summation in another order explains."""
     if each.stage in ("load", "examples") or each.witness == "measured heads":
         return False
     if each.witness == "grades":
-        return each.differing <= max(1, each.compared // 50)
+        return each.differing <= max(1, int(each.compared * limits.grades))
     if each.witness == "SAE weights":
         return True
     if each.witness == "baselines":
-        return each.size <= BASELINES
+        return each.size <= limits.baselines
     if each.stage == "cause":
-        return each.size <= CAUSES
+        return each.size <= limits.effects
     if each.stage == "scores":
         # Scores are counts of codes: if no code differs, only the rounding of a division may.
         return any(other.stage == "codes" for other in differing) or each.size <= 1e-5
-    return each.size <= ROUNDING[each.stage]
+    by_stage = {"capture": limits.probabilities, "train": limits.losses, "codes": limits.codes}
+    return each.size <= by_stage[each.stage]
 
 
 def _first_of_later(differing: Sequence[CheckResult], stage: str) -> list[CheckResult]:

@@ -17,7 +17,7 @@ from engine.analysis.card import write_card
 from engine.analysis.ranking import circuit_by_rank
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.catalog.recommended_config import resolve_config
-from engine.config import ProbeConfig, find_recipe
+from engine.config import LoadOptions, ProbeConfig, find_recipe
 from engine.events import Event
 from engine.examples import Example
 from engine.machine.folders import find_folders
@@ -43,7 +43,7 @@ class Ground:
 
     def __init__(self, name: str, task: str, n_pairs: int, recipe: str) -> None:
         models = find_folders().models
-        self.model = load_model(name, models, torch.device("cpu"))
+        self.model = load_model(name, models, LoadOptions(device="cpu"))
         self.examples = TASKS[task].make(self.model, pairs=n_pairs, seed=0)
         self.config = resolve_config(ProbeConfig(sae=find_recipe(recipe)), name, models)
         self.pairs = pair_rows(self.examples)

@@ -14,7 +14,7 @@ import msgspec
 import torch
 
 from engine.analysis.ranking import auc
-from engine.config import EffectsConfig
+from engine.config import EffectsConfig, LoadOptions
 from engine.errors import HeadcodeError
 from engine.events import EffectsMeasured, Event
 from engine.machine.folders import find_folders
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--truth-seed", type=int, default=1000)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    model = load_model(given.model, find_folders().models, torch.device("cpu"))
+    model = load_model(given.model, find_folders().models, LoadOptions(device="cpu"))
     kept: dict[str, object] = {}
     print("task                   base heads | AUC attribution  combined  exact | passes  seconds | attribution / pass")
     for name in given.tasks:

@@ -15,7 +15,7 @@ from engine.analysis.rank_correlation import spearman
 from engine.analysis.ranking import auc, strengths
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.catalog.recommended_config import resolve_config
-from engine.config import EffectsConfig, ProbeConfig
+from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import HeadcodeError
 from engine.events import SilentMonitor
 from engine.examples import Example
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--usable", action="store_true")
     given = parser.parse_args()
     path = Path(given.model)
-    model = load_model(given.model, path.parent if path.is_dir() else find_folders().models, torch.device("cpu"))
+    model = load_model(given.model, path.parent if path.is_dir() else find_folders().models, LoadOptions(device="cpu"))
     config = resolve_config(ProbeConfig(), given.model, find_folders().models)
     gains = model.contributions.gains
     print(f"{model.info.name}: norms after attention in {len(gains)} of {model.info.n_layers} layers")

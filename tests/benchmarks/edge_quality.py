@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.analysis.ranking import auc
-from engine.config import EffectsConfig
+from engine.config import EffectsConfig, LoadOptions
 from engine.events import Event
 from engine.machine.folders import find_folders
 from engine.models.loading import Model, load_model
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--points", nargs="+", default=["0", ".5", "0,.25", ".25,.75", ".1,.3,.5,.7,.9"])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = load_model(given.model, find_folders().models, torch.device("cpu"))
+    model = load_model(given.model, find_folders().models, LoadOptions(device="cpu"))
     n_heads = model.info.n_heads
     edges = all_edges(model.info.n_layers, n_heads)
     for name in given.tasks:

@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load_file
 
 from engine.catalog.local_models import BUNDLED
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig
 from engine.events import ProbeFinished
 from engine.models.loading import load_model, pick_device
 from engine.models.warm_model import WarmModel
@@ -104,7 +104,7 @@ def make(shape: Shape, folder: Path, device: torch.device) -> None:
         )
         model = GPT2LMHeadModel(config)
     model.save_pretrained(folder)
-    own = load_model(BUNDLED, folder, torch.device("cpu"))
+    own = load_model(BUNDLED, folder, LoadOptions(device="cpu"))
     own.tokenizer.save_pretrained(folder)
 
 
@@ -151,7 +151,7 @@ def measure(name: str, folder: Path, device: torch.device, runs: int) -> tuple[M
             finished: ProbeFinished = listening.last["ProbeFinished"]
             for stage, seconds in msgspec.to_builtins(finished.timings).items():
                 stages.setdefault(stage, []).append(seconds or 0.0)
-    model = load_model(str(folder), folder.parent, device)
+    model = load_model(str(folder), folder.parent, LoadOptions(device=str(device)))
     prompts = [model.encode(each.prompt)[0] for each in find_task("ioi").make(model, pairs=_PAIRS, seed=0)]
     width = max(map(len, prompts))
     tokens = torch.tensor([ids + [0] * (width - len(ids)) for ids in prompts], device=device)

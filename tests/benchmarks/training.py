@@ -21,7 +21,7 @@ from verdicts import Pool, Quiet
 
 from engine.analysis.ranking import auc, strengths
 from engine.catalog.recommended_config import resolve_config
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig
 from engine.examples import Example
 from engine.grading.usable_pairs import make_usable
 from engine.machine.folders import find_folders
@@ -60,7 +60,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 def train(name: str, draws: int, n_pairs: int, ways: list[Way]) -> list[Trained]:
     models = find_folders().models
-    model = load_model(name, models, torch.device("cpu"))
+    model = load_model(name, models, LoadOptions(device="cpu"))
     config = resolve_config(ProbeConfig(), name, models)
     found = []
     for task, truths in known_truths(name, model.folder).truths.items():

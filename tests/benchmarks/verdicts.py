@@ -30,7 +30,7 @@ from engine.analysis.ranking import auc, circuit_by_rank, strengths
 from engine.authoring.distinct_pairs import shared_template
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.catalog.recommended_config import resolve_config
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig
 from engine.events import Event
 from engine.examples import Example
 from engine.grading.usable_pairs import make_usable
@@ -215,7 +215,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found: list[Judged] = []
     for name in asked.models:
-        model = load_model(name, find_folders().models, torch.device("cpu"))
+        model = load_model(name, find_folders().models, LoadOptions(device="cpu"))
         for task in known_truths(name, model.folder).truths:
             found += judge_task(model, name, task, range(asked.first, asked.first + asked.draws), asked.pool)
             print(name, task, len(found), flush=True)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from engine.catalog.local_models import bundled_folder
+from engine.config import LoadOptions
 from engine.events import Event
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model, load_model
 from engine.models.warm_model import WarmModel
 
 
@@ -44,7 +45,7 @@ def warm_model() -> WarmModel:
 @pytest.fixture
 def model(warm_model: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
-    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+    return warm_model.take("toy", tmp_path, LoadOptions(device="cpu"))[0]
 
 
 @pytest.fixture
@@ -67,4 +68,4 @@ def grouped(tmp_path: Path) -> Model:
     folder = tmp_path / "grouped"
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return load_model(str(folder), tmp_path, pick_device("cpu"))
+    return load_model(str(folder), tmp_path, LoadOptions(device="cpu"))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.capture.head_outputs import head_outputs, read_examples
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig
 from engine.errors import ModelError
 from engine.examples import Example
 from engine.grading.rules import grade_examples
@@ -36,7 +36,7 @@ EXAMPLES = tuple(
 def test_family(family: str, tmp_path: Path, recorder: Any) -> None:
     torch.set_num_threads(1)
     plain = saved(FAMILIES[family], tmp_path)
-    model = load_model(str(tmp_path), tmp_path, torch.device("cpu"))
+    model = load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
     assert not model.contributions.unconfirmed
     ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
     mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
@@ -73,7 +73,7 @@ def test_refused(refused: str, tmp_path: Path) -> None:
     family, words = REFUSED[refused]
     write(family, tmp_path)
     with pytest.raises(ModelError, match=words):
-        load_model(str(tmp_path), tmp_path, torch.device("cpu"))
+        load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
 
 
 def test_every_architecture_of_the_bridge_is_made_refused_or_explained() -> None:

@@ -31,6 +31,7 @@ from engine.examples import Example, content_hash
 from engine.protocol import (
     AnyWorkerRequest,
     CancelJob,
+    CodeWrites,
     ExamplesOf,
     GradePrompts,
     GradesMade,
@@ -47,7 +48,6 @@ from engine.protocol import (
     WorkerReady,
 )
 from engine.results import (
-    CodeWrites,
     EdgeScore,
     ExampleCount,
     Grade,

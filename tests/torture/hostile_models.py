@@ -25,6 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from engine.config import LoadOptions
 from engine.errors import InputError
 
 CHUNK = 100
@@ -182,7 +183,7 @@ def attempt(folder: Path, models: Path) -> str:
     from engine.catalog.safetensors_headers import read_headers
     from engine.install.progress import ProgressWriter
     from engine.models.fetch import import_model
-    from engine.models.loading import load_model, pick_device
+    from engine.models.loading import load_model
 
     for look in (lambda: read_summary(ModelSource(name="x", origin="folder", folder=folder)), lambda: _shape(folder)):
         with suppress(InputError):
@@ -194,7 +195,7 @@ def attempt(folder: Path, models: Path) -> str:
         return "refused at import"
     made = Path(done.path)
     try:
-        model = load_model(str(made), models, pick_device("cpu"))
+        model = load_model(str(made), models, LoadOptions(device="cpu"))
     except InputError as error:
         _check_words(error)
         return "refused at loading"

@@ -7,7 +7,8 @@ from engine.examples import Example
 from engine.planning.memory_estimate import MemoryPart
 from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import Duration
-from engine.results import NO_CODE, CodeWrites, Grade, PromptTokens
+from engine.protocol import CodeWrites
+from engine.results import NO_CODE, Grade, PromptTokens
 from sessions.protocol import GetHeadInspection, GetPreflight, GradeExamples, Grades, HeadInspection
 from sessions.rows import HeadCodes
 

@@ -11,7 +11,7 @@ from tui.output.cli_options import ColourOption, JsonOption
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.config import ProbeConfig
+    from engine.config import LoadOptions, ProbeConfig
     from tui.headless.run_probe import ProbeOutcome, ProbeRequest
 
 
@@ -96,13 +96,13 @@ def probe(
     if again is not None:
         given = {
             "TASK|FILE": target,
-            "--model": model,
             "--pairs": pairs,
             "--task-seed": task_seed,
             "--usable": usable,
             "--known": known,
             "--name": name,
             "--session": session,
+            **{option.flag: chosen.get(option.path) for option in OPTIONS if option.group == "Machine"},
         }
         request = make_again(again, config, given, foreground=foreground)
     else:
@@ -116,8 +116,7 @@ def probe(
             config=config,
             session=session,
             name=name,
-            device=chosen.get("device", "auto"),
-            trust_remote_code=chosen.get("trust_remote_code", False),
+            loading=make_loading(chosen),
             foreground=foreground,
         )
     if dry_run:
@@ -188,6 +187,19 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
     return msgspec.structs.replace(base, **own)
 
 
+def make_loading(chosen: Chosen) -> "LoadOptions":
+    """Return how the model is to be loaded. Raises ConfigError."""
+    from engine.catalog.device_maps import read_max_memory
+    from engine.config import LoadOptions
+    from engine.planning.option_text import read_map
+
+    given = {name: chosen[name] for name in LoadOptions.__struct_fields__ if name in chosen}
+    if "device_map" in given:
+        given["device_map"] = read_map(given["device_map"])
+    read_max_memory(given.get("max_memory", ""))
+    return LoadOptions(**given)
+
+
 def make_request(
     target: str | None,
     *,
@@ -199,12 +211,12 @@ def make_request(
     config: "ProbeConfig",
     session: str | None,
     name: str | None = None,
-    device: str = "auto",
-    trust_remote_code: bool = False,
+    loading: "LoadOptions | None" = None,
     foreground: bool = False,
 ) -> "ProbeRequest":
     """Return the request. Raises on everything that can be checked before torch is loaded."""
     from engine.catalog.planted_models import PLANTED
+    from engine.config import load_fields
     from engine.errors import ConfigError, TaskError
     from engine.examples import Example, check_set
     from tui.headless.read_examples import load_examples, looks_like_file
@@ -257,8 +269,7 @@ def make_request(
         config=config,
         session=session,
         name=name,
-        device=device,
-        trust_remote_code=trust_remote_code,
+        **({} if loading is None else load_fields(loading)),
         foreground=foreground,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from engine.config import EffectsConfig, PatchingMethod
+from engine.config import EffectsConfig, PatchingMethod, load_fields
 from sessions.comparison.comparison import CannotCompare, check_shapes
 from sessions.protocol import (
     CancelRun,
@@ -42,8 +42,7 @@ class RunRequests(HostRequests):
             session=state.session_id,
             config=options.config,
             model=options.model,
-            device=options.device,
-            trust_remote_code=options.trust_remote_code,
+            **load_fields(options),
         )
         if last is not None and state.can_retry:
             request = QueueRun(session=state.session_id, config=last.config, again=last.run_id)

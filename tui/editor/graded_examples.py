@@ -11,6 +11,7 @@ from engine.authoring.drafts import flaw, parse_draft, text_of
 from engine.authoring.readiness import Readiness, check_readiness, templates_in
 from engine.authoring.templates import count as count_slots
 from engine.authoring.templates import is_open, is_template, may_be_template, read_lists
+from engine.config import LoadOptions, load_fields
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
@@ -22,8 +23,8 @@ from tui.editor.grade_cache import Content, GradeIndex, content_of
 from tui.editor.more_pairs import MorePairs, more_pairs
 from tui.state.workbench_state import WorkbenchState
 
-Reading = tuple[str, str, str, bool]
-"""Position policy, model, device, and whether remote code is trusted."""
+Reading = tuple[str, str, LoadOptions]
+"""Position policy, model, and how it is loaded."""
 _FIRST_GRADED, _THEN_GRADED = 6, 32
 """Examples per request: a few near the current one first, then larger batches."""
 _COUNTED = 5_000
@@ -85,28 +86,25 @@ class GradedExamples(ExampleEdits):
     def reading(self) -> Reading:
         """Model and position policy of the next run, by which examples are graded."""
         options = self.state.options
-        return (options.config.position, options.model, options.device, options.trust_remote_code)
+        return (options.config.position, options.model, LoadOptions(**load_fields(options)))
 
     def question(self, examples: Sequence[Example], *, channel: str | None = None) -> GradeExamples:
         """Return the grading request for these examples. It replaces an earlier one of the same channel."""
-        position, model, device, trusted = self.reading
+        position, model, loading = self.reading
         return GradeExamples(
             session=self.state.session_id or "",
             examples=tuple(examples),
             position=position,
             desk=self.name if channel is None else channel,
             model=model,
-            device=device,
-            trust_remote_code=trusted,
+            **load_fields(loading),
         )
 
     def order(self, task: str, pairs: int) -> MakeTaskExamples:
         """Return a request for examples of a ready-made task, for the tokens of the next run's model."""
-        _, model, device, trusted = self.reading
+        _, model, loading = self.reading
         session = self.state.session_id or ""
-        return MakeTaskExamples(
-            session=session, task=task, pairs=pairs, model=model, device=device, trust_remote_code=trusted
-        )
+        return MakeTaskExamples(session=session, task=task, pairs=pairs, model=model, **load_fields(loading))
 
     @property
     def is_stale(self) -> bool:

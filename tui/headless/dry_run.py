@@ -50,6 +50,7 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
 
 async def ask_preflight(request: "ProbeRequest") -> "Preflight":
     """Return the host's preflight of this request."""
+    from engine.config import load_fields
     from engine.machine.folders import find_folders
     from engine.planning.run_options import RunOptions
     from sessions.client.connection import HostClient
@@ -59,7 +60,7 @@ async def ask_preflight(request: "ProbeRequest") -> "Preflight":
         model = request.model
         if model is None and request.session is not None:
             model = (await client.ask(ShowSession(session=request.session), SessionDetailAnswer)).detail.session.model
-        options = RunOptions(config=request.config, model=model or "toy", device=request.device)
+        options = RunOptions(config=request.config, model=model or "toy", **load_fields(request))
         question = GetPreflight(
             options=options,
             session=request.session or "",

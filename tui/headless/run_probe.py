@@ -11,7 +11,7 @@ import msgspec
 
 from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.catalog.local_models import BUNDLED
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig, load_fields
 from engine.errors import Cancelled, ConfigError, Failure
 from engine.events import EngineEvent
 from engine.examples import Example
@@ -37,7 +37,7 @@ from tui.headless.watch_engine import watch_engine
 from tui.output.progress import ProgressReporter
 
 
-class ProbeRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ProbeRequest(LoadOptions, frozen=True, kw_only=True):
     """What to run: a task, examples, or what a session already holds."""
 
     model: str | None
@@ -55,8 +55,6 @@ class ProbeRequest(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     """Add to this session; None: a new one."""
     name: str | None = None
-    device: str = "auto"
-    trust_remote_code: bool = False
     foreground: bool = False
     again: str | None = None
     """Repeat this run with its examples and settings; other fields are ignored."""
@@ -182,8 +180,7 @@ class _ProbeRunner:
                 session=session.session_id,
                 config=request.config,
                 model=request.model,
-                device=request.device,
-                trust_remote_code=request.trust_remote_code,
+                **load_fields(request),
                 usable=request.usable,
                 known=request.known,
             ),

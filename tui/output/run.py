@@ -128,7 +128,7 @@ def header_lines(picture: RunSnapshot) -> list[str]:
     lines: list[str] = []
     if picture.model is not None:
         model = picture.model
-        device = picture.versions.device if picture.versions else "?"
+        device = picture.versions.where if picture.versions else "?"
         warm = ", warm" if picture.warm else ""
         lines.append(
             f"model     {clean(model.name)}  {model.n_layers} layers x {model.n_heads} heads, width {model.d_model}"

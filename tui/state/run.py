@@ -3,7 +3,7 @@
 import msgspec
 
 from engine.analysis.run_state import RunSnapshot, fold_event
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig, load_fields
 from engine.errors import Failure
 from engine.events import EngineEvent, ProbeFinished
 from engine.planning.run_options import RunOptions
@@ -34,7 +34,8 @@ class SessionRun(msgspec.Struct, kw_only=True):
     config: ProbeConfig
     model: str
     queued_us: int
-    device: str = "auto"
+    loading: LoadOptions = LoadOptions()
+    """How its model was to be loaded; without trust in the model's own code."""
     state: RunState = "queued"
     pace: StagePace = StagePace()
     """Pace of the current stage."""
@@ -60,7 +61,7 @@ class SessionRun(msgspec.Struct, kw_only=True):
     @property
     def options(self) -> RunOptions:
         """The options it was requested with."""
-        return RunOptions(config=self.config, model=self.model, device=self.device)
+        return RunOptions(config=self.config, model=self.model, **load_fields(self.loading))
 
     def seconds(self, now_us: int) -> float:
         """Return how long it took, or has taken so far, from its start to its end, including the engine's start."""

@@ -4,6 +4,7 @@ import copy
 
 import msgspec
 
+from engine.config import load_fields
 from engine.examples import Example
 from engine.planning.run_options import RunOptions
 from sessions.events import (
@@ -115,7 +116,7 @@ class SessionState:
         """Fold an entry; return False if it concerns something else."""
         event = entry.event
         if isinstance(event, RunQueued):
-            self.options = RunOptions(config=event.config, model=event.model, device=event.device)
+            self.options = RunOptions(config=event.config, model=event.model, **load_fields(event, trusted=False))
             self.options_are_new = False
             return False
         match event:

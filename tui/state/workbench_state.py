@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from engine.analysis.ranking import best_head
+from engine.config import LoadOptions, load_fields
 from engine.errors import ConfigError, Failure
 from engine.events import (
     Scored,
@@ -203,7 +204,7 @@ class WorkbenchState(ViewState):
                         config=event.config,
                         model=event.model,
                         queued_us=entry.at_us,
-                        device=event.device,
+                        loading=LoadOptions(**load_fields(event, trusted=False)),
                         again=event.again,
                     )
                 )

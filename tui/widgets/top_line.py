@@ -95,7 +95,7 @@ def format_model(state: WorkbenchState) -> str:
         return state.model
     versions = next((run.picture.versions for run in reversed(state.runs) if run.picture.versions is not None), None)
     shape = f"{info.name} {info.n_layers}x{info.n_heads}"
-    return f"{shape} · {versions.device}" if versions is not None else shape
+    return f"{shape} · {versions.where}" if versions is not None else shape
 
 
 def format_engine(state: WorkbenchState) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from engine.asset_tools.measure_toy_circuits import (
     measure_task_edges,
 )
 from engine.catalog.local_models import bundled_folder, model_identity
+from engine.config import LoadOptions
 from engine.examples import Example
 from engine.models.loading import load_model
 from engine.tasks.base import Metric
@@ -215,7 +216,7 @@ def test_a_stored_effect_is_what_patching_gives_again(circuits: MeasuredCircuits
 
 def test_the_measurement_gives_what_is_stored_again() -> None:
     folder = bundled_folder()
-    model = load_model("toy", folder, torch.device("cpu"))
+    model = load_model("toy", folder, LoadOptions(device="cpu"))
     edges = msgspec.json.decode((folder / "edges.json").read_bytes(), type=MeasuredEdgesFile)
     circuits = msgspec.json.decode((folder / "circuits.json").read_bytes(), type=MeasuredCircuits)
     assert edges.identity == model.info.identity

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from engine.authoring.drafts import parse_draft
 from engine.authoring.negatives import MOST, SHOWN, PromptEdit, as_negative, best_edits, propose
 from engine.authoring.readiness import check_readiness
+from engine.config import LoadOptions
 from engine.examples import Example
 from engine.grading.grader import Grader
-from engine.models.loading import load_model, pick_device
 from engine.models.warm_model import WarmModel
 from engine.protocol import GradePrompts
 from engine.results import Grade, Verdict
@@ -52,7 +52,7 @@ def test_any_prompt_gives_edits_that_are_examples(prompt: str, answer: str) -> N
 
 @pytest.mark.parametrize("task", list(TASKS))
 def test_the_bundled_model_finds_negatives_for_every_task(warm_model: WarmModel, task: str) -> None:
-    toy, _ = warm_model.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+    toy, _ = warm_model.take("toy", Path(), LoadOptions(device="cpu"))
     grader = Grader(warm_model)
     found = 0
     for example in [each for each in TASKS[task].make(toy, pairs=3) if each.positive]:

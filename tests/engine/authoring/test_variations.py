@@ -16,10 +16,10 @@ from engine.authoring.drafts import parse_draft, parse_pasted
 from engine.authoring.text_format import write_line
 from engine.authoring.variations import is_usable, single_words, sources, trials, usable_variations, variations
 from engine.authoring.word_substitution import substitutions
+from engine.config import LoadOptions
 from engine.errors import ExampleError
 from engine.examples import Example
 from engine.grading.grader import Grader
-from engine.models.loading import load_model, pick_device
 from engine.models.warm_model import WarmModel
 from engine.protocol import GradePrompts, GradesMade
 from engine.results import Grade, Verdict
@@ -223,7 +223,7 @@ def test_a_pair_is_kept_where_the_model_can_do_it(positive: Grade, negative: Gra
 @pytest.fixture
 def grade(warm_model: WarmModel) -> Callable[..., GradesMade]:
     """Has the bundled model grade examples."""
-    warm_model.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+    warm_model.take("toy", Path(), LoadOptions(device="cpu"))
     grader = Grader(warm_model)
 
     def ask(examples: Sequence[Example]) -> GradesMade:
@@ -234,7 +234,7 @@ def grade(warm_model: WarmModel) -> Callable[..., GradesMade]:
 
 
 def test_the_model_says_which_words_are_one_token(warm_model: WarmModel, grade: Any) -> None:
-    toy, _ = warm_model.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+    toy, _ = warm_model.take("toy", Path(), LoadOptions(device="cpu"))
     made_of = sources(parse_pasted(SET))
     tokens = grade(trials(made_of)).tokens
     found = single_words(tokens)
@@ -246,7 +246,7 @@ def test_the_model_says_which_words_are_one_token(warm_model: WarmModel, grade: 
 
 @pytest.mark.parametrize("task", list(TASKS))
 def test_the_bundled_model_can_do_many_variations_of_every_task(warm_model: WarmModel, grade: Any, task: str) -> None:
-    toy, _ = warm_model.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+    toy, _ = warm_model.take("toy", Path(), LoadOptions(device="cpu"))
     examples = TASKS[task].make(toy, pairs=6)
     made_of = sources(examples)
     own = grade(examples).grades

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.capture.head_outputs import head_outputs, read_examples
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import LoadOptions, ProbeConfig, SAEConfig
 from engine.events import Event
 from engine.examples import Example
 from engine.machine.folders import find_folders
@@ -30,7 +30,7 @@ class Quiet:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model("toy", find_folders().models, torch.device("cpu"))
+    return load_model("toy", find_folders().models, LoadOptions(device="cpu"))
 
 
 def slowly(model: Model, prompt: str) -> tuple[Tensor, Tensor]:

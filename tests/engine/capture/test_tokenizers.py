@@ -10,7 +10,7 @@ import torch
 from engine.authoring.csv_format import read_csv, write_csv
 from engine.authoring.text_format import read_line, write_line
 from engine.capture.head_outputs import answers_of, encode_prompt, head_outputs, read_examples
-from engine.config import EffectsConfig, ProbeConfig, SAEConfig
+from engine.config import EffectsConfig, LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import ExampleError
 from engine.events import EffectsMeasured, Graded, Notice, Scored
 from engine.examples import Example, read_jsonl, write_jsonl
@@ -39,7 +39,7 @@ def pair(before: str = "", after: str = "") -> tuple[Example, ...]:
 
 def loaded(folder: Path) -> Model:
     torch.set_num_threads(1)
-    return load_model(str(folder), folder.parent, torch.device("cpu"))
+    return load_model(str(folder), folder.parent, LoadOptions(device="cpu"))
 
 
 def probed(folder: Path, examples: tuple[Example, ...], recorder: Any) -> Any:

@@ -14,12 +14,13 @@ import pytest
 from engine.catalog.local_models import ModelSource, bundled_folder, read_summary
 from engine.catalog.model_shape import shape_of
 from engine.catalog.safetensors_headers import read_headers
+from engine.config import LoadOptions
 from engine.errors import ModelError
 from engine.install.gguf_import import from_gguf
 from engine.install.progress import ProgressWriter
 from engine.install.weights_check import bounded, check_agreement
 from engine.models.fetch import import_model
-from engine.models.loading import load_model, pick_device
+from engine.models.loading import load_model
 
 from ...torture.hostile_models import FAMILIES, attempt, make_family, spoil
 from ..gguf_files import write_gguf
@@ -81,7 +82,7 @@ def refused(folder: Path, words: str) -> None:
     assert caught.value.hint
     assert not models.exists() or list(models.iterdir()) == []
     with pytest.raises(ModelError, match=words):
-        load_model(str(folder), models, pick_device("cpu"))
+        load_model(str(folder), models, LoadOptions(device="cpu"))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

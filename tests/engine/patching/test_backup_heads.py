@@ -9,11 +9,11 @@ from torch import Tensor
 
 from engine.analysis.effects import MOVES, dormant_heads, merge_measurement, with_effects
 from engine.catalog.local_models import bundled_folder
-from engine.config import EffectsConfig
+from engine.config import EffectsConfig, LoadOptions
 from engine.errors import ExampleError, NoSuchHead
 from engine.events import EffectsMeasured
 from engine.examples import Example
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model, load_model
 from engine.patching.effects_stage import EffectsStage
 from engine.results import HeadEffect, HeadId
 
@@ -138,7 +138,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("written")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return load_model(str(folder), folder, pick_device("cpu"))
+    return load_model(str(folder), folder, LoadOptions(device="cpu"))
 
 
 def names(n: int = 4) -> tuple[Example, ...]:

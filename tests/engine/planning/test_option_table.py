@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import EffectsConfig, PatchingMethod, PatchingMetric, ProbeConfig, Recipe, Replacement, SAEConfig
+from engine.config import (
+    Dtype,
+    EffectsConfig,
+    LoadOptions,
+    PatchingMethod,
+    PatchingMetric,
+    ProbeConfig,
+    Recipe,
+    Replacement,
+    SAEConfig,
+)
 from engine.errors import ConfigError, HeadcodeError, ModelError
 from engine.planning.option_table import OPTIONS, find_option, help_of
 from engine.planning.option_text import format_value, read_value, set_value
@@ -27,7 +37,7 @@ def leaves(config: type[msgspec.Struct]) -> set[str]:
 
 
 def test_every_field_of_a_config_has_its_meaning() -> None:
-    machine = {"model", "device", "trust_remote_code"}
+    machine = {"model", *LoadOptions.__struct_fields__}
     assert {option.path for option in OPTIONS} == leaves(ProbeConfig) | machine
     assert machine == set(RunOptions.__struct_fields__) - {"config"}
     assert len({option.path for option in OPTIONS}) == len({option.flag for option in OPTIONS}) == len(OPTIONS)
@@ -45,6 +55,7 @@ def test_every_field_of_a_config_has_its_meaning() -> None:
         ("cause.method", PatchingMethod),
         ("cause.metric", PatchingMetric),
         ("cause.replacement", Replacement),
+        ("dtype", Dtype),
     ],
 )
 def test_choices_are_those_of_the_config(path: str, kind: object) -> None:
@@ -100,6 +111,11 @@ def test_seeds_survive_being_written(seeds: list[int]) -> None:
         ("cause.gradient_steps", "1001", ("gradient_steps=1001", "0 to 1000")),
         ("cause.examples", "0", ("examples=0", "at least one")),
         ("device", "", ("Device", "cuda")),
+        ("devices", "two", ("Several GPUs", "'two'", "1 or more")),
+        ("device_map", "./nowhere.json", ("./nowhere.json", "auto, balanced, or a JSON file")),
+        ("device_map", '{"a": 0, "b": "cpu"}', ("mixes GPUs with CPU", "every module")),
+        ("max_memory", "much", ("'much'", "20GiB")),
+        ("dtype", "int8", ("Precision", "'int8'", "auto, float32, bfloat16, float16")),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_accepted(path: str, text: str, words: tuple[str, ...]) -> None:

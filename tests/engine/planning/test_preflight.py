@@ -89,7 +89,7 @@ def test_a_shape_is_read_from_headers_alone() -> None:
     weights = sum(path.stat().st_size for path in bundled_folder().glob("*.safetensors"))
     assert (shape.n_layers, shape.n_heads, shape.d_model, shape.d_head) == (4, 8, 96, 12)
     assert abs(shape.parameters * 4 - weights) < 50_000
-    assert shape.file_bytes == 0
+    assert (shape.file_bytes, shape.stored) == (4 * shape.parameters, "float32")
     with pytest.raises(ModelError, match="not on this machine"):
         shape_of("somebody/else", NOWHERE)
 
@@ -131,7 +131,7 @@ def test_what_to_lower_is_enough_and_no_less_than_needed(
     for words in what_to_lower(LARGE, amount, config, held=0, free=free):
         name, _, rest = words.removeprefix("the ").partition(" from ")
         if not rest:
-            assert words == "the effects to none"
+            assert words in ("the effects to none", "the precision to bfloat16")
             continue
         value = int(rest.split(" to ")[1])
         sae, fewer = config.sae, amount
@@ -143,6 +143,32 @@ def test_what_to_lower_is_enough_and_no_less_than_needed(
         seeds_left = config.seeds[:value] if name == "seeds" else config.seeds
         now = msgspec.structs.replace(config, sae=sae, seeds=seeds_left)
         assert fits(estimate_memory(LARGE, fewer, now).peak, 0, free), words
+
+
+@pytest.mark.parametrize("stored", ["float32", "bfloat16"])
+def test_half_precision_halves_the_weights_and_what_a_gradient_keeps(stored: str) -> None:
+    shape = msgspec.structs.replace(
+        LARGE, stored=stored, file_bytes=LARGE.parameters * (4 if stored == "float32" else 2)
+    )
+    config, amount = ProbeConfig(cause=EffectsConfig(method="attribution")), Workload(n_examples=40, n_tokens=16)
+    plain, half = (
+        {part.name: part.n_bytes for part in estimate_memory(shape, amount, config, precision).parts}
+        for precision in ("float32", "bfloat16")
+    )
+    # Weights that are not stored as they are used are in memory twice while they are converted.
+    assert plain["model"] == shape.parameters * (4 if stored == "float32" else 4 + 2)
+    assert half["model"] == shape.parameters * (2 if stored == "bfloat16" else 2 + 4)
+    assert 0.5 * plain["causes"] < half["causes"] < 0.65 * plain["causes"]
+    assert half["SAE"] == plain["SAE"]
+
+
+def test_long_prompts_keep_more_attention_for_a_gradient() -> None:
+    config = ProbeConfig(cause=EffectsConfig(method="attribution"))
+    short, long = (
+        {part.name: part.n_bytes for part in estimate_memory(LARGE, Workload(n_examples=2, n_tokens=n), config).parts}
+        for n in (400, 4000)
+    )
+    assert long["causes"] > 15 * short["causes"]
 
 
 def past(n: int, config: ProbeConfig, seconds: float, **more: object) -> PastRun:
@@ -174,6 +200,9 @@ def test_the_time_is_that_of_earlier_runs_scaled_by_the_work() -> None:
     other = estimate_time(shape, amount, config, [past(20, config, 4.0, same_model=False)], warm=True, started=True)
     assert other.rough
     assert "no run of this model yet" in other.basis
+    half = estimate_time(shape, amount, config, [past(20, config, 4.0)], warm=True, started=True, precision="bfloat16")
+    assert half.rough
+    assert half.basis == "roughly, no run of this model in bfloat16 yet: by 1 run in another precision"
     nothing = estimate_time(shape, amount, config, [], warm=False, started=False)
     assert nothing.rough
     assert "no run so far" in nothing.basis

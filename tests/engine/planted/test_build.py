@@ -13,11 +13,11 @@ from engine.analysis.ranking import auc
 from engine.capture.head_outputs import read_examples
 from engine.catalog.local_models import find_model, local_models, model_identity, read_summary
 from engine.catalog.planted_models import N_HEADS, STAMP, VOCABULARY, is_built, n_parameters
-from engine.config import EffectsConfig, ProbeConfig
+from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import ModelError
 from engine.grading.rules import grade_examples
 from engine.install.staging import check_name
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model, load_model
 from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
@@ -47,7 +47,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
 
     def of(name: str) -> Model:
         if name not in loaded:
-            loaded[name] = load_model(name, models, pick_device("cpu"))
+            loaded[name] = load_model(name, models, LoadOptions(device="cpu"))
         return loaded[name]
 
     return of

@@ -10,9 +10,10 @@ from engine.asset_tools.measure_references import measure, write
 from engine.asset_tools.measure_toy_circuits import measure_task
 from engine.catalog.local_models import bundled_folder
 from engine.catalog.packaged_models import PACKAGED_MODELS
+from engine.config import LoadOptions
 from engine.errors import ConfigError
 from engine.measures import MEASURES
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.references.ground_truth import check_model, known_truths, measured_reference, reference_models
 from engine.references.known_circuits import known_circuit
@@ -29,7 +30,7 @@ MEASURED = sorted(path for name in SHAPES for path in (FOLDER / name).glob("*.js
 @pytest.fixture
 def toy(warm_model: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
-    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+    return warm_model.take("toy", tmp_path, LoadOptions(device="cpu"))[0]
 
 
 def test_effects_are_those_the_bundled_model_was_measured_with(toy: Model, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from engine.config import LoadOptions
 from engine.errors import EngineError, ExampleError, NoSuchHead
 from engine.models.loading import load_model
 from engine.models.warm_model import WarmModel
@@ -37,7 +38,7 @@ def test_attention_rows_sum_to_one_and_see_nothing_later(inspector: Inspector) -
 
 
 def test_strength_is_the_norm_of_what_the_head_adds(inspector: Inspector) -> None:
-    model = load_model("toy", Path("/nowhere"), torch.device("cpu"))
+    model = load_model("toy", Path("/nowhere"), LoadOptions(device="cpu"))
     ids, _ = model.encode(PROMPT)
     found: dict[str, torch.Tensor] = {}
 
@@ -52,7 +53,7 @@ def test_strength_is_the_norm_of_what_the_head_adds(inspector: Inspector) -> Non
 
 
 def test_a_code_that_is_a_tokens_own_direction_writes_that_token(inspector: Inspector, tmp_path: Path) -> None:
-    model = load_model("toy", Path("/nowhere"), torch.device("cpu"))
+    model = load_model("toy", Path("/nowhere"), LoadOptions(device="cpu"))
     (token,) = model.tokens.alone(" Mary")
     gain = model.bridge.ln_final.weight.detach()
     direction = model.bridge.W_U.detach()[:, token] / gain
@@ -71,7 +72,7 @@ def test_a_code_that_is_a_tokens_own_direction_writes_that_token(inspector: Insp
 @pytest.mark.parametrize("name", ["toy", "planted-ioi"])
 def test_what_a_code_writes_is_in_the_models_own_logits(name: str, inspector: Inspector, tmp_path: Path) -> None:
     """Planted models' norms multiply by ten thousand what they have divided by it: only both together are right."""
-    model = load_model(name, tmp_path, torch.device("cpu"))
+    model = load_model(name, tmp_path, LoadOptions(device="cpu"))
     ids, _ = model.encode(PROMPT)
     found: dict[str, torch.Tensor] = {}
 

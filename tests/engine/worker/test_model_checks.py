@@ -8,6 +8,7 @@ import torch
 
 from engine.catalog.check_report import CheckStarted, ModelCheck, ModelCheckReport, store_report, stored_report
 from engine.catalog.local_models import bundled_folder
+from engine.config import LoadOptions
 from engine.models.loading import Model, load_model
 from engine.worker.check_model import check_model, make_inputs
 from engine.worker.model_checks import (
@@ -25,7 +26,7 @@ from ..plain import byte_level, save
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Model:
     torch.set_num_threads(1)
-    return load_model("toy", tmp_path_factory.mktemp("models"), torch.device("cpu"))
+    return load_model("toy", tmp_path_factory.mktemp("models"), LoadOptions(device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def family(name: str, vocabulary: int) -> Any:
 def tiny(name: str, folder: Path) -> Model:
     torch.set_num_threads(1)
     save(family(name, len(byte_level(folder))), folder)
-    return load_model(str(folder), folder.parent, torch.device("cpu"))
+    return load_model(str(folder), folder.parent, LoadOptions(device="cpu"))
 
 
 WAYS = {
@@ -112,7 +113,9 @@ def test_what_a_model_cannot_is_said_with_the_reason(tmp_path: Path) -> None:
     words = Tokenizer(WordLevel({"a": 0, "b": 1, "c": 2, "?": 3}, unk_token="?"))  # type: ignore[arg-type]
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?").save_pretrained(tmp_path)
     save(family("gpt1", 4), tmp_path)
-    report = check_model(load_model(str(tmp_path), tmp_path.parent, torch.device("cpu")), "bfloat16", lambda _: None)
+    report = check_model(
+        load_model(str(tmp_path), tmp_path.parent, LoadOptions(device="cpu")), "bfloat16", lambda _: None
+    )
     without = {check.name: check.reason for check in report.checks if check.verdict == "cannot"}
     assert set(without) >= {"float32 and bfloat16", "kept keys and values", "cost"}
     assert "none of the ready-made tasks" in without["float32 and bfloat16"]

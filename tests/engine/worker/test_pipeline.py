@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from engine.analysis.ranking import agreement
 from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.capture.head_outputs import head_outputs, read_examples
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import (
     ArrayReady,
@@ -30,7 +30,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.models.loading import Model, load_model, pick_device
+from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
 from engine.tasks.registry import find_task
@@ -41,7 +41,7 @@ QUICK = ProbeConfig(sae=SAEConfig(steps=60, sparsity=0.2), seeds=(0, 1), shuffle
 
 @pytest.fixture
 def model(warm_model: WarmModel, tmp_path: Path) -> Model:
-    return warm_model.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+    return warm_model.take("toy", tmp_path, LoadOptions(device="cpu"))[0]
 
 
 @pytest.fixture

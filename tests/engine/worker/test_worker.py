@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.events import ProbeFinished, TrainStep
 from engine.examples import Example
-from engine.models.loading import load_model, pick_device
+from engine.models.loading import load_model
 from engine.protocol import (
     AnyWorkerMessage,
     CancelJob,
@@ -119,7 +119,7 @@ def test_a_worker_never_outlives_its_host(worker: Worker) -> None:
 def test_a_hub_name_fails_where_there_is_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ModelError, match="nobody/nothing") as caught:
-        load_model("nobody/nothing", tmp_path, pick_device("cpu"))
+        load_model("nobody/nothing", tmp_path, LoadOptions(device="cpu"))
     assert "toy" in caught.value.hint
 
 
@@ -128,7 +128,7 @@ def test_a_folder_that_only_looks_like_a_model_is_refused(tmp_path: Path) -> Non
     (tmp_path / "model.safetensors").write_bytes(b"not tensors at all")
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
-        load_model(str(tmp_path), tmp_path / "models", pick_device("cpu"))
+        load_model(str(tmp_path), tmp_path / "models", LoadOptions(device="cpu"))
 
 
 IOI = "When Mary and John went to the store, John gave a drink to"

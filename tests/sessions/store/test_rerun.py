@@ -29,7 +29,7 @@ async def test_it_has_the_examples_and_settings_it_had(lab) -> None:
     client = await lab.connect()
     session = await lab.session(client, "toy", task=None, examples=some("old"))
     config = ProbeConfig(seeds=(8, 9), circuit_size=3)
-    asked = QueueRun(session=session.session_id, config=config, device="cpu", trust_remote_code=True)
+    asked = QueueRun(session=session.session_id, config=config, device="cpu", dtype="bfloat16", trust_remote_code=True)
     first = (await client.ask(asked, RunAnswer)).run
     await lab.finish(client, first)
     await client.ask(SetExamples(session=session.session_id, examples=some("new", "newer")), SessionAnswer)
@@ -41,7 +41,7 @@ async def test_it_has_the_examples_and_settings_it_had(lab) -> None:
     (queued,) = of_run(entries, second, RunQueued)
     (before,) = of_run(entries, first, RunQueued)
     assert queued.again == first.run_id
-    assert (queued.device, queued.trust_remote_code, queued.model) == ("cpu", True, "toy")
+    assert (queued.device, queued.dtype, queued.trust_remote_code, queued.model) == ("cpu", "bfloat16", True, "toy")
     assert of_run(entries, second, ExamplesMade) == of_run(entries, first, ExamplesMade)
     assert (await lab.detail(client, session.session_id)).session.n_positive == 2
     assert before.again is None

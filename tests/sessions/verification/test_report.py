@@ -21,7 +21,7 @@ from sessions.store.database import Store
 from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.run_artifacts import ArtifactCollector, from_log, from_tables
 from sessions.verification.checks import RunArtifacts, run_checks
-from sessions.verification.report import CAUSES, ROUNDING, VerificationReport, judge
+from sessions.verification.report import ROUNDING, VerificationReport, judge
 
 SESSION, RUN = "s1", "r1"
 
@@ -255,10 +255,30 @@ def test_rounding_needs_a_reason_and_a_measure(done: tuple[Bench, RunArtifacts])
     assert small.words.startswith("the same to rounding: 1 thread then, 7 threads now; first in capture: ")
     assert small.largest == pytest.approx(1e-7, rel=1e-3)
     assert nudged(1e-7).verdict == "differs"  # on the same machine with the same versions nothing may differ
-    assert nudged(2 * ROUNDING["capture"], device=other).verdict == "differs"
+    assert nudged(2 * ROUNDING["float32"].probabilities, device=other).verdict == "differs"
     cuda = nudged(1e-7, device="cuda (NVIDIA H200)")
     assert cuda.verdict == "rounding"
     assert "then, cuda (NVIDIA H200) now" in cuda.words
+
+
+def test_half_precision_rounds_more_and_is_named(done: tuple[Bench, RunArtifacts]) -> None:
+    bench, now = done
+    assert now.versions is not None
+    half = msgspec.structs.replace(now.versions, dtype="bfloat16")
+    stored = msgspec.structs.replace(from_log(bench.store, RUN)[0], versions=half)
+
+    def nudged(by: float) -> VerificationReport:
+        grades = tuple(msgspec.structs.replace(each, probability=(each.probability or 0) + by) for each in now.grades)
+        elsewhere = msgspec.structs.replace(half, device="cpu (another)")
+        other = msgspec.structs.replace(now, grades=grades, versions=elsewhere)
+        return judge(RUN, "one/1", stored, stored, other)
+
+    limits = ROUNDING["bfloat16"]
+    assert limits.probabilities > 5 * ROUNDING["float32"].probabilities
+    report = nudged(limits.probabilities / 2)
+    assert (report.verdict, report.dtype, report.limits) == ("rounding", "bfloat16", limits)
+    assert report.words.startswith("the same to the rounding of bfloat16: device ")
+    assert nudged(2 * limits.probabilities).verdict == "differs"
 
 
 def test_effects_may_differ_by_a_hundredth_of_the_answer_elsewhere(done: tuple[Bench, RunArtifacts]) -> None:
@@ -276,7 +296,7 @@ def test_effects_may_differ_by_a_hundredth_of_the_answer_elsewhere(done: tuple[B
 
     assert moved(0.0001).verdict == "rounding"
     assert moved(0.0001).stage == "cause"
-    assert moved(2 * CAUSES).verdict == "differs"
+    assert moved(2 * ROUNDING["float32"].effects).verdict == "differs"
 
 
 def test_other_examples_settings_or_weights_differ_where_they_must(done: tuple[Bench, RunArtifacts]) -> None:
