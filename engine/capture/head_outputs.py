@@ -340,14 +340,18 @@ def _forward(
 
         return hook
 
+    compared: set[int] = set()
+
     def compare(layer: int) -> Callable[..., None]:
         def hook(residual: Tensor, hook: object) -> None:  # noqa: ARG001
-            if apart is not None:
+            if apart is not None and layer not in compared:
+                compared.add(layer)
                 apart.stream(layer, residual.to(model.device, torch.float32))
 
         return hook
 
     def only_last(residual: Tensor, hook: object) -> Tensor:  # noqa: ARG001
+        compare(info.n_layers - 1)(residual, None)
         # The vocabulary is large and only the token after the prompt is needed.
         return residual[torch.arange(n_rows, device=residual.device), last.to(residual.device)].unsqueeze(1)
 
@@ -355,6 +359,8 @@ def _forward(
     hooks += model.contributions.position_hooks(scale)
     if apart is not None:
         hooks += [(f"blocks.{layer}.hook_out", compare(layer)) for layer in range(info.n_layers)]
+        # GPT-1's blocks return lists, on which TransformerLens 4.3 calls no hook_out: there, what the next block reads.
+        hooks += [(f"blocks.{layer + 1}.hook_in", compare(layer)) for layer in range(info.n_layers - 1)]
     with torch.inference_mode(), model.lengths.of(last + 1):
         logits = model.bridge.run_with_hooks(
             tokens, fwd_hooks=[*hooks, ("unembed.hook_in", only_last)], return_type="logits"

@@ -48,6 +48,8 @@ def test_family(family: str, tmp_path: Path, recorder: Any) -> None:
         assert apart(contributions[layer].sum(dim=1), added) < EXACT, layer
 
     reading = read_examples(model, EXAMPLES, ProbeConfig(), recorder(), None, torch.tensor([[0, 1]]))
+    assert reading.apart is not None
+    assert (reading.apart[0].abs().amax(dim=(1, 2)) > 0).all(), "no difference of the pair in some layer"
     (grade, _) = grade_examples(model, EXAMPLES, reading)
     assert grade.probability == pytest.approx(float(logits.softmax(-1)[mary]), rel=EXACT, abs=1e-7)
     outputs = head_outputs(model, reading.z)[0].view(len(z), n_heads, -1)
