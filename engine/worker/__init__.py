@@ -9,8 +9,8 @@ __all__ = [
     "effects_job",
     "head_inspection",
     "model_checks",
-    "number_format",
     "pipeline",
     "plain_transformers",
+    "score_examples",
     "side_requests",
 ]

@@ -23,7 +23,7 @@ from engine.catalog.check_report import (
     ModelCheckReport,
     store_report,
 )
-from engine.config import LoadOptions
+from engine.config import Dtype, LoadOptions
 from engine.errors import ConfigError, EngineError, HeadcodeError, TaskError
 from engine.examples import Example
 from engine.machine.folders import find_folders
@@ -31,12 +31,12 @@ from engine.models.loading import Model, load_model
 from engine.tasks.registry import TASKS
 from engine.worker.model_checks import CheckInputs, all_checks
 
-DTYPES = ("bfloat16", "float16", "float32")
+DTYPES: tuple[Dtype, ...] = ("bfloat16", "float16", "float32")
 _PAIRS = 10
 _PLAIN_TOKENS = 12
 
 
-def check_model(model: Model, dtype: str, started: "Started") -> ModelCheckReport:
+def check_model(model: Model, dtype: Dtype, started: "Started") -> ModelCheckReport:
     """Return the report of all checks; `started` is called as each begins."""
     begun, inputs = time.perf_counter(), make_inputs(model, dtype)
     checks: list[ModelCheck] = []
@@ -55,7 +55,7 @@ def check_model(model: Model, dtype: str, started: "Started") -> ModelCheckRepor
     )
 
 
-def make_inputs(model: Model, dtype: str) -> CheckInputs:
+def make_inputs(model: Model, dtype: Dtype) -> CheckInputs:
     """Return the prompts of the checks: pairs of the first ready-made task that the tokenizer can express."""
     examples, task = _task_examples(model)
     if examples:
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(f"--dtype {given.dtype!r} is no number format.", hint=f"There are: {', '.join(DTYPES)}.")
         models = find_folders().models
         write(CheckStarted(what="loading"))
-        model = load_model(given.name, models, LoadOptions(device=given.device))
+        model = load_model(given.name, models, LoadOptions(device=given.device, dtype="float32"))
         report = check_model(model, given.dtype, write)
         store_report(report, model.folder, models)
         write(CheckDone(report=report, folder=str(model.folder)))

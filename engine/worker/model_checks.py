@@ -17,20 +17,22 @@ from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, 
 from engine.capture.head_outputs import read_examples
 from engine.catalog.check_report import CheckVerdict, ModelCheck
 from engine.catalog.local_models import weight_files
-from engine.config import ProbeConfig
-from engine.errors import ModelError
+from engine.config import Dtype, LoadOptions, ProbeConfig
+from engine.errors import HeadcodeError, ModelError
 from engine.events import SilentMonitor
 from engine.examples import Example
 from engine.machine.memory import format_bytes, memory
 from engine.measures import DEFAULT_MEASURE
 from engine.models.head_layout import output_matrices, output_scales
 from engine.models.kv_cache import cache_error
-from engine.models.loading import Model
+from engine.models.loading import Model, load_model
 from engine.patching.forward import ForwardPasses
 from engine.scoring.score_table import pair_rows
-from engine.worker.number_format import NORM_AFTER, scores_of, second_copy
 from engine.worker.plain_transformers import PlainModel
+from engine.worker.score_examples import score_examples
 
+_NORM_AFTER = "ln1_post"
+"""TransformerLens's name for a norm between attention and the stream."""
 _ROUNDING = 1e-3
 """Largest relative difference attributed to rounding in float32, which makes 1e-6 to 1e-4."""
 _SAME_HEADS = 0.95
@@ -48,7 +50,7 @@ class CheckInputs(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[Example, ...]
     """Pairs of a ready-made task; empty if this tokenizer can express none."""
     task: str
-    dtype: str
+    dtype: Dtype
 
 
 class HookFamily(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,16 +177,18 @@ def check_patched_effect(inputs: CheckInputs) -> ModelCheck:
 
 def check_dtype(inputs: CheckInputs) -> ModelCheck:
     """Compare scores of the same prompts in float32 and in the other number format."""
-    name, dtype = f"float32 and {inputs.dtype}", getattr(torch, inputs.dtype)
+    name = f"float32 and {inputs.dtype}"
     if not inputs.examples:
         return _check(name, "cannot", "this tokenizer can express none of the ready-made tasks: there are no prompts")
     if lacking := _lacking_memory(inputs.model):
         return _check(name, "cannot", lacking)
-    in_float = scores_of(inputs.model, inputs.model.bridge, inputs.examples)
+    in_float = score_examples(inputs.model, inputs.examples)
+    folder = inputs.model.folder
+    options = LoadOptions(device=str(inputs.model.device), dtype=inputs.dtype)
     try:
-        second = second_copy(inputs.model, dtype)
-        in_other = scores_of(inputs.model, second, inputs.examples)
-    except (RuntimeError, ValueError, TypeError) as error:
+        second = load_model(str(folder), folder.parent, options)
+        in_other = score_examples(second, inputs.examples)
+    except (RuntimeError, ValueError, TypeError, HeadcodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return _check(name, "cannot", f"the model does not run in {inputs.dtype} here: {reason}")
     del second
@@ -341,7 +345,7 @@ def _added_by_attention(kept: dict[str, Tensor], layer: int) -> Iterator[Float[T
 def _norms(block: Any, written: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Yield the sum as it is, and through each norm of the block that may come after attention."""
     yield "", written
-    for name in (NORM_AFTER, "ln1"):
+    for name in (_NORM_AFTER, "ln1"):
         norm = getattr(getattr(block, name, None), "original_component", None)
         if norm is not None:
             with torch.no_grad():
