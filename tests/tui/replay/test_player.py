@@ -380,19 +380,18 @@ async def test_what_a_person_cuts_is_recorded_once_it_rests(recorded: Any, open_
     async with open_screen(live_host) as (app, pilot, until):
         for key in ("T", "T", "m", "T"):
             await pilot.press(key)
-        for _ in range(3_000):
-            await pilot.pause(0.02)
-            if live_host.of_kind("SetView"):
-                break
-        (asked,) = live_host.of_kind("SetView")
-        assert (asked.run, asked.look) == ("run-1", ViewChanged(measure="unique_positive", cut=8))
+        wanted = ("run-1", ViewChanged(measure="unique_positive", cut=8))
+        # On a busy machine the keys may rest in between.
+        await until(lambda: [(each.run, each.look) for each in live_host.of_kind("SetView")][-1:] == [wanted])
+        n_asked, asked = len(live_host.of_kind("SetView")), live_host.of_kind("SetView")[-1]
         # The echo of another screen's look moves nothing here, and is not answered with one of ours.
         await live_host.tell(ViewChanged(measure="overlap", cut=3))
         await until(lambda: app.state.last_seq == len(live_host.entries))
         assert app.state.current_look() == asked.look
         # What was not told yet when the screen closes is told then.
         await pilot.press("t")
-    assert live_host.of_kind("SetView")[1:][0].look.cut == 7
+    (last,) = live_host.of_kind("SetView")[n_asked:]
+    assert last.look.cut == 7
 
 
 async def test_p_replays_the_session_at_hand_and_escape_returns(recorded: Any, open_screen: Any) -> None:
