@@ -59,8 +59,8 @@ def test_a_model_comes_out_as_it_went_in(name: str, tmp_path: Path) -> None:
     assert torch.allclose(logits(model), logits(source), atol=1e-4)
     if name != "mamba":
         assert torch.allclose(logits(model, 48), logits(source, 48), atol=1e-4)
-    assert len(notes) == bool(case.text)
-    assert all(case.text in note for note in notes)
+    assert len(notes) == bool(case.message)
+    assert all(case.message in note for note in notes)
 
 
 @pytest.mark.parametrize("trained", [256, 8192])

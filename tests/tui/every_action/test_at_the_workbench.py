@@ -45,6 +45,7 @@ WORKBENCH = (
     ("move.up", r"1\.3 total variation"),
     ("ranking.next", r"+ rank +(\d+) of 32"),
     ("ranking.previous", r"< rank +(\d+) of 32"),
+    ("ranking_first", r"rank +1 of 32"),
     ("measure.next", "Heads: unique codes"),
     ("measure.previous", "Heads: total variation"),
     ("pick_measure", "Measure ", (), ("'overlap'", "enter"), "Heads: overlap"),
