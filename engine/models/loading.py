@@ -144,7 +144,7 @@ def gpus() -> tuple[Gpu, ...]:
     )
 
 
-def settled(options: LoadOptions) -> LoadOptions:
+def resolve_load_options(options: LoadOptions) -> LoadOptions:
     """Return the options with the device chosen, and the precision where it does not depend on the checkpoint.
 
     Raises ConfigError for a device that is not available.
@@ -164,7 +164,7 @@ def load_model(name: str, models: Path, options: LoadOptions) -> Model:
     Raises ModelError (and its subclasses), which says what is wrong and what is available, and ConfigError for a device
     that is not available.
     """
-    options = settled(options)
+    options = resolve_load_options(options)
     source = find_model(name, models)
     folder = source.folder
     if folder is None and source.origin == "planted":

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from engine.config import LoadOptions, load_fields
-from engine.models.loading import Model, load_model, settled
+from engine.models.loading import Model, load_model, resolve_load_options
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class WarmModel:
 
 def _key(name: str, options: LoadOptions) -> _Key:
     # Requests are options too, and have more fields.
-    return _Key(name, settled(LoadOptions(**load_fields(options))))
+    return _Key(name, resolve_load_options(LoadOptions(**load_fields(options))))
 
 
 def _stamp(model: Model) -> tuple[tuple[str, int, int], ...]:
