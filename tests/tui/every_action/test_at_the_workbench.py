@@ -43,9 +43,10 @@ WORKBENCH = (
     ("move.left", r"1\.3 total variation"),
     ("move.down", r"2\.3 total variation"),
     ("move.up", r"1\.3 total variation"),
-    ("ranking.next", r"+ rank +(\d+) of 32"),
-    ("ranking.previous", r"< rank +(\d+) of 32"),
-    ("ranking_first", r"rank +1 of 32"),
+    # In the grid's own line, which follows the key at once; the head's page follows later.
+    ("ranking.next", r"+ total variation +\S+ +rank +(\d+) of 32"),
+    ("ranking.previous", r"< total variation +\S+ +rank +(\d+) of 32"),
+    ("ranking_first", r"total variation +\S+ +rank +1 of 32"),
     ("measure.next", "Heads: unique codes"),
     ("measure.previous", "Heads: total variation"),
     ("pick_measure", "Measure ", (), ("'overlap'", "enter"), "Heads: overlap"),
