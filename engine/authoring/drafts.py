@@ -68,8 +68,8 @@ class SlotPreview(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        have = "1 line with slots stands" if self.lines == 1 else f"{self.lines:,} lines with slots stand"
-        found = f"{have} for {self.examples:,} {'example' if self.examples == 1 else 'examples'}"
+        have = "1 line with slots expands to" if self.lines == 1 else f"{self.lines:,} lines with slots expand to"
+        found = f"{have} {self.examples:,} {'example' if self.examples == 1 else 'examples'}"
         return found if self.ways <= self.examples else f"{found} ({self.ways:,} with repeats)"
 
 

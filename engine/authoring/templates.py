@@ -1,4 +1,4 @@
-"""Slots: `{name=Mary,John}` in a line stands for each of its words in turn. Light to import.
+"""Slots: `{name=Mary,John}` in a line takes each of its words in turn. Light to import.
 
 A list is named once, in the line that first uses it or in a line of its own (`{name} = Mary, John, Ann`), and used
 again as `{name}`, which takes the same word. `{name#1}` and `{name#2}` take different words of one list. Lines that

@@ -99,7 +99,7 @@ def variations(made_of: Sequence[Source], there: Iterable[Example], single: Cont
 def nothing_to_vary() -> ExampleError:
     """Return the error for sources that give no proposal."""
     return ExampleError(
-        "Nothing can be varied: no word of these examples is of a class whose words stand for each other (names, "
+        "Nothing can be varied: no word of these examples is of a class whose words can replace each other (names, "
         "countries, cities, days, months, colours, animals, things, places, roles, numbers, arguments), or all "
         "variations are there already.",
         hint="Write a template: {thing} = stone, lamp in a line of its own, and {thing} in a pair of lines.",

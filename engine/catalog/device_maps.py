@@ -30,7 +30,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """What TransformerBridge is told about devices."""
+    """The arguments of TransformerBridge that place a model on devices."""
 
     device: str | None = None
     """One device; None: the others decide."""

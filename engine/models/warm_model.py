@@ -12,7 +12,7 @@ class _Key(msgspec.Struct, frozen=True):
     name: str
     """As requested."""
     options: LoadOptions
-    """Settled: `auto` and the device that it stands for are the same."""
+    """Resolved, so that `auto` and the device it chooses are the same key."""
 
 
 class WarmModel:

@@ -1,4 +1,4 @@
-"""Families that Headcode refuses, with its words; and the bridge's architectures of which no model is made here."""
+"""Families that Headcode refuses, with the error's words, and architectures that no test makes a model of."""
 
 from .build import SHAPE, Family
 from .models import EXPERTS, FALCON, GPT2, MAMBA, WINDOW

@@ -174,10 +174,10 @@ def test_every_prompt_that_a_pair_can_have_is_made_once() -> None:
     assert thirds == set(names), "the negatives go round the names"
     output = preview_slots("\n".join(lines))
     assert output is not None
-    assert output.words == "2 lines with slots stand for 24 examples (48 with repeats)"
+    assert output.words == "2 lines with slots expand to 24 examples (48 with repeats)"
     output = preview_slots("+1 {a=b,c} x\n-1 fixed")
     assert output is not None
-    assert output.words == "1 line with slots stands for 2 examples (4 with repeats)"
+    assert output.words == "1 line with slots expands to 2 examples (4 with repeats)"
 
 
 def test_what_is_there_already_is_not_made_again() -> None:
@@ -186,7 +186,7 @@ def test_what_is_there_already_is_not_made_again() -> None:
     assert [each.prompt for each in new] == ["John met"]
     output = preview_slots("+ {who=Mary,John} met => y", after=there)
     assert output is not None
-    assert output.words == "1 line with slots stands for 1 example (2 with repeats)"
+    assert output.words == "1 line with slots expands to 1 example (2 with repeats)"
 
 
 def test_too_many_are_refused_with_their_number() -> None:
@@ -259,7 +259,7 @@ def test_what_slots_come_to_is_known_before_they_are_filled() -> None:
     found = preview_slots(SLOTTED)
     assert found is not None
     assert (found.lines, found.examples) == (2, 12)
-    assert found.words == "2 lines with slots stand for 12 examples"
+    assert found.words == "2 lines with slots expand to 12 examples"
     assert len(parse_pasted(SLOTTED)) == found.examples + 1
     assert preview_slots("+ one => a\n- {two} => b") is None
     assert preview_slots('{"prompt": "{a=b,c}", "label": "positive"}') is None

@@ -1,4 +1,4 @@
-"""Devices, device maps and memory limits: what TransformerBridge is told, for machines that are only described."""
+"""Devices, device maps and memory limits: the arguments given to TransformerBridge, for described machines."""
 
 from typing import Any
 

@@ -108,7 +108,7 @@ def test_published_circuits_are_those_of_the_tasks_with_their_edges() -> None:
 
 
 def pretended(folder: Path, **config: int) -> Path:
-    """A folder that says it has a GPT-2 of that shape, with weights that nobody reads here."""
+    """A folder whose settings are a GPT-2's of that shape; its weights are never read."""
     folder.mkdir(exist_ok=True)
     (folder / "tokenizer.json").write_bytes((bundled_folder() / "tokenizer.json").read_bytes())
     (folder / "model.safetensors").write_bytes(b"weights")

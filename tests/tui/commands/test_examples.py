@@ -92,11 +92,11 @@ def test_the_count_is_told_before_slots_are_filled(headcode: Callable[..., Any],
     file = tmp_path / "slots.txt"
     file.write_text(LINES)
     ran = headcode("examples", "import", session, str(file), "--keep-slots")
-    assert "lines with slots stand for " in ran.err
+    assert "lines with slots expand to " in ran.err
     assert "; they are kept as they are." in ran.err
     assert "{who#1=Mary,John,Ann}" in headcode("examples", "show", session).out
     ran = headcode("examples", "import", session, str(file), "--replace")
-    assert ran.err.index("2 lines with slots stand for 12 examples.") < ran.err.index("examples.\n")
+    assert ran.err.index("2 lines with slots expand to 12 examples.") < ran.err.index("examples.\n")
 
 
 def test_foreign_text_reaches_no_terminal(headcode: Callable[..., Any], session: str) -> None:

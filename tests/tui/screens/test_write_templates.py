@@ -27,7 +27,7 @@ async def opened(app: Any, pilot: Any, until: Any) -> WriteScreen:
 
 async def asked(app: Any, until: Any, text_of: Any) -> None:
     await until(
-        lambda: isinstance(app.screen, ChoiceSheet) and "2 lines with slots stand for 12 examples" in text_of(app)
+        lambda: isinstance(app.screen, ChoiceSheet) and "2 lines with slots expand to 12 examples" in text_of(app)
     )
     await until(lambda: "fill: 12 examples" in text_of(app) and "keep the 2 lines as they are" in text_of(app))
 
