@@ -89,6 +89,8 @@ def read_examples(
     together = [] if pairs is None else [(int(first), int(second)) for first, second in pairs]
     key = _key(model, encoded, answers, config.position, together)
     stored = activation_cache.load(activations, key) if activations else None
+    if stored is not None and together and not stored["apart"].any():
+        stored = None  # earlier versions read no differences of pairs in GPT-1
     if stored is None:
         part = _PartialCapture(activations, key)
         stored = _run(model, [ids for ids, _ in encoded], weights, answers, together, monitor, part)

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.catalog.local_models import tokenizer_files, weight_files
 from engine.errors import Failure
+from engine.machine.plain_file import read_json
 
 SCHEMA = "headcode.check/1"
 _FOLDER = ".checks"
@@ -79,6 +80,8 @@ class CheckDone(msgspec.Struct, frozen=True, tag="done", tag_field="say", kw_onl
     report: ModelCheckReport
     folder: str
     """The model's folder."""
+    not_stored: str = ""
+    """Why the report could not be stored; empty if it was."""
 
 
 class CheckStarted(msgspec.Struct, frozen=True, tag="started", tag_field="say", kw_only=True):
@@ -111,8 +114,8 @@ def store_report(report: ModelCheckReport, folder: Path, models: Path) -> Path:
 def stored_report(folder: Path, models: Path) -> ModelCheckReport | None:
     """Return the report of the model in `folder`; None if it was not checked, or its files changed since."""
     try:
-        found = msgspec.json.decode(_path(folder, models).read_bytes(), type=_Stored)
-    except (OSError, msgspec.MsgspecError, RecursionError):
+        found = read_json(_path(folder, models), _Stored)
+    except (OSError, msgspec.MsgspecError):
         return None
     return found.report if found.files == _files(folder) else None
 

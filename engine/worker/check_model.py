@@ -106,8 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(CheckStarted(what="loading"))
         model = load_model(given.name, models, LoadOptions(device=given.device, dtype="float32"))
         report = check_model(model, given.dtype, write)
-        store_report(report, model.folder, models)
-        write(CheckDone(report=report, folder=str(model.folder)))
+        not_stored = ""
+        try:
+            store_report(report, model.folder, models)
+        except OSError as error:  # what was found is still shown
+            not_stored = error.strerror or str(error)
+        write(CheckDone(report=report, folder=str(model.folder), not_stored=not_stored))
     except HeadcodeError as error:
         write(CheckFailed(failure=error.as_failure()))
         return 1

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.capture import activation_cache
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.config import LoadOptions, ProbeConfig
 from engine.errors import ModelError
@@ -64,6 +65,23 @@ def test_family(family: str, tmp_path: Path, recorder: Any) -> None:
     wanted = torch.tensor([plain.effect(ids[0], ids[1], head, mary, john) for head in all_heads(model)])
     assert float(wanted.abs().max()) > 0.01
     assert float((effects - wanted).abs().max()) < EXACT * max(1.0, float(logits.abs().max()))
+
+
+def test_differences_that_an_earlier_version_stored_as_nothing_are_read_again(tmp_path: Path, recorder: Any) -> None:
+    saved(FAMILIES["gpt1"], tmp_path)
+    model = load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
+    given = (model, EXAMPLES, ProbeConfig(), recorder(), tmp_path / "cache", torch.tensor([[0, 1]]))
+    first = read_examples(*given)
+    (path,) = (tmp_path / "cache").glob("*.safetensors")
+    stored = activation_cache.load(path.parent, path.stem)
+    assert stored is not None
+    activation_cache.save(path.parent, path.stem, {**stored, "apart": torch.zeros_like(stored["apart"])})
+    again = read_examples(*given)
+    assert not again.cached
+    assert again.apart is not None
+    assert first.apart is not None
+    assert torch.equal(again.apart, first.apart)
+    assert read_examples(*given).cached
 
 
 def apart(found: Tensor, wanted: Tensor) -> float:

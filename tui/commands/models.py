@@ -128,11 +128,13 @@ def check_model(
 
     from tui.commands.probe import model_name
     from tui.headless.check_model import run_check
-    from tui.output.console import print_columns, print_json, print_line
+    from tui.output.console import narrate, print_columns, print_json, print_line
     from tui.terminal.times import moment
 
     done = run_check(model_name(name), dtype, device)
     report = done.report
+    if done.not_stored:
+        narrate(f"The result could not be stored beside the models: {done.not_stored}.")
     if as_json:
         print_json({**msgspec.to_builtins(report), "holds": report.holds, "folder": done.folder})
     else:

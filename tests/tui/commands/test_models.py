@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from engine.catalog.check_report import SCHEMA, ModelCheckReport
+from engine.machine.folders import find_folders
 from tui.terminal.times import moment
 
 
@@ -28,6 +29,17 @@ def test_a_check_is_reported_stored_and_listed(at_home: Callable[..., Any]) -> N
     line = next(line for line in at_home("models", "list").out.splitlines() if line.startswith("toy"))
     assert line.split()[-2:] == ["bundled", "holds"]
     assert f"holds ({moment(report.checked_us)})" in at_home("models", "show", "toy").out
+
+
+def test_a_report_that_cannot_be_stored_is_still_shown(at_home: Callable[..., Any]) -> None:
+    blocked = find_folders().models / ".checks"
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("not a folder")
+    ran = at_home("models", "check", "toy")
+    assert ran.code == 0, ran.err
+    assert "sum of heads" in ran.out
+    assert "The result could not be stored beside the models: File exists." in ran.err
+    assert blocked.read_text() == "not a folder"
 
 
 def test_what_cannot_be_checked_is_refused(at_home: Callable[..., Any]) -> None:
