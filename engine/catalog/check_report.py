@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,8 @@ from engine.errors import Failure
 from engine.machine.plain_file import read_json
 
 SCHEMA = "headcode.check/1"
+CHECKED_PACKAGES = ("headcode", "torch", "transformers", "transformer-lens")
+"""Distributions whose versions decide what a check finds."""
 _FOLDER = ".checks"
 """In the models folder; a dot, so that it is no model."""
 
@@ -88,6 +91,10 @@ class CheckStarted(msgspec.Struct, frozen=True, tag="started", tag_field="say", 
     """A check, or loading, began."""
 
     what: str
+    done: int = 0
+    """Checks made before it."""
+    total: int = 0
+    """All checks; 0 while loading."""
 
 
 AnyCheckMessage = CheckStarted | CheckDone | CheckFailed
@@ -113,11 +120,83 @@ def store_report(report: ModelCheckReport, folder: Path, models: Path) -> Path:
 
 def stored_report(folder: Path, models: Path) -> ModelCheckReport | None:
     """Return the report of the model in `folder`; None if it was not checked, or its files changed since."""
+    return check_status(folder, models).report
+
+
+class CheckStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a model from its last check, in a few words."""
+
+    words: str
+    """For a line that names the model: not checked, checked: holds, ..."""
+    state: Literal["unchecked", "holds", "fails", "outdated"]
+    report: ModelCheckReport | None = None
+    """None: not checked, or the model's files changed since."""
+    changes: tuple[str, ...] = ()
+    """Versions that are no longer those of the check: torch 2.12.0, now 2.13.0."""
+
+    @property
+    def short(self) -> str:
+        """The result in at most twenty characters, where `words` have no room."""
+        n_failed = sum(check.verdict == "fails" for check in self.report.checks) if self.report is not None else 0
+        fails = f"{n_failed} check{'' if n_failed == 1 else 's'} fail{'s' if n_failed == 1 else ''}"
+        return {"unchecked": self.words, "holds": "check holds", "fails": fails, "outdated": "check outdated"}[
+            self.state
+        ]
+
+    @property
+    def about(self) -> str:
+        """The result in a sentence: every failed or impossible check by name, and the versions that changed."""
+        if self.report is None:
+            return self.words
+        older = f", with older versions ({'; '.join(self.changes)})" if self.changes else ""
+        return f"{self.report.summary}{older}"
+
+
+UNCHECKED = CheckStatus(words="not checked", state="unchecked")
+
+
+def check_status(folder: Path | None, models: Path, identity: str | None = None) -> CheckStatus:
+    """Return what the last check of the model in `folder` says now. `models`: the models folder.
+
+    `folder` is None for a model that is not on this machine. With `identity`, only a check of these weights counts.
+    """
+    if folder is None:
+        return UNCHECKED
     try:
         found = read_json(_path(folder, models), _Stored)
     except (OSError, msgspec.MsgspecError):
-        return None
-    return found.report if found.files == _files(folder) else None
+        return UNCHECKED
+    report = found.report
+    if found.files != _files(folder) or identity not in (None, report.identity):
+        return CheckStatus(words="changed since its check", state="outdated")
+    now = installed_versions()
+    changes = tuple(
+        f"{name} {then}, now {now.get(name, 'missing')}"
+        for name, then in report.versions.items()
+        if now.get(name) != then
+    )
+    if changes:
+        return CheckStatus(words="checked with older versions", state="outdated", report=report, changes=changes)
+    n_failed = sum(check.verdict == "fails" for check in report.checks)
+    if n_failed:
+        does = "does not hold" if n_failed == 1 else "do not hold"
+        return CheckStatus(words=f"checked: {n_failed} {does}", state="fails", report=report)
+    return CheckStatus(words="checked: holds", state="holds", report=report)
+
+
+@cache
+def installed_versions() -> dict[str, str]:
+    """Return the versions of CHECKED_PACKAGES that are installed, without importing any of them."""
+    # Imported here: it takes longer to import than the rest of a client.
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str] = {}
+    for name in CHECKED_PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def _path(folder: Path, models: Path) -> Path:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import msgspec
 import torch
@@ -21,6 +20,7 @@ from engine.catalog.check_report import (
     CheckStarted,
     ModelCheck,
     ModelCheckReport,
+    installed_versions,
     store_report,
 )
 from engine.config import Dtype, LoadOptions
@@ -40,15 +40,16 @@ def check_model(model: Model, dtype: Dtype, started: "Started") -> ModelCheckRep
     """Return the report of all checks; `started` is called as each begins."""
     begun, inputs = time.perf_counter(), make_inputs(model, dtype)
     checks: list[ModelCheck] = []
-    for title, check in all_checks():
-        started(CheckStarted(what=title))
+    planned = all_checks()
+    for done, (title, check) in enumerate(planned):
+        started(CheckStarted(what=title, done=done, total=len(planned)))
         checks.append(check(inputs))
     return ModelCheckReport(
         model=model.info.name,
         identity=model.info.identity,
         device=str(model.device),
         dtype=dtype,
-        versions={each: version(each) for each in ("headcode", "torch", "transformers", "transformer-lens")},
+        versions=installed_versions(),
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         seconds=round(time.perf_counter() - begun, 1),
         checks=tuple(checks),

@@ -10,7 +10,7 @@ from engine.machine.paths import path_of
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
-    from engine.catalog.check_report import ModelCheckReport
+    from engine.catalog.check_report import CheckStatus
 
 app = typer.Typer(help="List, show, check, fetch and import models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,7 +20,7 @@ def list_models(as_json: JsonOption = False) -> None:
     """List the models on this machine."""
     import msgspec
 
-    from engine.catalog.check_report import stored_report
+    from engine.catalog.check_report import check_status
     from engine.catalog.local_models import ModelSummary, local_models, read_summary
     from engine.errors import ModelError
     from engine.machine.folders import find_folders
@@ -34,9 +34,9 @@ def list_models(as_json: JsonOption = False) -> None:
             sheets.append(read_summary(source))
         except ModelError as error:
             narrate(f"{source.name}: {error.message}")
-    reports = {sheet.name: stored_report(Path(sheet.path), models) if sheet.path else None for sheet in sheets}
+    checks = {sheet.name: check_status(Path(sheet.path) if sheet.path else None, models) for sheet in sheets}
     if as_json:
-        listed = [{**msgspec.to_builtins(sheet), "check": _check_of(reports[sheet.name])} for sheet in sheets]
+        listed = [{**msgspec.to_builtins(sheet), "check": _check_of(checks[sheet.name])} for sheet in sheets]
         print_json({"schema": "headcode.models/1", "models": listed})
         return
     print_columns(
@@ -49,14 +49,11 @@ def list_models(as_json: JsonOption = False) -> None:
                 str(sheet.context),
                 format_bytes(sheet.weights_bytes),
                 sheet.origin if sheet.path else f"{sheet.origin}, built on first use",
-                *((report.summary if (report := reports[sheet.name]) else "-",) if any(reports.values()) else ()),
+                checks[sheet.name].words,
             )
             for sheet in sheets
         ],
-        header=(
-            *("model", "architecture", "layers x heads", "width", "context", "weights", "from"),
-            *(("checked",) if any(reports.values()) else ()),
-        ),
+        header=("model", "architecture", "layers x heads", "width", "context", "weights", "from", "check"),
     )
     absent = [model for model in PACKAGED_MODELS.values() if all(sheet.name != model.name for sheet in sheets)]
     for model in absent:
@@ -71,20 +68,19 @@ def show_model(
     """Show the shape and identity of one model."""
     import msgspec
 
-    from engine.catalog.check_report import stored_report
+    from engine.catalog.check_report import check_status
     from engine.catalog.local_models import find_model, model_identity, read_summary
     from engine.machine.folders import find_folders
     from engine.machine.memory import format_bytes
     from tui.output.console import print_columns, print_json
-    from tui.terminal.times import moment
+    from tui.output.model_check import format_check
 
     models = find_folders().models
     sheet = read_summary(find_model(name, models))
     identity = model_identity(Path(sheet.path)) if sheet.path else None
-    report = stored_report(Path(sheet.path), models) if sheet.path else None
-    checked = f"{report.summary} ({moment(report.checked_us)})" if report else f"not yet: headcode models check {name}"
+    status = check_status(Path(sheet.path) if sheet.path else None, models, identity)
     if as_json:
-        about = {**msgspec.to_builtins(sheet), "identity": identity, "check": _check_of(report)}
+        about = {**msgspec.to_builtins(sheet), "identity": identity, "check": _check_of(status)}
         print_json({"schema": "headcode.model/1", "model": about})
         return
     print_columns(
@@ -99,16 +95,18 @@ def show_model(
             ("vocabulary", f"{sheet.vocabulary} tokens"),
             ("weights", format_bytes(sheet.weights_bytes)),
             *([("identity", identity)] if identity else []),
-            ("checked", checked),
+            ("check", format_check(status, name)),
         ]
     )
 
 
-def _check_of(report: "ModelCheckReport | None") -> dict[str, object] | None:
+def _check_of(status: "CheckStatus") -> dict[str, object] | None:
     """Return what a listing says of the last check; None if there was none, or the files changed since."""
+    report = status.report
     if report is None:
         return None
-    return {"holds": report.holds, "summary": report.summary, "date": report.date, "device": report.device}
+    found = {"holds": report.holds, "summary": report.summary, "date": report.date, "device": report.device}
+    return {**found, "versions_changed": status.changes}
 
 
 @app.command("check")

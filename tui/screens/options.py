@@ -10,12 +10,15 @@ from textual.strip import Strip
 from engine.catalog.local_models import local_models
 from engine.machine.folders import find_folders
 from engine.machine.memory import format_bytes
+from engine.planning.option_table import OPTIONS
 from engine.planning.option_text import format_value
 from engine.planning.presets import PRESETS, with_preset
 from engine.planning.run_options import value_of, with_open_lambda
 from tui.actions import screen_actions
 from tui.connection.session_link import SessionLink
+from tui.output.model_check import format_check
 from tui.screens.memory_guard import warn_of_memory
+from tui.screens.model_check import toggle_check
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -40,6 +43,14 @@ ACTIONS = screen_actions(
     ("put_all_back", "", "D,shift+d", "All defaults", "Reset every option to its default", "all defaults"),
     ("preset", "", "p", "Preset", "The next preset: quick, published, thorough", "preset"),
     ("take_shown", "", "u", "As the shown run", "Copy the options of the shown run", "as shown"),
+    (
+        "check",
+        "",
+        "c",
+        "Check the model",
+        "Try what Headcode relies on in this model; again: stop it",
+        "check",
+    ),
 )
 
 
@@ -81,16 +92,29 @@ class OptionDetails(LineWidget):
         facts += [("published", option.published)] if option.published else []
         accepted = ", ".join(option.choices) or option.range or ("yes or no" if option.kind == "yes" else "")
         facts += [("accepted", accepted)]
+        if option.kind == "model":
+            facts.insert(1, ("check", clean(self._check(listed.options.model))))
         if size.height < 10:
             summary = self.line().add(" ")
             for name, each in facts[1:]:
                 summary.add(f"{name} ", "faint").add(each, "dim").add("   ")
             keep = max(size.height - len(lines) - 1, 1)
             return [*lines, *words[:keep], summary.strip().crop(0, size.width)][: size.height]
-        rows = [
-            self.line().add(f" {name:<10}", "faint").add(fit(each, width - 10), "dim").strip() for name, each in facts
-        ]
+        rows = []
+        for name, each in facts:
+            parts = wrap(each, width - 10, 3) if name == "check" else [fit(each, width - 10)]
+            for place, part in enumerate(parts):
+                rows.append(self.line().add(f" {'' if place else name:<10}", "faint").add(part, "dim").strip())
         return [*lines, self.line().strip(), *words, self.line().strip(), *rows]
+
+    def _check(self, model: str) -> str:
+        """Format what the model's check found, or what it is at."""
+        running, key = self.state.checked.running, self.state.key("options:check")
+        if running is not None and running.model == model:
+            return f"{running.words}; {key} stops it"
+        status = self.state.checked.of(model)
+        offer = f"; {key} checks again" if status.state in ("holds", "fails") else f", or {key}"
+        return f"{format_check(status, model)}{'' if running is not None else offer}"
 
 
 class PreflightLines(LineWidget):
@@ -198,6 +222,11 @@ class OptionsScreen(SubScreen):
         if self.state.link == "live" and not warn_of_memory(self, self.state, "options:run"):
             self.app.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
             self.dismiss()
+
+    def action_check(self) -> None:
+        options = self.list.options
+        self.list.put(next(place for place, option in enumerate(OPTIONS) if option.kind == "model"))
+        toggle_check(self, self.state, options.model, options.dtype, options.device)
 
     @on(RunOptionList.Changed)
     def _changed(self) -> None:

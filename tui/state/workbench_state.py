@@ -31,6 +31,7 @@ from sessions.events import (
     ViewChanged,
 )
 from sessions.rows import HeadCodes, HostStatus
+from tui.state.checked_models import CheckedModels
 from tui.state.redraw_regions import ALL_PARTS, Part, parts_of
 from tui.state.run import SessionRun
 from tui.state.session_state import SessionState
@@ -96,6 +97,8 @@ class WorkbenchState(ViewState):
         """Entries after this one happen while this screen watches; None: none do."""
         self.just_ended: list[SessionRun] = []
         """Runs that ended while watched, until the screen has handled them."""
+        self.checked = CheckedModels()
+        """What the last checks of models found."""
         self._waiting: set[asyncio.Future[None]] = set()
         """Callers that wait for the next entries."""
 

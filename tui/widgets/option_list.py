@@ -22,6 +22,7 @@ from engine.planning.run_options import (
     with_value,
 )
 from tui.editor.line_keys import edit_line
+from tui.state.checked_models import INK
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import VirtualLineWidget
@@ -126,11 +127,23 @@ class RunOptionList(VirtualLineWidget):
         if three:
             own = fit(clean(self.default_words(option)), default_width - 1)
             line.add(own.ljust(default_width), "dim" if differs else "faint")
-        if differs and not three:
+        if option.kind == "model":
+            self._checked(line, option, size.width)
+        elif differs and not three:
             line.add("default ", "faint").add(clean(self.default_words(option)), "dim")
         else:
             line.add(fit(option.published, max(size.width - line.width, 0)), "faint")
         return line.strip().crop(0, size.width)
+
+    def _checked(self, line: StyledLine, option: Option, width: int) -> None:
+        """Add what the last check of the model found, behind the published value if there is room for both."""
+        status, running = self.state.checked.of(self._shown.model), self.state.checked.running
+        words, short, ink = status.words, status.short, INK[status.state]
+        if running is not None and running.model == self._shown.model:
+            words, short, ink = running.words, running.short, "second"
+        if len(option.published) + len(words) + 3 <= width - line.width:
+            line.add(option.published, "faint").add("   ")
+        line.add(words if len(words) <= width - line.width else fit(short, max(width - line.width, 0)), ink)
 
     def lines(self, size: Size, /) -> list[Strip]:
         self._shown, self._differing = self.options, self.differing()

@@ -7,7 +7,10 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
+from engine.catalog.check_report import CheckStatus
 from tui.actions.key_labels import fill_keys
+from tui.output.model_check import format_check
+from tui.state.checked_models import INK, comes_with_headcode
 from tui.state.engine_status import silent_work
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -44,6 +47,11 @@ class TopLine(LineWidget):
         model = fit(clean(format_model(state)), max(room - cell_len(name) - 14, 0))
         if model:
             line.add("  ").add(model, "text")
+            check = model_check(state)
+            engine, _ = format_engine(state)
+            left = width - line.width - len(engine) - cell_len(right) - 6
+            if check is not None and len(check.words) + 3 <= left:
+                line.add(" · ", "faint").add(check.words, INK[check.state])
             self._ends.append((line.width, self._model_tip()))
             line.add(" · ", "faint").add(*format_engine(state))
             self._ends.append((line.width, tip("The engine", ENGINE.get(format_engine(state)[0], ""))))
@@ -66,10 +74,12 @@ class TopLine(LineWidget):
 
     def _model_tip(self) -> Content:
         info, another = self.state.model_info, fill_keys("{options} chooses another for the next run.", self.state.key)
+        check = model_check(self.state)
+        checked = [format_check(check, _model_name(self.state))] if check is not None else []
         if info is None:
-            return tip(self.state.model, "The model; its shape is known after loading.", another)
+            return tip(self.state.model, "The model; its shape is known after loading.", *checked, another)
         shape = f"{info.n_layers} layers of {info.n_heads} heads, {info.context} tokens of context"
-        return tip(info.name, shape, another)
+        return tip(info.name, shape, *checked, another)
 
 
 ENGINE = {
@@ -86,6 +96,22 @@ ENGINE = {
     "idle": "No model is loaded; the next run loads it first.",
 }
 """Meaning of each engine state."""
+
+
+def model_check(state: WorkbenchState) -> CheckStatus | None:
+    """Return what the last check of the shown model found.
+
+    None in a replay, whose model need not be here, and for models of Headcode's own that were never checked.
+    """
+    if state.link == "replay":
+        return None
+    name, info = _model_name(state), state.model_info
+    found = state.checked.of(name, info.identity if info is not None else None)
+    return None if found.state == "unchecked" and comes_with_headcode(name) else found
+
+
+def _model_name(state: WorkbenchState) -> str:
+    return state.shown.model if state.shown is not None else state.model
 
 
 def format_model(state: WorkbenchState) -> str:

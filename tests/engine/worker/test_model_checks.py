@@ -3,10 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
-from engine.catalog.check_report import CheckStarted, ModelCheck, ModelCheckReport, store_report, stored_report
+from engine.catalog.check_report import (
+    CHECKED_PACKAGES,
+    UNCHECKED,
+    CheckStarted,
+    CheckStatus,
+    ModelCheck,
+    ModelCheckReport,
+    check_status,
+    store_report,
+    stored_report,
+)
 from engine.catalog.local_models import bundled_folder
 from engine.config import LoadOptions
 from engine.models.loading import Model, load_model
@@ -34,6 +45,7 @@ def report(toy: Model) -> ModelCheckReport:
     started: list[CheckStarted] = []
     found = check_model(toy, "bfloat16", started.append)
     assert [each.what for each in started] == [title for title, _ in all_checks()]
+    assert [(each.done, each.total) for each in started] == [(place, len(started)) for place in range(len(started))]
     return found
 
 
@@ -172,6 +184,31 @@ def test_a_report_is_kept_until_the_models_files_change(report: ModelCheckReport
     store_report(report, folder, models)
     (folder / "config.json").write_text("{}")
     assert stored_report(folder, models) is None
+    assert check_status(folder, models).words == "changed since its check"
+
+
+def test_a_status_says_what_the_last_check_is_worth_now(report: ModelCheckReport, tmp_path: Path) -> None:
+    folder, models = bundled_folder(), tmp_path / "models"
+    assert check_status(folder, models) == check_status(None, models) == UNCHECKED
+
+    def status(identity: str | None = None, **changes: Any) -> CheckStatus:
+        store_report(msgspec.structs.replace(report, **changes), folder, models)
+        return check_status(folder, models, identity)
+
+    found = status()
+    assert (found.words, found.short, found.state, found.report) == ("checked: holds", "check holds", "holds", report)
+    assert status(report.identity).state == "holds"
+    other = status("0" * 64)
+    assert (other.words, other.state, other.report) == ("changed since its check", "outdated", None)
+    bad = ModelCheck(name="sum of heads", verdict="fails", reason="x.")
+    one, two = status(checks=(*report.checks, bad)), status(checks=(*report.checks, bad, bad))
+    assert (one.words, one.short) == ("checked: 1 does not hold", "1 check fails")
+    assert (two.words, two.short) == ("checked: 2 do not hold", "2 checks fail")
+    for package in CHECKED_PACKAGES:
+        older = status(versions=report.versions | {package: "0.0.1"}, checks=(bad,))
+        assert (older.words, older.short, older.state) == ("checked with older versions", "check outdated", "outdated")
+        assert older.changes == (f"{package} 0.0.1, now {report.versions[package]}",)
+        assert older.about == f"fails: sum of heads, with older versions ({older.changes[0]})"
 
 
 def test_numbers_that_are_none_are_left_out(report: ModelCheckReport) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from engine.catalog.check_report import SCHEMA, ModelCheckReport
+from engine.catalog.check_report import SCHEMA, ModelCheckReport, store_report
+from engine.catalog.local_models import bundled_folder
 from engine.machine.folders import find_folders
 from tui.terminal.times import moment
 
@@ -24,11 +25,27 @@ def test_a_check_is_reported_stored_and_listed(at_home: Callable[..., Any]) -> N
     listed = {
         each["name"]: each["check"] for each in msgspec.json.decode(at_home("models", "list", "--json").out)["models"]
     }
-    assert listed["toy"] == {"holds": True, "summary": "holds", "date": report.date, "device": report.device}
+    known = {"holds": True, "summary": "holds", "date": report.date, "device": report.device}
+    assert listed["toy"] == known | {"versions_changed": []}
     assert listed["planted-ioi"] is None
     line = next(line for line in at_home("models", "list").out.splitlines() if line.startswith("toy"))
-    assert line.split()[-2:] == ["bundled", "holds"]
-    assert f"holds ({moment(report.checked_us)})" in at_home("models", "show", "toy").out
+    assert line.split()[-3:] == ["bundled", "checked:", "holds"]
+    other = next(line for line in at_home("models", "list").out.splitlines() if line.startswith("planted-ioi"))
+    assert other.endswith("not checked")
+    assert f"holds ({moment(report.checked_us)}, cpu)" in at_home("models", "show", "toy").out
+
+    store_report(
+        msgspec.structs.replace(report, versions=report.versions | {"torch": "1.0"}),
+        bundled_folder(),
+        find_folders().models,
+    )
+    line = next(line for line in at_home("models", "list").out.splitlines() if line.startswith("toy"))
+    assert line.endswith("checked with older versions")
+    shown = at_home("models", "show", "toy").out
+    assert f"torch 1.0, now {report.versions['torch']}" in shown
+    assert "again: headcode models check toy" in shown
+    as_json = msgspec.json.decode(at_home("models", "show", "toy", "--json").out)["model"]["check"]
+    assert as_json["versions_changed"] == [f"torch 1.0, now {report.versions['torch']}"]
 
 
 def test_a_report_that_cannot_be_stored_is_still_shown(at_home: Callable[..., Any]) -> None:

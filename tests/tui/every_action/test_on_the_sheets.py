@@ -114,6 +114,7 @@ OPTIONS = (
     ("preset", "▸quick"),
     ("put_all_back", "the defaults"),
     ("take_shown", "Steps +30 "),
+    ("check", "checking: ", (), "c", "- checking: "),
     ("run", "2 Heads: ", (), (), "run 3 .*✓ done"),
     ("close", "2 Heads: ", ("O", "/▸ +Recipe/")),
 )
