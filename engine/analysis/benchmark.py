@@ -8,7 +8,7 @@ import msgspec
 
 from engine.analysis.ranking import strengths
 from engine.analysis.ranking_metrics import QUALITIES, RankingQuality, quality
-from engine.config import EffectsConfig, ProbeConfig, Recipe, find_recipe
+from engine.config import Dtype, EffectsConfig, Precision, ProbeConfig, Recipe, find_recipe
 from engine.events import EdgesAttributed
 from engine.measures import MEASURES, Measure, value_of
 from engine.references.ground_truth import Edge, GroundTruth, Level
@@ -40,6 +40,8 @@ class BenchmarkRun(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_d
     recipe: Recipe
     usable: bool = False
     """Use only pairs that the model can do, as the references were measured on."""
+    dtype: Dtype = "auto"
+    """The precision that was asked for."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -64,6 +66,8 @@ class BenchmarkResult(msgspec.Struct, frozen=True, kw_only=True):
     edge_effects: EdgesAttributed | None
     seconds: dict[str, float]
     """By stage: capture, codes (with training and scoring) and, where measured, attribution, edges, combined."""
+    dtype: Precision = "float32"
+    """The precision that the model had."""
 
 
 class BenchmarkRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +99,8 @@ class BenchmarkRow(msgspec.Struct, frozen=True, kw_only=True):
     truth: str
     usable: bool = False
     """True where the runs had only pairs that the model can do."""
+    dtype: Precision = "float32"
+    """The precision of the model's weights and forward pass."""
 
 
 def plan_runs(
@@ -104,10 +110,11 @@ def plan_runs(
     draws: Sequence[int],
     *,
     usable: bool = False,
+    dtype: Dtype = "auto",
 ) -> list[BenchmarkRun]:
     """Return every run of the benchmark, model by model, the smaller runs of a model first."""
     return [
-        BenchmarkRun(model=model, task=task, examples=n, draw=draw, recipe=recipe, usable=usable)
+        BenchmarkRun(model=model, task=task, examples=n, draw=draw, recipe=recipe, usable=usable, dtype=dtype)
         for model, names in tasks.items()
         for n in examples
         for draw in draws
@@ -134,18 +141,19 @@ def benchmark_rows(
     found: dict[tuple[object, ...], list[tuple[RankingQuality, float]]] = {}
     about: dict[tuple[object, ...], dict[str, object]] = {}
     runs = list(taken)
-    capture: dict[tuple[str, str, int, int], float] = {}
+    capture: dict[tuple[str, str, int, int, Precision], float] = {}
     for run in runs:  # of several runs on the same prompts, the first captures them and the others hit the cache
-        prompts = (run.cell.model, run.cell.task, run.cell.examples, run.cell.draw)
+        prompts = (run.cell.model, run.cell.task, run.cell.examples, run.cell.draw, run.dtype)
         capture[prompts] = max(capture.get(prompts, 0.0), run.seconds.get("capture", 0.0))
     counted: set[tuple[object, ...]] = set()
     places = {key: place for place, key in enumerate(truths)}
     for run in sorted(runs, key=lambda run: (places.get((run.cell.model, run.cell.task), -1), run.cell)):
         cell = run.cell
-        read = capture[cell.model, cell.task, cell.examples, cell.draw]
+        read = capture[cell.model, cell.task, cell.examples, cell.draw, run.dtype]
         for truth in truths.get((cell.model, cell.task), ()):
             for name, recipe, ranking, true, seconds in _rankings(run, truth, read):
-                key = (cell.model, cell.task, truth.level, truth.cut, name, recipe, cell.examples, cell.usable)
+                kind = (cell.examples, cell.usable, run.dtype)
+                key = (cell.model, cell.task, truth.level, truth.cut, name, recipe, *kind)
                 judged = quality(ranking, true)
                 # A measure without SAEs has the same values in the runs of every recipe: it counts once per draw.
                 if judged is None or (only and name not in only) or (*key, cell.draw) in counted:
@@ -157,13 +165,13 @@ def benchmark_rows(
 
 
 def _row(key: tuple[object, ...], about: dict[str, object], values: list[tuple[RankingQuality, float]]) -> BenchmarkRow:
-    model, task, level, cut, name, recipe, examples, usable = key
+    model, task, level, cut, name, recipe, examples, usable, dtype = key
     means = {each: round(fmean(getattr(judged, each) for judged, _ in values), 4) for each in QUALITIES}
     spreads = {each: round(pstdev(getattr(judged, each) for judged, _ in values), 4) for each in QUALITIES}
     several = len(values) > 1
     row = {
         **{"model": model, "task": task, "level": level, "cut": cut, "measure": name, "recipe": recipe},
-        **{"examples": examples, "usable": usable, "draws": len(values)},
+        **{"examples": examples, "usable": usable, "dtype": dtype, "draws": len(values)},
         **{"spread": spreads["auc"] if several else None, "spreads": spreads if several else {}},
         **{"seconds": round(fmean(seconds for _, seconds in values), 3)},
     }

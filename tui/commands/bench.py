@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.config import LoadOptions
 from tui.commands.bench_speed import speed
+from tui.commands.option_parameters import Chosen, with_options
 from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ app.command("speed")(speed)
 
 
 @app.command("circuits")
+@with_options(*LoadOptions.__struct_fields__)
 def circuits(
+    *,
     models: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +68,7 @@ def circuits(
         str | None, typer.Option(metavar="NAME", help="Show a stored benchmark without running anything.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run everything again, in a new session.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    chosen: Chosen,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     as_json: JsonOption = False,
     color: ColourOption = "auto",
@@ -80,6 +84,7 @@ def circuits(
     from engine.machine.folders import find_folders
     from engine.planning.option_text import read_seeds
     from engine.references.ground_truth import reference_models
+    from tui.commands.probe import make_loading
     from tui.headless.bench_inputs import (
         check_measures,
         find_bench_inputs,
@@ -94,6 +99,7 @@ def circuits(
     from tui.output.console import detect_style, print_json, write_data
 
     check_quality(by)
+    loading = make_loading(chosen)
     output, only = detect_style(color), check_measures(split_list(measures, "--measures") or ())
     asked, wanted, cut_at = split_list(models, "--models"), split_list(tasks, "--tasks"), parse_cuts(cuts)
     recipes = tuple(dict.fromkeys(find_recipe(each).recipe for each in split_list(recipe, "--recipe") or ()))
@@ -110,13 +116,13 @@ def circuits(
     else:
         ground = find_bench_inputs(asked, wanted, cut_at, folder)
         request = BenchRequest(
-            cells=tuple(plan_runs(ground.tasks, recipes, pairs, draws, usable=usable)),
+            cells=tuple(plan_runs(ground.tasks, recipes, pairs, draws, usable=usable, dtype=loading.dtype)),
             cause=wants_causes(only),
             exact="exact_effect" in only,
             edges=ground.edges,
             name=name,
             fresh=fresh,
-            device=device,
+            loading=loading,
         )
         total = len(request.cells)
         state = _run(request, ground, quiet=quiet)
@@ -223,6 +229,7 @@ class _BenchReporter:
         self.spent[cell], self.last = now - self.last, now
         over = len({*bench.taken, *bench.failed})
         what = f"{cell.model} {cell.task}, {cell.recipe}, {cell.examples} + {cell.examples}, draw {cell.draw}"
+        what += "" if cell.dtype == "auto" else f", {cell.dtype}"
         if isinstance(found, Failure):
             hint = _hint(cell, found, find_folders().models)
             self.say(f"[{over}/{len(self.request.cells)}] {what}: {found.message} {hint}".rstrip())

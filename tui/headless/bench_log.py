@@ -57,12 +57,14 @@ class BenchRun(msgspec.Struct, kw_only=True, eq=False):
             draw=draw,
             recipe=queued.config.sae.recipe,
             usable=self.usable,
+            dtype=queued.dtype,
         )
 
     def may_be(self, cell: BenchmarkRun) -> bool:
         """Return whether it may be this cell's run, as far as is known."""
         queued, own = self.queued, self.cell()
-        same = (queued.model, queued.task, queued.config.sae.recipe) == (cell.model, cell.task, cell.recipe)
+        asked = (queued.model, queued.task, queued.config.sae.recipe, queued.dtype)
+        same = asked == (cell.model, cell.task, cell.recipe, cell.dtype)
         return own == cell if own is not None else same and queued.config.seeds == cell.seeds
 
     def taken(self) -> BenchmarkResult | None:
@@ -77,6 +79,7 @@ class BenchRun(msgspec.Struct, kw_only=True, eq=False):
             n_pairs=self.n_pairs,
             edge_effects=picture.edge_effects,
             seconds=self._seconds(),
+            dtype=picture.versions.dtype if picture.versions is not None else "float32",
         )
 
     def _seconds(self) -> dict[str, float]:

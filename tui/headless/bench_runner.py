@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from engine.analysis.benchmark import BenchmarkResult, BenchmarkRun
-from engine.config import EffectsConfig, PatchingMethod
+from engine.config import EffectsConfig, LoadOptions, PatchingMethod, load_fields
 from engine.errors import Cancelled, ConfigError, Failure
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
@@ -59,7 +59,8 @@ class BenchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the session; None: derived from the request, so that the same request finds it again."""
     fresh: bool = False
     """Use a new session in any case."""
-    device: str = "auto"
+    loading: LoadOptions = LoadOptions()
+    """How the models are loaded; every cell has its `dtype`, too, as that decides the results."""
 
     @property
     def usable(self) -> bool:
@@ -236,7 +237,7 @@ class BenchRunner:
             session=self.bench.session.session_id,
             config=config,
             model=cell.model,
-            device=request.device,
+            **load_fields(request.loading),
             made=TaskExamples(task=cell.task, pairs=cell.examples, task_seed=cell.draw, usable=cell.usable),
         )
         return (await self.client.ask(asked, RunAnswer)).run.run_id

@@ -306,7 +306,7 @@ def _order(line: BenchLine) -> tuple[int, str, int]:
 
 
 def _table_of(row: BenchmarkRow) -> tuple[object, ...]:
-    return (row.model, row.level, row.cut, row.examples, row.usable)
+    return (row.model, row.level, row.cut, row.examples, row.usable, row.dtype)
 
 
 def _title(own: Sequence[BenchmarkRow], by: str) -> str:
@@ -319,7 +319,7 @@ def _title(own: Sequence[BenchmarkRow], by: str) -> str:
         true = f"heads with an effect of at least {row.cut:.0%} of the base"
     else:
         true = f"the circuit's {row.level} ({row.truth})"
-    return f"{row.model}, {row.level}: {TITLES[by]} for finding {true}; {drawn}"
+    return f"{row.model}, {row.level}: {TITLES[by]} for finding {true}; {drawn}; {row.dtype}"
 
 
 def _best(table: BenchTable) -> list[float | None]:

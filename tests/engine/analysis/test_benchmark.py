@@ -58,6 +58,18 @@ def taken(
     )
 
 
+def test_runs_of_two_precisions_have_separate_rows() -> None:
+    one = taken(unique_positive={(0, 0): 1.0})
+    half = msgspec.structs.replace(
+        taken(unique_positive={(0, 3): 1.0}), dtype="bfloat16", cell=msgspec.structs.replace(one.cell, dtype="bfloat16")
+    )
+    rows = [
+        row for row in benchmark_rows([one, half], {KEY: [HEADS_TRUTH]}, ("unique_positive",)) if row.level == "heads"
+    ]
+    assert sorted((row.dtype, row.draws) for row in rows) == [("bfloat16", 1), ("float32", 1)]
+    assert len({row.auc for row in rows}) == 2
+
+
 def by_name(rows: list[BenchmarkRow], level: str = "heads") -> dict[tuple[str, str], BenchmarkRow]:
     return {(row.measure, row.recipe): row for row in rows if row.level == level}
 

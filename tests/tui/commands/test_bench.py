@@ -107,6 +107,45 @@ def test_measures_are_judged_and_the_bench_is_kept_and_not_run_twice(home: dict[
     assert n_runs(home, output.session) == 6
 
 
+def test_models_are_loaded_as_asked_and_precisions_are_not_mixed(home: dict[str, str]) -> None:
+    words = (
+        *SMALL,
+        "--tasks",
+        "induction",
+        "--seeds",
+        "1",
+        "--measures",
+        "attribution",
+        "--name",
+        "precisions",
+        "--json",
+    )
+    whole = answer(headcode(home, *words))
+    assert {row.dtype for row in whole.rows} == {"float32"}
+    ran = headcode(home, *words, "--dtype", "bfloat16")
+    half = answer(ran)
+    assert "draw 0, bfloat16: " in ran.stderr
+    assert {row.dtype for row in half.rows} == {"bfloat16"}
+    assert n_runs(home, "precisions") == 2
+    assert answer(headcode(home, *words, "--dtype", "bfloat16")).rows == half.rows
+    assert n_runs(home, "precisions") == 2
+    shown = headcode(home, "bench", "circuits", "--show", "precisions", "--measures", "attribution").stdout
+    titles = [line for line in shown.splitlines() if line.startswith("toy, heads: ")]
+    assert [title.rpartition("; ")[2] for title in titles] == ["float32", "bfloat16"]
+
+    # Where its weights lie does not change what a model computes, so it is the same request.
+    placed = headcode(home, *words, "--fresh", "--name", "placed", "--device-map", '{"": "disk"}')
+    assert [(row.measure, row.auc) for row in answer(placed).rows] == [(row.measure, row.auc) for row in whole.rows]
+
+    for given, message in (
+        (("--dtype", "int4"), "dtype='int4' does not exist"),
+        (("--devices", "2"), "CUDA"),
+        (("--device-map", '{"": "moon"}'), "moon"),
+    ):
+        refused = headcode(home, *words, *given)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+
+
 def test_a_killed_bench_goes_on_where_it_was(home: dict[str, str]) -> None:
     words = (*SMALL, "--tasks", "ioi,docstring,induction", "--name", "killed")
     begun = subprocess.Popen([*COMMAND, *words], env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

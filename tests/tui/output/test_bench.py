@@ -45,7 +45,8 @@ def printed(capsys: pytest.CaptureFixture[str], width: int, colours: str = "none
 def test_the_table_has_codes_by_recipe_then_effects_then_what_needs_no_sae(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, 100).splitlines()
     assert lines[0] == (
-        "toy, heads: AUC for finding heads with an effect of at least 5% of the base; 3 draws of 10 + 10 prompts"
+        "toy, heads: AUC for finding heads with an effect of at least 5% of the base; "
+        "3 draws of 10 + 10 prompts; float32"
     )
     starts = [
         line.rstrip()
@@ -89,7 +90,10 @@ def test_a_task_without_a_number_leaves_no_mean() -> None:
 def test_cuts_and_numbers_of_examples_have_tables_of_their_own() -> None:
     tables = bench_tables([*ROWS, row("random", "none", "ioi", 0.5, cut=None, draws=1)])
     assert len(tables) == 2
-    assert tables[1].title == "toy, heads: AUC for finding the circuit's heads (by hand); 1 draw of 10 + 10 prompts"
+    assert (
+        tables[1].title
+        == "toy, heads: AUC for finding the circuit's heads (by hand); 1 draw of 10 + 10 prompts; float32"
+    )
 
 
 def gpt2(*tasks: str, cut: float | None = None) -> list[BenchmarkRow]:
