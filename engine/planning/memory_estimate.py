@@ -16,8 +16,12 @@ from engine.catalog.precision import BYTES
 from engine.config import Precision, ProbeConfig
 from engine.sample_size import shuffles_for
 
-_PROGRAM_BYTES = 490_000_000
-"""A worker with torch and transformer_lens and without a model (measured: 470 MiB, July 2026 wheels for the CPU)."""
+_PROGRAM_BYTES = 405_000_000
+"""A worker with torch, transformer_lens and what a run imports, without a model.
+
+Measured on 2026-11-30, torch 2.13.0 for the CPU: 393 MB when a model is loaded, 415 MB at the peak of a small run, of
+which 10 MB are the run's own (resident memory; libraries that other processes share count in full).
+"""
 _CUDA_BYTES = 370_000_000
 """Extra bytes if torch is built for CUDA, with or without a device (measured without: torch 2.13.0+cu130)."""
 _FLOAT = 4

@@ -23,6 +23,8 @@ from engine.results import Timings
 
 WITHIN = 1.5
 """The factor that docs/running.md states."""
+SMALL_WITHIN = 1.15
+"""Of a small run, nearly all of which is the program itself."""
 NOWHERE = Path("/nonexistent")
 LARGE = ModelShape(n_layers=30, n_heads=9, d_model=576, d_head=64, vocabulary=49_152, parameters=134_515_008)
 
@@ -64,14 +66,14 @@ print(int(status["VmHWM"].split()[0]) * 1024)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
 @pytest.mark.parametrize(
-    ("config", "pairs"),
+    ("config", "pairs", "within"),
     [
-        (ProbeConfig(), 10),
-        (ProbeConfig(sae=SAEConfig(training_examples=600, n_codes=400, steps=3), shuffles=100), 300),
+        (ProbeConfig(), 10, SMALL_WITHIN),
+        (ProbeConfig(sae=SAEConfig(training_examples=600, n_codes=400, steps=3), shuffles=100), 300, WITHIN),
     ],
     ids=["as it is", "large"],
 )
-def test_the_peak_is_within_the_factor(config: ProbeConfig, pairs: int) -> None:
+def test_the_peak_is_within_the_factor(config: ProbeConfig, pairs: int, within: float) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PEAK, msgspec.json.encode(config).decode(), str(pairs)],
         capture_output=True,
@@ -81,7 +83,7 @@ def test_the_peak_is_within_the_factor(config: ProbeConfig, pairs: int) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     peak = int(done.stdout.split()[-1])
     message = estimate_memory(shape_of("toy", NOWHERE), Workload(n_examples=2 * pairs, n_tokens=16), config).peak
-    assert peak / WITHIN < message < peak * WITHIN, (message, peak)
+    assert peak / within < message < peak * within, (message, peak)
 
 
 def test_a_shape_is_read_from_headers_alone() -> None:
