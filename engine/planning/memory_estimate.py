@@ -35,6 +35,8 @@ _SPOKEN = {"contrast": 0.15, "published": 0.5}
 _SLACK = 0.95
 """Share of free memory that a run may use: other programs need some, too."""
 _HEADS_AT_ONCE = 64
+_WITH_GRADIENT = ("attribution", "combined", "circuit")
+"""Methods of effects that take a gradient."""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,14 @@ class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """Peak bytes of the worker."""
     cache_bytes: int
     """Bytes of the activation cache on disk."""
+    kept: int = 0
+    """Of the activations: the heads' outputs, which stay from the capture to the end."""
+    batch: int = 0
+    """Of the activations: the stream of one batch in the forward pass."""
+    graph: int = 0
+    """Of the causes: what a gradient keeps at the layers until it is computed; 0 if none is."""
+    matrices: int = 0
+    """The heads' output matrices, a part of the model that a split one has a second time on its first device."""
 
 
 def tokens_of(characters: int, n_examples: int) -> float:
@@ -107,7 +117,8 @@ def estimate_memory(
     blocks = 4 * min(_CELLS, max(shuffles_for(config.shuffles, nodes), config.bootstraps, 1) * symbols) * _FLOAT
     scores = n * symbols * _FLOAT + blocks + 6 * seeds * n * nodes * _FLOAT
     probes = 4 * min(_HEADS_AT_ONCE, nodes, max(1, _CELLS // max(1, n * n))) * n * n * _FLOAT
-    causes = _effects_bytes(shape, amount, config, number)
+    at_layers, elsewhere = _effects_bytes(shape, amount, config, number)
+    causes = at_layers + elsewhere
     program = program_bytes()
     base = program + model
     stages = [
@@ -127,7 +138,15 @@ def estimate_memory(
         MemoryPart(name="causes", n_bytes=causes),
     )
     kept = tuple(part for part in parts if part.n_bytes)
-    return MemoryEstimate(parts=kept, peak=max(stages), cache_bytes=n * nodes * shape.d_head * _FLOAT)
+    return MemoryEstimate(
+        parts=kept,
+        peak=max(stages),
+        cache_bytes=n * nodes * shape.d_head * _FLOAT,
+        kept=held,
+        batch=stream,
+        graph=at_layers if config.cause.method in _WITH_GRADIENT else 0,
+        matrices=nodes * shape.d_head * width * number,
+    )
 
 
 def fits(peak: int, held: int, free: int | None) -> bool | None:
@@ -188,20 +207,21 @@ def what_to_lower(
     return tuple(found)
 
 
-def _effects_bytes(shape: ModelShape, amount: Workload, config: ProbeConfig, number: int) -> int:
+def _effects_bytes(shape: ModelShape, amount: Workload, config: ProbeConfig, number: int) -> tuple[int, int]:
     """Return the bytes of activations kept for one gradient, or for batches of patched passes.
 
-    `number`: bytes of one number of the model. Heads' outputs, their replacements and gradients, attention after its
-    softmax, and logits are in float32.
+    Those inside the layers, and those read from them: heads' outputs, their replacements and gradients, and logits.
+    `number`: bytes of one number of the model. What is read, and attention after its softmax, are in float32.
     """
     if config.cause.method == "none":
-        return 0
+        return 0, 0
     prompts = min(config.cause.examples, max(1, amount.n_examples // 2))
     tokens = min(prompts * amount.n_tokens, 4 * _TOKENS_AT_ONCE)
     heads = 3 * shape.n_heads * shape.d_head
     attention = shape.n_heads * amount.n_tokens
-    layer = max(0, 34 * shape.d_model - heads) * number + heads * _FLOAT + attention * (2 * number + _FLOAT)
-    return int(tokens * (shape.n_layers * layer + 3 * shape.vocabulary * _FLOAT))
+    layer = max(0, 34 * shape.d_model - heads) * number + attention * (2 * number + _FLOAT)
+    read = shape.n_layers * heads + 3 * shape.vocabulary
+    return int(tokens * shape.n_layers * layer), int(tokens * read * _FLOAT)
 
 
 def _largest(least: int, most: int, does: Callable[[int], bool]) -> int | None:

@@ -110,7 +110,11 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         there = memory()
         available = None if there is None else there.available
         devices = memory_by_device(found, placement, weights, gpus, available)
-        each = [fits(device.n_bytes, 0, device.free_bytes) for device in devices if device.free_bytes is not None]
+        each = [
+            fits(device.n_bytes, held_bytes if device.name == "cpu" else 0, device.free_bytes)
+            for device in devices
+            if device.free_bytes is not None
+        ]
         enough = all(each) if each and None not in each else None
     lower: tuple[str, ...] = ()
     if enough is False and free is not None and not devices:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from engine.examples import Example
+from engine.planning.device_memory import DeviceMemory
 from engine.planning.memory_estimate import MemoryPart
 from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import Duration
@@ -18,6 +19,11 @@ from .recorded import model_info
 def preflight_for(request: GetPreflight) -> Preflight:
     """By the number of codes: a million of them do not fit."""
     enough = request.options.config.sae.n_codes < 50_000
+    weights = MemoryPart(name="weights", n_bytes=1_000_000_000)
+    split = (
+        DeviceMemory(name="cpu", n_bytes=2_000_000_000, free_bytes=20_000_000_000, parts=(weights,)),
+        DeviceMemory(name="disk", n_bytes=1_000_000_000, free_bytes=None, parts=(weights,)),
+    )
     return Preflight(
         model=request.options.model,
         n_examples=20,
@@ -29,6 +35,7 @@ def preflight_for(request: GetPreflight) -> Preflight:
         fits=enough,
         lower=() if enough else ("the codes from 60000 to 9000",),
         cache_bytes=30_000,
+        devices=split if request.options.device_map else (),
         duration=Duration(seconds=1.2, low=1.0, high=1.4, basis="by 3 earlier runs of this model", rough=False),
     )
 

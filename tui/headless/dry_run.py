@@ -38,7 +38,9 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
     from engine.machine.memory import format_bytes
 
     rows = [("model", found.model), ("prompts", str(found.n_examples)), ("memory", found.memory_words)]
-    rows += [("", f"{part.name:<12} {format_bytes(part.n_bytes):>9}") for part in found.parts]
+    rows += [("", f"{device.name:<12} {device.words}") for device in found.devices]
+    if not found.devices:
+        rows += [("", f"{part.name:<12} {format_bytes(part.n_bytes):>9}") for part in found.parts]
     if found.cache_bytes:
         rows.append(("disk", f"{format_bytes(found.cache_bytes)} of activations are cached for the next run"))
     if found.time_words:

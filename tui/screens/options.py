@@ -128,6 +128,8 @@ class PreflightLines(LineWidget):
         time = "; ".join(part for part in (ahead.missing_words, ahead.time_words) if part)
         if ahead.fits is not False:
             parts = "  ".join(f"{part.name} {format_bytes(part.n_bytes)}" for part in ahead.parts)
+            if ahead.devices:
+                parts = "  ".join(f"{device.name}: {device.words}" for device in ahead.devices)
             first = self.line().add(" ✓ " if ahead.fits else " ? ", "good" if ahead.fits else "second")
             first.add(fit(clean(memory), size.width - 4), "text")
             first.add("   ").add(fit(parts, max(size.width - first.width - 1, 0)), "faint")

@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 
-from engine.catalog.device_maps import Gpu, Placement, describe, place, read_device_map, read_max_memory
+from engine.catalog.device_maps import Gpu, Placement, place, read_device_map, read_max_memory
 from engine.config import LoadOptions
 from engine.errors import ConfigError
-from engine.planning.device_memory import memory_by_device
-from engine.planning.memory_estimate import MemoryEstimate, MemoryPart
 
 GIB = 1 << 30
 TWO = (Gpu(name="NVIDIA X", free_bytes=20 * GIB), Gpu(name="NVIDIA X", free_bytes=18 * GIB))
@@ -119,25 +117,3 @@ def test_limits_are_read(text: str, wanted: dict[str | int, int]) -> None:
 def test_bad_limits_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--max-memory"):
         read_max_memory(text)
-
-
-def test_the_plan_is_by_device() -> None:
-    parts = (MemoryPart(name="program", n_bytes=GIB), MemoryPart(name="model", n_bytes=12 * GIB))
-    found = MemoryEstimate(parts=parts, peak=17 * GIB, cache_bytes=0)
-    weights = {"model.embed.weight": 2 * GIB, "model.layers.0.w": 4 * GIB, "model.layers.1.w": 4 * GIB, "head": 2 * GIB}
-    even = memory_by_device(found, Placement(n_devices=2, max_memory={0: 16 * GIB, 1: 16 * GIB}), weights, TWO, None)
-    # Everything that is no weight is on the first GPU, except the program.
-    assert [(each.name, each.n_bytes, each.free_bytes) for each in even] == [
-        ("cuda:0", 10 * GIB, 16 * GIB),
-        ("cuda:1", 6 * GIB, 16 * GIB),
-    ]
-    by_hand = {"model": 1, "model.layers.1": 0, "head": 0}
-    mapped = memory_by_device(found, Placement(device_map=by_hand), weights, TWO, None)
-    assert [(each.name, each.n_bytes) for each in mapped] == [("cuda:0", 10 * GIB), ("cuda:1", 6 * GIB)]
-    on_disk = {"model": "cpu", "model.layers": "disk", "head": "cpu"}
-    off = memory_by_device(found, Placement(device_map=on_disk), weights, (), 64 * GIB)
-    assert [(each.name, each.n_bytes, each.free_bytes) for each in off] == [
-        ("cpu", 9 * GIB, 64 * GIB),
-        ("disk", 8 * GIB, None),
-    ]
-    assert "no CUDA device" in describe(())

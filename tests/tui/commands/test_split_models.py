@@ -1,6 +1,7 @@
 """Several devices and device maps from the command line, on a machine without a GPU."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,12 @@ def test_weights_on_disk_are_planned_used_named_and_verified(at_home: Callable[.
     plan = json.loads(at_home("probe", "ioi", "--dry-run", "--json", "--device-map", str(file)).out)
     assert [device["name"] for device in plan["devices"]] == ["cpu", "disk"]
     assert plan["devices"][1]["n_bytes"] > 1_000_000
+    cpu, disk = ({part["name"] for part in device["parts"]} for device in plan["devices"])
+    assert disk == {"weights"}
+    assert cpu == {"weights", "program", "read from disk", "activations", "SAE", "scores"}
+    shown = at_home("probe", "ioi", "--dry-run", "--device-map", str(file)).out
+    assert re.search(r"(?m)^ +cpu +weights .*, program .*, read from disk ", shown)
+    assert re.search(r"(?m)^ +disk +weights ", shown)
     assert plan["fits"] is True
     assert "cpu needs" in plan["words"]
 

@@ -226,3 +226,16 @@ async def test_from_every_sheet_what_does_not_fit_is_asked_for_twice(
         assert not host.of_kind("QueueRun")
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
+
+
+async def test_the_plan_of_a_split_model_is_by_device(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    host.add(OptionsChosen(options=RunOptions(model="toy", device_map='{"": "disk"}')))
+    async with open_screen(host) as (app, pilot, until):
+        await until(lambda: app.state.preflight is not None and app.state.preflight.devices)
+        await pilot.press("O")
+        await until(lambda: isinstance(app.screen, OptionsScreen))
+        shown = text_of(app)
+        assert "fits: cpu needs 2.0 GB of 20.0 GB, disk needs 1.0 GB" in shown
+        assert "cpu: weights 1.0 GB  disk: weights 1.0 GB" in shown
