@@ -142,7 +142,7 @@ def test_models_are_loaded_as_asked_and_precisions_are_not_mixed(home: dict[str,
         (("--devices", "2"), "CUDA"),
         (("--device-map", '{"": "moon"}'), "moon"),
     ):
-        refused = headcode(home, *words, *given)
+        refused = headcode(home, *words, "--fresh", *given)
         assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
 
 
