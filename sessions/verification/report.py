@@ -34,7 +34,7 @@ ROUNDING: dict[Precision, RoundingLimits] = {
     "float16": RoundingLimits(probabilities=0.01, grades=0.1, losses=0.05, codes=0.2, baselines=1.0, effects=0.03),
     "bfloat16": RoundingLimits(probabilities=0.1, grades=0.3, losses=0.2, codes=0.5, baselines=1.0, effects=0.1),
 }
-"""By the precision of the run; three to ten times what other CPU instructions cause, as docs/verify.md lists.
+"""By precision; three to ten times what other CPU instructions cause, as docs/verify.md lists.
 
 Two positive numbers differ by at most 1 relative to the larger: in half precision baselines are reported, but not
 judged.
@@ -56,7 +56,7 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     environment: tuple[FieldDifference, ...] = ()
     """Versions and device that differ from those of the run (a: then, b: now)."""
     dtype: Precision = "float32"
-    """The precision of the run and of its repetition."""
+    """The precision of the run and of its repetition; if they had different ones, the coarser."""
     limits: RoundingLimits = ROUNDING["float32"]
     """The differences that count as rounding in that precision."""
     identity_then: str = ""
@@ -73,7 +73,7 @@ def judge(
     checks = tuple(_worse(one, other) for one, other in zip(logged, tabled, strict=True))
     environment = struct_difference(stored.versions, now.versions) or ()
     differing = [each for each in checks if each.differing]
-    dtype: Precision = stored.versions.dtype if stored.versions is not None else "float32"
+    dtype = _coarser(stored, now)
     limits = ROUNDING[dtype]
     about: dict[str, object] = {
         "run_id": run_id,
@@ -107,6 +107,12 @@ def judge(
         hint=_HINTS.get(first.stage, ""),
         **about,  # type: ignore[arg-type]
     )
+
+
+def _coarser(stored: RunArtifacts, now: RunArtifacts) -> Precision:
+    """Return the precision that rounds more, of the run's and of its repetition's: they differ as much as it rounds."""
+    both = [each.versions.dtype for each in (stored, now) if each.versions is not None]
+    return max(both, key=lambda dtype: ROUNDING[dtype].probabilities, default="float32")
 
 
 _HINTS = {

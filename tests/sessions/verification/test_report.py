@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.catalog.recommended_config import resolve_config
-from engine.config import EffectsConfig, ProbeConfig, SAEConfig
+from engine.config import EffectsConfig, Precision, ProbeConfig, SAEConfig
 from engine.events import ArrayReady, Event
 from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
@@ -279,6 +279,31 @@ def test_half_precision_rounds_more_and_is_named(done: tuple[Bench, RunArtifacts
     assert (report.verdict, report.dtype, report.limits) == ("rounding", "bfloat16", limits)
     assert report.words.startswith("the same to the rounding of bfloat16: device ")
     assert nudged(2 * limits.probabilities).verdict == "differs"
+
+
+@pytest.mark.parametrize(("then", "again"), [("float32", "bfloat16"), ("bfloat16", "float32"), ("float16", "bfloat16")])
+def test_another_precision_is_named_and_judged_by_the_coarser(
+    done: tuple[Bench, RunArtifacts], then: Precision, again: Precision
+) -> None:
+    bench, now = done
+    assert now.versions is not None
+    versions = {dtype: msgspec.structs.replace(now.versions, dtype=dtype) for dtype in (then, again)}
+    stored = msgspec.structs.replace(from_log(bench.store, RUN)[0], versions=versions[then])
+
+    def nudged(by: float) -> VerificationReport:
+        grades = tuple(msgspec.structs.replace(each, probability=(each.probability or 0) + by) for each in now.grades)
+        return judge(
+            RUN, "one/1", stored, stored, msgspec.structs.replace(now, grades=grades, versions=versions[again])
+        )
+
+    limits = ROUNDING["bfloat16"]
+    report = nudged(limits.probabilities / 2)
+    assert (report.verdict, report.dtype, report.limits) == ("rounding", "bfloat16", limits)
+    assert report.words.startswith(f"the same to the rounding of bfloat16: dtype {then} then, {again} now; first in")
+    assert [(each.field, each.a, each.b) for each in report.environment] == [("dtype", then, again)]
+    larger = nudged(2 * limits.probabilities)
+    assert larger.verdict == "differs"
+    assert f"dtype {then} then, {again} now" in larger.words
 
 
 def test_effects_may_differ_by_a_hundredth_of_the_answer_elsewhere(done: tuple[Bench, RunArtifacts]) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sessions.verification.report import ROUNDING
+
 QUICK = ("--pairs", "3", "--steps", "20", "--shuffles", "20", "--seeds", "2")
 
 
@@ -25,6 +27,7 @@ def test_a_run_in_half_precision_says_so_everywhere(at_home: Callable[..., Any],
     assert at_home("cause", "half/1", "--heads", "0.5,1.1").code == 0
     verified = json.loads(at_home("verify", "half/1", "--json", "-q").out)
     assert (verified["verdict"], verified["environment"]) == ("same", [])
+    assert (verified["dtype"], verified["limits"]["probabilities"]) == ("bfloat16", ROUNDING["bfloat16"].probabilities)
     assert at_home("probe", "--again", "half/1", "-q").code == 0
 
     file = tmp_path / "half.headcode"
