@@ -11,6 +11,7 @@ from engine.measures import MEASURES, Measure, value_of
 from engine.results import NO_CODE, Grade, HeadId, HeadScores
 from sessions.rows import HeadCodes
 from tui.output.effects import cause_lines
+from tui.state.checked_models import shown_check
 from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.notes import list_notes_at
@@ -26,7 +27,9 @@ def status(state: WorkbenchState) -> list[str]:
     """Describe the session, the model, the current work and the view."""
     model = state.model_info
     shape = f", {model.n_layers} layers of {model.n_heads} heads" if model is not None else ""
-    lines = [f"session {clean(state.session_name)}. model {clean(state.model)}{shape}. host {state.link}."]
+    check = shown_check(state)
+    checked = f", {check.words}" if check is not None else ""
+    lines = [f"session {clean(state.session_name)}. model {clean(state.model)}{shape}{checked}. host {state.link}."]
     positives = sum(1 for each in state.examples if each.positive)
     lines.append(f"examples: {positives} positive, {len(state.examples) - positives} negative.")
     run = state.shown

@@ -1,6 +1,7 @@
 """What the last `headcode models check` found about a model, for the lines that name it."""
 
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,6 +10,9 @@ from engine.catalog.local_models import BUNDLED, find_model
 from engine.catalog.planted_models import PLANTED
 from engine.errors import HeadcodeError
 from engine.machine.folders import find_folders
+
+if TYPE_CHECKING:
+    from tui.state.workbench_state import WorkbenchState
 
 _READ_AGAIN_S = 5.0
 """Lines are drawn at every key; a check made elsewhere meanwhile may appear this much later."""
@@ -55,9 +59,22 @@ class CheckedModels:
         self._read.clear()
 
 
-def comes_with_headcode(model: str) -> bool:
-    """Return True for bundled and planted models, which Headcode's own tests check."""
-    return model == BUNDLED or model in PLANTED
+def shown_check(state: "WorkbenchState") -> CheckStatus | None:
+    """Return what the last check of the shown run's model found, else of the session's.
+
+    None in a replay, whose model need not be here, and for models that come with Headcode, which its own tests check,
+    until they are checked.
+    """
+    if state.link == "replay":
+        return None
+    name, info = shown_model(state), state.model_info
+    found = state.checked.of(name, info.identity if info is not None else None)
+    return None if found.state == "unchecked" and (name == BUNDLED or name in PLANTED) else found
+
+
+def shown_model(state: "WorkbenchState") -> str:
+    """Return the name or folder of the shown run's model, else of the session's."""
+    return state.shown.model if state.shown is not None else state.model
 
 
 def _read(model: str, identity: str | None) -> CheckStatus:

@@ -7,10 +7,9 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.catalog.check_report import CheckStatus
 from tui.actions.key_labels import fill_keys
 from tui.output.model_check import format_check
-from tui.state.checked_models import INK, comes_with_headcode
+from tui.state.checked_models import INK, shown_check, shown_model
 from tui.state.engine_status import silent_work
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -47,7 +46,7 @@ class TopLine(LineWidget):
         model = fit(clean(format_model(state)), max(room - cell_len(name) - 14, 0))
         if model:
             line.add("  ").add(model, "text")
-            check = model_check(state)
+            check = shown_check(state)
             engine, _ = format_engine(state)
             left = width - line.width - len(engine) - cell_len(right) - 6
             if check is not None and len(check.words) + 3 <= left:
@@ -74,8 +73,8 @@ class TopLine(LineWidget):
 
     def _model_tip(self) -> Content:
         info, another = self.state.model_info, fill_keys("{options} chooses another for the next run.", self.state.key)
-        check = model_check(self.state)
-        checked = [format_check(check, _model_name(self.state))] if check is not None else []
+        check = shown_check(self.state)
+        checked = [format_check(check, shown_model(self.state))] if check is not None else []
         if info is None:
             return tip(self.state.model, "The model; its shape is known after loading.", *checked, another)
         shape = f"{info.n_layers} layers of {info.n_heads} heads, {info.context} tokens of context"
@@ -96,22 +95,6 @@ ENGINE = {
     "idle": "No model is loaded; the next run loads it first.",
 }
 """Meaning of each engine state."""
-
-
-def model_check(state: WorkbenchState) -> CheckStatus | None:
-    """Return what the last check of the shown model found.
-
-    None in a replay, whose model need not be here, and for models of Headcode's own that were never checked.
-    """
-    if state.link == "replay":
-        return None
-    name, info = _model_name(state), state.model_info
-    found = state.checked.of(name, info.identity if info is not None else None)
-    return None if found.state == "unchecked" and comes_with_headcode(name) else found
-
-
-def _model_name(state: WorkbenchState) -> str:
-    return state.shown.model if state.shown is not None else state.model
 
 
 def format_model(state: WorkbenchState) -> str:

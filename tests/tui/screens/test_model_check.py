@@ -12,6 +12,7 @@ from engine.machine.folders import find_folders
 from engine.planning.option_table import OPTIONS
 from engine.planning.run_options import RunOptions
 from sessions.events import OptionsChosen
+from tui.plain.wording import status
 from tui.screens.options import OptionsScreen
 
 _IDENTITY = "a1" * 32
@@ -82,6 +83,19 @@ async def test_a_check_of_other_weights_does_not_count(recorded: Any, open_scree
     host.add(*recorded.events())
     async with open_screen(host) as (app, _pilot, until):
         await until(lambda: "changed since its check" in text_of(app).splitlines()[0])
+
+
+async def test_plain_mode_says_it_with_the_model(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, _pilot, _until):
+        assert ". model toy, 6 layers of 8 heads. host" in status(app.state)[0]
+        store_report(report(), bundled_folder(), find_folders().models)
+        app.state.checked.forget()
+        assert ". model toy, 6 layers of 8 heads, checked: holds. host" in status(app.state)[0]
+        app.state.link = "replay"
+        assert "checked" not in status(app.state)[0]
+        app.state.link = "live"
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
