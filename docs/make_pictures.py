@@ -33,9 +33,10 @@ async def draw() -> None:
     app = HeadcodeApp(connect, session=None, model="toy", task="ioi", depth="full", theme="night")  # type: ignore[arg-type]
     async with app.run_test(size=(160, 48)) as pilot:
         begun = time.monotonic()
-        while app.state.shown is None or app.state.shown.picture.finished is None:
+        # The recorded run is shown at once; the pictures of single heads need the engine.
+        while app.state.shown is None or app.state.worker is None or app.state.worker.worker_state != "warm":
             if time.monotonic() - begun > WAIT_S:
-                raise SystemExit(f"No grid after {WAIT_S} s; headcode host log says why.")
+                raise SystemExit(f"No grid or no engine after {WAIT_S} s; headcode host log says why.")
             await pilot.pause(0.2)
         await pilot.pause(1)
         save(app.export_screenshot(title="headcode", simplify=True), "screen.svg")
@@ -44,6 +45,11 @@ async def draw() -> None:
             for key in keys:
                 await pilot.press(key)
                 await pilot.pause(2)
+            begun = time.monotonic()
+            while "asking the model" in text_of(app):
+                if time.monotonic() - begun > WAIT_S:
+                    raise SystemExit(f"No answer of the engine after {WAIT_S} s; headcode host log says why.")
+                await pilot.pause(0.2)
             save(app.export_screenshot(title="headcode", simplify=True), name)
             await pilot.press("escape")
             await pilot.pause(1)

@@ -3,4 +3,4 @@
 May import: root, edits, files, protocol, store.
 """
 
-__all__ = ["archive", "export", "import_bundle", "log_checks", "parquet", "portable_log"]
+__all__ = ["archive", "export", "first_session", "import_bundle", "log_checks", "parquet", "portable_log"]

@@ -1,12 +1,26 @@
 """Answer requests about bundles. The work is done in threads, so that other requests are answered meanwhile."""
 
 import asyncio
+import logging
 from functools import partial
 from pathlib import Path
 
+from engine.errors import HeadcodeError
 from sessions.files.disk_space import describe_os_error, staging_for
 from sessions.handlers.context import Answer, HandlerContext
-from sessions.protocol import BundleExported, BundleImported, Done, ExportSession, ImportBundle, WriteTable
+from sessions.protocol import (
+    AdoptFirstSession,
+    BundleExported,
+    BundleImported,
+    Done,
+    ExportSession,
+    ImportBundle,
+    SessionsAnswer,
+    WriteTable,
+)
+from sessions.store.queries import recent_sessions
+
+log = logging.getLogger("headcode.bundles")
 
 
 async def export_session(host: HandlerContext, request: ExportSession) -> BundleExported:
@@ -61,6 +75,29 @@ async def import_bundle(host: HandlerContext, request: ImportBundle) -> BundleIm
         await asyncio.to_thread(bundle.close)
 
 
+async def adopt_first_session(host: HandlerContext, request: AdoptFirstSession) -> SessionsAnswer:
+    """Adopt the recorded first session if the store never had one; return the store's sessions.
+
+    A recording that cannot be used is logged, and the store stays as it was.
+    """
+    from sessions.bundle import first_session
+    from sessions.bundle.import_bundle import CheckedBundle
+
+    if await host.writer.read(first_session.is_untouched):
+        sae = host.places.data / "sae"
+        try:
+            bundle = await asyncio.to_thread(CheckedBundle, first_session.RECORDING, host.places.spool)
+            try:
+                # Two clients may start at the same moment: the second finds the session of the first.
+                await host.writer.change(partial(first_session.adopt, bundle=bundle, sae=sae), alone=True)
+            finally:
+                await asyncio.to_thread(bundle.close)
+        except (HeadcodeError, OSError) as error:
+            log.error("the recorded first session is not shown: %s", error)
+    found = await host.writer.read(partial(recent_sessions, limit=request.limit))
+    return SessionsAnswer(sessions=tuple(found))
+
+
 async def write_table(host: HandlerContext, request: WriteTable) -> Done:
     """Write a client's table as Parquet: clients do not load DuckDB."""
     from sessions.bundle.parquet import write_parquet
@@ -72,5 +109,10 @@ async def write_table(host: HandlerContext, request: WriteTable) -> Done:
     return Done()
 
 
-ANSWERS: dict[type, Answer] = {ExportSession: export_session, ImportBundle: import_bundle, WriteTable: write_table}
+ANSWERS: dict[type, Answer] = {
+    ExportSession: export_session,
+    ImportBundle: import_bundle,
+    AdoptFirstSession: adopt_first_session,
+    WriteTable: write_table,
+}
 SLOW: frozenset[type] = frozenset(ANSWERS)

@@ -75,6 +75,7 @@ from sessions.protocol.runs import (
     VerifyRun,
 )
 from sessions.protocol.sessions import (
+    AdoptFirstSession,
     ChangeTags,
     CreateSession,
     DiscardSession,
@@ -98,6 +99,7 @@ from sessions.protocol.sessions import (
 __all__ = [
     "MAX_LINE_BYTES",
     "PROTOCOL",
+    "AdoptFirstSession",
     "AnyAnswer",
     "AnyRequest",
     "BundleExported",
@@ -238,6 +240,7 @@ AnyRequest = (
     | WarmUp
     | ExportSession
     | ImportBundle
+    | AdoptFirstSession
     | WriteTable
     | StopHost
 )

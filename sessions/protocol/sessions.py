@@ -20,6 +20,16 @@ class SessionsAnswer(Message, tag="sessions", frozen=True, kw_only=True):
     sessions: tuple[SessionRow, ...]
 
 
+class AdoptFirstSession(Request, tag="adopt_first_session", frozen=True, kw_only=True):
+    """Import the recorded session that comes with Headcode, if the store never had a session.
+
+    Answered by SessionsAnswer, with the sessions that there are then; empty if there was none and the recording cannot
+    be used.
+    """
+
+    limit: int = 50
+
+
 class SearchSessions(Request, tag="search_sessions", frozen=True, kw_only=True):
     """Find sessions that have every word in name, tags, notes, prompts, model or task.
 

@@ -24,6 +24,7 @@ from sessions.events import (
     VerificationRequested,
 )
 from sessions.protocol import (
+    AdoptFirstSession,
     CancelRun,
     ChooseOptions,
     CircuitAnswer,
@@ -194,7 +195,7 @@ class ScriptedHost:
 
     def _answer(self, request: Request) -> Any:
         match request:
-            case ListSessions():
+            case ListSessions() | AdoptFirstSession():
                 return SessionsAnswer(sessions=() if self.session is None else (self.session,))
             case ShowSession():
                 if self.session is None or request.session not in (self.session.session_id, self.session.name):

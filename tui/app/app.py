@@ -35,6 +35,7 @@ from tui.settings.remembered import record_toured
 from tui.settings.settings import Settings, SettingValue, change, load
 from tui.settings.table import SettingSpec, Value, find_setting
 from tui.state import screen_log
+from tui.state.recorded_run import format_origin
 from tui.state.workbench_state import Part, WorkbenchState
 from tui.terminal.diff_renderer import DiffApp
 from tui.terminal.idle_gc import IdleCollector
@@ -328,7 +329,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         if state is not None and self.screen is state:
             by_id = {action.id: action.call for action in ACTIONS}
             press = lambda name: self.run_worker(state.run_action(by_id[name]), exit_on_error=True)  # noqa: E731
-            self.push_screen(TourSheet(TourTarget(show_pane=state.action_show_pane, press=press)))
+            self.push_screen(TourSheet(TourTarget(state.action_show_pane, press, format_origin(self.state))))
 
     def _offer_tour(self) -> None:
         """Start the tour on the first visit, as soon as a grid is shown."""

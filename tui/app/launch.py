@@ -1,7 +1,10 @@
 """Entry points of the full-screen workbench. Imports textual only when called."""
 
+import asyncio
 import os
 import sys
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ def run_workbench(
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("headcode: the workbench needs a terminal; `headcode probe` works without one.", file=sys.stderr)
         return 2
+    _start_host_early()
     from engine.machine.folders import find_folders
     from tui.settings.settings import load
 
@@ -55,8 +59,6 @@ def run_workbench(
 
 def run_plain_workbench(*, session: str | None, model: str, task: str, asked: bool = False) -> int:
     """Answer lines on stdin until they end and return the exit code. Needs no terminal."""
-    import asyncio
-
     from tui.plain.loop import run_plain
 
     return asyncio.run(run_plain(_connect, session=session, model=model, task=task, asked=asked))
@@ -102,6 +104,22 @@ def choose_colours(choice: str | None, settings: "Settings | None" = None) -> No
     elif choice is not None:
         os.environ["TEXTUAL_COLOR_SYSTEM"] = "standard" if choice == "16" else choice
         os.environ.pop("NO_COLOR", None)
+
+
+def _start_host_early() -> None:
+    """Start the host, if there is none, while this process imports textual and draws its first frame.
+
+    Errors are left to the screen, which connects by itself and shows them.
+    """
+
+    async def start() -> None:
+        await (await _connect()).close()
+
+    def work() -> None:
+        with suppress(Exception):
+            asyncio.run(start())
+
+    threading.Thread(target=work, daemon=True, name="start host").start()
 
 
 async def _connect() -> "HostConnection":

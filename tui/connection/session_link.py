@@ -6,6 +6,7 @@ import contextlib
 from engine.errors import HeadcodeError
 from sessions.errors import HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
 from sessions.protocol import (
+    AdoptFirstSession,
     CreateSession,
     DiscardSession,
     Done,
@@ -55,6 +56,8 @@ class SessionLink(RunRequests, IdleSync):
         self._ever_live = False
         self._switching = False
         """Another session was requested; the loop opens it."""
+        self._warm_up_due = False
+        """The engine is to be started once the session is on the screen."""
         self._following: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -144,18 +147,27 @@ class SessionLink(RunRequests, IdleSync):
             if parts:
                 self._changed(parts)
                 self.fetch_preflight()
+            if self._warm_up_due:
+                # Not earlier: on few cores an engine that imports torch delays what is shown first.
+                self._warm_up_due = False
+                await host.ask(WarmUp(), Done)
 
     async def _find_session(self, host: HostConnection) -> SessionRow:
-        """Return the requested session, else the newest, else a new one with its first run queued."""
+        """Return the requested session, else the newest, else the recorded one.
+
+        Else, and where a model or task without a session was named, create one and queue its first run.
+        """
         if self._session is not None:
             return (await host.ask(ShowSession(session=self._session), SessionDetailAnswer)).detail.session
         sessions = (await host.ask(ListSessions(), SessionsAnswer)).sessions
         wanted = (self._wanted_model, self._wanted_task)
         special = wanted != (DEFAULT_MODEL, DEFAULT_TASK)
         chosen = special or self._asked
+        if not sessions and not chosen:
+            sessions = (await host.ask(AdoptFirstSession(), SessionsAnswer)).sessions
         fitting = [row for row in sessions if not chosen or (row.model, row.task) == wanted]
         if fitting:
-            await host.ask(WarmUp(), Done)
+            self._warm_up_due = True
             return fitting[0]
         name = None if special else FIRST_SESSION
         create = CreateSession(name=name, model=self._wanted_model, task=self._wanted_task)

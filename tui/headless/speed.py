@@ -20,6 +20,8 @@ from engine.machine.memory import resident_bytes
 _PATIENCE_S = 900
 _LAST_OF_THE_FRAME = b"run"
 """Part of the key line, which is drawn last."""
+_BELOW_THE_GRID = b"precision"
+"""Part of the line below the cells, which is drawn with them once a run has its scores."""
 
 
 class SpeedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,18 @@ class TrialInstallation:
 
     def first_frame(self) -> float:
         """Return the seconds from the start of the screen until its key line is drawn at 160 x 48."""
+        return self._seconds_until(_LAST_OF_THE_FRAME)
+
+    def first_grid(self) -> float:
+        """Return the seconds from a newcomer's first start, in an empty home, until a grid with scores is drawn."""
+        empty = TrialInstallation(self.home / "no models")
+        try:
+            return empty._seconds_until(_BELOW_THE_GRID)
+        finally:
+            empty.close()
+
+    def _seconds_until(self, sign: bytes) -> float:
+        """Return the seconds from the start of the screen until it draws that text."""
         begun = time.perf_counter()
         process, terminal = pty.fork()
         if process == 0:
@@ -78,7 +92,7 @@ class TrialInstallation:
             child_processes.become(self.command, env)
         seen = b""
         try:
-            while _LAST_OF_THE_FRAME not in seen and time.perf_counter() - begun < 60:
+            while sign not in seen and time.perf_counter() - begun < 60:
                 if select.select([terminal], [], [], 1)[0]:
                     seen += os.read(terminal, 65_536)
             return time.perf_counter() - begun
@@ -119,6 +133,7 @@ def measure_speed(trial: TrialInstallation, *, model: str | None, repeat: int) -
     if held is not None:
         yield row("worker's memory, bundled model", [held], "MB", 700)
     yield row("first full frame of the screen", several(trial.first_frame), aim=0.6)
+    yield row("first start of all, until a grid is shown", several(trial.first_grid), aim=1.5)
     if model is not None:
         yield row(f"probe ioi on {model}, first", [trial.run("probe", "ioi", "--quiet", "--model", model)[0]])
         yield from _probes(trial, row, model, max(1, repeat // 2), aim=15 if "smollm2" in model else None)

@@ -5,6 +5,7 @@ import time
 from engine.errors import Failure
 from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
 from tui.state.messages import format_message
+from tui.state.recorded_run import format_recorded
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -63,6 +64,8 @@ class Announcements:
 
     def _of_run(self, run: SessionRun) -> list[str]:
         name, found = f"run {run.number}", []
+        if self._new(f"{run.run_id} recorded", run.recorded) and run.recorded is not None and run is self.state.shown:
+            found.append(f"{name}: {clean(format_recorded(self.state, run))}")
         old = self._said.get(f"{run.run_id} state", "" if self.caught_up else None)
         if self._new(f"{run.run_id} state", run.state):
             if run.state in ("queued", "running") or old is not None:

@@ -121,7 +121,8 @@ class RunCards(ScrollingLineWidget):
     def _state(self, run: SessionRun, on: bool) -> StyledLine:
         line = self.line().add("▌ " if on else "  ", "accent")
         ink = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(run.state, "second")
-        line.add(run.state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
+        state = "recorded" if run.recorded is not None and run.state == "done" else run.state
+        line.add(state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
         if (work := blocking_work(self.state, run)) is not None:
             line.add(f"  waiting for {format_work(work, int(time.time() * 1e6))}", "dim")
         if run.ended_us is not None and run.state == "done":

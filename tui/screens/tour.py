@@ -38,8 +38,7 @@ class TourStep(msgspec.Struct, frozen=True):
 STEPS: tuple[TourStep, ...] = (
     TourStep(
         "Which heads have codes of their own?",
-        "A one-minute tour of the screen, on the model bundled with Headcode. Everything behind this sheet is real: "
-        "the prompts were run and the grid computed just now.",
+        "A one-minute tour of the screen, on the model bundled with Headcode. Everything behind this sheet is real: ",
         "grid",
     ),
     TourStep(
@@ -92,6 +91,8 @@ class TourTarget(msgspec.Struct, frozen=True):
     show_pane: Callable[[Pane], object]
     press: Callable[[str], object]
     """Runs the action with that id."""
+    origin: str = ""
+    """Where the run behind the sheet comes from; ends the words of the first step."""
 
 
 class TourSheet(ModalScreen[None], ActionKeys):
@@ -151,6 +152,8 @@ class TourSheet(ModalScreen[None], ActionKeys):
         box.border_title = Content(f"{self.place + 1} of {len(STEPS)}")
         key = partial(key_label_in, self.app)
         title, text = fill_keys(step.title, key), fill_keys(step.words, key)
+        if self.place == 0:
+            text += self._stage.origin
         words = Content.assemble((title, "bold $ink-strong"), "\n", (text, "$ink"))
         self.query_one("#words", Static).update(words)
 

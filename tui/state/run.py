@@ -17,6 +17,7 @@ from sessions.events import (
     RunStarted,
     RunState,
     RunVerified,
+    SessionImported,
     VerificationEnded,
     VerificationProgress,
     VerificationRequested,
@@ -57,6 +58,8 @@ class SessionRun(msgspec.Struct, kw_only=True):
     """The verification in progress: requested, then how far it is."""
     verify_failure: Failure | None = None
     """Why the last verification failed."""
+    recorded: SessionImported | None = None
+    """The import that brought it here; None: it was computed by a host of this store."""
 
     @property
     def options(self) -> RunOptions:
@@ -68,6 +71,11 @@ class SessionRun(msgspec.Struct, kw_only=True):
         if self.started_us is None:
             return 0.0
         return max((self.ended_us if self.ended_us is not None else now_us) - self.started_us, 0) / 1e6
+
+    @property
+    def recorded_us(self) -> int:
+        """The time at which it ended; if it never started, at which it was queued."""
+        return self.ended_us if self.ended_us is not None else self.queued_us
 
     @property
     def active(self) -> bool:

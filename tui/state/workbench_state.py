@@ -26,6 +26,7 @@ from sessions.events import (
     RunQueued,
     RunStarted,
     SessionCreated,
+    SessionImported,
     VerificationEnded,
     VerificationProgress,
     ViewChanged,
@@ -197,6 +198,9 @@ class WorkbenchState(ViewState):
             self.session_name = self.session.name or self.session_name
             if isinstance(event, SessionCreated):
                 self.model, self.task = event.model, event.task
+            elif isinstance(event, SessionImported):
+                for each in self.runs:
+                    each.recorded = each.recorded or event
             return
         match event:
             case RunQueued() if entry.run_id is not None:

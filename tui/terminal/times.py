@@ -8,6 +8,11 @@ def moment(us: int) -> str:
     return f"{_local(us):%Y-%m-%d %H:%M:%S %Z}"
 
 
+def day(us: int) -> str:
+    """Format the day alone: 2026-11-29."""
+    return f"{_local(us):%Y-%m-%d}"
+
+
 def clock(us: int) -> str:
     """Format the hour alone, where the day goes without saying: 20:05:23 CET."""
     return f"{_local(us):%H:%M:%S %Z}"

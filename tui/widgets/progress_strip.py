@@ -14,9 +14,11 @@ from tui.state.engine_status import blocking_work, format_silence, format_work, 
 from tui.state.messages import format_message
 from tui.state.notes import list_notes_at
 from tui.state.number_text import format_number
+from tui.state.recorded_run import format_recorded
 from tui.state.time_left import format_time_left, stage_left, stages_of
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.terminal.sanitize import clean
+from tui.terminal.times import day
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import StyledLine, bar, fit, sparkline, wrap
 from tui.widgets.tooltips import tip
@@ -54,9 +56,10 @@ class ProgressStrip(LineWidget):
         elif self.state.link == "live":
             first.add(f"No run yet: {self.state.key('run')} runs the probe.", "dim")
         text, ink = status_message(self.state, int(self.clock() * 1e6))
-        rows = wrap(text, size.width - 2, 2 if ink == "bad" else 1)
+        # When and where a run was recorded is worth as much room as an error: two lines replace the losses.
+        recorded = run is not None and text == format_recorded(self.state, run)
+        rows = wrap(text, size.width - 2, 2 if ink == "bad" or recorded else 1)
         words = [self.line().add(" ").add(row, ink) for row in rows]
-        # An error of two lines replaces the losses.
         lines = [first, *words] if len(words) > 1 else [first, second, *words]
         return [line.strip() for line in lines]
 
@@ -116,6 +119,8 @@ class ProgressStrip(LineWidget):
         if run.active:
             return "", "dim"
         sign, words, ink = ENDED[run.state]
+        if run.recorded is not None:
+            words += f", recorded {day(run.recorded_us)}"
         if ink == "bad":
             does = "repeats it" if self.state.can_retry else "runs the current examples"
             words += f": {self.state.key('run')} {does}"
@@ -235,6 +240,8 @@ def status_message(state: WorkbenchState, now_us: int) -> tuple[str, str]:
     if run is not None and run.picture.notices:
         notice = run.picture.notices[-1]
         return format_message(notice), "second"
+    if run is not None and run.recorded is not None and not run.active:
+        return format_recorded(state, run), "second"
     for note in list_notes_at(state, "session")[:1]:
         return f"✎ {note.text}", "dim"
     if state.preflight is not None and state.link == "live" and (run is None or not run.active):

@@ -102,9 +102,11 @@ def format_model(state: WorkbenchState) -> str:
     info = state.model_info
     if info is None:
         return state.model
-    versions = next((run.picture.versions for run in reversed(state.runs) if run.picture.versions is not None), None)
+    run = next((run for run in reversed(state.runs) if run.picture.versions is not None), None)
     shape = f"{info.name} {info.n_layers}x{info.n_heads}"
-    return f"{shape} · {versions.where}" if versions is not None else shape
+    if run is None or run.picture.versions is None:
+        return shape
+    return f"{shape} · {run.picture.versions.where}{', recorded' if run.recorded is not None else ''}"
 
 
 def format_engine(state: WorkbenchState) -> tuple[str, str]:

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from engine.machine.folders import AppFolders
 from sessions.client.connection import HostClient
 from sessions.protocol import ListSessions, SessionsAnswer
 from tui.app.app import HeadcodeApp
+from tui.screens.tour import TourSheet
 
 from ..real_host import wait
 
@@ -34,6 +36,43 @@ async def test_a_model_that_nobody_has_leaves_no_session(places: AppFolders, tex
     await client.close()
 
 
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_a_newcomer_sees_the_recorded_run_as_recorded(
+    places: AppFolders, text_of: Any, size: tuple[int, int]
+) -> None:
+    async def connect() -> HostClient:
+        return await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)])
+
+    def start() -> HeadcodeApp:
+        return HeadcodeApp(connect, model="toy", task="ioi", depth="full", tour=True)
+
+    app = start()
+    async with app.run_test(size=size) as pilot:
+        await wait(pilot, lambda: isinstance(app.screen, TourSheet))
+        await wait(pilot, lambda: "a run recorded on 20" in " ".join(text_of(app).split()))
+        await pilot.press("escape")
+        await wait(pilot, lambda: "not computed here: r runs it here, V compares" in text_of(app))
+        assert "first light" in text_of(app)
+        where = app.state.runs[0].picture.versions.where  # type: ignore[union-attr]
+        for words in ("✓ done, recorded 20", f" s on {where}, Headcode ", ", torch 2."):
+            assert words in " ".join(text_of(app).split())
+        if size[0] == 160:
+            assert f"{where}, recorded" in text_of(app)
+        # It is there without an engine, and the engine is started behind it.
+        await wait(pilot, lambda: app.state.worker is not None and app.state.worker.worker_state == "warm")
+        assert [run.state for run in app.state.runs] == ["done"]
+        await pilot.press("r")
+        await wait(pilot, lambda: len(app.state.runs) == 2 and app.state.runs[1].state == "done")
+        await wait(pilot, lambda: "scripted 2x3 · cpu" in text_of(app))
+        assert "recorded" not in text_of(app).lower()
+        await pilot.press("R")
+        await wait(pilot, lambda: "recorded  toy" in text_of(app) and "done  toy" in text_of(app))
+    again = start()
+    async with again.run_test(size=size) as pilot:
+        await wait(pilot, lambda: len(again.state.runs) == 2)
+        assert again.state.session_id == app.state.session_id
+
+
 async def test_first_run_codes_stop_and_a_killed_host(places: AppFolders, text_of: Any) -> None:
     clients: list[HostClient] = []
 
@@ -41,7 +80,8 @@ async def test_first_run_codes_stop_and_a_killed_host(places: AppFolders, text_o
         clients.append(await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)]))
         return clients[-1]
 
-    app = HeadcodeApp(connect, model="toy", task="ioi", depth="full")
+    # With --model or --task, as with a recording that cannot be used, the first session is computed here.
+    app = HeadcodeApp(connect, model="toy", task="ioi", asked=True, depth="full")
     async with app.run_test(size=(160, 48)) as pilot:
         await wait(pilot, lambda: app.state.shown is not None and app.state.shown.state == "done")
         await wait(pilot, lambda: "code    +    -" in text_of(app))

@@ -313,6 +313,7 @@ def test_speed_is_measured_in_whole_commands_and_leaves_nothing(home: dict[str, 
     rows = {row["what"]: row for row in output["rows"]}
     assert 0 < rows["headcode --help"]["value"] < rows["probe ioi, nothing running"]["value"]
     assert 0 < rows["first full frame of the screen"]["value"] < 60
+    assert 0 < rows["first start of all, until a grid is shown"]["value"] < 60
     assert rows["probe ioi, warm, new prompts each time"]["aim"] == 1.5
     assert ran.stderr.count("\n") == len(rows)
     assert not list(tmp_path.glob("hc*"))  # neither home nor host is left

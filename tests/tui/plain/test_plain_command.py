@@ -26,7 +26,7 @@ def plain(home: dict[str, str], *lines: str, words: tuple[str, ...] = ("--plain"
 
 
 def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
-    """What a person without a picture does: waits for the first run, looks at heads, writes, runs, keeps."""
+    """What a person without a picture does: looks at the recorded run's heads, writes, keeps, runs."""
     ran = plain(
         home,
         "wait",
@@ -43,12 +43,15 @@ def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
         "combine mine & mine as again",
         "replay",
         "replay 1",
+        "run",
+        "wait",
         "leave",
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert not ran.stderr
     for words in (
-        r"run 1: done; heads lists its heads\.",
+        r"run 1: Recorded 20\d\d-\d\d-\d\d, not computed here: run runs it here, verify compares\. Took [\d.]+ s on ",
+        r"run 2: done; heads lists its heads\.",
         r"1\. head \d\.\d: [\d.]+, circuit",
         r"head 1\.1 of run 1, rank \d+ of 32\.",
         r"code \d+: \d+ positive, \d+ negative",
