@@ -57,6 +57,13 @@ def serve(measure: Callable[[Job], Answer], *packages: str) -> None:
     torch.set_num_threads(job["threads"])
     with contextlib.redirect_stdout(sys.stderr):
         answer = measure(job)
-    # Kibibytes on Linux, bytes on macOS.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({**answer, "peak_bytes": peak, "versions": {each: version(each) for each in packages}}))
+    versions = {each: version(each) for each in packages}
+    print(json.dumps({**answer, "peak_bytes": peak_bytes(), "versions": versions}))
+
+
+def peak_bytes() -> int:
+    """Return the largest resident size of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux, ru_maxrss begins with what the parent had when it started this process
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
