@@ -1,10 +1,11 @@
 """The results of a run, as plain frozen values that cross processes and are stored."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from engine.config import Precision
+from engine.nodes import NodeId
 
 NO_CODE = -1
 """The code of a silent head: argmax of all zeros is 0, and 0 is a valid code."""
@@ -22,14 +23,7 @@ def n_edges_reported(n_pairs: int) -> int:
     return n_pairs if n_pairs <= _ALL_EDGES else MOST_EDGES
 
 
-class HeadId(NamedTuple):
-    """A head's layer and number, both counted from 0. Written 9.6."""
-
-    layer: int
-    head: int
-
-    def __str__(self) -> str:
-        return f"{self.layer}.{self.head}"
+HeadId = NodeId
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

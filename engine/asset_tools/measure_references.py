@@ -25,8 +25,8 @@ from engine.grading.usable_pairs import usable_pairs
 from engine.machine.folders import find_folders
 from engine.models.loading import Model, load_model
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import prepare
+from engine.patching.node_patching import measure_replaced, one_each
 from engine.references.measured import FOLDER, MeasuredReference, PromptSelection
 from engine.results import HeadId
 from engine.tasks.registry import TASKS, find_task
@@ -57,7 +57,7 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
     config = EffectsConfig(method="exact", replacement="pair", metric=task.metric, examples=len(chosen))
     inputs = prepare(model, passes, used, config, position="mean", task=task.metric, monitor=monitor)
     heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
-    metric = measure_replaced(passes, inputs, one_head_each(heads, info.n_layers, info.n_heads))
+    metric = measure_replaced(passes, inputs, one_each(heads, passes.layout))
     changed = metric - inputs.base_by_row
     errors = changed.std(dim=1) / changed.shape[1] ** 0.5
     counts: dict[str, int] = {}

@@ -21,8 +21,8 @@ from engine.events import SilentMonitor
 from engine.models.loading import Model, load_model
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs, prepare
+from engine.patching.node_patching import measure_replaced, one_each
 from engine.references.ground_truth import Edge
 from engine.results import HeadId
 from engine.tasks.base import Metric
@@ -113,7 +113,7 @@ def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) 
     passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed)
     info = model.info
     heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
-    masks = one_head_each(heads, info.n_layers, info.n_heads)
+    masks = one_each(heads, passes.layout)
     found = measure_replaced(passes, inputs, masks).mean(dim=1) - inputs.base
     order = sorted(range(len(heads)), key=lambda place: -abs(float(found[place])))
     return MeasuredTask(

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import torch
@@ -17,6 +18,8 @@ from engine.errors import Cancelled, ConfigError, ExampleError, ModelError
 from engine.events import Monitor, StageProgress
 from engine.examples import Example
 from engine.models.loading import Model
+from engine.models.mlps import STREAM_BEGIN
+from engine.nodes import NodeChoice
 from engine.tensors.threads import adapt_threads
 
 _PART_EVERY_S = 2.0
@@ -67,6 +70,10 @@ class HeadOutputs(msgspec.Struct, frozen=True, kw_only=True):
     """
     largest: Tensor | None = None
     """Float [pair, layer, head]: length of each head's largest difference at one position."""
+    outputs: Tensor | None = None
+    """Float [example, 1 + layer, d_model]: what the embedding and each MLP write, pooled like z. None: not read."""
+    outputs_apart: Tensor | None = None
+    """Float [pair, 1 + layer, d_model]: their differences within a pair, like `apart`."""
 
 
 def read_examples(
@@ -76,6 +83,7 @@ def read_examples(
     monitor: Monitor,
     activations: Path | None,
     pairs: Int[Tensor, "pair side"] | None = None,
+    nodes: NodeChoice = "heads",
 ) -> HeadOutputs:
     """Return every head's pooled z and the model's answers for every prompt, from the cache where possible.
 
@@ -87,13 +95,15 @@ def read_examples(
     answers = [answers_of(model, example) for example in examples]
     weights = [position_weights(model, index, ids, own, config.position) for index, (ids, own) in enumerate(encoded)]
     together = [] if pairs is None else [(int(first), int(second)) for first, second in pairs]
-    key = _key(model, encoded, answers, config.position, together)
+    outputs = model.layout(nodes).n_outputs > 0
+    key = _key(model, encoded, answers, config.position, together, outputs=outputs)
     stored = activation_cache.load(activations, key) if activations else None
     if stored is not None and together and not stored["apart"].any():
         stored = None  # earlier versions read no differences of pairs in GPT-1
     if stored is None:
         part = _PartialCapture(activations, key)
-        stored = _run(model, [ids for ids, _ in encoded], weights, answers, together, monitor, part)
+        reads = _Reads([ids for ids, _ in encoded], weights, answers, together, outputs)
+        stored = _run(model, reads, monitor, part)
         if activations:
             activation_cache.save(activations, key, stored)
         part.drop()
@@ -112,6 +122,8 @@ def read_examples(
         cached=cached,
         apart=stored["apart"].to(model.device) if together else None,
         largest=stored["largest"] if together else None,
+        outputs=stored["outputs"].to(model.device) if outputs else None,
+        outputs_apart=stored["outputs_apart"].to(model.device) if outputs and together else None,
     )
 
 
@@ -207,6 +219,8 @@ def _key(
     answers: list[AnswerIds],
     position: str,
     pairs: list[tuple[int, int]],
+    *,
+    outputs: bool,
 ) -> str:
     ids = [ids for ids, _ in encoded]
     content: tuple[object, ...] = (
@@ -226,6 +240,8 @@ def _key(
         content += (model.contributions.scales,)
     if model.contributions.gains:  # earlier versions ignored norms after attention
         content += ("norms after attention", sorted(model.contributions.gains))
+    if outputs:  # earlier versions read heads only
+        content += ("outputs",)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
@@ -250,16 +266,20 @@ class _PartialCapture:
             activation_cache.drop(self._folder, self._key)
 
 
-def _run(
-    model: Model,
-    prompts: list[list[int]],
-    weights: list[list[float]],
-    answers: list[AnswerIds],
-    pairs: list[tuple[int, int]],
-    monitor: Monitor,
-    part: _PartialCapture,
-) -> dict[str, Tensor]:
-    info = model.info
+class _Reads(NamedTuple):
+    """What one capture reads. Rows are examples."""
+
+    prompts: list[list[int]]
+    weights: list[list[float]]
+    """Of every position (position_weights)."""
+    answers: list[AnswerIds]
+    pairs: list[tuple[int, int]]
+    outputs: bool
+    """True if embedding and MLPs are read, too."""
+
+
+def _run(model: Model, reads: _Reads, monitor: Monitor, part: _PartialCapture) -> dict[str, Tensor]:
+    info, (prompts, weights, answers, pairs, outputs) = model.info, reads
     n = len(prompts)
     found = {
         "z": torch.zeros(n, info.n_layers, info.n_heads, info.d_head),
@@ -273,6 +293,10 @@ def _run(
     if pairs:
         found["apart"] = torch.zeros(len(pairs), info.n_layers, info.n_heads, info.d_head)
         found["largest"] = torch.zeros(len(pairs), info.n_layers, info.n_heads)
+    if outputs:
+        found["outputs"] = torch.zeros(n, 1 + info.n_layers, info.d_model)
+        if pairs:
+            found["outputs_apart"] = torch.zeros(len(pairs), 1 + info.n_layers, info.d_model)
     found.update(part.load())
     # The same batches as in an uninterrupted capture, so that the numbers are the same to the last bit.
     for rows in _batches(prompts, pairs, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
@@ -289,16 +313,22 @@ def _run(
         apart = None
         if inside:
             local = torch.tensor([[place[row] for row in pairs[number]] for number in inside])
-            apart = PairDifferences(local, [len(prompts[row]) for row in rows], model.output_weights)
-        pooled, logits = _forward(model, tokens, weight.to(model.device), last, apart, monitor)
-        found["z"][rows] = pooled.cpu()
-        if model.precision != "float32" and not (pooled.isfinite().all() and not logits.isnan().any()):
+            lengths = [len(prompts[row]) for row in rows]
+            apart = PairDifferences(local, lengths, model.output_weights, outputs=outputs)
+        pooled = _Pooled(model, weight.to(model.device), outputs=outputs)
+        logits = _forward(model, tokens, last, pooled, apart, monitor)
+        found["z"][rows] = pooled.z.cpu()
+        if outputs:
+            found["outputs"][rows] = pooled.outputs.cpu()
+        if model.precision != "float32" and not (pooled.is_finite() and not logits.isnan().any()):
             raise ModelError(
                 f"{model.info.name} gives numbers in {model.precision} that are infinite or no numbers.",
                 hint="Its activations are too large for that precision: use --dtype bfloat16 or float32.",
             )
         if apart is not None:
             found["apart"][inside], found["largest"][inside] = apart.z.cpu(), apart.largest.cpu()
+            if outputs:
+                found["outputs_apart"][inside] = apart.outputs.cpu()
         for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True):
             _read_answer(found, row, probabilities, answers[row])
         found["read"][rows] = True
@@ -308,20 +338,40 @@ def _run(
     return found
 
 
+class _Pooled:
+    """What every node wrote on the rows of one batch, its positions weighted and summed."""
+
+    def __init__(self, model: Model, weight: Float[Tensor, "row position"], *, outputs: bool) -> None:
+        info, n = model.info, len(weight)
+        self.weight = weight
+        self.z = torch.zeros(n, info.n_layers, info.n_heads, info.d_head, device=weight.device)
+        self.outputs = torch.zeros(n, (1 + info.n_layers) * outputs, info.d_model, device=weight.device)
+        """[row, 1 + layer, d_model]: the embedding, then the MLPs; empty if they are not read."""
+
+    def heads(self, layer: int, z: Float[Tensor, "row position head d_head"]) -> None:
+        self.z[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, self.weight)
+
+    def output(self, place: int, output: Float[Tensor, "row position d_model"]) -> None:
+        self.outputs[:, place] = torch.einsum("bpm,bp->bm", output, self.weight)
+
+    def is_finite(self) -> bool:
+        return bool(self.z.isfinite().all() and self.outputs.isfinite().all())
+
+
 def _forward(
     model: Model,
     tokens: Int[Tensor, "row position"],
-    weight: Float[Tensor, "row position"],
     last: Tensor,
+    pooled: _Pooled,
     apart: PairDifferences | None,
     monitor: Monitor,
-) -> tuple[Float[Tensor, "row layer head d_head"], Float[Tensor, "row vocabulary"]]:
+) -> Float[Tensor, "row vocabulary"]:
+    """Run one batch; read its nodes into `pooled` and `apart`. Return the logits after each row's last token."""
     n_rows, info = len(tokens), model.info
-    pooled = torch.zeros(n_rows, info.n_layers, info.n_heads, info.d_head, device=model.device)
     waiting: dict[int, Tensor] = {}
 
     def read(layer: int, z: Float[Tensor, "row position head d_head"]) -> None:
-        pooled[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, weight)
+        pooled.heads(layer, z)
         if apart is not None:
             apart.head(layer, z)
 
@@ -342,6 +392,18 @@ def _forward(
 
         return hook
 
+    def output(place: int) -> Callable[..., None]:
+        def hook(written: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+            written = written.to(model.device, torch.float32)
+            pooled.output(place, written)
+            if apart is not None:
+                if place:
+                    apart.mlp(written)
+                else:
+                    apart.embedding(written)
+
+        return hook
+
     compared: set[int] = set()
 
     def compare(layer: int) -> Callable[..., None]:
@@ -359,6 +421,9 @@ def _forward(
 
     hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
     hooks += model.contributions.position_hooks(scale)
+    if pooled.outputs.shape[1]:
+        hooks += [(STREAM_BEGIN, output(0))]
+        hooks += [(model.mlps.hook(layer), output(1 + layer)) for layer in range(info.n_layers)]
     if apart is not None:
         hooks += [(f"blocks.{layer}.hook_out", compare(layer)) for layer in range(info.n_layers)]
         # GPT-1's blocks return lists, on which TransformerLens 4.3 calls no hook_out: there, what the next block reads.
@@ -369,7 +434,7 @@ def _forward(
         )
         if apart is not None:
             apart.finish()
-    return pooled, logits[:, -1].to(model.device)
+    return logits[:, -1].to(model.device)
 
 
 def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answers: AnswerIds) -> None:

@@ -1,4 +1,4 @@
-"""Find the position at which the two sides of a pair differ most, head by head.
+"""Find the position at which the two sides of a pair differ most, node by node.
 
 A mean over the prompt dilutes the effect of a single token. A difference counts as a share of the stream it is written
 into: later layers read a normalised stream, so the same vector means less in a longer one (docs/lab).
@@ -22,8 +22,10 @@ class PairDifferences:
         pairs: Int[Tensor, "pair side"],
         lengths: Sequence[int],
         weights: Float[Tensor, "layer head d_head d_model"],
+        *,
+        outputs: bool = False,
     ) -> None:
-        """`pairs`: rows of the batch, the positive first. `weights`: W_O."""
+        """`pairs`: rows of the batch, the positive first. `weights`: W_O. `outputs`: embedding and MLPs follow, too."""
         device, (n_layers, n_heads, d_head, _) = weights.device, weights.shape
         ends = torch.tensor(lengths)[pairs]
         shared = ends.min(dim=1).values
@@ -43,6 +45,11 @@ class PairDifferences:
         """Length of the largest difference of the head's output at one position, regardless of the stream."""
         self._where = torch.zeros(len(pairs), n_layers, n_heads, dtype=torch.int64, device=device)
         self._streams = torch.ones(len(pairs), len(back), n_layers, device=device)
+        self.outputs = torch.zeros(len(pairs), (1 + n_layers) * outputs, weights.shape[-1], device=device)
+        """The same of what the embedding and every layer's MLP write: [pair, 1 + layer, d_model]."""
+        self._outputs_where = torch.zeros(len(pairs), 1 + n_layers, dtype=torch.int64, device=device)
+        self._output: Tensor | None = None
+        """Difference of the layer's MLP, position by position, until the stream after the layer is known."""
 
     def head(self, layer: int, z: Float[Tensor, "row position head d_head"]) -> None:
         """Record z of a layer's heads."""
@@ -52,24 +59,53 @@ class PairDifferences:
         self._lengths = torch.einsum("pkhd,hdm->pkhm", self._difference, weights).norm(dim=-1)
         self.largest[:, layer] = self._lengths.amax(dim=1)
 
+    def embedding(self, output: Float[Tensor, "row position d_model"]) -> None:
+        """Record what the embedding writes: the stream before the first layer."""
+        self._take_output(0, self._apart(output), self._norms(output))
+
+    def mlp(self, output: Float[Tensor, "row position d_model"]) -> None:
+        """Record what the MLP of a layer writes, before the stream after that layer."""
+        self._output = self._apart(output)
+
     def stream(self, layer: int, residual: Float[Tensor, "row position d_model"]) -> None:
         """Record the residual stream after the layer, which determines each head's position."""
-        norms = residual.norm(dim=-1)
-        both = (self._at_places(norms, 0) + self._at_places(norms, 1)) / 2
-        self._streams[:, :, layer] = both.clamp(min=1e-6)
+        self._streams[:, :, layer] = self._norms(residual)
         where = (self._lengths / self._streams[:, :, layer, None]).argmax(dim=1)
         self._where[:, layer] = where
         d_head = self._difference.shape[-1]
         taken = self._difference.gather(1, where[:, None, :, None].expand(-1, -1, -1, d_head))
         self.z[:, layer, :, :d_head] = taken[:, 0]
         self._difference = torch.zeros(0, device=taken.device)  # a layer's is as large as its z
+        if self._output is not None:
+            self._take_output(1 + layer, self._output, self._streams[:, :, layer])
+            self._output = None
 
     def finish(self) -> None:
         """Scale the differences by the streams of all later layers."""
         n_layers = self._streams.shape[2]
         later = (1 / self._streams).flip(2).cumsum(dim=2).flip(2)
         later /= torch.arange(n_layers, 0, -1, device=later.device)
-        self.z *= later.transpose(1, 2).gather(2, self._where)[..., None]
+        later = later.transpose(1, 2)
+        self.z *= later.gather(2, self._where)[..., None]
+        if self.outputs.shape[1]:
+            # Every layer is later than the embedding.
+            of_outputs = torch.cat([later[:, :1], later], dim=1)
+            self.outputs *= of_outputs.gather(2, self._outputs_where[..., None])
+
+    def _take_output(
+        self, place: int, difference: Float[Tensor, "pair position d_model"], stream: Float[Tensor, "pair position"]
+    ) -> None:
+        where = (difference.norm(dim=-1) / stream).argmax(dim=1)
+        self._outputs_where[:, place] = where
+        self.outputs[:, place] = difference[torch.arange(len(where), device=where.device), where]
+
+    def _apart(self, output: Float[Tensor, "row position d_model"]) -> Float[Tensor, "pair position d_model"]:
+        return (self._at_places(output, 0) - self._at_places(output, 1)) * self._there[:, :, None]
+
+    def _norms(self, stream: Float[Tensor, "row position d_model"]) -> Float[Tensor, "pair position"]:
+        """Return the stream's norm at every position, the mean of both sides."""
+        norms = stream.norm(dim=-1)
+        return ((self._at_places(norms, 0) + self._at_places(norms, 1)) / 2).clamp(min=1e-6)
 
     def _at_places(self, values: Tensor, side: int) -> Tensor:
         return values[self._rows[:, side, None], self._places[:, side]]

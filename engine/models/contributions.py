@@ -111,7 +111,16 @@ class RecordedPass:
             gain = norm_gain(getattr(block, _NORM, None), self._width)
             if gain is not None:
                 self.gains[layer] = gain
-        kept = (*_BEFORE, "hook_out", "attn.hook_z", "mlp.hook_out", *_MIDDLES, *_MIXERS)
+        kept = (
+            *_BEFORE,
+            "hook_out",
+            "attn.hook_z",
+            "attn.hook_out",
+            "mlp.hook_out",
+            "hook_mlp_out",
+            *_MIDDLES,
+            *_MIXERS,
+        )
         names = [f"blocks.{layer}.{each}" for layer in range(int(bridge.cfg.n_layers)) for each in kept]
         there = bridge.hook_dict
         hooks: Hooks = [(name, self._keep(name)) for name in names if name in there]
@@ -158,6 +167,22 @@ class RecordedPass:
             for middle in middles
             for start in starts
             if middle.shape == start.shape == total.shape
+        )
+
+    def mlp_adds(self, layer: int) -> bool:
+        """Return True if hook_mlp_out of the layer is what its MLP adds to the stream."""
+        after, mlp = self._stream(layer, "hook_out"), self._stream(layer, "hook_mlp_out")
+        if after is None or mlp is None or after.shape != mlp.shape:
+            return False
+        rounding = _ROUNDINGS * torch.finfo(self._found[f"blocks.{layer}.hook_mlp_out"][0].dtype).eps
+        starts = [found for found in (self._stream(layer, each) for each in _MIDDLES) if found is not None]
+        before, attention = self._stream(layer, "hook_in"), self._stream(layer, "attn.hook_out")
+        if before is not None and attention is not None and before.shape == attention.shape:
+            starts.append(before + attention)  # attention and MLP side by side
+        return any(
+            _same(after - start, mlp, (), rounding * (after.abs() + start.abs()))
+            for start in starts
+            if start.shape == after.shape
         )
 
     def _stream(self, layer: int, name: str) -> Tensor | None:

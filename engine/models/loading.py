@@ -26,9 +26,11 @@ from engine.models.falcon import reordered_falcon
 from engine.models.head_layout import check_heads, output_matrices, stacked
 from engine.models.kv_cache import cache_argument, hand_on_cache
 from engine.models.light_imports import import_bridge
+from engine.models.mlps import MLPs
 from engine.models.rotary import RowLengths
 from engine.models.text_only import without_preprocessors
 from engine.models.tokens import Tokens
+from engine.nodes import NodeChoice, NodeLayout
 from engine.planted.build import planted_folder
 from engine.results import ModelInfo
 
@@ -44,6 +46,7 @@ class Model:
         folder: Path,
         device: torch.device,
         contributions: Contributions,
+        mlps: MLPs,
         precision: Precision = "float32",
         spread: str = "",
     ) -> None:
@@ -65,10 +68,21 @@ class Model:
         """Row lengths, for the few models whose positions depend on the length of a prompt."""
         self.contributions = contributions
         """How a head's z becomes what it adds to the stream."""
+        self.mlps = mlps
+        """Where the outputs of MLPs are read and replaced."""
 
     @property
     def n_heads_in_all(self) -> int:
         return self.info.n_layers * self.info.n_heads
+
+    def layout(self, choice: NodeChoice) -> NodeLayout:
+        """Return the nodes of a run; heads alone where TransformerLens does not show the MLPs."""
+        return NodeLayout(
+            n_layers=self.info.n_layers,
+            n_heads=self.info.n_heads,
+            choice="heads" if self.mlps.missing else choice,
+            parallel=self.mlps.parallel,
+        )
 
     @property
     def n_parameters(self) -> int:
@@ -218,6 +232,7 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
         record.check_causal(source.name)
         config = bridge.cfg
         contributions = Contributions(bridge, int(config.n_heads), record)
+        mlps = MLPs(bridge, record)
         info = ModelInfo(
             name=source.name,
             identity=model_identity(folder),
@@ -229,7 +244,7 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
             vocabulary=int(config.d_vocab),
         )
     gc.collect()
-    return Model(bridge, tokenizer, info, folder, device, contributions, precision, _spread(bridge))
+    return Model(bridge, tokenizer, info, folder, device, contributions, mlps, precision, _spread(bridge))
 
 
 def _placement(options: LoadOptions, folder: Path, precision: Precision) -> Placement | None:

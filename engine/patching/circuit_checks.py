@@ -9,9 +9,10 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from engine.events import CircuitChecked
+from engine.nodes import NodeId, NodeLayout
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import mask_of, measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs
+from engine.patching.node_patching import mask_of, measure_replaced, one_each
 from engine.results import CurvePoint, HeadEffect, HeadId
 from engine.tensors.generators import generator
 
@@ -32,18 +33,18 @@ def check_circuit(
 
     `progress` is called with the number of `n_measurements` done. Raises Cancelled within a block.
     """
-    info = passes.model.info
-    shape = (info.n_layers, info.n_heads)
+    layout = passes.layout
+    members = torch.tensor([in_circuits(node) for node in layout.ids])
     begun = passes.work
-    whole = mask_of(circuit, *shape)
+    whole = mask_of(circuit, layout)
     sizes = curve_sizes(len(order), len(circuit))
-    prefixes = torch.stack([mask_of(order[:size], *shape) for size in sizes])
-    random = random_circuits(whole, RANDOM_CIRCUITS, seed)
-    without_one = whole & ~one_head_each(circuit, *shape)
-    alone = [whole[None], torch.zeros(1, *shape, dtype=torch.bool), prefixes, random, without_one]
+    prefixes = torch.stack([mask_of(order[:size], layout) for size in sizes])
+    random = random_circuits(whole, layout, RANDOM_CIRCUITS, seed)
+    without_one = whole & ~one_each(circuit, layout)
+    alone = [whole[None], torch.zeros(1, layout.n_nodes, dtype=torch.bool), prefixes, random, without_one]
     gone = [whole[None], prefixes, random]
     # A circuit alone: everything else is replaced. A circuit gone: the circuit is replaced.
-    masks = torch.cat([~torch.cat(alone), torch.cat(gone)])
+    masks = torch.cat([~torch.cat(alone) & members, torch.cat(gone)])
     done = 0
 
     def on_measured(_which: int, _metric: Tensor) -> None:
@@ -84,9 +85,14 @@ def check_circuit(
         random_faithfulness=tuple(sorted(round(share(value), 4) for value in random_alone)),
         random_completeness=tuple(sorted(round(1 - share(value), 4) for value in random_gone)),
         curve=tuple(curve),
-        area=round(area_under(curve, info.n_layers * info.n_heads), 4),
+        area=round(area_under(curve, int(members.sum())), 4),
         passes=round((passes.work - begun) / (inputs.tokens.numel() * passes.n_layers), 2),
     )
+
+
+def in_circuits(node: NodeId) -> bool:
+    """Return True if the node can be in a circuit: heads and MLPs. The embedding belongs to every circuit, unlisted."""
+    return node.kind != "embedding"
 
 
 def n_measurements(n_heads_in_all: int, circuit_size: int) -> int:
@@ -104,11 +110,19 @@ def curve_sizes(n_heads_in_all: int, circuit_size: int) -> list[int]:
     return sorted(sizes)
 
 
-def random_circuits(circuit: Bool[Tensor, "layer head"], n: int, seed: int) -> Bool[Tensor, "many layer head"]:
-    """Return random circuits with as many heads in each layer."""
+def random_circuits(circuit: Bool[Tensor, " node"], layout: NodeLayout, n: int, seed: int) -> Bool[Tensor, "many node"]:
+    """Return random circuits with as many heads in each layer, and as many MLPs."""
     source = generator(seed, "random circuits")
-    draws = torch.rand(n, *circuit.shape, generator=source).argsort(dim=2).argsort(dim=2)
-    return draws < circuit.sum(dim=1)[None, :, None]
+    shape = (layout.n_layers, layout.n_heads)
+    heads = circuit[: layout.n_heads_in_all].view(shape)
+    draws = torch.rand(n, *shape, generator=source).argsort(dim=2).argsort(dim=2)
+    found = torch.zeros(n, layout.n_nodes, dtype=torch.bool)
+    found[:, : layout.n_heads_in_all] = (draws < heads.sum(dim=1)[None, :, None]).flatten(1)
+    if layout.n_outputs:
+        mlps = slice(layout.n_nodes - layout.n_layers, layout.n_nodes)
+        draws = torch.rand(n, layout.n_layers, generator=source).argsort(dim=1).argsort(dim=1)
+        found[:, mlps] = draws < circuit[mlps].sum()
+    return found
 
 
 def area_under(curve: Sequence[CurvePoint], n_heads_in_all: int) -> float:

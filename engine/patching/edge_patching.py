@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import at_once
 from engine.patching.inputs import PatchingInputs
+from engine.patching.node_patching import at_once
 from engine.patching.partial_forward import PartialPass
 from engine.results import HeadId
 

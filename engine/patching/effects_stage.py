@@ -15,13 +15,14 @@ from engine.errors import Cancelled, ExampleError, NoSuchHead
 from engine.events import CircuitChecked, EdgesAttributed, EffectsMeasured, Monitor, StageProgress
 from engine.examples import Example
 from engine.models.loading import Model
-from engine.patching.attribution import attribute, points_between
+from engine.nodes import NodeChoice
+from engine.patching.attribution import SATURATED_POINTS, attribute, points_between
 from engine.patching.candidates import affordable, proposals
-from engine.patching.circuit_checks import check_circuit, n_measurements
-from engine.patching.edge_attribution import EDGE_POINTS, attribute_edges, best_edges
+from engine.patching.circuit_checks import check_circuit, in_circuits, n_measurements
+from engine.patching.edge_attribution import attribute_edges, best_edges, n_edges
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import mask_of, measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs, prepare
+from engine.patching.node_patching import mask_of, measure_replaced, one_each
 from engine.results import HeadEffect, HeadId, n_edges_reported
 from engine.tasks.base import Metric
 
@@ -42,6 +43,7 @@ class EffectsStage:
         position: str,
         task: Metric | None,
         seed: int = 0,
+        nodes: NodeChoice = "heads",
     ) -> None:
         self.model = model
         self.config = config
@@ -50,7 +52,8 @@ class EffectsStage:
         self.seed = seed
         self._begun, self._aside = time.perf_counter(), 0.0
         """Start time, and seconds since spent on edges."""
-        self.passes = ForwardPasses(model, monitor)
+        self.passes = ForwardPasses(model, monitor, nodes)
+        self.layout = self.passes.layout
         # Duplicates would not make means more certain, but their standard errors would look smaller.
         keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
         copies = set(duplicate_rows(examples, keys))
@@ -58,8 +61,7 @@ class EffectsStage:
         self.inputs: PatchingInputs = prepare(
             model, self.passes, examples, config, position=position, task=task, monitor=monitor
         )
-        info = model.info
-        self.heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
+        self.nodes = self.layout.ids
         self.causes: list[EffectsMeasured] = []
         """Completed measurements, in order."""
         self.checks: list[CircuitChecked] = []
@@ -76,8 +78,8 @@ class EffectsStage:
             case "attribution":
                 self._attribution()
             case "exact":
-                self._plan(len(only or self.heads))
-                self._exact(only or self.heads)
+                self._plan(len(only or self.nodes))
+                self._exact(only or self.nodes)
                 if self.config.edges:
                     self._edges()
             case "combined":
@@ -94,20 +96,19 @@ class EffectsStage:
         measure, empty for all. Raises NoSuchHead, ExampleError if no head is left to measure, Cancelled within a block.
         """
         inside = set(circuit)
-        others = [head for head in only or self.heads if head not in inside]
+        others = [node for node in only or self.nodes if node not in inside]
         self._check((*circuit, *only))
         if not others:
             raise ExampleError(
                 "Every named head is in the circuit: none is left to take over.",
                 hint="Name other heads, or a smaller circuit.",
             )
-        info = self.model.info
-        gone = mask_of(circuit, info.n_layers, info.n_heads)
-        alone = self._plan_exact([*others] if only else self.heads, more=len(others) + 1)
+        gone = mask_of(circuit, self.layout)
+        alone = self._plan_exact([*others] if only else self.nodes, more=len(others) + 1)
         begun, done = self.passes.work, dict[int, Tensor]()
         left = measure_replaced(self.passes, self.inputs, gone[None])[0]
         self._step()
-        beside = one_head_each(others, info.n_layers, info.n_heads) | gone
+        beside = one_each(others, self.layout) | gone
 
         def report_finished(*, final: bool) -> None:
             if done:
@@ -127,29 +128,29 @@ class EffectsStage:
 
         self._measure_and_report(beside, done, report_finished)
 
-    def _attribution(self) -> Float[Tensor, "row head"]:
-        effects = attribute(self.passes, self.inputs, steps=self.config.gradient_steps).flatten(1).cpu()
+    def _attribution(self) -> Float[Tensor, "row node"]:
+        effects = attribute(self.passes, self.inputs, steps=self.config.gradient_steps).cpu()
         # The cost includes the passes over replacements and positives that made the inputs.
-        self._report_effects("attribution", self.heads, effects, passes=self._cost(0))
+        self._report_effects("attribution", self.nodes, effects, passes=self._cost(0))
         if self.config.edges:
             self._edges()
         return effects
 
     def _edges(self) -> None:
-        begun, inputs, info = self.passes.work, self.inputs, self.model.info
+        begun, inputs = self.passes.work, self.inputs
         steps = self.config.gradient_steps
-        points = points_between(steps) if steps else EDGE_POINTS
+        points = points_between(steps) if steps else SATURATED_POINTS
         started = time.perf_counter()
         edges = attribute_edges(self.passes, inputs, points=points)
         self._aside += time.perf_counter() - started
-        n_pairs = info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
+        n_pairs = n_edges(self.layout)
         self.monitor.report(
             EdgesAttributed(
                 metric=inputs.answer_metric.metric,
                 replacement=inputs.replacement,
                 base=round(inputs.base, 6),
                 n_examples=len(inputs),
-                edges=best_edges(edges, info.n_heads, n_edges_reported(n_pairs)),
+                edges=best_edges(edges, self.layout, n_edges_reported(n_pairs)),
                 n_pairs=n_pairs,
                 passes=round(self._cost(begun), 2),
                 seconds=round(self._aside, 4),
@@ -161,7 +162,7 @@ class EffectsStage:
     def _exact(self, heads: Sequence[HeadId]) -> Float[Tensor, "row head"]:
         """Patch these heads one at a time and report finished ones at intervals."""
         begun, known = self.passes.work, dict[int, Tensor]()
-        info, clean = self.model.info, self.inputs.base_by_row
+        clean = self.inputs.base_by_row
 
         def report_finished(*, final: bool) -> None:
             places = sorted(known, key=lambda place: heads[place])
@@ -171,7 +172,7 @@ class EffectsStage:
                     "exact", [heads[place] for place in places], effects, passes=self._cost(begun), final=final
                 )
 
-        self._measure_and_report(one_head_each(heads, info.n_layers, info.n_heads), known, report_finished)
+        self._measure_and_report(one_each(heads, self.layout), known, report_finished)
         return torch.stack([(known[place] - clean).cpu() for place in range(len(heads))], dim=1)
 
     def _plan_exact(self, heads: Sequence[HeadId], *, more: int) -> dict[HeadId, Float[Tensor, " row"]]:
@@ -180,7 +181,7 @@ class EffectsStage:
         return dict(zip(heads, self._exact(heads).unbind(dim=1), strict=True))
 
     def _measure_and_report(
-        self, masks: Bool[Tensor, "many layer head"], known: dict[int, Tensor], report_finished: Callable[..., None]
+        self, masks: Bool[Tensor, "many node"], known: dict[int, Tensor], report_finished: Callable[..., None]
     ) -> None:
         """Measure the masks into `known`; call `report_finished` at intervals, at the end, and on cancellation.
 
@@ -206,22 +207,26 @@ class EffectsStage:
     def _combined(self, ranking: Sequence[HeadId], more: int = 0) -> list[HeadId]:
         """Report attribution, exact effects within the budget, and both combined; return the heads by effect."""
         promised = self._attribution()
-        order = proposals(_by_expected_size(self.causes[-1]), ranking)
+        by_size = _by_expected_size(self.causes[-1])
+        heads = proposals([node for node in by_size if node.is_head], [node for node in ranking if node.is_head])
         share = self.inputs.share(self.passes)
         left = self.config.budget - self._cost(0)
-        chosen = affordable(order, self.model.info.n_layers, share, max(left, 0.0))
+        # MLPs are few, and their effects are the ones that attribution estimates worst: all of them are measured.
+        others = [node for node in by_size if not node.is_head]
+        chosen = others + affordable(heads, self.model.info.n_layers, share, max(left, 0.0))
         self._plan(len(chosen) + more)
         together = promised.clone()
         if chosen:
             exact = self._exact(chosen)
             for column, head in enumerate(chosen):
-                together[:, self._place(head)] = exact[:, column]
-        self._report_effects("combined", self.heads, together, passes=self._cost(0))
+                together[:, self.layout.index(head)] = exact[:, column]
+        self._report_effects("combined", self.nodes, together, passes=self._cost(0))
         return _by_expected_size(self.causes[-1])
 
     def _circuit(self, ranking: Sequence[HeadId], circuit: Sequence[HeadId]) -> None:
-        measurements = n_measurements(len(self.heads), len(circuit))
-        by_effect = self._combined(ranking, more=2 * measurements)
+        measurements = n_measurements(sum(map(in_circuits, self.nodes)), len(circuit))
+        by_effect = list(filter(in_circuits, self._combined(ranking, more=2 * measurements)))
+        ranking = list(filter(in_circuits, ranking))
         circuits = (("codes", circuit, ranking), ("combined", by_effect[: len(circuit)], by_effect))
         for name, heads, order in circuits:
             check = check_circuit(
@@ -232,11 +237,8 @@ class EffectsStage:
 
     def _check(self, heads: Sequence[HeadId]) -> None:
         for head in heads:
-            if not (0 <= head.layer < self.model.info.n_layers and 0 <= head.head < self.model.info.n_heads):
-                raise NoSuchHead(str(head), self.model.info.n_layers, self.model.info.n_heads)
-
-    def _place(self, head: HeadId) -> int:
-        return head.layer * self.model.info.n_heads + head.head
+            if head not in self.layout:
+                raise NoSuchHead(str(head), self.layout.n_layers, self.layout.n_heads)
 
     def _cost(self, begun: int) -> float:
         """Return the cost since `begun`, in forward passes of the inputs."""

@@ -13,10 +13,15 @@ from engine.config import Precision
 from engine.errors import Cancelled
 from engine.events import Monitor
 from engine.models.loading import Model
+from engine.models.mlps import STREAM_BEGIN
+from engine.nodes import NodeChoice
 from engine.tensors.threads import adapt_threads
 
 Edit = Callable[[int, Float[Tensor, "row position head d_head"]], Tensor]
 """(layer, its heads' z) -> the z that replaces it."""
+
+Hooks = list[tuple[str, Callable[..., Any]]]
+"""(name of a hook of TransformerLens, what it calls)."""
 
 Slope = Callable[[Float[Tensor, "row vocabulary"]], Float[Tensor, " row"]]
 """The scalar per row that gradients are taken of."""
@@ -44,6 +49,10 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
     """Float [row, d_model]: the unembedding's input after each row's last token, in float32."""
     factors: dict[int, Tensor] = {}
     """Float [row, position] by layer: the factor of the norm after attention; empty in models without such norms."""
+    mlps: list[Tensor] = []
+    """Float [row, position, d_model]: what each layer's MLP writes, in float32; empty if only heads are nodes."""
+    output_gradients: list[Tensor] | None = None
+    """d slope / d output of the embedding and of each MLP, in float32; None like `gradients` or without MLPs."""
 
     def rows(self, part: slice) -> "CleanPass":
         """Return the same for some of the rows."""
@@ -54,6 +63,8 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             gradients=None if self.gradients is None else [each[part] for each in self.gradients],
             final=self.final[part],
             factors={layer: each[part] for layer, each in self.factors.items()},
+            mlps=[each[part] for each in self.mlps],
+            output_gradients=None if self.output_gradients is None else [each[part] for each in self.output_gradients],
         )
 
     @staticmethod
@@ -62,6 +73,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
         if len(parts) == 1:
             return parts[0]
         slopes = [part.gradients for part in parts if part.gradients is not None]
+        of_outputs = [part.output_gradients for part in parts if part.output_gradients is not None]
         return CleanPass(
             logits=torch.cat([part.logits for part in parts]),
             z=_by_layer([part.z for part in parts]),
@@ -69,6 +81,8 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
             gradients=_by_layer(slopes) if slopes else None,
             final=torch.cat([part.final for part in parts]),
             factors={layer: torch.cat([part.factors[layer] for part in parts]) for layer in parts[0].factors},
+            mlps=_by_layer([part.mlps for part in parts]),
+            output_gradients=_by_layer(of_outputs) if of_outputs else None,
         )
 
 
@@ -103,9 +117,11 @@ class _StopAtReadout(Exception):
 class ForwardPasses:
     """Runs a model's forward pass, whole or from a layer on, and counts its cost."""
 
-    def __init__(self, model: Model, monitor: Monitor) -> None:
+    def __init__(self, model: Model, monitor: Monitor, nodes: NodeChoice = "heads") -> None:
+        """`nodes`: what can be replaced and is read in clean passes."""
         self.model = model
         self.monitor = monitor
+        self.layout = model.layout(nodes)
         self.n_layers = model.info.n_layers
         self._n_heads = model.info.n_heads
         self._pack: Callable[[Tensor], object] = lambda stream: stream
@@ -147,6 +163,8 @@ class ForwardPasses:
         entering: list[Tensor] = [torch.empty(0)] * residuals
         final: list[Tensor] = []
         factors: dict[int, Tensor] = {}
+        begun: list[Tensor] = []
+        mlps: list[Tensor] = [torch.empty(0)] * (self.n_layers if self.layout.n_outputs else 0)
 
         def keep_z(layer: int, heads: Tensor) -> Tensor:
             z[layer] = heads if slope else heads.clone()
@@ -155,26 +173,32 @@ class ForwardPasses:
         def enter(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
             stream = stream if begin is None else begin(stream.float()).to(stream.dtype)
             # Parameters are frozen: the graph starts here.
-            return stream.detach().requires_grad_(True) if slope else stream
+            begun.append(stream.detach().requires_grad_(True) if slope else stream)
+            return begun[0]
 
         def keep_final(stream: Tensor, hook: object) -> None:  # noqa: ARG001
             final.append(_last_of(stream, last).detach().to(self.model.device, torch.float32))
 
-        hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter), ("unembed.hook_in", keep_final)]
+        hooks: Hooks = [(STREAM_BEGIN, enter), ("unembed.hook_in", keep_final)]
         hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
         hooks += self.model.contributions.position_hooks(factors.__setitem__)
+        hooks += [(self.model.mlps.hook(layer), _keep(mlps, layer, attached=bool(slope))) for layer in range(len(mlps))]
         with torch.set_grad_enabled(slope is not None):
             logits = self.run(tokens, last, edit=keep_z, more_hooks=hooks)
-            gradients = None
+            gradients: list[Tensor] | None = None
             if slope is not None:
-                gradients = [each.float() for each in torch.autograd.grad(slope(logits).sum(), z)]
+                outputs = [*begun, *mlps] if mlps else []
+                found = torch.autograd.grad(slope(logits).sum(), [*z, *outputs])
+                gradients = [each.to(self.model.device, torch.float32) for each in found]
                 self.work += tokens.numel() * self.n_layers  # the backward pass, without parameters, costs as much
         return CleanPass(
             logits=logits.detach(),
             z=[each.detach().float() for each in z],
             residual=entering,
-            gradients=gradients,
+            gradients=None if gradients is None else gradients[: self.n_layers],
             final=final[0],
+            mlps=[each.detach().to(self.model.device, torch.float32) for each in mlps],
+            output_gradients=gradients[self.n_layers :] if gradients is not None and mlps else None,
             factors={layer: each.to(self.model.device) for layer, each in factors.items()},
         )
 
@@ -211,7 +235,7 @@ class ForwardPasses:
         first: int = 0,
         residual: Float[Tensor, "row position d_model"] | None = None,
         prefix: Any = None,
-        more_hooks: list[tuple[str, Callable[..., Any]]] | None = None,
+        more_hooks: Hooks | None = None,
         readout: bool = False,
     ) -> Float[Tensor, "row vocabulary"]:
         """Return the logits after each row's last token; with `readout`, the unembedding's input: [row, d_model].
@@ -232,11 +256,12 @@ class ForwardPasses:
             # Only the last token's output of the last MLP is read, so adding it to every position is harmless.
             return _last_of(stream, last).unsqueeze(1)
 
-        hooks: list[tuple[str, Callable[..., Any]]] = list(more_hooks or ())
+        hooks: Hooks = list(more_hooks or ())
         hooks += [(f"blocks.{layer}.attn.hook_z", self._at(layer, edit, edited)) for layer in range(self.n_layers)]
         hooks.append(("unembed.hook_in", only_last))
         ending = f"blocks.{self.n_layers - 1}.mlp.hook_in"
-        if readout and ending in self.model.bridge.hook_dict:
+        reads_end = any(name == self.model.mlps.hook(self.n_layers - 1) for name, _ in more_hooks or ())
+        if readout and not reads_end and ending in self.model.bridge.hook_dict:
             hooks.append((ending, last_for_all))
         skipped = first if residual is not None else 0
         if residual is not None and skipped and not self._can_skip(residual.shape[1]):
@@ -333,8 +358,11 @@ def _by_layer(parts: Sequence[list[Tensor]]) -> list[Tensor]:
     return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
-def _keep(found: list[Tensor], place: int) -> Callable[..., None]:
-    def hook(value: Tensor, hook: object) -> None:  # noqa: ARG001
-        found[place] = value.detach().clone()
+def _keep(found: list[Tensor], place: int, *, attached: bool = False) -> Callable[..., Tensor | None]:
+    """Return a hook that keeps the value: `attached` to the graph of gradients, else a copy of its own."""
+
+    def hook(value: Tensor, hook: object) -> Tensor | None:  # noqa: ARG001
+        found[place] = value if attached else value.detach().clone()
+        return value if attached else None  # OPT goes on with another view of it, unless one is returned
 
     return hook

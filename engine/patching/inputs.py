@@ -36,16 +36,18 @@ class PatchingPrompt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacementActivations(msgspec.Struct, frozen=True, kw_only=True):
-    """Replacements of every head's z and of the first layer's input, at the positives' positions."""
+    """Replacements of what every node writes, at the positives' positions."""
 
     z: list[Tensor]
+    mlps: list[Tensor]
+    """Empty if only heads are nodes."""
     entering: Tensor
     unchanged: tuple[int, ...]
     """Per row, the number of leading positions that are the same as in the clean prompt."""
 
 
 class PatchingInputs:
-    """The positives' clean pass and every head's replacement, aligned to the positives' positions."""
+    """The positives' clean pass and every node's replacement, aligned to the positives' positions."""
 
     def __init__(
         self,
@@ -67,6 +69,8 @@ class PatchingInputs:
         """Float [row, position, head, d_head], one per layer; only positions in `where` count."""
         self.other_input = other.entering
         """Float [row, position, d_model]: the replacement of the first layer's input."""
+        self.other_mlps = other.mlps
+        """Float [row, position, d_model], one per layer; empty if only heads are nodes."""
         answers = [row.answers for row in positives]
 
         def slope(part: slice) -> Slope:
@@ -107,6 +111,14 @@ class PatchingInputs:
         """
         factor = self.clean.factors.get(layer)
         return self.where if factor is None else self.where * factor
+
+    def outputs_apart(self, part: slice) -> list[Float[Tensor, "row position d_model"]]:
+        """Return what the embedding and every MLP write on the other side, less what they write on these rows."""
+        begin = self.clean.residual[0][part].to(self.other_input.device, torch.float32)
+        return [
+            self.other_input[part] - begin,
+            *(other[part] - clean[part] for other, clean in zip(self.other_mlps, self.clean.mlps, strict=True)),
+        ]
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -153,7 +165,7 @@ def prepare(
         replacement = _choose(replacement, usable, partner, examples, monitor)
     if replacement == "pair":
         usable = [index for index in usable if index in partner]
-    usable = _drawn(usable, min(config.examples, _affordable(model, rows, usable)), monitor)
+    usable = _drawn(usable, min(config.examples, _affordable(passes, rows, usable)), monitor)
     chosen = [rows[index] for index in usable]
     width = max(len(row.ids) for row in chosen)
     if replacement == "pair":
@@ -166,10 +178,12 @@ def prepare(
         other = _from_mean(passes, [rows[index] for index in negative[:_NEGATIVES]], len(chosen), width)
     else:
         zero, info = torch.zeros(1, device=model.device), model.info
+        output = zero.expand(len(chosen), width, info.d_model)
         sizes = [each.shape[1] for each in model.head_weights]
         other = ReplacementActivations(
             z=[zero.expand(len(chosen), width, info.n_heads, size) for size in sizes],
-            entering=zero.expand(len(chosen), width, info.d_model),
+            mlps=[output] * info.n_layers if passes.layout.n_outputs else [],
+            entering=output,
             unchanged=(0,) * len(chosen),
         )
     slopes = config.method in ("attribution", "combined", "circuit") and not config.gradient_steps
@@ -256,12 +270,13 @@ def _choose(
     return "pair"
 
 
-def _affordable(model: Model, rows: Sequence[PatchingPrompt], usable: Sequence[int]) -> int:
+def _affordable(passes: ForwardPasses, rows: Sequence[PatchingPrompt], usable: Sequence[int]) -> int:
     if not usable:
         raise ExampleError("No positive is left to measure effects on.", hint="Add positives with expected tokens.")
-    info = model.info
+    info = passes.model.info
     width = max(len(rows[index].ids) for index in usable)
-    each = width * info.n_layers * (2 * info.n_heads * info.d_head + info.d_model) * 4
+    outputs = 2 * info.d_model if passes.layout.n_outputs else 0
+    each = width * info.n_layers * (2 * info.n_heads * info.d_head + outputs + info.d_model) * 4
     return max(1, _MOST_BYTES // each)
 
 
@@ -292,6 +307,7 @@ def _from_partners(
     rows_there, take = torch.arange(len(rows), device=device)[:, None], take.to(device)
     return ReplacementActivations(
         z=[z[rows_there, take] for z in there.z],
+        mlps=[output[rows_there, take] for output in there.mlps],
         entering=there.residual[0].to(device, torch.float32)[rows_there, take],
         unchanged=tuple(_same(row, source) for row, source in zip(rows, sources, strict=True)),
     )
@@ -313,7 +329,7 @@ def _backwards(places: Sequence[int], n: int) -> list[int]:
 
 
 def _from_mean(passes: ForwardPasses, rows: Sequence[PatchingPrompt], n: int, width: int) -> ReplacementActivations:
-    """Return every head's mean over the negatives' positions, the same for every row and position."""
+    """Return every node's mean over the negatives' positions, the same for every row and position."""
     tokens, last = _padded(rows, passes.model.device)
     where = _where(rows, tokens.shape[1]).to(tokens.device).float()
     size = passes.rows_at_once(tokens.shape[1])
@@ -323,11 +339,12 @@ def _from_mean(passes: ForwardPasses, rows: Sequence[PatchingPrompt], n: int, wi
         found = passes.clean(tokens[part], last[part], residuals=1)
         here = [
             torch.einsum("rp...,rp->...", each.to(where.device, torch.float32), where[part])
-            for each in (*found.z, *found.residual)
+            for each in (*found.z, *found.mlps, *found.residual)
         ]
         sums = here if not sums else [before + more for before, more in zip(sums, here, strict=True)]
     means = [(total / where.sum()).expand(n, width, *total.shape) for total in sums]
-    return ReplacementActivations(z=means[:-1], entering=means[-1], unchanged=(0,) * n)
+    n_z = passes.n_layers
+    return ReplacementActivations(z=means[:n_z], mlps=means[n_z:-1], entering=means[-1], unchanged=(0,) * n)
 
 
 def _padded(

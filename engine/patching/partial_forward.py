@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engine.models.head_layout import unembedding
-from engine.patching.forward import Edit, ForwardPasses, PrefixCache
+from engine.patching.forward import Edit, ForwardPasses, Hooks, PrefixCache
 
 if TYPE_CHECKING:
     from engine.patching.inputs import PatchingInputs
@@ -44,6 +44,7 @@ class PartialPass(msgspec.Struct, frozen=True, kw_only=True):
         residual: Float[Tensor, "row position d_model"] | None = None,
         edit: Edit | None = None,
         edited: set[int] | None = None,
+        more_hooks: Hooks | None = None,
     ) -> Float[Tensor, "many some"]:
         """Return the metric on these rows, `many` times. `residual`: input of layer `first`, for all copies.
 
@@ -58,6 +59,7 @@ class PartialPass(msgspec.Struct, frozen=True, kw_only=True):
             residual=residual,
             prefix=None if self.prefix is None else self.prefix.repeated(many),
             readout=self.short,
+            more_hooks=more_hooks,
         ).view(many, len(self.rows), -1)
         if self.short:
             assert inputs.readout is not None

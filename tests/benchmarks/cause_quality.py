@@ -22,8 +22,8 @@ from engine.models.loading import Model, load_model
 from engine.patching.attribution import attribute
 from engine.patching.effects_stage import EffectsStage
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import prepare
+from engine.patching.node_patching import measure_replaced, one_each
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
@@ -56,7 +56,7 @@ def exact(model: Model, name: str, pairs: int, seed: int) -> tuple[list[float], 
     config = EffectsConfig(method="exact", examples=pairs)
     inputs = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
     before = passes.work
-    masks = one_head_each(every_head(model), model.info.n_layers, model.info.n_heads)
+    masks = one_each(every_head(model), passes.layout)
     effects = (measure_replaced(passes, inputs, masks) - inputs.base_by_row).mean(dim=1)
     cost = (passes.work - before) / (inputs.tokens.numel() * passes.n_layers)
     return effects.tolist(), inputs.base, time.perf_counter() - begun, cost

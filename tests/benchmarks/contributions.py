@@ -24,8 +24,8 @@ from engine.machine.folders import find_folders
 from engine.measures import MEASURES
 from engine.models.loading import Model, load_model
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import prepare as prepare_patching
+from engine.patching.node_patching import measure_replaced, one_each
 from engine.results import HeadId, HeadScores
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.scoring.score_table import ScoreTable, pair_rows
@@ -56,7 +56,7 @@ def effects(model: Model, examples: tuple[Example, ...], task: str) -> tuple[lis
     metric = TASKS[task].metric
     inputs = prepare_patching(model, passes, examples, config, position="mean", task=metric, monitor=passes.monitor)
     heads = [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
-    masks = one_head_each(heads, model.info.n_layers, model.info.n_heads)
+    masks = one_each(heads, passes.layout)
     return (measure_replaced(passes, inputs, masks) - inputs.base_by_row).mean(dim=1).tolist(), inputs.base
 
 

@@ -9,17 +9,23 @@ from torch import Tensor
 from engine.config import EffectsConfig
 from engine.examples import Example
 from engine.models.loading import Model
+from engine.nodes import NodeChoice
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs, prepare
+from engine.patching.node_patching import measure_replaced, one_each
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
 
 def prepared(
-    model: Model, examples: Sequence[Example], recorder: Any, position: str = "mean", **config: Any
+    model: Model,
+    examples: Sequence[Example],
+    recorder: Any,
+    position: str = "mean",
+    nodes: NodeChoice = "heads",
+    **config: Any,
 ) -> tuple[ForwardPasses, PatchingInputs]:
-    passes = ForwardPasses(model, recorder)
+    passes = ForwardPasses(model, recorder, nodes)
     inputs = prepare(
         model, passes, examples, EffectsConfig(**config), position=position, task=None, monitor=passes.monitor
     )
@@ -56,8 +62,8 @@ def all_heads(model: Model) -> list[HeadId]:
     return [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
 
 
-def exact(model: Model, passes: ForwardPasses, inputs: PatchingInputs, heads: Sequence[HeadId]) -> Tensor:
-    masks = one_head_each(heads, model.info.n_layers, model.info.n_heads)
+def exact(_model: Model, passes: ForwardPasses, inputs: PatchingInputs, heads: Sequence[HeadId]) -> Tensor:
+    masks = one_each(heads, passes.layout)
     return measure_replaced(passes, inputs, masks) - inputs.base_by_row
 
 

@@ -50,7 +50,7 @@ def test_an_edge_is_the_slope_of_what_one_head_reads_of_another(family: str, rec
         assert float(found[place]) == pytest.approx(slope, abs=0.03 * float(found.abs().max()))
     earlier = torch.arange(len(found)) // n
     assert float(found[earlier[:, None] >= earlier[None, :]].abs().max()) == 0
-    best = best_edges(found, n, 5)
+    best = best_edges(found, passes.layout, 5)
     assert abs(best[0].effect) == pytest.approx(float(found.abs().max()), abs=1e-5)
     assert all(edge.source[0] < edge.target[0] for edge in best)
 

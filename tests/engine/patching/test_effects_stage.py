@@ -16,10 +16,11 @@ from engine.errors import Cancelled, ConfigError
 from engine.events import CircuitChecked, EffectsMeasured, StageProgress
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
+from engine.nodes import NodeLayout
 from engine.patching.candidates import affordable, proposals
 from engine.patching.circuit_checks import area_under, curve_sizes, random_circuits
 from engine.patching.effects_stage import EffectsStage
-from engine.patching.head_patching import mask_of
+from engine.patching.node_patching import mask_of
 from engine.results import CurvePoint, HeadId
 from engine.tasks.registry import TASKS
 
@@ -103,9 +104,10 @@ def test_a_circuit_of_all_that_matters_is_faithful_and_a_random_one_is_not(model
 
 
 def test_random_circuits_keep_the_profile_of_layers() -> None:
-    circuit = mask_of([HeadId(0, 1), HeadId(2, 0), HeadId(2, 3)], 4, 6)
-    drawn = random_circuits(circuit, 50, seed=0)
-    assert torch.equal(drawn.sum(dim=2), circuit.sum(dim=1).expand(50, 4))
+    layout = NodeLayout(n_layers=4, n_heads=6)
+    circuit = mask_of([HeadId(0, 1), HeadId(2, 0), HeadId(2, 3)], layout)
+    drawn = random_circuits(circuit, layout, 50, seed=0)
+    assert torch.equal(drawn.view(50, 4, 6).sum(dim=2), circuit.view(4, 6).sum(dim=1).expand(50, 4))
     assert len({tuple(each.flatten().tolist()) for each in drawn}) > 20
 
 

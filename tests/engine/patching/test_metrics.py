@@ -44,7 +44,7 @@ def measured(model: Model, examples: tuple[Example, ...], recorder: Any, task: A
     monitor = recorder()
     config = EffectsConfig(method="exact", examples=6)
     found = EffectsStage(model, examples, config, monitor, position="mean", task=task)
-    heads = [found.heads[5], found.heads[20]]
+    heads = [found.nodes[5], found.nodes[20]]
     found.find(ranking=[], circuit=[], only=heads)
     return monitor.last(EffectsMeasured), [event.message for event in monitor.events if isinstance(event, Notice)]
 

@@ -21,8 +21,8 @@ from engine.models.loading import Model, load_model
 from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs, prepare
+from engine.patching.node_patching import measure_replaced, one_each
 from engine.planted import PLANTED, PlantedModel
 from engine.planted.build import planted_folder, write_planted
 from engine.references.ground_truth import Edge
@@ -73,7 +73,7 @@ def test_heads_of_the_circuit_matter_and_no_other(
     model, circuit = load(name), PLANTED[name].circuit(task)
     passes, inputs = prepared(model, task, recorder, replacement=replacement)
     heads = heads_of(model)
-    effects = measure_replaced(passes, inputs, one_head_each(heads, *shape(model))) - inputs.base_by_row
+    effects = measure_replaced(passes, inputs, one_each(heads, passes.layout)) - inputs.base_by_row
     for head, effect in zip(heads, effects, strict=True):
         if tuple(head) in circuit.heads:
             assert abs(float(effect.mean())) > 0.05 * abs(inputs.base), head

@@ -11,7 +11,7 @@ from engine.errors import ExampleError
 from engine.events import Notice
 from engine.models.loading import Model
 from engine.patching.attribution import attribute
-from engine.patching.head_patching import mask_of, measure_replaced
+from engine.patching.node_patching import mask_of, measure_replaced
 from engine.patching.partial_forward import _verified_pass
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
@@ -49,10 +49,10 @@ def test_many_at_once_are_what_each_is_alone(family: str, recorder: Any, request
 
 def test_several_heads_of_one_mask_are_replaced_together(model: Model, recorder: Any) -> None:
     passes, inputs = prepared(model, ioi(model), recorder())
-    shape = (model.info.n_layers, model.info.n_heads)
-    none, everything = torch.zeros(1, *shape, dtype=torch.bool), torch.ones(1, *shape, dtype=torch.bool)
+    n = passes.layout.n_nodes
+    none, everything = torch.zeros(1, n, dtype=torch.bool), torch.ones(1, n, dtype=torch.bool)
     assert torch.equal(measure_replaced(passes, inputs, none)[0], inputs.base_by_row)
-    pair = mask_of([HeadId(0, 0), HeadId(2, 5)], *shape)
+    pair = mask_of([HeadId(0, 0), HeadId(2, 5)], passes.layout)
     one_by_one = exact(model, passes, inputs, [HeadId(0, 0), HeadId(2, 5)]).sum(dim=0)
     both = measure_replaced(passes, inputs, pair[None])[0] - inputs.base_by_row
     assert not torch.allclose(both, torch.zeros_like(both), atol=1e-3)
