@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from engine.errors import ConfigError
+from engine.nodes import NodeChoice
 
 PatchingMethod = Literal["none", "attribution", "exact", "circuit", "combined"]
 PatchingMetric = Literal["auto", "logit_difference", "log_probability", "probability_mass", "kl"]
@@ -158,6 +159,8 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Everything that decides the results of a run, except model and examples."""
 
     sae: SAEConfig = SAEConfig()
+    nodes: NodeChoice = "heads"
+    """heads, or all: MLPs and the embedding, too (engine.nodes)."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """One SAE is trained per seed, all in one batched loop; scores are averaged over them."""
     position: str = "mean"
@@ -183,6 +186,10 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Measured after the scores; the codes do not depend on it."""
 
     def __post_init__(self) -> None:
+        if self.nodes not in get_args(NodeChoice):
+            raise ConfigError(
+                f"nodes={self.nodes!r} does not exist.", hint=f"One of {', '.join(get_args(NodeChoice))}."
+            )
         if not 1 <= len(self.seeds) <= MAX_SEEDS or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError(
                 f"seeds={list(self.seeds)}: give 1 to {MAX_SEEDS} different seeds.", hint="For example 0,1,2."

@@ -1,6 +1,7 @@
 """The nodes of a model: its attention heads, its MLPs (one per layer) and its embedding."""
 
 import re
+from collections.abc import Collection
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -29,6 +30,11 @@ class NodeId(NamedTuple):
     @property
     def is_head(self) -> bool:
         return self.head != NO_HEAD
+
+    @property
+    def in_circuits(self) -> bool:
+        """True if the node can be in a circuit. The embedding is in every circuit, unlisted: prompts begin with it."""
+        return self.layer != NO_LAYER
 
     def __str__(self) -> str:
         match self.kind:
@@ -97,6 +103,18 @@ class NodeLayout(msgspec.Struct, frozen=True, dict=True):
         """The place of each node in the forward pass: a node can read those of lower places, and no others."""
         return tuple(map(self.place, self.ids))
 
+    @cached_property
+    def n_members(self) -> int:
+        """How many nodes can be in a circuit."""
+        return sum(node.in_circuits for node in self.ids)
+
+    @property
+    def members(self) -> str:
+        """Say how many nodes can be in a circuit: 32 heads, or 32 heads and 4 MLPs."""
+        heads = f"{self.n_heads_in_all} head{'' if self.n_heads_in_all == 1 else 's'}"
+        mlps = f" and {self.n_layers} MLP{'' if self.n_layers == 1 else 's'}"
+        return heads + (mlps if self.choice == "all" else "")
+
     def place(self, node: NodeId) -> int:
         """Return the node's place in the forward pass (`order`)."""
         if node.kind == "embedding":
@@ -112,6 +130,16 @@ class NodeLayout(msgspec.Struct, frozen=True, dict=True):
         if node.is_head:
             return 0 <= node.layer < self.n_layers and 0 <= node.head < self.n_heads
         return self.choice == "all" and node.head == NO_HEAD and NO_LAYER <= node.layer < self.n_layers
+
+    @classmethod
+    def of(cls, nodes: Collection[NodeId], *, parallel: bool = False) -> "NodeLayout":
+        """Return the layout of a run with these nodes."""
+        return cls(
+            n_layers=1 + max((node.layer for node in nodes), default=-1),
+            n_heads=1 + max((node.head for node in nodes), default=-1),
+            choice="heads" if all(node.is_head for node in nodes) else "all",
+            parallel=parallel,
+        )
 
     def __contains__(self, node: object) -> bool:
         return isinstance(node, tuple) and len(node) == 2 and self.has(NodeId(*node))

@@ -1,6 +1,6 @@
 """The results of a run, as plain frozen values that cross processes and are stored."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -23,7 +23,8 @@ def n_edges_reported(n_pairs: int) -> int:
     return n_pairs if n_pairs <= _ALL_EDGES else MOST_EDGES
 
 
-HeadId = NodeId
+HeadId: TypeAlias = NodeId
+"""The name that most of the code has for a node."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
-"""Activations of heads: the forward pass, the disk cache, the position where pairs differ most.
+"""Activations of nodes: the forward pass, the disk cache, the position where pairs differ most.
 
-May import: root modules, models, tensors.
+May import: root modules, models, sae, tensors.
 """
 
-__all__ = ["activation_cache", "head_outputs", "pair_position", "token_notices"]
+__all__ = ["activation_cache", "head_outputs", "pair_position", "prompts", "token_notices"]

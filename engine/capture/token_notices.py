@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from engine.capture.head_outputs import AnswerIds
+from engine.capture.prompts import AnswerIds
 from engine.events import Notice
 from engine.examples import Example
 from engine.models.loading import Model

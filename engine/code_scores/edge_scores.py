@@ -1,10 +1,11 @@
-"""Score edges: pairs of heads whose codes occur together on positives only (docs/method.md 5)."""
+"""Score edges: pairs of nodes whose codes occur together on positives only (docs/method.md 5)."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.nodes import NodeLayout
 from engine.results import NO_CODE, EdgeScore, n_edges_reported
 
 _WORD = 63
@@ -13,21 +14,21 @@ _BLOCK_CELLS = 1 << 20
 
 
 class RankedEdges:
-    """All pairs of a head and a head of a later layer, ranked by score (mean over seeds).
+    """All pairs of a node and one later in the forward pass, ranked by score (mean over seeds).
 
-    Edges of equal score are ordered by the product of their heads' contrast lengths, then by source and target.
+    Edges of equal score are ordered by the product of their nodes' contrast lengths, then by source and target.
     """
 
     def __init__(
         self,
+        layout: NodeLayout,
         source: NDArray[np.int64],
         target: NDArray[np.int64],
         score: NDArray[np.float64],
-        n_heads: int,
         length: NDArray[np.floating],
     ) -> None:
-        """`source`, `target` and `score` are [pair]; `length` is [head], heads of all layers."""
-        self.source, self.target, self.score, self.n_heads = source, target, score, n_heads
+        """`source`, `target` and `score` are [pair]; `length` is [node]."""
+        self.layout, self.source, self.target, self.score = layout, source, target, score
         self.length = length[source] * length[target]
         self._order = np.lexsort((-self.length, -self.score))
 
@@ -36,22 +37,18 @@ class RankedEdges:
         n = n_edges_reported(len(self.score)) if n is None else n
         order = self._order[:n]
         columns = (self.source[order], self.target[order], self.score[order], self.length[order])
+        ids = self.layout.ids
         return tuple(
-            EdgeScore(
-                source=divmod(source, self.n_heads),
-                target=divmod(target, self.n_heads),
-                score=score,
-                length=round(length, 6),
-            )
+            EdgeScore(source=ids[source], target=ids[target], score=score, length=round(length, 6))
             for source, target, score, length in zip(*(column.tolist() for column in columns), strict=True)
         )
 
-    def heads(self, n_nodes: int) -> NDArray[np.float64]:
-        """Return each head's score from edges: how often it is in the better half of all pairs; [head].
+    def per_node(self) -> NDArray[np.float64]:
+        """Return each node's score from edges: how often it is in the better half of all pairs; [node].
 
         Pairs that tie in score and length at the end of the half count in part, so that their order does not matter.
         """
-        counts = np.zeros(n_nodes)
+        counts = np.zeros(self.layout.n_nodes)
         half = len(self.score) // 2
         if not half:
             return counts
@@ -68,45 +65,47 @@ class RankedEdges:
 def score_edges(
     codes: NDArray[np.integer],
     positive: NDArray[np.bool_],
-    n_heads: int,
+    layout: NodeLayout,
     length: NDArray[np.floating] | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> RankedEdges:
     """Return for every pair how many code pairs occur together on a positive and on no negative.
 
-    On each positive, a head's code is a bit mask of the examples with the same code, negatives and earlier positives
+    On each positive, a node's code is a bit mask of the examples with the same code, negatives and earlier positives
     only. Two masks that share a bit mean that the code pair occurred earlier or on a negative, so a score counts empty
     intersections and no table of codes by codes is built.
 
-    `codes` is [seed, example, head]; `positive` [example]; `n_heads` of a layer; `length` [head] of each head's
-    contrast, which orders edges of equal score. `on_progress` is called between blocks with the share done; it may
-    raise to stop.
+    `codes` is [seed, example, node]; `positive` [example]; `length` [node] of each node's contrast, which orders edges
+    of equal score. `on_progress` is called between blocks with the share done; it may raise to stop.
     """
     n_seeds, _, n_nodes = codes.shape
-    n_layers = n_nodes // n_heads
     length = np.ones(n_nodes) if length is None else length
-    later_layer = (np.arange(n_nodes) // n_heads)[:, None] < np.arange(n_nodes) // n_heads
-    source, target = np.nonzero(later_layer)
+    place = np.array(layout.order)
+    source, target = np.nonzero(place[:, None] < place)
+    # In the order of the forward pass, so that all targets of a node are the end of the array.
+    forward = np.argsort(place, kind="stable")
+    ends = np.searchsorted(place[forward], place[forward], side="right")
     total = np.zeros((n_nodes, n_nodes), dtype=np.float32)
     for seed in range(n_seeds):
-        masks, active = _masks(codes[seed], positive)
-        for layer in range(n_layers - 1):
-            later = (layer + 1) * n_heads
+        masks, active = _masks(codes[seed][:, forward], positive)
+        first = 0
+        while first < n_nodes and ends[first] < n_nodes:
+            later = int(ends[first])
             at_once = max(1, _BLOCK_CELLS // max(1, masks[later:].size))
-            for first in range(layer * n_heads, later, at_once):
-                if on_progress is not None:
-                    on_progress((seed + layer / n_layers) / n_seeds)
-                block = slice(first, min(first + at_once, later))
-                shared = (masks[block, None] & masks[None, later:]).any(axis=-1)
-                new = ~shared & active[block, None] & active[None, later:]
-                total[block, later:] += np.count_nonzero(new, axis=-1)
-    return RankedEdges(source, target, total[source, target].astype(np.float64) / n_seeds, n_heads, length)
+            if on_progress is not None:
+                on_progress((seed + first / n_nodes) / n_seeds)
+            block = slice(first, min(first + at_once, later))
+            shared = (masks[block, None] & masks[None, later:]).any(axis=-1)
+            new = ~shared & active[block, None] & active[None, later:]
+            total[np.ix_(forward[block], forward[later:])] += np.count_nonzero(new, axis=-1)
+            first = block.stop
+    return RankedEdges(layout, source, target, total[source, target].astype(np.float64) / n_seeds, length)
 
 
 def _masks(codes: NDArray[np.integer], positive: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return per head and positive the negatives and earlier positives with the same code, and whether it is active.
+    """Return per node and positive the negatives and earlier positives with the same code, and whether it is active.
 
-    `codes` is [example, head]; the masks are [head, positive, word], the second array [head, positive].
+    `codes` is [example, node]; the masks are [node, positive, word], the second array [node, positive].
     """
     ordered = codes[np.concatenate([np.flatnonzero(~positive), np.flatnonzero(positive)])].T
     n, n_negative = len(positive), int((~positive).sum())

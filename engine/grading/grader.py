@@ -3,7 +3,8 @@
 from collections import OrderedDict
 from pathlib import Path
 
-from engine.capture.head_outputs import answers_of, position_weights, read_examples
+from engine.capture.head_outputs import read_examples
+from engine.capture.prompts import answers_of, position_weights
 from engine.config import ProbeConfig
 from engine.errors import ConfigError, ExampleError, OutOfMemory
 from engine.events import Monitor

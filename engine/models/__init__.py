@@ -12,6 +12,7 @@ __all__ = [
     "kv_cache",
     "light_imports",
     "loading",
+    "mlps",
     "rotary",
     "text_only",
     "tokens",

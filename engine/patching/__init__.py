@@ -1,4 +1,4 @@
-"""Causal effects: head and edge patching, attribution, metrics, circuit checks.
+"""Causal effects: node and edge patching, attribution, metrics, circuit checks.
 
 May import: root modules, analysis, authoring, capture, models, tasks, tensors.
 """
@@ -11,8 +11,8 @@ __all__ = [
     "edge_patching",
     "effects_stage",
     "forward",
-    "head_patching",
     "inputs",
     "metrics",
+    "node_patching",
     "partial_forward",
 ]

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from engine.events import CircuitChecked
-from engine.nodes import NodeId, NodeLayout
+from engine.nodes import NodeLayout
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs
 from engine.patching.node_patching import mask_of, measure_replaced, one_each
@@ -34,7 +34,7 @@ def check_circuit(
     `progress` is called with the number of `n_measurements` done. Raises Cancelled within a block.
     """
     layout = passes.layout
-    members = torch.tensor([in_circuits(node) for node in layout.ids])
+    members = torch.tensor([node.in_circuits for node in layout.ids])
     begun = passes.work
     whole = mask_of(circuit, layout)
     sizes = curve_sizes(len(order), len(circuit))
@@ -88,11 +88,6 @@ def check_circuit(
         area=round(area_under(curve, int(members.sum())), 4),
         passes=round((passes.work - begun) / (inputs.tokens.numel() * passes.n_layers), 2),
     )
-
-
-def in_circuits(node: NodeId) -> bool:
-    """Return True if the node can be in a circuit: heads and MLPs. The embedding belongs to every circuit, unlisted."""
-    return node.kind != "embedding"
 
 
 def n_measurements(n_heads_in_all: int, circuit_size: int) -> int:

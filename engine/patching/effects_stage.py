@@ -18,7 +18,7 @@ from engine.models.loading import Model
 from engine.nodes import NodeChoice
 from engine.patching.attribution import SATURATED_POINTS, attribute, points_between
 from engine.patching.candidates import affordable, proposals
-from engine.patching.circuit_checks import check_circuit, in_circuits, n_measurements
+from engine.patching.circuit_checks import check_circuit, n_measurements
 from engine.patching.edge_attribution import attribute_edges, best_edges, n_edges
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
@@ -224,9 +224,9 @@ class EffectsStage:
         return _by_expected_size(self.causes[-1])
 
     def _circuit(self, ranking: Sequence[HeadId], circuit: Sequence[HeadId]) -> None:
-        measurements = n_measurements(sum(map(in_circuits, self.nodes)), len(circuit))
-        by_effect = list(filter(in_circuits, self._combined(ranking, more=2 * measurements)))
-        ranking = list(filter(in_circuits, ranking))
+        measurements = n_measurements(self.layout.n_members, len(circuit))
+        by_effect = [node for node in self._combined(ranking, more=2 * measurements) if node.in_circuits]
+        ranking = [node for node in ranking if node.in_circuits]
         circuits = (("codes", circuit, ranking), ("combined", by_effect[: len(circuit)], by_effect))
         for name, heads, order in circuits:
             check = check_circuit(

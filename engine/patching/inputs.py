@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.analysis.effects import METRIC_WORDS
-from engine.capture.head_outputs import AnswerIds, answers_of, encode_prompt, position_weights
+from engine.capture.prompts import AnswerIds, answers_of, encode_prompt, position_weights
 from engine.config import EffectsConfig, PatchingMetric, Replacement
 from engine.errors import ExampleError
 from engine.events import Monitor, Notice

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.capture.head_outputs import AnswerIds
+from engine.capture.prompts import AnswerIds
 from engine.config import PatchingMetric
 from engine.errors import ExampleError
 from engine.tasks.base import Metric

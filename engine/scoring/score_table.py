@@ -1,4 +1,4 @@
-"""Compute all heads' scores of one run from codes, labels and baselines."""
+"""Compute all nodes' scores of one run from codes, labels and baselines."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -18,7 +18,8 @@ from engine.errors import Cancelled
 from engine.events import Monitor, StageProgress
 from engine.examples import Example
 from engine.measures import head_scores
-from engine.results import CircuitStability, HeadId, HeadScores, Significance
+from engine.nodes import NodeLayout
+from engine.results import NO_CODE, CircuitStability, HeadScores, Significance
 from engine.sample_size import shuffles_for
 from engine.scoring.baselines import linear_probe, mean_difference, paired_difference, random_score
 from engine.scoring.code_occurrences import CodeOccurrences, top_heads
@@ -39,12 +40,12 @@ class ScoreTable:
         x: Float[Tensor, "example node d_model"],
         examples: Sequence[Example],
         config: ProbeConfig,
-        n_heads: int,
+        layout: NodeLayout,
         *,
         length: Float[Tensor, "example node"],
         keys: Sequence[Hashable] | None = None,
     ) -> None:
-        """`length`: of each head's contrast, per example. `keys`: equal for equal tokens; None: the prompts."""
+        """`length`: of each node's contrast, per example. `keys`: equal for equal tokens; None: the prompts."""
         keys = text_keys(examples) if keys is None else keys
         self.repeats = duplicate_rows(examples, keys)
         copies = set(self.repeats)
@@ -58,7 +59,7 @@ class ScoreTable:
         self.distinct = distinct_prompts(examples, keys)
         """Distinct positive and negative prompts."""
         self.config = config
-        self.n_heads = n_heads
+        self.layout = layout
         self._x = x
         self.length = length[self.rows].cpu()
         on_device = self.positive.to(x.device)
@@ -72,7 +73,9 @@ class ScoreTable:
         self.random = random_score(x.shape[1], config.seeds[0])
         self.chance: Significance | None = None
         """What the p-values test; None until there are any."""
-        self.circuit_size = config.circuit_size or default_circuit_size(x.shape[1])
+        self.circuit_size = config.circuit_size or default_circuit_size(layout.n_members)
+        self._outside = torch.tensor([not node.in_circuits for node in layout.ids])
+        """Nodes that no circuit can hold: the embedding."""
 
     def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[HeadScores, ...]:
         """Return scores during training, without p-values and edges. `codes`: of `rows` only, as in training."""
@@ -90,10 +93,10 @@ class ScoreTable:
         """Return the stability of a circuit of `size` heads over seeds and bootstraps. `codes`: of all examples."""
         codes, seed = codes[:, self.rows], self.config.seeds[0]
         found = measure_stability(
-            codes,
+            codes.masked_fill(self._outside, NO_CODE),
             self.positive,
             self.pairs,
-            self.length,
+            self.length.masked_fill(self._outside, 0.0),
             size,
             seed=seed,
             clusters=self.clusters,
@@ -106,9 +109,9 @@ class ScoreTable:
 
     @property
     def mean_length(self) -> Float[Tensor, " node"]:
-        """Each head's contrast length on positives, over the mean of all heads."""
+        """Each node's contrast length on positives, over the mean of all heads."""
         mean = self.length[self.positive].mean(dim=0)
-        return mean / mean.mean().clamp(min=1e-12)
+        return mean / mean[: self.layout.n_heads_in_all].mean().clamp(min=1e-12)
 
     def _final(
         self, codes: Int[Tensor, "seed example node"], symbols: CodeOccurrences, monitor: Monitor
@@ -126,7 +129,7 @@ class ScoreTable:
                 raise Cancelled
 
         edges = score_edges(
-            codes.numpy(), self.positive.numpy(), self.n_heads, self.mean_length.numpy(), on_progress=progress
+            codes.numpy(), self.positive.numpy(), self.layout, self.mean_length.numpy(), on_progress=progress
         )
         return self._nodes(codes, symbols, chance, edges), edges
 
@@ -141,7 +144,7 @@ class ScoreTable:
         found |= {
             "paired_flips": None if flips is None else flips.mean(axis=0),
             "stability": self._stability(by_seed["total_variation"]),
-            "from_edges": edges.heads(n_nodes) if edges else np.zeros(n_nodes),
+            "from_edges": edges.per_node() if edges else np.zeros(n_nodes),
             "p_value": chance,
             "q_value": None if chance is None else q_values(chance),
             "contrast_length": self.mean_length,
@@ -152,16 +155,15 @@ class ScoreTable:
         }
         columns = {name: None if values is None else values.tolist() for name, values in found.items()}
         return tuple(
-            head_scores(
-                HeadId(*divmod(node, self.n_heads)),
-                {name: None if values is None else values[node] for name, values in columns.items()},
-            )
-            for node in range(n_nodes)
+            head_scores(node, {name: None if values is None else values[index] for name, values in columns.items()})
+            for index, node in enumerate(self.layout.ids)
         )
 
     def _stability(self, variation: Scores) -> Float[Tensor, " node"]:
-        """Return the share of seeds whose own ranking puts the head into the circuit."""
-        return top_heads(torch.from_numpy(variation), self.mean_length, self.circuit_size).float().mean(dim=0)
+        """Return the share of seeds whose own ranking puts the node into the circuit."""
+        counted = torch.from_numpy(variation).masked_fill(self._outside, 0.0)
+        length = self.mean_length.masked_fill(self._outside, 0.0)
+        return top_heads(counted, length, self.circuit_size).float().mean(dim=0)
 
 
 def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from engine.capture.head_outputs import encode_prompt
+from engine.capture.prompts import encode_prompt
 from engine.errors import EngineError, NoSuchHead
 from engine.examples import Example
 from engine.models.contributions import norm_gain

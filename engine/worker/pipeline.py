@@ -16,7 +16,7 @@ from engine.analysis.effects import with_effects
 from engine.analysis.ground_truth import as_chosen
 from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.authoring.distinct_pairs import duplicate_rows, format_missing, shared_template
-from engine.capture.head_outputs import HeadOutputs, head_outputs, read_examples
+from engine.capture.head_outputs import HeadOutputs, node_outputs, read_examples
 from engine.capture.token_notices import tokenizer_notices
 from engine.catalog.recommended_config import resolve_config
 from engine.errors import Cancelled, ConfigError, EngineError, OutOfMemory, TaskError
@@ -50,8 +50,7 @@ from engine.planning.option_checks import option_warnings
 from engine.protocol import RunProbe
 from engine.references.known_circuits import known_circuit
 from engine.results import ExampleCount, Grade, HeadId, HeadScores, Reference, Timings, Versions
-from engine.sae.autoencoder import SAEs
-from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
+from engine.sae.node_codes import NodeCodes, NodeSAEs
 from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.tasks.base import Task
 from engine.tasks.registry import find_task, made_by
@@ -87,15 +86,19 @@ class ProbeJob:
     def _run(self, begun: float) -> None:
         with self._stage("load", 1, "model"):
             model = self._load()
-        size, n_heads = self.config.circuit_size, model.n_heads_in_all
-        if size is not None and size > n_heads:
+        layout = model.layout(self.config.nodes)
+        size = self.config.circuit_size
+        if size is not None and size > layout.n_members:
             raise ConfigError(
-                f"--circuit-size {size}: {model.info.name} has {n_heads} heads.",
+                f"--circuit-size {size}: {model.info.name} has {layout.members}.",
                 hint="By default it is a tenth of them.",
             )
-        notice = model.contributions.notice(model.info.name)
-        if notice is not None:
-            self.monitor.report(notice)
+        for notice in (
+            model.contributions.notice(model.info.name),
+            model.mlps.notice(model.info.name) if self.config.nodes == "all" else None,
+        ):
+            if notice is not None:
+                self.monitor.report(notice)
         for warning in option_warnings(self.config):
             self.monitor.report(Notice(message=warning, hint="Compare its results with effects (--cause combined)."))
         examples = self._examples(model)
@@ -104,40 +107,27 @@ class ProbeJob:
         with self._stage("capture", len(examples), "prompts"), torch.inference_mode():
             folder = Path(self.request.activations) if self.request.activations else None
             pairs = pair_rows(examples)
-            captured = read_examples(model, examples, self.config, self.monitor, folder, pairs)
+            captured = read_examples(model, examples, self.config, self.monitor, folder, pairs, self.config.nodes)
             for notice in tokenizer_notices(model, examples, captured.answers):
                 self.monitor.report(notice)
-            outputs = head_outputs(model, captured.z)
-            apart = None
-            if captured.apart is not None and self.config.position == "mean":
-                apart = head_outputs(model, captured.apart)
-            shape = (pairs.to(outputs.device), model.info.n_heads, self.config.sae, apart)
-            x = prepare(outputs, *shape)
-            length = contrast_lengths(x, outputs, *shape)
+            outputs = node_outputs(model, captured, at_own_position=self.config.position == "mean")
+            inputs = NodeCodes(outputs, pairs, layout, self.config)
         grades: tuple[Grade, ...] = ()
         if self.config.grade:
             with self._stage("grade", len(examples), "prompts"):
                 grades = self._grade(model, examples, captured)
         with self._stage("train", self.config.sae.steps, "steps"):
             # Baselines belong to this stage: for thousands of prompts they take longer than the training.
-            scores = ScoreTable(
-                outputs,
-                examples,
-                self.config,
-                model.info.n_heads,
-                length=length,
-                keys=self.keys,
-            )
-            saes = train_saes(
-                x[scores.rows.to(x.device)] if scores.repeats else x,
+            scores = ScoreTable(outputs.whole, examples, self.config, layout, length=inputs.length, keys=self.keys)
+            saes = inputs.train(
+                scores.rows,
                 scores.positive,
-                self.config,
+                scores.pairs,
                 self.monitor,
                 lambda codes: self.monitor.report(Scored(nodes=scores.provisional(codes), final=False)),
-                scores.pairs,
             )
         with self._stage("codes", len(examples), "prompts"):
-            codes = codes_of(saes, x)
+            codes = inputs.codes(saes)
             self._save_arrays(codes, saes)
         with self._stage("scores", 100, "%"):
             nodes, edges = scores.final(codes, self.monitor)
@@ -214,7 +204,7 @@ class ProbeJob:
 
     def _warn_if_few(self, model: Model, examples: Sequence[Example]) -> None:
         """Report a notice before anything is computed if the set is too small for one head to be significant."""
-        missing = format_missing(examples, model.n_heads_in_all, self.keys)
+        missing = format_missing(examples, model.layout(self.config.nodes).n_nodes, self.keys)
         if missing:
             copies = "; copies count once" if duplicate_rows(examples, self.keys) else ""
             drawn = self.request.task is not None and not self.request.examples
@@ -282,18 +272,18 @@ class ProbeJob:
                 position=self.config.position,
                 task=find_task(self.request.task).metric if self.made and self.request.task is not None else None,
                 seed=self.config.seeds[0],
+                nodes=self.config.nodes,
             )
             found.find(ranking=[node.id for node in ranked(nodes)], circuit=circuit)
         return found.causes, found.checks
 
-    def _save_arrays(self, codes: Tensor, saes: SAEs) -> None:
+    def _save_arrays(self, codes: Tensor, saes: NodeSAEs) -> None:
         spool = Path(self.request.spool)
         spool.mkdir(parents=True, exist_ok=True)
         save_file({"codes": codes.contiguous()}, spool / "codes.safetensors")
         self.monitor.report(ArrayReady(name="codes", file="codes.safetensors", shape=tuple(codes.shape)))
-        weights = {"W_e": saes.encoder, "W_d_T": saes.decoder, "c": saes.threshold, "b": saes.bias}
-        save_file({name: weight.cpu().contiguous() for name, weight in weights.items()}, spool / "sae.safetensors")
-        self.monitor.report(ArrayReady(name="sae", file="sae.safetensors", shape=tuple(saes.encoder.shape)))
+        save_file(saes.weights, spool / "sae.safetensors")
+        self.monitor.report(ArrayReady(name="sae", file="sae.safetensors", shape=tuple(saes.heads.encoder.shape)))
 
     @contextmanager
     def _stage(self, stage: Stage, total: int, unit: str) -> Iterator[None]:

@@ -10,6 +10,7 @@ from engine.analysis.ranking import circuit_by_rank
 from engine.code_scores.code_measures import code_measures, count_codes, paired_flips
 from engine.code_scores.edge_scores import score_edges
 from engine.measures import MEASURES, head_scores, value_of
+from engine.nodes import NodeLayout
 from engine.results import HeadScores
 
 
@@ -26,12 +27,12 @@ def seed_nodes(
     head is among the `size` best of this seed. `pairs` holds (positive, negative) rows; `run` the run's scores, layer
     by layer.
     """
-    n_heads = 1 + max(node.head for node in run)
+    layout = NodeLayout.of([node.id for node in run])
     one, rows = codes[None], np.asarray(positive, dtype=bool)
     lengths = np.asarray([node.contrast_length or 0.0 for node in run])
     flips = paired_flips(one, np.asarray(pairs, dtype=np.int64).reshape(-1, 2))
     by_seed = {name: values[0] for name, values in code_measures(count_codes(one, rows)).items()}
-    by_seed["from_edges"] = score_edges(one, rows, n_heads, lengths).heads(codes.shape[1])
+    by_seed["from_edges"] = score_edges(one, rows, layout, lengths).per_node()
     nodes = []
     for place, before in enumerate(run):
         numbers = {measure.id: value_of(before, measure) for measure in MEASURES if measure.baseline}

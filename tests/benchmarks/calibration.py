@@ -56,7 +56,7 @@ class Ground:
     def card(self, labels: list[bool]) -> tuple[Card, float]:
         """What a run with these labels ends with, and the seconds that chance, stability and card took."""
         examples = [_labelled(one, label) for one, label in zip(self.examples, labels, strict=True)]
-        table = ScoreTable(self.outputs, examples, self.config, self.model.info.n_heads)
+        table = ScoreTable(self.outputs, examples, self.config, self.model.layout("heads"))
         turned = (table.pairs[:, 0] != self.pairs[:, 0]).float()[:, None, None]
         shown = prepare(
             self.outputs, table.pairs, self.model.info.n_heads, self.config.sae, self.apart * (1 - 2 * turned)

@@ -44,7 +44,7 @@ def scored(model: Model, examples: tuple[Example, ...], config: ProbeConfig) -> 
         outputs, apart = head_outputs(model, reading.z), head_outputs(model, reading.apart)
         x = prepare(outputs, pairs, n_heads, config.sae, apart)
         length = contrast_lengths(x, outputs, pairs, n_heads, config.sae, apart)
-    table = ScoreTable(outputs, examples, config, n_heads, length=length)
+    table = ScoreTable(outputs, examples, config, model.layout("heads"), length=length)
     saes = train_saes(x[table.rows], table.positive, config, SilentMonitor(), lambda _: None)
     return table.final(codes_of(saes, x), SilentMonitor())[0]
 

@@ -82,7 +82,7 @@ def train(name: str, draws: int, n_pairs: int, ways: list[Way]) -> list[Trained]
             shape = (pairs, model.info.n_heads, config.sae, apart)
             shown = prepare(outputs, *shape)
             lengths = contrast_lengths(shown, outputs, *shape)
-            table = ScoreTable(outputs, examples, own, model.info.n_heads, length=lengths)
+            table = ScoreTable(outputs, examples, own, model.layout("heads"), length=lengths)
             for way in ways:
                 sae = msgspec.structs.replace(own.sae, steps=way.steps, learning_rate=way.rate)
                 short = msgspec.structs.replace(own, sae=sae)

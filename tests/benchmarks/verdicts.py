@@ -37,6 +37,7 @@ from engine.grading.usable_pairs import make_usable
 from engine.machine.folders import find_folders
 from engine.measures import DEFAULT_MEASURE
 from engine.models.loading import Model, load_model
+from engine.nodes import NodeLayout
 from engine.references.ground_truth import known_truths
 from engine.results import Card, ExampleCount, HeadScores, Reference
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
@@ -88,7 +89,7 @@ class Pool:
         self.outputs, self.apart = head_outputs(model, reading.z), head_outputs(model, reading.apart)
 
     def card(
-        self, chosen: Sequence[int], flipped: Sequence[bool], config: ProbeConfig, n_heads: int, known: Reference
+        self, chosen: Sequence[int], flipped: Sequence[bool], config: ProbeConfig, layout: NodeLayout, known: Reference
     ) -> tuple[Card, Card, tuple[HeadScores, ...]]:
         """The card of a set of these pairs, some with exchanged sides; the same with the circuit known; the scores."""
         rows = self.pairs[list(chosen)]
@@ -100,9 +101,9 @@ class Pool:
                 examples.append(msgspec.structs.replace(self.examples[row], polarity=side, pair=number))
         outputs, apart = self.outputs[rows.flatten()], self.apart[list(chosen)] * sign
         pairs = pair_rows(examples)
-        shown = prepare(outputs, pairs, n_heads, config.sae, apart)
-        lengths = contrast_lengths(shown, outputs, pairs, n_heads, config.sae, apart)
-        table = ScoreTable(outputs, examples, config, n_heads, length=lengths)
+        shown = prepare(outputs, pairs, layout.n_heads, config.sae, apart)
+        lengths = contrast_lengths(shown, outputs, pairs, layout.n_heads, config.sae, apart)
+        table = ScoreTable(outputs, examples, config, layout, length=lengths)
         saes = train_saes(shown[table.rows], table.positive, config, Quiet(), lambda _: None, table.pairs)
         codes = codes_of(saes, shown)
         nodes, _ = table.final(codes, Quiet())
@@ -136,7 +137,7 @@ def judge_task(model: Model, name: str, task: str, draws: Sequence[int], size: i
     if not truths:
         return []
     true = set(truths[-1].heads)
-    n_heads, needed = model.info.n_heads, pairs_needed(model.n_heads_in_all)
+    layout, needed = model.layout("heads"), pairs_needed(model.n_heads_in_all)
     config = resolve_config(ProbeConfig(), name, find_folders().models)
     good = Pool(model, make_usable(TASKS[task], model, pairs=size, seed=7, monitor=Quiet()))
     loose = Pool(model, TASKS[task].make(model, pairs=size, seed=11))
@@ -161,7 +162,7 @@ def judge_task(model: Model, name: str, task: str, draws: Sequence[int], size: i
                 flipped = (~labels[0, ::2]).tolist()
             seeds = tuple(range(3 * draw, 3 * draw + 3))
             own = msgspec.structs.replace(config, seeds=seeds)
-            card, with_known, nodes = pool.card(chosen, flipped, own, n_heads, known)
+            card, with_known, nodes = pool.card(chosen, flipped, own, layout, known)
             found.append(_judged(name, task, kind, draw, card, nodes, true))
             if kind not in NONSENSE:
                 found.append(_judged(name, task, f"{kind}*", draw, with_known, nodes, true))

@@ -16,6 +16,7 @@ import msgspec
 from engine.analysis.ranking import default_circuit_size
 from engine.errors import InputError
 from engine.measures import Measure, value_of
+from engine.nodes import NodeId
 from engine.results import EdgeScore, HeadId, HeadScores, ModelInfo
 
 MAX_BYTES = 256 << 20
@@ -83,9 +84,9 @@ def importance_json(
     between = ""
     for parent, child, entry in graph_edges(model.n_layers, model.n_heads):
         score = 0.0
-        if isinstance(parent, HeadId) and isinstance(child, HeadId):
+        if isinstance(parent, NodeId) and isinstance(child, NodeId):
             score = weights.get((parent, child), 0.0)
-        both = all(not isinstance(end, HeadId) or end in inside for end in (parent, child))
+        both = all(not isinstance(end, NodeId) or end in inside for end in (parent, child))
         yield f'{between}"{_name(parent)}->{_name(child)}{entry}": {json.dumps({"score": score, "in_graph": both})}'
         between = ", "
     yield "}}\n"
@@ -190,4 +191,4 @@ def _side(path: Path, cfg: Mapping[str, object], name: str) -> int:
 
 
 def _name(node: HeadId | str) -> str:
-    return f"a{node.layer}.h{node.head}" if isinstance(node, HeadId) else node
+    return f"a{node.layer}.h{node.head}" if isinstance(node, NodeId) else node

@@ -9,7 +9,8 @@ import torch
 
 from engine.authoring.csv_format import read_csv, write_csv
 from engine.authoring.text_format import read_line, write_line
-from engine.capture.head_outputs import answers_of, encode_prompt, head_outputs, read_examples
+from engine.capture.head_outputs import head_outputs, read_examples
+from engine.capture.prompts import answers_of, encode_prompt
 from engine.config import EffectsConfig, LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import ExampleError
 from engine.events import EffectsMeasured, Graded, Notice, Scored

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.code_scores.edge_scores import RankedEdges, score_edges
+from engine.nodes import NodeLayout
 from engine.results import NO_CODE, n_edges_reported
+
+ONE_EACH = NodeLayout(n_layers=2, n_heads=1)
+
+
+def of_two(n_nodes: int) -> NodeLayout:
+    return NodeLayout(n_layers=n_nodes // 2, n_heads=2)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(2, 9), st.sampled_from([4, 6]))
@@ -16,7 +23,7 @@ def test_edges_count_code_pairs_on_positives_only(draw: int, n_seeds: int, n: in
     random = np.random.default_rng(draw)
     codes = random.integers(NO_CODE, 4, (n_seeds, n, n_nodes))
     positive = random.permutation([True, False, *random.integers(0, 2, n - 2).astype(bool)])
-    edges = score_edges(codes, positive, 2)
+    edges = score_edges(codes, positive, of_two(n_nodes))
     for source, target, score in zip(edges.source.tolist(), edges.target.tolist(), edges.score.tolist(), strict=True):
         assert source // 2 < target // 2
         total = 0
@@ -31,39 +38,39 @@ def test_edges_count_code_pairs_on_positives_only(draw: int, n_seeds: int, n: in
 def test_edges_of_more_examples_than_one_mask_word_holds() -> None:
     codes = np.arange(200)[None, :, None].repeat(2, axis=2)
     positive = np.arange(200) < 150
-    assert score_edges(codes, positive, 1).score.tolist() == [150.0]
-    assert score_edges(codes // 200, positive, 1).score.tolist() == [0.0]
+    assert score_edges(codes, positive, ONE_EACH).score.tolist() == [150.0]
+    assert score_edges(codes // 200, positive, ONE_EACH).score.tolist() == [0.0]
 
 
 def test_the_share_done_is_reported_between_blocks_and_may_stop_the_work() -> None:
     codes, positive = np.zeros((2, 4, 6), dtype=np.int64), np.array([True, True, False, False])
     shares: list[float] = []
-    score_edges(codes, positive, 2, on_progress=shares.append)
+    score_edges(codes, positive, of_two(6), on_progress=shares.append)
     assert shares == pytest.approx([0.0, 1 / 6, 1 / 2, 2 / 3])
 
     def stop(_: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score_edges(codes, positive, 2, on_progress=stop)
+        score_edges(codes, positive, of_two(6), on_progress=stop)
 
 
 def test_one_layer_has_no_edges() -> None:
-    edges = score_edges(np.zeros((1, 2, 4), dtype=np.int64), np.array([True, False]), 4)
+    edges = score_edges(np.zeros((1, 2, 4), dtype=np.int64), np.array([True, False]), NodeLayout(n_layers=1, n_heads=4))
     assert edges.best() == ()
-    assert edges.heads(4).tolist() == [0.0] * 4
+    assert edges.per_node().tolist() == [0.0] * 4
 
 
 def test_tied_pairs_count_in_part_for_heads_from_edges() -> None:
-    edges = score_edges(np.zeros((1, 2, 4), dtype=np.int64), np.array([True, False]), 2)
-    assert edges.heads(4).tolist() == [1.0, 1.0, 1.0, 1.0]
+    edges = score_edges(np.zeros((1, 2, 4), dtype=np.int64), np.array([True, False]), of_two(4))
+    assert edges.per_node().tolist() == [1.0, 1.0, 1.0, 1.0]
 
 
 def test_all_edges_of_a_small_model_are_reported_and_the_best_of_a_large_one() -> None:
     assert n_edges_reported(8 * 8 * 28) == 1_792  # eight layers of eight heads
     assert n_edges_reported(9 * 9 * 435) == 200
     score = np.arange(500.0)
-    edges = RankedEdges(np.arange(500), np.arange(500) + 500, score, 8, np.ones(1000))
+    edges = RankedEdges(NodeLayout(n_layers=125, n_heads=8), np.arange(500), np.arange(500) + 500, score, np.ones(1000))
     assert [each.score for each in edges.best()] == score[::-1].tolist()
     assert len(edges.best(3)) == 3
 
@@ -71,7 +78,7 @@ def test_all_edges_of_a_small_model_are_reported_and_the_best_of_a_large_one() -
 def test_edges_of_equal_score_are_ordered_by_what_their_heads_write() -> None:
     source, target = np.array([0, 0, 1, 1]), np.array([2, 3, 2, 3])
     lengths = np.array([1.0, 3.0, 0.5, 2.0])
-    edges = RankedEdges(source, target, np.array([4.0, 4.0, 4.0, 5.0]), 2, lengths)
+    edges = RankedEdges(of_two(4), source, target, np.array([4.0, 4.0, 4.0, 5.0]), lengths)
     assert [(each.source, each.target) for each in edges.best()] == [
         ((0, 1), (1, 1)),  # the only 5
         ((0, 0), (1, 1)),  # 1 x 2
@@ -79,7 +86,7 @@ def test_edges_of_equal_score_are_ordered_by_what_their_heads_write() -> None:
         ((0, 0), (1, 0)),  # 1 x .5
     ]
     # The first half of four pairs: the two on top.
-    assert edges.heads(4).tolist() == [1.0, 1.0, 0.0, 2.0]
+    assert edges.per_node().tolist() == [1.0, 1.0, 0.0, 2.0]
     # Where scores and lengths tie at the half's end, each tied pair counts in part.
-    even = RankedEdges(source, target, np.array([4.0, 4.0, 4.0, 5.0]), 2, np.ones(4))
-    assert even.heads(4).tolist() == pytest.approx([2 / 3, 4 / 3, 2 / 3, 4 / 3])
+    even = RankedEdges(of_two(4), source, target, np.array([4.0, 4.0, 4.0, 5.0]), np.ones(4))
+    assert even.per_node().tolist() == pytest.approx([2 / 3, 4 / 3, 2 / 3, 4 / 3])

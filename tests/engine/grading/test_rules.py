@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from engine.capture.head_outputs import answers_of, read_examples
+from engine.capture.head_outputs import read_examples
+from engine.capture.prompts import answers_of
 from engine.config import LoadOptions, ProbeConfig
 from engine.examples import Example
 from engine.grading.rules import grade_examples

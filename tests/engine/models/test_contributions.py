@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from engine.capture.activation_cache import VERSION
-from engine.capture.head_outputs import answers_of, encode_prompt, read_examples
+from engine.capture.head_outputs import read_examples
+from engine.capture.prompts import answers_of, encode_prompt
 from engine.config import LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.events import Notice

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.capture.head_outputs import AnswerIds
+from engine.capture.prompts import AnswerIds
 from engine.config import EffectsConfig
 from engine.events import EffectsMeasured, Notice
 from engine.examples import Example

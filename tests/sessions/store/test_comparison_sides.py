@@ -13,6 +13,7 @@ from engine.code_scores.edge_scores import score_edges
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.measures import number_of
+from engine.nodes import NodeLayout
 from engine.results import NO_CODE, HeadScores
 from sessions.comparison.comparison import compare
 from sessions.comparison.seed_scores import seed_nodes
@@ -60,7 +61,7 @@ def test_one_seed_has_the_scores_of_its_codes_and_the_baselines_of_its_run(made:
     one, side = codes[None], np.array(positive)
     expected = {name: values[0] for name, values in code_measures(count_codes(one, side)).items()}
     flips = paired_flips(one, np.array(pairs, dtype=np.int64).reshape(-1, 2))
-    expected["from_edges"] = score_edges(one, side, n_heads).heads(n_nodes)
+    expected["from_edges"] = score_edges(one, side, NodeLayout.of([node.id for node in run])).per_node()
     if flips is not None:
         expected["paired_flips"] = flips[0]
     for name, values in expected.items():
