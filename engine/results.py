@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from engine.config import Precision
-from engine.nodes import NodeId
+from engine.nodes import NodeChoice, NodeId
 
 NO_CODE = -1
 """The code of a silent head: argmax of all zeros is 0, and 0 is a valid code."""
@@ -166,6 +166,10 @@ class HeadEffect(msgspec.Struct, frozen=True, kw_only=True):
     """For an effect measured with a circuit replaced: the effect without that."""
     measured_us: int | None = None
     """Time, UTC, microseconds since 1970; filled in from the log when a run is read from its events."""
+
+    @property
+    def id(self) -> NodeId:
+        return NodeId(self.layer, self.head)
 
 
 class EdgeEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -334,6 +338,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     measure: str = ""
     """Of effects: the measure that was cut. Its own AUC against them is meaningless."""
+    covers: NodeChoice = "heads"
+    """heads: MLPs were not looked at, so a ranking is compared by its heads alone. all: MLPs, too."""
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):

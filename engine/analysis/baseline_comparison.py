@@ -11,6 +11,8 @@ from engine.results import CardBaseline, Difference, HeadScores, Resampled
 BASELINES = tuple(measure for measure in MEASURES if measure.baseline)
 RANDOM = "baseline_random"
 _RESAMPLES = 300
+Truth = Sequence[bool | None]
+"""Per node whether it moves the answer; None: the ground truth does not say."""
 _TAIL = 0.025
 
 
@@ -33,7 +35,7 @@ def strongest_baseline(
     nodes: Sequence[HeadScores],
     codes_auc: float | None,
     baselines: Sequence[CardBaseline],
-    truth: Sequence[bool] | None,
+    truth: Truth | None,
     resampled: Sequence[Resampled],
 ) -> Difference | None:
     """Return the baseline that finds the heads better than the codes do, with the interval of the difference.
@@ -48,9 +50,7 @@ def strongest_baseline(
     return max(found, key=lambda each: (each.low > 0, each.mean), default=None)
 
 
-def _difference(
-    nodes: Sequence[HeadScores], measure: str, truth: Sequence[bool], resampled: Sequence[Resampled]
-) -> Difference:
+def _difference(nodes: Sequence[HeadScores], measure: str, truth: Truth, resampled: Sequence[Resampled]) -> Difference:
     """Return AUC of a baseline minus AUC of the codes, by the basic bootstrap (Davison and Hinkley 1997, 5.2).
 
     Every resample draws true heads, false heads and one of the run's bootstrap draws of the examples, with replacement;
@@ -66,7 +66,7 @@ def _difference(
         [ranks[name][draw * n : (draw + 1) * n] for name in (DEFAULT_MEASURE.id, measure)] for draw in range(n_draws)
     ]
     true = [row for row in range(n) if truth[row]]
-    false = [row for row in range(n) if not truth[row]]
+    false = [row for row in range(n) if truth[row] is False]
     found = _area_difference(whole, true, false)
     source = random.Random(f"rivals/{measure}")  # for a bootstrap, not for security
     samples = sorted(

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.analysis.baseline_comparison import BASELINES, RANDOM, compare_baselines, strongest_baseline
+from engine.analysis.baseline_comparison import BASELINES, RANDOM, Truth, compare_baselines, strongest_baseline
 from engine.analysis.effects import FIELD, dormant_heads, effect_share, primary
-from engine.analysis.ground_truth import reference_for
-from engine.analysis.ranking import auc, default_circuit_size, has_signal, ranked, strengths, ties_at_cut
+from engine.analysis.ground_truth import covered, reference_for
+from engine.analysis.ranking import (
+    auc,
+    can_enter,
+    default_circuit_size,
+    members,
+    ranked,
+    strengths,
+    ties_at_cut,
+)
 from engine.events import CircuitChecked, EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, Measure
 from engine.results import (
@@ -66,9 +74,10 @@ def write_card(
     diverged. `template`: the template most positives share.
     """
     by_head = {node.id: node for node in nodes}
+    steady = dict(zip(by_head, stability.heads, strict=False))
     inside = [by_head[HeadId(*place)] for place in circuit]
     shares = dict(zip(by_head, _shares(nodes, causes), strict=True))
-    above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL and has_signal(node)]
+    above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL and can_enter(node)]
     measured = any(node.p_value is not None for node in nodes)
     truth, words = _true_heads(list(shares.values()), reference, causes)
     areas = {measure.id: _auc(nodes, measure, truth) for measure in (DEFAULT_MEASURE, *BASELINES)}
@@ -92,8 +101,8 @@ def write_card(
         moving=moving,
         codes_auc=codes_auc,
         checks=checks,
-        n_heads=len(nodes),
-        n_speaking=sum(has_signal(node) for node in nodes),
+        n_heads=len(members(nodes)),
+        n_speaking=sum(can_enter(node) for node in nodes),
     )
     dormant = dormant_heads(causes)
     verdict: CardVerdict
@@ -140,7 +149,7 @@ def write_card(
                 head=node.head,
                 q_value=node.q_value,
                 seeds=node.stability,
-                bootstraps=stability.heads[nodes.index(node)],
+                bootstraps=steady[node.id],
                 effect=_effect(shares[node.id] if _effect(shares[node.id]) is not None else node),
             )
             for node in inside
@@ -205,17 +214,20 @@ def _advice_for_labellings(
 
 def _true_heads(
     nodes: Sequence[HeadScores], reference: Reference | None, causes: Sequence[EffectsMeasured]
-) -> tuple[list[bool] | None, str | None]:
+) -> tuple[Truth | None, str | None]:
     """Return which heads move the answer, and by what source: effects of this run, else the known circuit."""
     truth = reference_for(causes, len(nodes), reference)
     if truth is not None:
-        heads = set(map(tuple, truth.heads))
-        return [tuple(node.id) in heads for node in nodes], truth.name
+        heads, judged = set(map(tuple, truth.heads)), {node.id for node in covered(truth, nodes)}
+        return [tuple(node.id) in heads if node.id in judged else None for node in nodes], truth.name
     return None, None
 
 
-def _auc(nodes: Sequence[HeadScores], measure: Measure, truth: list[bool] | None) -> float | None:
-    found = None if truth is None else auc(strengths(nodes, measure), truth)
+def _auc(nodes: Sequence[HeadScores], measure: Measure, truth: Truth | None) -> float | None:
+    if truth is None:
+        return None
+    judged = [(value, true) for value, true in zip(strengths(nodes, measure), truth, strict=True) if true is not None]
+    found = auc([value for value, _ in judged], [true for _, true in judged])
     return None if found is None else round(found, 4)
 
 

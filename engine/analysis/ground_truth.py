@@ -9,9 +9,10 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from engine.analysis.effects import FIELD, MOVES, effect_share, primary
-from engine.analysis.ranking import agreement
+from engine.analysis.ranking import agreement, members
 from engine.events import EffectMethod, EffectsMeasured
 from engine.measures import Measure
+from engine.nodes import NodeId
 from engine.results import Agreement, HeadScores, Reference
 
 _METHODS: tuple[EffectMethod, ...] = ("exact", "combined")
@@ -34,7 +35,7 @@ def reference_from_effects(causes: Sequence[EffectsMeasured], n_heads_in_all: in
         cause = there.get(method)
         if cause is None or not n_heads_in_all or len(cause.effects) < n_heads_in_all:
             continue
-        moving = [one for one in cause.effects if effect_share(one.effect, cause) >= MOVES]
+        moving = [one for one in cause.effects if one.id.in_circuits and effect_share(one.effect, cause) >= MOVES]
         moving.sort(key=lambda one: (-abs(one.effect), one.layer, one.head))
         how = "exact patching of every head" if method == "exact" else "attribution and exact patching of the best"
         return Reference(
@@ -44,8 +45,16 @@ def reference_from_effects(causes: Sequence[EffectsMeasured], n_heads_in_all: in
             heads=tuple((one.layer, one.head) for one in moving),
             kind="effects",
             measure=FIELD[method],
+            covers="heads" if all(one.id.is_head for one in cause.effects) else "all",
         )
     return None
+
+
+def covered(reference: Reference, nodes: Sequence[HeadScores]) -> Sequence[HeadScores]:
+    """Return the nodes about which the reference says whether they are in it."""
+    if reference.covers == "heads":
+        return [node for node in nodes if node.id.is_head]
+    return members(nodes)
 
 
 def agreement_with(
@@ -58,7 +67,10 @@ def agreement_with(
     if measure.id == FIELD["backup"]:
         # The effect once other heads are gone is another question than the effect alone.
         return Agreement(auc=None, precision=None, recall=None)
-    found = agreement(nodes, circuit, reference.heads, measure)
+    judged = covered(reference, nodes)
+    known = {node.id for node in judged}
+    circuit = [node for node in circuit if not nodes or NodeId(*node) in known]
+    found = agreement(judged, circuit, reference.heads, measure)
     return replace(found, auc=None) if measure.id == reference.measure else found
 
 

@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from engine.measures import DEFAULT_MEASURE, NODE_SCORE, Measure, value_of
@@ -21,15 +22,35 @@ def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> l
 
     Ties go to the larger total variation, then to the longer contrast (which codes are made of), then to the smaller
     p-value, then to the earlier head, so the order is total. Ties of baselines go to the earlier head directly. Heads
-    without signal come last.
+    without signal come last, and behind them the embedding, which no circuit lists.
+
+    Measures of codes and baselines are compared among heads and among MLPs, which write vectors of another size and
+    have a dictionary of their own; the two orders are merged by their shares, so that a tenth of the ranking is a tenth
+    of the heads and a tenth of the MLPs. Effects have one unit and are compared across kinds.
     """
-    return sorted(nodes, key=lambda node: _place(node, measure))
+    order = sorted(nodes, key=lambda node: _place(node, measure))
+    shares = _shares(order, measure)
+    if shares is None:
+        return order
+    places = sorted(range(len(order)), key=lambda place: (not can_enter(order[place], measure), shares[place], place))
+    return [order[place] for place in places]
 
 
 def best_head(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> HeadId | None:
     """Return the first head of `ranked` without sorting the others."""
-    first = min(nodes, key=lambda node: _place(node, measure), default=None)
+    of_one_kind = [node for node in nodes if node.id.is_head] if not measure.cause else nodes
+    first = min(of_one_kind or nodes, key=lambda node: _place(node, measure), default=None)
     return first.id if first is not None else None
+
+
+def members(nodes: Sequence[HeadScores]) -> Sequence[HeadScores]:
+    """Return the nodes that a circuit can hold: all but the embedding."""
+    return nodes if all(node.id.in_circuits for node in nodes) else [node for node in nodes if node.id.in_circuits]
+
+
+def can_enter(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
+    """Return True if a circuit cut by the measure can hold the node."""
+    return node.id.in_circuits and has_signal(node, measure)
 
 
 def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
@@ -37,8 +58,35 @@ def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
 
     Ties of measures of codes are broken as in `ranked`, except by the head's number; heads that tie in everything stay
     tied, as do heads whose codes carry nothing. Baselines and effects are used as they are: breaking their ties by what
-    codes are made of would credit them with the codes' work.
+    codes are made of would credit them with the codes' work. Where heads and MLPs are ranked together by such a
+    measure, the numbers are shares (`ranked`).
     """
+    own = _own_strengths(nodes, measure)
+    order = sorted(range(len(nodes)), key=lambda row: -own[row])
+    shares = _shares([nodes[row] for row in order], measure)
+    if shares is None:
+        return own
+    mean: dict[tuple[str, float], list[float]] = {}
+    for row, share in zip(order, shares, strict=True):
+        mean.setdefault((nodes[row].id.kind, own[row]), []).append(share)
+    found = [mean[node.id.kind, value] for node, value in zip(nodes, own, strict=True)]
+    return [-sum(tied) / len(tied) if value > -math.inf else value for tied, value in zip(found, own, strict=True)]
+
+
+def _shares(order: Sequence[HeadScores], measure: Measure) -> list[float] | None:
+    """Return for each node of a ranking the share of its kind that comes before it; None to rank all kinds together."""
+    counts = Counter(node.id.kind for node in order)
+    if measure.cause or len(counts) < 2:
+        return None
+    seen: Counter[str] = Counter()
+    shares = []
+    for node in order:
+        shares.append(seen[node.id.kind] / counts[node.id.kind])
+        seen[node.id.kind] += 1
+    return shares
+
+
+def _own_strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
     if measure.baseline or measure.cause:
         return [strength(node, measure) for node in nodes]
     nothing = (math.inf, math.inf)
@@ -75,14 +123,14 @@ def ties_at_cut(nodes: Sequence[HeadScores], size: int) -> int:
     return len(tied) if set(tied) - set(circuit) else 0
 
 
-def default_circuit_size(n_heads_in_all: int) -> int:
-    """Return a tenth of all heads, at least 3: published circuits hold 6 of 32 to 26 of 144."""
-    return min(n_heads_in_all, max(3, math.ceil(n_heads_in_all / 10)))
+def default_circuit_size(n_members: int) -> int:
+    """Return a tenth of all nodes that can be in it, at least 3: published circuits hold 6 of 32 to 26 of 144 heads."""
+    return min(n_members, max(3, math.ceil(n_members / 10)))
 
 
 def circuit_by_rank(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAULT_MEASURE) -> list[HeadId]:
     """Return the `size` best heads, best first; heads without signal in the measure are left out."""
-    return [node.id for node in ranked(nodes, measure)[:size] if has_signal(node, measure)]
+    return [node.id for node in ranked(nodes, measure)[:size] if can_enter(node, measure)]
 
 
 def circuit_by_softmax(nodes: Sequence[HeadScores], theta: float | None = None) -> list[HeadId]:
@@ -90,6 +138,7 @@ def circuit_by_softmax(nodes: Sequence[HeadScores], theta: float | None = None) 
 
     None: twice the uniform share.
     """
+    nodes = members(nodes)
     if not nodes:
         return []
     found = {node.id: strength(node, NODE_SCORE) for node in nodes}
@@ -129,8 +178,10 @@ def agreement(
 ) -> Agreement:
     """Return AUC of the measure, and precision and recall of the circuit, against the known heads.
 
-    Heads without a value (effects that were not measured) are left out of the AUC: they would count as last.
+    Heads without a value (effects that were not measured) are left out of the AUC: they would count as last. So is the
+    embedding.
     """
+    nodes = members(nodes)
     truth = set(map(tuple, known))
     found = set(map(tuple, circuit))
     hits = len(found & truth)
@@ -161,5 +212,5 @@ def _key(node: HeadScores, measure: Measure) -> tuple[float, ...]:
     return first, variation, -node.contrast_length, 1.0 if node.p_value is None else node.p_value, 0.0, 0.0
 
 
-def _place(node: HeadScores, measure: Measure) -> tuple[tuple[float, ...], int, int]:
-    return _key(node, measure), node.layer, node.head
+def _place(node: HeadScores, measure: Measure) -> tuple[bool, tuple[float, ...], int, int]:
+    return not node.id.in_circuits, _key(node, measure), node.layer, node.head

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.analysis.rank_correlation import spearman
-from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, strengths
+from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, members, strengths
 from engine.capture.head_outputs import read_examples
 from engine.catalog.check_report import CheckVerdict, ModelCheck
 from engine.catalog.local_models import weight_files
@@ -194,7 +194,7 @@ def check_dtype(inputs: CheckInputs) -> ModelCheck:
     del second
     gc.collect()
     one, other = strengths(in_float, DEFAULT_MEASURE), strengths(in_other, DEFAULT_MEASURE)
-    top = set(circuit_by_rank(in_float, default_circuit_size(len(in_float))))
+    top = set(circuit_by_rank(in_float, default_circuit_size(len(members(in_float)))))
     same = auc(other, [node.id in top for node in in_float]) if top else None
     correlation = spearman(one, other)
     if same is None or correlation is None:

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from engine.analysis.rank_correlation import kendall, spearman
-from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, strength
+from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, members, strength
 from engine.config import ProbeConfig
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
@@ -245,7 +245,7 @@ def resolve_cut(side: ComparisonSide, measure: Measure, cut: int | None = None) 
         asked = side.cut
     if asked is None and side.config is not None:
         asked = side.config.circuit_size
-    return default_circuit_size(len(side.nodes)) if asked is None else min(max(asked, 1), len(side.nodes))
+    return default_circuit_size(len(members(side.nodes))) if asked is None else min(max(asked, 1), len(side.nodes))
 
 
 def struct_difference(a: msgspec.Struct | None, b: msgspec.Struct | None) -> tuple[FieldDifference, ...] | None:

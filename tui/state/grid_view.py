@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.analysis.ground_truth import agreement_with
-from engine.analysis.ranking import agreement, default_circuit_size, has_signal, ranked, same_score
+from engine.analysis.ranking import agreement, can_enter, default_circuit_size, members, ranked, same_score
 from engine.measures import Measure, intensity, value_of
 from engine.results import Agreement, HeadId, HeadScores, Reference
 from tui.terminal.sanitize import clean
@@ -72,7 +72,7 @@ def make_grid_view(
     before: GridView | None = None,
 ) -> GridView:
     """Return the view of these scores, reusing what has not changed since the view `before`."""
-    size = min(default_circuit_size(len(nodes)) if cut is None else max(cut, 1), len(nodes))
+    size = min(default_circuit_size(len(members(nodes))) if cut is None else max(cut, 1), len(nodes))
     if before is not None and before.nodes is nodes and before.measure is measure and before.reference is reference:
         return before if before.cut == size else _cut(before, size)
     same = before is not None and before.nodes is nodes
@@ -120,12 +120,13 @@ def decimals_of(measure: Measure) -> int:
 
 
 def _cut(view: GridView, size: int) -> GridView:
-    taken = [head for head in view.order[:size] if has_signal(view.by_head[head], view.measure)]
+    taken = [head for head in view.order[:size] if can_enter(view.by_head[head], view.measure)]
     circuit = frozenset(taken)
     held = view.agreement
     if held is not None:
         # The AUC depends only on the measure; precision and recall follow the cut.
-        now = agreement((), circuit, view.known, view.measure)
+        judged = [head for head in circuit if view.reference is None or view.reference.covers == "all" or head.is_head]
+        now = agreement((), judged, view.known, view.measure)
         held = Agreement(auc=held.auc, precision=now.precision, recall=now.recall)
     return msgspec.structs.replace(view, cut=size, circuit=circuit, agreement=held, tied=_tied(view, taken))
 

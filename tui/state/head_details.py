@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.analysis.ranking import default_circuit_size, ranked
+from engine.analysis.ranking import default_circuit_size, members, ranked
 from engine.measures import Measure, value_of
 from engine.results import NO_CODE, EdgeScore, HeadId, HeadScores
 
@@ -119,5 +119,5 @@ class RankingCache:
         found = made[1].get(head)
         if found is None:
             return None
-        size = default_circuit_size(len(nodes)) if cut is None else cut
+        size = default_circuit_size(len(members(nodes))) if cut is None else cut
         return HeadInRun(number, found[1], found[0] + 1, found[0] < size)
