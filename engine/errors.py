@@ -62,14 +62,27 @@ class HubUnreachable(ModelError):
     """The hub did not answer."""
 
 
-class NoSuchHead(InputError):
-    """A head that this model does not have."""
+class NoSuchNode(InputError):
+    """A node that this run or model does not have."""
 
-    def __init__(self, head: str, n_layers: int, n_heads: int) -> None:
-        super().__init__(
-            f"Head {head!r} does not exist: layers are 0-{n_layers - 1}, heads 0-{n_heads - 1}.",
-            hint="Heads are written layer.head, for example 9.6.",
-        )
+    def __init__(self, node: str, n_layers: int, n_heads: int, *, mlps: bool = False) -> None:
+        """`mlps`: True if MLPs and the embedding are nodes, too."""
+        layers, heads = f"layers are 0-{n_layers - 1}", f"heads 0-{n_heads - 1}"
+        if mlps:
+            super().__init__(
+                f"Node {node!r} does not exist: {layers}, {heads}, MLPs m0-m{n_layers - 1}.",
+                hint="Nodes are written 9.6 (layer.head), m8 (MLP of layer 8) or emb.",
+            )
+        elif node.startswith(("m", "e")):
+            super().__init__(
+                f"{node!r} is not in this run, which has heads only: {layers}, {heads}.",
+                hint="Run it with --nodes all for MLPs and the embedding.",
+            )
+        else:
+            super().__init__(
+                f"Head {node!r} does not exist: {layers}, {heads}.",
+                hint="Heads are written layer.head, for example 9.6.",
+            )
 
 
 class OutOfMemory(EngineError):

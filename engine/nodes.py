@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from engine.errors import NoSuchNode
+
 NodeKind = Literal["head", "mlp", "embedding"]
 NodeChoice = Literal["all", "heads"]
 
@@ -140,6 +142,11 @@ class NodeLayout(msgspec.Struct, frozen=True, dict=True):
             choice="heads" if all(node.is_head for node in nodes) else "all",
             parallel=parallel,
         )
+
+    def check(self, node: NodeId) -> None:
+        """Raise NoSuchNode if the layout does not have the node."""
+        if not self.has(node):
+            raise NoSuchNode(str(node), self.n_layers, self.n_heads, mlps=self.choice == "all")
 
     def __contains__(self, node: object) -> bool:
         return isinstance(node, tuple) and len(node) == 2 and self.has(NodeId(*node))

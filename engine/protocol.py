@@ -6,6 +6,7 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
+from engine.nodes import NodeChoice
 from engine.results import Grade, ModelInfo, PromptTokens
 
 MAX_LINE_BYTES = 64 << 20
@@ -73,6 +74,8 @@ class MeasureEffects(ModelRequest, tag="cause", frozen=True, kw_only=True):
     after: tuple[tuple[int, int], ...] = ()
     """Also measure the heads with these replaced: backups."""
     after_name: str = ""
+    nodes: NodeChoice = "heads"
+    """The nodes of the run."""
 
 
 class GradePrompts(ModelRequest, tag="grade", frozen=True, kw_only=True):

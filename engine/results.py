@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from engine.config import Precision
-from engine.nodes import NodeChoice, NodeId
+from engine.nodes import NodeChoice, NodeId, NodeLayout
 
 NO_CODE = -1
 """The code of a silent head: argmax of all zeros is 0, and 0 is a valid code."""
@@ -40,6 +40,15 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     context: int
     """Maximum tokens of a prompt."""
     vocabulary: int
+    nodes: NodeChoice = "heads"
+    """The nodes that the run looked at."""
+    parallel_mlps: bool = False
+    """True if MLPs stand beside attention and read the stream before it (NodeLayout.parallel)."""
+
+    @property
+    def layout(self) -> NodeLayout:
+        """The nodes of the run, in the order of arrays."""
+        return NodeLayout(n_layers=self.n_layers, n_heads=self.n_heads, choice=self.nodes, parallel=self.parallel_mlps)
 
 
 class Grade(msgspec.Struct, frozen=True, kw_only=True):

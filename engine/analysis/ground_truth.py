@@ -20,12 +20,12 @@ _METHODS: tuple[EffectMethod, ...] = ("exact", "combined")
 EFFECTS = "effects measured in this run"
 
 
-def reference_for(causes: Sequence[EffectsMeasured], n_heads_in_all: int, known: Reference | None) -> Reference | None:
+def reference_for(causes: Sequence[EffectsMeasured], n_nodes: int, known: Reference | None) -> Reference | None:
     """Return the reference for rankings; None where nothing is known. `known`: the task's circuit, where it applies."""
-    return reference_from_effects(causes, n_heads_in_all) or known
+    return reference_from_effects(causes, n_nodes) or known
 
 
-def reference_from_effects(causes: Sequence[EffectsMeasured], n_heads_in_all: int) -> Reference | None:
+def reference_from_effects(causes: Sequence[EffectsMeasured], n_nodes: int) -> Reference | None:
     """Return the heads that move the answer by a twentieth in this run, the largest first.
 
     None where not all heads were measured. KL divergences are no share of an answer and are ignored.
@@ -33,7 +33,7 @@ def reference_from_effects(causes: Sequence[EffectsMeasured], n_heads_in_all: in
     there = primary([cause for cause in causes if cause.final and cause.metric != "kl"])
     for method in _METHODS:
         cause = there.get(method)
-        if cause is None or not n_heads_in_all or len(cause.effects) < n_heads_in_all:
+        if cause is None or not n_nodes or len(cause.effects) < n_nodes:
             continue
         moving = [one for one in cause.effects if one.id.in_circuits and effect_share(one.effect, cause) >= MOVES]
         moving.sort(key=lambda one: (-abs(one.effect), one.layer, one.head))

@@ -117,8 +117,8 @@ def fold_event(state: RunSnapshot, event: EngineEvent, at_us: int | None = None)
 
 def _with_reference(state: RunSnapshot) -> RunSnapshot:
     """Return the state with its current reference."""
-    n_heads = len(state.nodes) or (state.model.n_layers * state.model.n_heads if state.model else 0)
-    return _with(state, reference=reference_for(state.causes, n_heads, state.known))
+    n_nodes = len(state.nodes) or (state.model.layout.n_nodes if state.model else 0)
+    return _with(state, reference=reference_for(state.causes, n_nodes, state.known))
 
 
 def _has_obsolete_card(state: RunSnapshot) -> bool:

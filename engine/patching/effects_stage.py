@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.analysis.effects import expected_size
 from engine.authoring.distinct_pairs import duplicate_rows
 from engine.config import EffectsConfig
-from engine.errors import Cancelled, ExampleError, NoSuchHead
+from engine.errors import Cancelled, ExampleError
 from engine.events import CircuitChecked, EdgesAttributed, EffectsMeasured, Monitor, StageProgress
 from engine.examples import Example
 from engine.models.loading import Model
@@ -71,7 +71,7 @@ class EffectsStage:
         """Report the requested effects.
 
         `ranking`: all heads by the run's codes, best first; `circuit`: its cut; `only`: the heads to patch exactly,
-        empty for all. Raises NoSuchHead, Cancelled within a block.
+        empty for all. Raises NoSuchNode, Cancelled within a block.
         """
         self._check((*ranking, *circuit, *only))
         match self.config.method:
@@ -93,7 +93,7 @@ class EffectsStage:
         """Report each head's effect with the circuit's heads replaced, beside its effect alone.
 
         This finds heads that take over when others are gone, which no single replacement finds. `only`: the heads to
-        measure, empty for all. Raises NoSuchHead, ExampleError if no head is left to measure, Cancelled within a block.
+        measure, empty for all. Raises NoSuchNode, ExampleError if no head is left to measure, Cancelled within a block.
         """
         inside = set(circuit)
         others = [node for node in only or self.nodes if node not in inside]
@@ -237,8 +237,7 @@ class EffectsStage:
 
     def _check(self, heads: Sequence[HeadId]) -> None:
         for head in heads:
-            if head not in self.layout:
-                raise NoSuchHead(str(head), self.layout.n_layers, self.layout.n_heads)
+            self.layout.check(head)
 
     def _cost(self, begun: int) -> float:
         """Return the cost since `begun`, in forward passes of the inputs."""

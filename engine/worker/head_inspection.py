@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.capture.prompts import encode_prompt
-from engine.errors import EngineError, NoSuchHead
+from engine.errors import EngineError, NoSuchNode
 from engine.examples import Example
 from engine.models.contributions import norm_gain
 from engine.models.head_layout import in_memory, unembedding
@@ -35,11 +35,11 @@ class Inspector:
         self.warm_model = warm_model
 
     def answer(self, request: InspectHead) -> HeadInspected:
-        """Inspect the head. Raises ModelError, NoSuchHead, ExampleError, and EngineError for unreadable SAE weights."""
+        """Inspect the head. Raises ModelError, NoSuchNode, ExampleError, and EngineError for unreadable SAE weights."""
         model, _ = self.warm_model.take(request.model, Path(request.models), request)
         info = model.info
         if not (0 <= request.layer < info.n_layers and 0 <= request.head < info.n_heads):
-            raise NoSuchHead(f"{request.layer}.{request.head}", info.n_layers, info.n_heads)
+            raise NoSuchNode(f"{request.layer}.{request.head}", info.n_layers, info.n_heads)
         ids, own = encode_prompt(model, 0, Example(prompt=request.prompt, polarity="positive"))
         pattern, outputs, scale = _capture_head(model, ids, request.layer, request.head)
         first = max(0, len(ids) - MOST_TOKENS)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -173,7 +174,9 @@ class ProbeJob:
     def _load(self) -> Model:
         request = self.request
         model, warm = self.warm_model.take(request.model, Path(request.models), request)
-        self.monitor.report(ModelReady(model=model.info, versions=versions(model), warm=warm))
+        layout = model.layout(self.config.nodes)
+        info = msgspec.structs.replace(model.info, nodes=layout.choice, parallel_mlps=layout.parallel)
+        self.monitor.report(ModelReady(model=info, versions=versions(model), warm=warm))
         return model
 
     def _examples(self, model: Model) -> tuple[Example, ...]:

@@ -20,6 +20,7 @@ from engine.events import (
 )
 from engine.examples import Example, content_hash
 from engine.measures import MEASURES
+from engine.nodes import NodeId, NodeLayout
 from engine.results import ModelInfo
 from sessions.events import (
     FINAL_STATES,
@@ -251,10 +252,10 @@ def _check_shape(event: ArrayReady, run: RunFacts) -> None:
         _check_int("size of an array's dimension", side, 1, 1 << 31)
     if event.name != "codes":
         return
-    heads = run.model.n_layers * run.model.n_heads if run.model is not None else 0
-    if len(event.shape) != 3 or event.shape[0] != len(run.seeds) or event.shape[2] != heads:
+    nodes = run.model.layout.n_nodes if run.model is not None else 0
+    if len(event.shape) != 3 or event.shape[0] != len(run.seeds) or event.shape[2] != nodes:
         raise InvalidLog(
-            f"announces codes of the shape {list(event.shape)}; the run has {len(run.seeds)} seeds and {heads} heads"
+            f"announces codes of the shape {list(event.shape)}; the run has {len(run.seeds)} seeds and {nodes} nodes"
         )
     run.codes = event.shape
 
@@ -272,10 +273,13 @@ def _check_heads(places: Iterable[tuple[int, int]], run: RunFacts | None) -> Non
     model = run.model if run is not None else None
     if run is not None and model is None:
         raise InvalidLog("scores heads of a model that was never loaded")
-    n_layers, n_heads = (model.n_layers, model.n_heads) if model is not None else (MAX_LAYERS, MAX_HEADS)
-    for layer, head in places:
-        if not (0 <= layer < n_layers and 0 <= head < n_heads):
-            raise InvalidLog(f"names the head {layer}.{head}; layers are 0-{n_layers - 1}, heads 0-{n_heads - 1}")
+    layout = NodeLayout(n_layers=MAX_LAYERS, n_heads=MAX_HEADS, choice="all") if model is None else model.layout
+    for place in places:
+        if place not in layout:
+            raise InvalidLog(
+                f"names the node {NodeId(*place)}; layers are 0-{layout.n_layers - 1}, heads 0-{layout.n_heads - 1}"
+                + (", or an MLP or the embedding" if layout.choice == "all" else "")
+            )
 
 
 def _check_int(what: str, value: int, least: int, most: int) -> None:

@@ -23,6 +23,7 @@ from sessions.store.connection import connect
 from sessions.store.database import append_rows
 from sessions.store.migrations import MIGRATIONS
 from sessions.store.projections import Projector
+from sessions.store.views import PLACE_HEAD, PLACE_LAYER
 
 TABLES: dict[str, str] = {
     "causes": """
@@ -30,12 +31,11 @@ TABLES: dict[str, str] = {
         ORDER BY r.number, c.method, c.seq, c.layer, c.head""",
     "circuit_checks": "SELECT c.* FROM circuit_check c JOIN run r ON r.run_id = c.run_id ORDER BY r.number, c.name",
     "circuits": "SELECT * FROM circuit ORDER BY name",
-    "codes": """
-        SELECT c.run_id, c.seed, c.example, CAST(c.place // r.n_heads AS INTEGER) AS layer,
-               CAST(c.place % r.n_heads AS INTEGER) AS head, c.code
+    "codes": f"""
+        SELECT c.run_id, c.seed, c.example, {PLACE_LAYER} AS layer, {PLACE_HEAD} AS head, c.code
         FROM (SELECT run_id, seed, example, unnest(codes) AS code, generate_subscripts(codes, 1) - 1 AS place
               FROM code) c
-        JOIN run r ON r.run_id = c.run_id ORDER BY r.number, c.seed, c.example, c.place""",
+        JOIN run r ON r.run_id = c.run_id ORDER BY r.number, c.seed, c.example, c.place""",  # noqa: S608  # names of our own
     "edges": "SELECT e.* FROM edge_score e JOIN run r ON r.run_id = e.run_id ORDER BY r.number, e.place",
     "example_sets": "SELECT * FROM example_set ORDER BY version",
     "examples": "SELECT * FROM example ORDER BY content_hash, position",

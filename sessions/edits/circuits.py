@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from engine.results import HeadId
+from engine.nodes import NO_HEAD, NodeId
 from sessions.comparison.comparison import intersection, subtract, union
 from sessions.edits.examples import clean_name
 from sessions.errors import BadName, NoSuchRecord
@@ -10,14 +10,13 @@ from sessions.events import CircuitDeleted, CircuitSaved
 from sessions.protocol import CombineCircuits, DeleteCircuit, SaveCircuit, SetOperation
 from sessions.rows import CircuitRow
 from sessions.store.circuits import circuits_of, find_circuit
-from sessions.store.database import Store
-from sessions.store.queries import find_run, find_session
+from sessions.store.queries import find_run, find_session, run_layout
 from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 MAX_HEADS = 100_000
 _MAX_SOURCE = 500
 _WORDS: dict[SetOperation, str] = {"union": "union of", "intersection": "intersection of", "subtract": "difference of"}
-_DO: dict[SetOperation, Callable[..., tuple[HeadId, ...]]] = {
+_DO: dict[SetOperation, Callable[..., tuple[NodeId, ...]]] = {
     "union": union,
     "intersection": intersection,
     "subtract": subtract,
@@ -38,7 +37,8 @@ def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[Circ
     if len(request.of) < 2:
         raise BadName(f"A {request.operation} takes at least two circuits.", hint="Name them.")
     parts = [find_circuit(store, name, session_id=session_id) for name in request.of]
-    shapes = {shape for part in parts if (shape := _shape(store, part)) is not None}
+    layouts = [layout for part in parts if (layout := run_layout(store, part.run_id)) is not None]
+    shapes = {(layout.n_layers, layout.n_heads) for layout in layouts}
     if len(shapes) > 1:
         words = " and ".join(f"{layers} x {heads}" for layers, heads in sorted(shapes))
         raise BadName(
@@ -71,25 +71,19 @@ def _keep(
     source: str,
 ) -> tuple[CircuitRow, list[RecordedEntry]]:
     clean = clean_name(name)
-    if len(heads) > MAX_HEADS or any(layer < 0 or head < 0 for layer, head in heads):
+    if len(heads) > MAX_HEADS or any(layer < 0 or head < NO_HEAD for layer, head in heads):
         raise BadName(
-            f"{len(heads)} heads cannot form a circuit.", hint="Heads are written layer.head, for example 9.6."
+            f"{len(heads)} heads cannot form a circuit.",
+            hint="Heads are written layer.head, for example 9.6, and MLPs m8.",
         )
-    shape = recorder.store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": run_id})
-    if shape is not None and shape[0] is not None:
-        outside = [head for head in heads if head[0] >= shape[0] or head[1] >= shape[1]]
-        if outside:
-            raise BadName(
-                f"The run's model has no head {HeadId(*outside[0])}: it has {shape[0]} layers of {shape[1]} heads.",
-                hint="Layers and heads are counted from 0.",
-            )
+    layout = run_layout(recorder.store, run_id)
+    outside = [NodeId(*head) for head in heads if layout is not None and head not in layout]
+    if layout is not None and outside:
+        kind = "head" if outside[0].is_head else "node"
+        raise BadName(
+            f"The run's model has no {kind} {outside[0]}: it has {layout.n_layers} layers of {layout.n_heads} heads.",
+            hint="Layers and heads are counted from 0.",
+        )
     event = CircuitSaved(name=clean, heads=tuple(union(heads)), source=clean_name(source)[:_MAX_SOURCE])
     recorded = recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=event)])
     return find_circuit(recorder.store, clean, session_id=session_id), recorded
-
-
-def _shape(store: Store, row: CircuitRow) -> tuple[int, int] | None:
-    if row.run_id is None:
-        return None
-    found = store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": row.run_id})
-    return None if found is None or found[0] is None else (found[0], found[1])

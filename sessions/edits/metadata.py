@@ -4,7 +4,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 
-from engine.errors import NoSuchHead
+from engine.nodes import NodeId
 from sessions.edits.examples import clean_name, free_name
 from sessions.errors import BadName, NoSuchRecord
 from sessions.events import (
@@ -109,7 +109,7 @@ def change_tags(recorder: Recorder, request: ChangeTags) -> Changed:
 
 
 def write_note(recorder: Recorder, request: WriteNote) -> tuple[Noted, list[RecordedEntry]]:
-    """Write or change a note; return it. Raises BadName, NoSuchRecord, NoSuchHead."""
+    """Write or change a note; return it. Raises BadName, NoSuchRecord, NoSuchNode."""
     store = recorder.store
     session_id = active_session(store, request.session)
     text = clean_note(request.text)
@@ -202,7 +202,7 @@ def _changed(recorder: Recorder, session_id: str, events: list[SessionEvent]) ->
 
 
 def _find_place(store: Store, session_id: str, request: WriteNote) -> RunRow | None:
-    """Return the run that a note is about; None: the session. Raises NoSuchRecord, NoSuchHead."""
+    """Return the run that a note is about; None: the session. Raises NoSuchRecord, NoSuchNode."""
     if request.run is None and request.head is None:
         return None
     asked = request.run or "latest"
@@ -219,8 +219,7 @@ def _find_place(store: Store, session_id: str, request: WriteNote) -> RunRow | N
             raise NoSuchRecord(
                 f"Run {run.number} has no heads yet: its model was not loaded.", hint="Write it on the run, or wait."
             )
-        if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
-            raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+        info.layout.check(NodeId(layer, head))
     return run
 
 

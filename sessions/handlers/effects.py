@@ -6,9 +6,11 @@ import logging
 import msgspec
 
 from engine.analysis.effects import EffectSetting, setting_of
+from engine.analysis.ranking import ranked
 from engine.config import PatchingMetric
-from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
+from engine.errors import ConfigError, Failure, HeadcodeError
 from engine.events import EffectsMeasured, EngineEvent
+from engine.nodes import NodeId
 from engine.protocol import MeasureEffects
 from sessions.errors import NoSuchRecord
 from sessions.events import EffectsEnded, EffectsRequested, RunState, SessionEvent
@@ -44,7 +46,7 @@ class EffectMeasurements:
         self._jobs: dict[str, tuple[str, asyncio.Task[None]]] = {}
 
     async def begin(self, host: HandlerContext, request: MeasureRunEffects) -> None:
-        """Queue a measurement. Raises NoSuchRecord, ConfigError, NoSuchHead."""
+        """Queue a measurement. Raises NoSuchRecord, ConfigError, NoSuchNode."""
         if request.config.method == "none":
             raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
         session_id, worker_request = await host.writer.read(
@@ -176,19 +178,14 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
     # Raises ConfigError for an unknown position policy.
     position = msgspec.structs.replace(run.config, position=request.position or run.config.position).position
     for layer, head in (*request.heads, *request.after):
-        if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
-            raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+        info.layout.check(NodeId(layer, head))
     after = _circuit_of(store, run, request)
     if (after or request.after_name) and request.config.method != "exact":
         raise ConfigError(
             f"Effects with backups are measured exactly, but method {request.config.method!r} was requested.",
             hint="Leave the method out.",
         )
-    ranking = store.rows(
-        "SELECT layer, head FROM node_score WHERE run_id = $run "
-        "ORDER BY total_variation DESC, unique_positive DESC, unique_share DESC, layer, head",
-        {"run": run.run_id},
-    )
+    ranking = ranked(run_side(store, run.run_id).nodes)
     circuit = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
     worker_request = MeasureEffects(
         job=job,
@@ -199,7 +196,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
         position=position,
         task=run.task,
         seed=run.config.seeds[0],
-        ranking=tuple((int(layer), int(head)) for layer, head in ranking),
+        ranking=tuple((node.layer, node.head) for node in ranking),
         circuit=msgspec.json.decode(circuit, type=tuple[tuple[int, int], ...]) if circuit else (),
         heads=request.heads,
         after=after,
@@ -207,6 +204,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
         if request.after_name == OWN_CIRCUIT
         else request.after_name or _name_heads(after),
         models=models,
+        nodes=info.nodes,
         **rerun.as_loaded,
     )
     return run.session_id, worker_request
@@ -215,7 +213,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
 def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[tuple[int, int], ...]:
     """Return the backup heads: those that were named, the run's circuit, or a saved one's.
 
-    Raises NoSuchRecord, NoSuchHead.
+    Raises NoSuchRecord, NoSuchNode.
     """
     if request.after or not request.after_name:
         return request.after
@@ -228,13 +226,13 @@ def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[
     heads = find_circuit(store, request.after_name.removeprefix("circuit:"), session_id=run.session_id).heads
     info = run.model_info
     for layer, head in heads:
-        if info is not None and not (layer < info.n_layers and head < info.n_heads):
-            raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+        if info is not None:
+            info.layout.check(NodeId(layer, head))
     return heads
 
 
 def _name_heads(heads: tuple[tuple[int, int], ...]) -> str:
-    names = [f"{layer}.{head}" for layer, head in heads[:_MAX_NAMED]]
+    names = [str(NodeId(*head)) for head in heads[:_MAX_NAMED]]
     return " ".join(names) + (f" and {len(heads) - _MAX_NAMED} more" if len(heads) > _MAX_NAMED else "")
 
 

@@ -19,7 +19,7 @@ _MOST_CODES = 24
 
 
 async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> HeadInspection:
-    """Return the inspection. Raises NoSuchRecord, NoSuchHead, ExampleError and the engine's errors."""
+    """Return the inspection. Raises NoSuchRecord, NoSuchNode, ExampleError and the engine's errors."""
     (run, prompt, sae, codes), loaded = await host.writer.read(lambda store: _gather(store, request))
     own = None if codes is None else codes.codes[request.example]
     worker_request = InspectHead(

@@ -26,7 +26,7 @@ from sessions.errors import NoSuchRecord
 from sessions.store.circuits import find_circuit
 from sessions.store.database import Row, Store
 from sessions.store.projections import MEASURES
-from sessions.store.queries import find_run, find_session
+from sessions.store.queries import find_run, find_session, run_layout
 from sessions.store.views import DTYPE
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -38,7 +38,8 @@ _RUN = f"""
     SELECT r.run_id, r.session_id, r.number, s.name, r.state, r.model,
            CASE WHEN r.made IS NOT FALSE THEN r.task END, r.device_asked, r.config,
            r.reference, r.measure, r.cut, r.content_hash, r.model_name, r.model_identity,
-           {", ".join("r." + name for name in _INFO[2:])},
+           {", ".join("r." + name for name in _INFO[2:-2])}, coalesce(r.nodes, 'heads'),
+           coalesce(r.parallel_mlps, false),
            {", ".join(DTYPE if name == "dtype" else f"r.{name}" for name in _VERSIONS)}
     FROM run r JOIN session s ON s.session_id = r.session_id WHERE r.run_id = $run
 """  # noqa: S608  # names of our own
@@ -235,18 +236,15 @@ def _reference_side(found: Reference, reference: str, other: ComparisonSide) -> 
 
 def _saved_circuit(store: Store, name: str, other: ComparisonSide | None) -> ComparisonSide:
     row = find_circuit(store, name, session_id=other.session_id if other is not None else None)
-    shape = None
-    if row.run_id is not None:
-        shape = store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": row.run_id})
-    n_layers, n_heads = shape if shape is not None and shape[0] is not None else (0, 0)
+    layout = run_layout(store, row.run_id)
     return ComparisonSide(
         reference=f"circuit:{row.session_id}/{row.name}",
         title=f"circuit {row.name}",
         kind="circuit",
         session_id=row.session_id,
         run_id=row.run_id,
-        n_layers=n_layers,
-        n_heads=n_heads,
+        n_layers=0 if layout is None else layout.n_layers,
+        n_heads=0 if layout is None else layout.n_heads,
         heads=row.heads,
         source=row.source,
     )

@@ -9,6 +9,7 @@ import msgspec
 from engine.analysis.effects import merge_measurement, setting_of
 from engine.analysis.ground_truth import reference_for
 from engine.events import EffectsMeasured
+from engine.nodes import NodeLayout
 from engine.results import HeadEffect, Reference
 
 _ABOUT = (
@@ -88,13 +89,16 @@ def replace_effects(
 
 def find_truths(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
     """Return the reference for the run's rankings, from its rows (engine.analysis.ground_truth)."""
-    row = con.execute("SELECT made, offered, n_layers, n_heads FROM run WHERE run_id = $run", {"run": run}).fetchall()
+    row = con.execute(
+        "SELECT made, offered, n_layers, n_heads, nodes FROM run WHERE run_id = $run", {"run": run}
+    ).fetchall()
     if not row:
         return None
-    made, offered_json, n_layers, n_heads = row[0]
+    made, offered_json, n_layers, n_heads, nodes = row[0]
     offered = None if offered_json is None else msgspec.json.decode(offered_json, type=Reference)
     counts = offered is not None and (made or offered.kind == "chosen")
-    return reference_for(stored_effects(con, run), (n_layers or 0) * (n_heads or 0), offered if counts else None)
+    layout = NodeLayout(n_layers=n_layers or 0, n_heads=n_heads or 0, choice=nodes or "heads")
+    return reference_for(stored_effects(con, run), layout.n_nodes if n_layers else 0, offered if counts else None)
 
 
 def _cause(about: tuple[Any, ...], effects: tuple[HeadEffect, ...]) -> EffectsMeasured:

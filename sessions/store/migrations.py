@@ -224,6 +224,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         "measures without a column of their own",
         ("ALTER TABLE node_score ADD COLUMN other JSON",),
     ),
+    Migration(
+        "MLPs and the embedding beside heads",
+        ("ALTER TABLE run ADD COLUMN nodes VARCHAR", "ALTER TABLE run ADD COLUMN parallel_mlps BOOLEAN"),
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

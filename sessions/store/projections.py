@@ -53,7 +53,7 @@ MEASURES = tuple(
 """Fields of HeadScores that have a column; measures without a field of their own are in the JSON column `other`."""
 GRADE_COLUMNS = tuple(name for name in Grade.__struct_fields__ if name not in ("index", "better_prompt"))
 """Fields of a grade that have a column; the suggested prompt is in the events only."""
-_INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
+_INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary", "nodes", "parallel_mlps")
 _VERSIONS = ("headcode", "python", "torch", "transformer_lens", "device")
 
 event_decoder = msgspec.json.Decoder(AnyEvent)
@@ -76,6 +76,8 @@ def portable_text(value: ProbeConfig | Timings) -> str:
         del fields["sae"]["recipe"]
     if isinstance(value, ProbeConfig) and value.bootstraps == type(value)().bootstraps:
         del fields["bootstraps"]
+    if isinstance(value, ProbeConfig) and value.nodes == "heads":
+        del fields["nodes"]
     return text_of(fields)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.config import ProbeConfig
-from engine.errors import Failure, NoSuchHead
+from engine.errors import Failure
 from engine.examples import Example, content_hash
+from engine.nodes import NodeId, NodeLayout
 from engine.results import ModelInfo
 from engine.tasks.registry import made_by
 from sessions.errors import NoSuchRecord
@@ -30,7 +31,8 @@ _SESSION = """
 _RUN = """
     SELECT run_id, session_id, number, state, model, CASE WHEN made IS NOT FALSE THEN task END, config, queued_us,
            started_us, ended_us, failure, verified,
-           model_name, model_identity, n_layers, n_heads, d_model, d_head, context, vocabulary
+           model_name, model_identity, n_layers, n_heads, d_model, d_head, context, vocabulary,
+           coalesce(nodes, 'heads'), coalesce(parallel_mlps, false)
     FROM run
 """
 
@@ -338,7 +340,7 @@ def neighbour_version(store: Store, session_id: str, *, by: int) -> tuple[int, s
 def head_codes(store: Store, run_id: str, *, layer: int, head: int, seed: int | None) -> HeadCodes:
     """Return one head's codes, example by example.
 
-    Raises NoSuchHead, or NoSuchRecord if the run stored no codes.
+    Raises NoSuchNode, or NoSuchRecord if the run stored no codes.
     """
     run = run_row(store, run_id)
     seed = run.config.seeds[0] if seed is None else seed
@@ -347,15 +349,22 @@ def head_codes(store: Store, run_id: str, *, layer: int, head: int, seed: int | 
             f"Run {run_id} has no seed {seed}.", hint=f"It has {', '.join(str(each) for each in run.config.seeds)}."
         )
     info = run.model_info
-    if info is not None and not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
-        raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    node = NodeId(layer, head)
+    if info is not None:
+        info.layout.check(node)
     rows = store.rows(
         "SELECT codes[$place] FROM code WHERE run_id = $run AND seed = $seed ORDER BY example",
-        {"place": layer * (info.n_heads if info else 0) + head + 1, "run": run_id, "seed": seed},
+        {"place": info.layout.index(node) + 1 if info else 0, "run": run_id, "seed": seed},
     )
     if info is None or not rows:
         raise NoSuchRecord(f"Run {run_id} is {run.state} and left no codes.", hint="Run it again to the end.")
     return HeadCodes(run_id=run_id, layer=layer, head=head, seed=seed, codes=tuple(int(code) for (code,) in rows))
+
+
+def run_layout(store: Store, run_id: str | None) -> NodeLayout | None:
+    """Return the nodes of a run; None for no run, or one whose model was not loaded."""
+    info = None if run_id is None else run_row(store, run_id).model_info
+    return None if info is None else info.layout
 
 
 def _numbered_run(store: Store, session_id: str, number: str) -> str:

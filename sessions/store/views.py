@@ -19,6 +19,20 @@ Earlier versions recorded none and loaded every model in float32.
 """
 
 
+def _name(layer: str, head: str) -> str:
+    """Return SQL for a node as text (engine.nodes): 9.6, m8, emb."""
+    return f"CASE WHEN {layer} < 0 THEN 'emb' WHEN {head} < 0 THEN 'm' || {layer} ELSE {layer} || '.' || {head} END"
+
+
+def _kind(layer: str, head: str) -> str:
+    return f"CASE WHEN {layer} < 0 THEN 'embedding' WHEN {head} < 0 THEN 'mlp' ELSE 'head' END"
+
+
+def _number(column: str) -> str:
+    """Return SQL for a layer or head; NULL for the embedding's layer, and for the head of what is no head."""
+    return f"CASE WHEN {column} >= 0 THEN {column} END"
+
+
 def _nodes(column: str) -> str:
     """Return SQL for the heads of a JSON column, as numbers."""
     number = _NODE.format(layer="each[1]", head="each[2]")
@@ -28,6 +42,29 @@ def _nodes(column: str) -> str:
 def _of_runs(columns: str, table: str) -> str:
     """Return SQL that joins rows of a table to their run and session."""
     return f"SELECT {columns} FROM {table} {_RUN.format(table=table)} {_LIVING}"  # noqa: S608  # names of our own
+
+
+PLACE_LAYER = (
+    "CAST(CASE WHEN c.place < r.n_layers * r.n_heads THEN c.place // r.n_heads "
+    "WHEN c.place > r.n_layers * r.n_heads THEN c.place - r.n_layers * r.n_heads - 1 END AS INTEGER)"
+)
+"""SQL for the layer of a place in a row of codes (NodeLayout); NULL for the embedding."""
+PLACE_HEAD = "CAST(CASE WHEN c.place < r.n_layers * r.n_heads THEN c.place % r.n_heads END AS INTEGER)"
+"""SQL for the head of such a place; NULL for MLPs and the embedding."""
+
+_BEST_FIRST = """layer < 0, CASE WHEN isnan(total_variation) THEN NULL ELSE total_variation END DESC NULLS LAST,
+    contrast_length DESC NULLS LAST, CASE WHEN contrast_length IS NULL THEN NULL ELSE p_value END NULLS LAST,
+    CASE WHEN contrast_length IS NULL THEN unique_positive END DESC,
+    CASE WHEN contrast_length IS NULL THEN unique_share END DESC, layer, head"""
+# As engine.analysis.ranking.ranked: heads and MLPs are ranked each among their own and merged by share.
+_RANKED = f"""
+    SELECT * EXCLUDE (among, own, kinds), row_number() OVER (PARTITION BY run_id ORDER BY
+        layer < 0, NOT (coalesce(total_variation, 0) > 0 AND NOT isnan(total_variation) AND silent < 1),
+        (own - 1) / kinds, among) AS place
+    FROM (SELECT *, row_number() OVER (PARTITION BY run_id ORDER BY {_BEST_FIRST}) AS among,
+                 row_number() OVER (PARTITION BY run_id, head < 0 ORDER BY {_BEST_FIRST}) AS own,
+                 count(*) OVER (PARTITION BY run_id, head < 0) AS kinds
+          FROM node_score)"""  # noqa: S608  # names of our own
 
 
 VIEWS: dict[str, str] = {
@@ -62,32 +99,32 @@ VIEWS: dict[str, str] = {
     # Heads are ranked before the join with runs, and a circuit is unpacked once, not per head: over 20,000 runs the
     # ranks take 3 s of CPU time instead of 5, and circuit membership .4 instead of 5.
     "nodes": f"""
-        SELECT n.run_id, n.layer, n.head, n.layer || '.' || n.head AS node, n.place,
+        SELECT n.run_id, {_number("n.layer")} AS layer, {_number("n.head")} AS head, {_name("n.layer", "n.head")} AS node,
+               n.place,
                coalesce(list_contains(r.circuit, {_NODE.format(layer="n.layer", head="n.head")}), false) AS in_circuit,
                list_contains(r.reference, {_NODE.format(layer="n.layer", head="n.head")}) AS in_reference,
                n.unique_positive, n.unique_negative, n.unique_normalised, n.unique_share, n.overlap,
                n.mutual_information, n.total_variation, n.paired_flips, n.from_edges, n.p_value, n.q_value,
                n.stability, n.silent, n.baseline_mean_difference, n.baseline_paired_difference,
-               n.baseline_linear_probe, n.baseline_random, n.contrast_length, n.final, r.session_id, n.other
-        FROM (SELECT *, row_number() OVER (PARTITION BY run_id ORDER BY CASE WHEN isnan(total_variation) THEN NULL ELSE
-              total_variation END DESC NULLS LAST, contrast_length DESC NULLS LAST,
-              CASE WHEN contrast_length IS NULL THEN NULL ELSE p_value END NULLS LAST,
-              CASE WHEN contrast_length IS NULL THEN unique_positive END DESC,
-              CASE WHEN contrast_length IS NULL THEN unique_share END DESC, layer, head) AS place
-              FROM node_score) AS n
+               n.baseline_linear_probe, n.baseline_random, n.contrast_length, n.final, r.session_id, n.other,
+               {_kind("n.layer", "n.head")} AS kind
+        FROM ({_RANKED}) AS n
         JOIN (SELECT run.run_id, run.session_id, {_nodes("circuit")} AS circuit,
                      {_nodes("reference->'$.heads'")} AS reference
               FROM run JOIN session AS s ON s.session_id = run.session_id {_LIVING}) AS r ON r.run_id = n.run_id""",  # noqa: S608
     "edges": _of_runs(
-        "edge_score.run_id, edge_score.place + 1 AS place, edge_score.source_layer || '.' || edge_score.source_head AS "
-        "source, edge_score.target_layer || '.' || edge_score.target_head AS target, edge_score.score, "
-        "edge_score.source_layer, edge_score.source_head, edge_score.target_layer, edge_score.target_head, "
+        f"edge_score.run_id, edge_score.place + 1 AS place, "
+        f"{_name('edge_score.source_layer', 'edge_score.source_head')} AS source, "
+        f"{_name('edge_score.target_layer', 'edge_score.target_head')} AS target, edge_score.score, "
+        f"{_number('edge_score.source_layer')} AS source_layer, {_number('edge_score.source_head')} AS source_head, "
+        f"{_number('edge_score.target_layer')} AS target_layer, {_number('edge_score.target_head')} AS target_head, "
         "r.session_id",
         "edge_score",
     ),
-    "codes": """
-        SELECT c.run_id, c.seed, c.example,
-               CAST(c.place // r.n_heads AS INTEGER) AS layer, CAST(c.place % r.n_heads AS INTEGER) AS head, c.code
+    "codes": f"""
+        SELECT c.run_id, c.seed, c.example, {PLACE_LAYER} AS layer, {PLACE_HEAD} AS head, c.code,
+               CASE WHEN c.place < r.n_layers * r.n_heads THEN {PLACE_LAYER} || '.' || {PLACE_HEAD}
+                    ELSE coalesce('m' || {PLACE_LAYER}, 'emb') END AS node
         FROM (SELECT run_id, seed, example, unnest(codes) AS code, generate_subscripts(codes, 1) - 1 AS place
               FROM code) AS c
         JOIN run AS r ON r.run_id = c.run_id JOIN session AS s ON s.session_id = r.session_id
@@ -104,24 +141,25 @@ VIEWS: dict[str, str] = {
         "grade",
     ),
     "causes": _of_runs(
-        "cause.run_id, cause.layer, cause.head, cause.layer || '.' || cause.head AS node, cause.method, cause.metric, "
+        f"cause.run_id, {_number('cause.layer')} AS layer, {_number('cause.head')} AS head, "
+        f"{_name('cause.layer', 'cause.head')} AS node, cause.method, cause.metric, "
         "cause.effect, cause.error, cause.base, cause.replacement, cause.position, cause.n_examples, cause.final, "
         "cause.size, cause.alone, make_timestamp(cause.measured_us) AS measured, cause.gradient_steps, "
-        "list_transform(CAST(cause.after AS INTEGER[][]), lambda each: each[1] || '.' || each[2]) AS after, "
+        f"list_transform(CAST(cause.after AS INTEGER[][]), lambda each: {_name('each[1]', 'each[2]')}) AS after, "
         "cause.after_name, cause.left_over, cause.metric_because",
         "cause",
     ),
     # No table holds them: the newest of each run is read from its log.
-    "edge_effects": """
-        SELECT e.run_id, CAST(e.place AS INTEGER) AS place, edge.source[1] || '.' || edge.source[2] AS source,
-               edge.target[1] || '.' || edge.target[2] AS target, edge.effect, e.found->>'$.metric' AS metric,
+    "edge_effects": f"""
+        SELECT e.run_id, CAST(e.place AS INTEGER) AS place, {_name("edge.source[1]", "edge.source[2]")} AS source,
+               {_name("edge.target[1]", "edge.target[2]")} AS target, edge.effect, e.found->>'$.metric' AS metric,
                CAST(e.found->>'$.base' AS DOUBLE) AS base, e.found->>'$.replacement' AS replacement,
-               CAST(e.found->>'$.n_examples' AS INTEGER) AS n_examples, edge.source[1] AS source_layer,
-               edge.source[2] AS source_head, edge.target[1] AS target_layer, edge.target[2] AS target_head,
-               r.session_id
+               CAST(e.found->>'$.n_examples' AS INTEGER) AS n_examples, {_number("edge.source[1]")} AS source_layer,
+               {_number("edge.source[2]")} AS source_head, {_number("edge.target[1]")} AS target_layer,
+               {_number("edge.target[2]")} AS target_head, r.session_id
         FROM (SELECT run_id, found, unnest(edges) AS edge, generate_subscripts(edges, 1) AS place
               FROM (SELECT run_id, found, json_transform(found->'$.edges',
-                    '[{"source": "INTEGER[]", "target": "INTEGER[]", "effect": "DOUBLE"}]') AS edges
+                    '[{{"source": "INTEGER[]", "target": "INTEGER[]", "effect": "DOUBLE"}}]') AS edges
                     FROM (SELECT run_id, max_by(payload, seq) AS found FROM event
                           WHERE kind = 'edges_attributed' GROUP BY run_id))) AS e
         JOIN run AS r ON r.run_id = e.run_id JOIN session AS s ON s.session_id = r.session_id

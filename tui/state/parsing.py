@@ -3,20 +3,20 @@
 from collections.abc import Callable
 
 from engine.config import ProbeConfig
-from engine.errors import ConfigError, HeadcodeError, NoSuchHead
+from engine.errors import ConfigError, HeadcodeError, NoSuchNode
 from engine.measures import MEASURES, Measure
 from engine.results import HeadId
 
 
 def read_head(text: str, shape: tuple[int, int]) -> HeadId:
-    """Parse 9.6, 9 6, 9,6 or L9H6. Raises NoSuchHead if it is out of range, ConfigError if it is not a head."""
+    """Parse 9.6, 9 6, 9,6 or L9H6. Raises NoSuchNode if it is out of range, ConfigError if it is not a head."""
     parts = "".join(sign if sign.isdecimal() and sign.isascii() else " " for sign in text).split()
     if len(parts) != 2:
         raise ConfigError(
             f"{text[:24]!r} is not a head: heads are written layer.head.", hint="For example 1.3: layer 1, head 3."
         )
     if len(text) > 24 or int(parts[0]) >= shape[0] or int(parts[1]) >= shape[1]:
-        raise NoSuchHead(text[:24], *shape)
+        raise NoSuchNode(text[:24], *shape)
     return HeadId(int(parts[0]), int(parts[1]))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.analysis.effects import MOVES, dormant_heads, merge_measurement, with_effects
 from engine.catalog.local_models import bundled_folder
 from engine.config import EffectsConfig, LoadOptions
-from engine.errors import ExampleError, NoSuchHead
+from engine.errors import ExampleError, NoSuchNode
 from engine.events import EffectsMeasured
 from engine.examples import Example
 from engine.models.loading import Model, load_model
@@ -182,7 +182,7 @@ def test_some_heads_alone_can_be_asked_for_and_nonsense_is_refused(model: Model,
     assert [(one.layer, one.head) for one in found["backup"].effects] == [(2, 3)]
     with pytest.raises(ExampleError, match="in the circuit"):
         backups(model, ioi(model), CIRCUIT, recorder(), only=[HeadId(0, 5)])
-    with pytest.raises(NoSuchHead):
+    with pytest.raises(NoSuchNode):
         backups(model, ioi(model), [HeadId(9, 0)], recorder())
 
 

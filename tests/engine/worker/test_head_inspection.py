@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from engine.config import LoadOptions
-from engine.errors import EngineError, ExampleError, NoSuchHead
+from engine.errors import EngineError, ExampleError, NoSuchNode
 from engine.models.loading import load_model
 from engine.models.warm_model import WarmModel
 from engine.protocol import InspectHead
@@ -105,7 +105,7 @@ def test_of_a_long_prompt_the_end_is_told(inspector: Inspector, monkeypatch: pyt
 
 
 def test_bad_orders_are_named(inspector: Inspector, tmp_path: Path) -> None:
-    with pytest.raises(NoSuchHead, match=r"9\.9"):
+    with pytest.raises(NoSuchNode, match=r"9\.9"):
         inspector.answer(request(layer=9, head=9))
     with pytest.raises(ExampleError):
         inspector.answer(request(prompt=""))

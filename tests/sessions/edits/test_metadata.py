@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.config import ProbeConfig
-from engine.errors import NoSuchHead
+from engine.errors import NoSuchNode
 from engine.examples import Example
 from engine.protocol import RunProbe
 from sessions.edits.examples import create_session
@@ -172,7 +172,7 @@ def test_notes_that_make_no_sense_are_refused(recorder: Recorder, script, tmp_pa
     for wrong, error in (
         (WriteNote(session="one", text=" \n\x00"), BadName),
         (WriteNote(session="one", text="x" * (MAX_NOTE + 1)), BadName),
-        (WriteNote(session="one", text="x", head=(9, 6)), NoSuchHead),
+        (WriteNote(session="one", text="x", head=(9, 6)), NoSuchNode),
         (WriteNote(session="one", text="x", run="7"), NoSuchRecord),
         (WriteNote(session="two", text="x", run="r1"), NoSuchRecord),
         (WriteNote(session="two", text="x", head=(0, 0)), NoSuchRecord),

@@ -132,7 +132,7 @@ async def test_codes_are_asked_by_head(lab, script) -> None:
         assert codes.codes == tuple(script.code(index, example, 5) for example in range(4))
     with pytest.raises(Refusal, match=str(HeadId(2, 0))) as found:
         await client.ask(GetCodes(run=run.run_id, layer=2, head=0), CodesAnswer)
-    assert (found.value.failure.name, found.value.family) == ("NoSuchHead", "input")
+    assert (found.value.failure.name, found.value.family) == ("NoSuchNode", "input")
     with pytest.raises(Refusal, match="no seed 5"):
         await client.ask(GetCodes(run=run.run_id, layer=0, head=0, seed=5), CodesAnswer)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ConfigError, NoSuchHead
+from engine.errors import ConfigError, NoSuchNode
 from engine.measures import MEASURES, value_of
 from engine.results import HeadId
 from tui.screens.head_table import HeadTableScreen
@@ -63,7 +63,7 @@ def test_heads_are_read(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["6.0", "0.8", "3", "3.4.5", "", "x", "9" * 400 + ".1", "³.1"])
 def test_heads_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(NoSuchHead if text in ("6.0", "0.8") or len(text) > 24 else ConfigError):
+    with pytest.raises(NoSuchNode if text in ("6.0", "0.8") or len(text) > 24 else ConfigError):
         read_head(text, (6, 8))
 
 
