@@ -46,8 +46,11 @@ class PairDifferences:
         self._where = torch.zeros(len(pairs), n_layers, n_heads, dtype=torch.int64, device=device)
         self._streams = torch.ones(len(pairs), len(back), n_layers, device=device)
         self.outputs = torch.zeros(len(pairs), (1 + n_layers) * outputs, weights.shape[-1], device=device)
-        """The same of what the embedding and every layer's MLP write: [pair, 1 + layer, d_model]."""
-        self._outputs_where = torch.zeros(len(pairs), 1 + n_layers, dtype=torch.int64, device=device)
+        """Differences of what the embedding and every layer's MLP write: [pair, 1 + layer, d_model].
+
+        The sum over positions, each as a share of the stream there: an MLP's work is spread over the prompt, and the
+        position of its largest difference ranks MLPs worse (docs/lab).
+        """
         self._output: Tensor | None = None
         """Difference of the layer's MLP, position by position, until the stream after the layer is known."""
 
@@ -85,19 +88,12 @@ class PairDifferences:
         n_layers = self._streams.shape[2]
         later = (1 / self._streams).flip(2).cumsum(dim=2).flip(2)
         later /= torch.arange(n_layers, 0, -1, device=later.device)
-        later = later.transpose(1, 2)
-        self.z *= later.gather(2, self._where)[..., None]
-        if self.outputs.shape[1]:
-            # Every layer is later than the embedding.
-            of_outputs = torch.cat([later[:, :1], later], dim=1)
-            self.outputs *= of_outputs.gather(2, self._outputs_where[..., None])
+        self.z *= later.transpose(1, 2).gather(2, self._where)[..., None]
 
     def _take_output(
         self, place: int, difference: Float[Tensor, "pair position d_model"], stream: Float[Tensor, "pair position"]
     ) -> None:
-        where = (difference.norm(dim=-1) / stream).argmax(dim=1)
-        self._outputs_where[:, place] = where
-        self.outputs[:, place] = difference[torch.arange(len(where), device=where.device), where]
+        self.outputs[:, place] = (difference / stream[..., None]).sum(dim=1)
 
     def _apart(self, output: Float[Tensor, "row position d_model"]) -> Float[Tensor, "pair position d_model"]:
         return (self._at_places(output, 0) - self._at_places(output, 1)) * self._there[:, :, None]

@@ -20,7 +20,7 @@ from engine.events import (
 )
 from engine.examples import Example, content_hash
 from engine.measures import MEASURES
-from engine.nodes import NodeId, NodeLayout
+from engine.nodes import NodeLayout
 from engine.results import ModelInfo
 from sessions.events import (
     FINAL_STATES,
@@ -277,8 +277,8 @@ def _check_heads(places: Iterable[tuple[int, int]], run: RunFacts | None) -> Non
     for place in places:
         if place not in layout:
             raise InvalidLog(
-                f"names the node {NodeId(*place)}; layers are 0-{layout.n_layers - 1}, heads 0-{layout.n_heads - 1}"
-                + (", or an MLP or the embedding" if layout.choice == "all" else "")
+                f"names the node {place[0]}.{place[1]}; layers are 0-{layout.n_layers - 1}, heads 0-"
+                f"{layout.n_heads - 1}" + (", or an MLP or the embedding" if layout.choice == "all" else "")
             )
 
 

@@ -185,16 +185,23 @@ class Store:
             give_back_memory()
 
     def migrate(self, have: int, wanted: int | None = None) -> None:
-        """Migrate from schema `have` to `wanted` (None: the newest), one transaction per step."""
-        for number, migration in enumerate(MIGRATIONS[have:wanted], start=have + 1):
+        """Migrate from schema `have` to `wanted` (None: the newest), one transaction per step.
+
+        A step that asks for a refold has it in the last one, when every column that is folded into exists.
+        """
+        steps = MIGRATIONS[have:wanted]
+        for number, migration in enumerate(steps, start=have + 1):
             with self.transaction() as con:
                 con.execute(META)
                 for statement in migration.statements:
                     con.execute(statement)
                 if migration.refold:
+                    con.execute("INSERT OR REPLACE INTO meta VALUES ('refold', 'due')")
+                if number == have + len(steps) and con.execute("SELECT 1 FROM meta WHERE key = 'refold'").fetchall():
                     from sessions.store.refold import refold  # that module reads the log through this one
 
                     refold(con)
+                    con.execute("DELETE FROM meta WHERE key = 'refold'")
                 for key, value in (
                     ("schema", str(number)),
                     ("headcode", version()),

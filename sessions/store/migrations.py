@@ -226,7 +226,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(
         "MLPs and the embedding beside heads",
-        ("ALTER TABLE run ADD COLUMN nodes VARCHAR", "ALTER TABLE run ADD COLUMN parallel_mlps BOOLEAN"),
+        (
+            "ALTER TABLE run ADD COLUMN nodes VARCHAR",
+            "ALTER TABLE run ADD COLUMN parallel_mlps BOOLEAN",
+            "UPDATE run SET nodes = 'heads', parallel_mlps = false WHERE n_layers IS NOT NULL",
+        ),
     ),
 )
 

@@ -99,8 +99,8 @@ VIEWS: dict[str, str] = {
     # Heads are ranked before the join with runs, and a circuit is unpacked once, not per head: over 20,000 runs the
     # ranks take 3 s of CPU time instead of 5, and circuit membership .4 instead of 5.
     "nodes": f"""
-        SELECT n.run_id, {_number("n.layer")} AS layer, {_number("n.head")} AS head, {_name("n.layer", "n.head")} AS node,
-               n.place,
+        SELECT n.run_id, {_number("n.layer")} AS layer, {_number("n.head")} AS head,
+               {_name("n.layer", "n.head")} AS node, n.place,
                coalesce(list_contains(r.circuit, {_NODE.format(layer="n.layer", head="n.head")}), false) AS in_circuit,
                list_contains(r.reference, {_NODE.format(layer="n.layer", head="n.head")}) AS in_reference,
                n.unique_positive, n.unique_negative, n.unique_normalised, n.unique_share, n.overlap,
@@ -128,7 +128,7 @@ VIEWS: dict[str, str] = {
         FROM (SELECT run_id, seed, example, unnest(codes) AS code, generate_subscripts(codes, 1) - 1 AS place
               FROM code) AS c
         JOIN run AS r ON r.run_id = c.run_id JOIN session AS s ON s.session_id = r.session_id
-        WHERE s.trashed_us IS NULL""",
+        WHERE s.trashed_us IS NULL""",  # noqa: S608
     "steps": _of_runs("step.run_id, step.seed, step.step, step.reconstruction, step.sparsity, step.moving", "step"),
     "examples": """
         SELECT r.run_id, e.position AS example, e.prompt, e.polarity, e.expected, e.foils, e.pair, r.session_id
@@ -163,7 +163,7 @@ VIEWS: dict[str, str] = {
                     FROM (SELECT run_id, max_by(payload, seq) AS found FROM event
                           WHERE kind = 'edges_attributed' GROUP BY run_id))) AS e
         JOIN run AS r ON r.run_id = e.run_id JOIN session AS s ON s.session_id = r.session_id
-        WHERE s.trashed_us IS NULL""",
+        WHERE s.trashed_us IS NULL""",  # noqa: S608
     "checks": _of_runs(
         "circuit_check.run_id, circuit_check.name AS circuit, json_array_length(found->'$.heads') AS size, "
         "faithfulness, completeness, area, found->>'$.metric' AS metric, found->>'$.replacement' AS replacement, "
@@ -176,21 +176,22 @@ VIEWS: dict[str, str] = {
         """'[{"layer": "INTEGER", "head": "INTEGER", "effect": "DOUBLE"}]') AS minimality""",
         "circuit_check",
     ),
-    "notes": """
-        SELECT n.note_id, n.session_id, s.name AS session, n.run_id, r.number AS run, n.layer, n.head, n.text,
+    "notes": f"""
+        SELECT n.note_id, n.session_id, s.name AS session, n.run_id, r.number AS run,
+               {_number("n.layer")} AS layer, {_number("n.head")} AS head, n.text,
                make_timestamp(n.written_us) AS written
         FROM note AS n JOIN session AS s ON s.session_id = n.session_id LEFT JOIN run AS r ON r.run_id = n.run_id
-        WHERE s.trashed_us IS NULL""",
+        WHERE s.trashed_us IS NULL""",  # noqa: S608
     "tags": """
         SELECT t.session_id, s.name AS session, t.tag
         FROM tag AS t JOIN session AS s ON s.session_id = t.session_id
         WHERE s.trashed_us IS NULL""",
-    "circuits": """
-        SELECT c.session_id, s.name AS session, c.name, c.run_id, place[1] AS layer, place[2] AS head,
-               place[1] || '.' || place[2] AS node, c.source, make_timestamp(c.kept_us) AS kept
+    "circuits": f"""
+        SELECT c.session_id, s.name AS session, c.name, c.run_id, {_number("place[1]")} AS layer,
+               {_number("place[2]")} AS head, {_name("place[1]", "place[2]")} AS node, c.source, make_timestamp(c.kept_us) AS kept
         FROM (SELECT session_id, name, run_id, source, kept_us, unnest(CAST(heads AS INTEGER[][])) AS place
               FROM circuit) AS c
         JOIN session AS s ON s.session_id = c.session_id
-        WHERE s.trashed_us IS NULL""",
+        WHERE s.trashed_us IS NULL""",  # noqa: S608
 }
 """Created again when their text changed: views hold no data, and a foreign view must not replace ours."""

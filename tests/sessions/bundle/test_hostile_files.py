@@ -45,15 +45,15 @@ LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     "a path as a run": (lambda lines: lines[8].update(run_id="../../x"), "not a valid run id"),
     "head outside": (
         lambda lines: first(lines, "scored")["event"]["nodes"][0].update(layer=10**9),
-        "names the head 1000000000.0",
+        "names the node 1000000000.0",
     ),
     "edge outside": (
         lambda lines: first(lines, "edges_scored")["event"]["edges"][0].update(source=[-1, 0]),
-        "the head -1.0",
+        "the node -1.0",
     ),
     "effect outside": (
         lambda lines: first(lines, "cause_scored")["event"]["effects"][0].update(head=99),
-        "the head 0.99",
+        "the node 0.99",
     ),
     "huge model": (
         lambda lines: first(lines, "model_ready")["event"]["model"].update(n_layers=10**9),
