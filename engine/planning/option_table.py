@@ -166,6 +166,18 @@ OPTIONS: tuple[Option, ...] = (
         published="mean",
     ),
     Option(
+        path="nodes",
+        flag="--nodes",
+        title="Nodes",
+        group="Reading",
+        kind="choice",
+        choices=("all", "heads"),
+        meaning="What a run looks at. all: attention heads, the MLP of every layer, and the embedding; MLPs and the "
+        "embedding have a dictionary of their own, so heads' codes are the same. heads: attention heads alone.",
+        default="heads",
+        published="heads",
+    ),
+    Option(
         path="grade",
         flag="--grade/--no-grade",
         title="Grade first",

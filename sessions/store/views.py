@@ -188,7 +188,8 @@ VIEWS: dict[str, str] = {
         WHERE s.trashed_us IS NULL""",
     "circuits": f"""
         SELECT c.session_id, s.name AS session, c.name, c.run_id, {_number("place[1]")} AS layer,
-               {_number("place[2]")} AS head, {_name("place[1]", "place[2]")} AS node, c.source, make_timestamp(c.kept_us) AS kept
+               {_number("place[2]")} AS head, {_name("place[1]", "place[2]")} AS node,
+               c.source, make_timestamp(c.kept_us) AS kept
         FROM (SELECT session_id, name, run_id, source, kept_us, unnest(CAST(heads AS INTEGER[][])) AS place
               FROM circuit) AS c
         JOIN session AS s ON s.session_id = c.session_id
