@@ -32,7 +32,15 @@ def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> l
     shares = _shares(order, measure)
     if shares is None:
         return order
-    places = sorted(range(len(order)), key=lambda place: (not can_enter(order[place], measure), shares[place], place))
+    places = sorted(
+        range(len(order)),
+        key=lambda place: (
+            not order[place].id.in_circuits,
+            not can_enter(order[place], measure),
+            shares[place],
+            place,
+        ),
+    )
     return [order[place] for place in places]
 
 
