@@ -115,3 +115,42 @@ def test_only_a_set_that_is_all_in_pairs_is_read_apart() -> None:
     assert not torch.equal(whole, prepare(x[:4], pairs, 4, CONFIG.sae))
     published = SAEConfig(recipe="published", sparsity=0.1)
     assert torch.equal(prepare(x[:4], pairs, 4, published, apart), prepare(x[:4], pairs, 4, published))
+
+
+def test_mlps_and_embedding_are_compared_over_the_whole_prompt_as_shares_of_the_stream(model: Model) -> None:
+    examples = TASKS["ioi"].make(model, pairs=2, seed=0)
+    longer = msgspec.structs.replace(examples[0], prompt="Then " + examples[0].prompt)  # compared from the ends
+    examples = (longer, *examples[1:])
+    pairs = pair_rows(examples)
+    reading = read_examples(model, examples, CONFIG, Quiet(), None, pairs, nodes="all")
+    assert reading.outputs is not None
+    assert reading.outputs_apart is not None
+    for number, (first, second) in enumerate(pairs.tolist()):
+        sides = [_outputs(model, examples[row].prompt) for row in (first, second)]
+        shared = min(len(output) for output, _ in sides)
+        (one, stream_one), (other, stream_other) = ((a[-shared:], b[-shared:]) for a, b in sides)
+        wanted = ((one - other) / ((stream_one + stream_other) / 2)[:, :, None]).sum(dim=0)
+        assert torch.allclose(reading.outputs_apart[number], wanted, atol=1e-4 * float(wanted.abs().max()))
+    own = model.encode(examples[1].prompt)[1]
+    output, _ = _outputs(model, examples[1].prompt)
+    assert torch.allclose(reading.outputs[1], output[own].mean(dim=0), atol=1e-4)
+
+
+def _outputs(model: Model, prompt: str) -> tuple[Tensor, Tensor]:
+    """What embedding and MLPs write, [position, 1 + layer, d_model], and the length of the stream after each."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(value: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+            found[name] = value[0].detach().clone()
+
+        return hook
+
+    layers = range(model.info.n_layers)
+    names = ["blocks.0.hook_in", *(f"blocks.{at}.{which}" for at in layers for which in ("hook_mlp_out", "hook_out"))]
+    tokens = torch.tensor([model.encode(prompt)[0]])
+    with torch.inference_mode():
+        model.bridge.run_with_hooks(tokens, fwd_hooks=[(name, keep(name)) for name in names], return_type=None)
+    written = [found["blocks.0.hook_in"], *(found[f"blocks.{at}.hook_mlp_out"] for at in layers)]
+    streams = [found["blocks.0.hook_in"], *(found[f"blocks.{at}.hook_out"] for at in layers)]
+    return torch.stack(written, dim=1), torch.stack([each.norm(dim=-1) for each in streams], dim=1)

@@ -35,6 +35,25 @@ def test_edges_count_code_pairs_on_positives_only(draw: int, n_seeds: int, n: in
         assert math.isclose(score, total / n_seeds, abs_tol=1e-9)
 
 
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_edges_of_heads_and_mlps_follow_the_forward_pass(draw: int, parallel: bool) -> None:
+    layout = NodeLayout(n_layers=2, n_heads=2, choice="all", parallel=parallel)
+    random = np.random.default_rng(draw)
+    codes, positive = random.integers(NO_CODE, 3, (1, 6, layout.n_nodes)), np.array([True, False] * 3)
+    edges = score_edges(codes, positive, layout)
+    pairs = set(zip(edges.source.tolist(), edges.target.tolist(), strict=True))
+    assert pairs == {
+        (one, other)
+        for one in range(layout.n_nodes)
+        for other in range(layout.n_nodes)
+        if layout.order[one] < layout.order[other]
+    }
+    for source, target, score in zip(edges.source.tolist(), edges.target.tolist(), edges.score.tolist(), strict=True):
+        both = list(zip(codes[0, :, source].tolist(), codes[0, :, target].tolist(), strict=True))
+        p = {pair for pair, label in zip(both, positive, strict=True) if label and NO_CODE not in pair}
+        assert score == len(p - {pair for pair, label in zip(both, positive, strict=True) if not label})
+
+
 def test_edges_of_more_examples_than_one_mask_word_holds() -> None:
     codes = np.arange(200)[None, :, None].repeat(2, axis=2)
     positive = np.arange(200) < 150
