@@ -9,6 +9,7 @@ from engine.examples import Example
 from engine.results import (
     Card,
     CurvePoint,
+    DirectSum,
     EdgeEffect,
     EdgeScore,
     ExampleCount,
@@ -234,6 +235,8 @@ class ProbeFinished(Event, tag="probe_finished", frozen=True, kw_only=True):
     timings: Timings
     cached: bool
     """True if activations came from the cache and the model did not run."""
+    direct: DirectSum | None = None
+    """What the direct effects add up to; None: the model has none, no positive has an answer, or an older run."""
 
 
 EngineEvent = (

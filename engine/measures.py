@@ -26,6 +26,13 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """True if it needs no SAE: a baseline for the codes."""
     cause: bool = False
     """True if it comes from patching, not from codes; it exists only where effects were measured."""
+    direct: bool = False
+    """True if it is read from what nodes write towards the answer; runs of earlier versions do not have it."""
+
+    @property
+    def of_answer(self) -> bool:
+        """True if values are shares of the answer: one unit for heads and MLPs, and nothing that codes could order."""
+        return self.cause or self.direct
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -141,6 +148,13 @@ MEASURES: tuple[Measure, ...] = (
         floor=0.5,
         ceiling=1.0,
         baseline=True,
+    ),
+    Measure(
+        id="direct_effect",
+        title="direct effect",
+        short="direct",
+        meaning="share of the answer that the node's own output adds or takes away, through the final norm alone",
+        direct=True,
     ),
     Measure(
         id="attribution",

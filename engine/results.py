@@ -386,6 +386,18 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """0 if effects were not measured."""
 
 
+class DirectSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What the direct effects of all nodes of a run add up to, in logits, the mean over positives."""
+
+    answer: float
+    """The answer's logit: mean of the expected tokens less that of the foils (or of all), before a soft cap."""
+    nodes: float
+    """The sum over the run's nodes."""
+    rest: float
+    """Biases, and what the run did not look at: without MLPs, these and the embedding."""
+    n_examples: int
+
+
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
     """The versions of a run: same seed, machine and versions give the same codes."""
 

@@ -46,7 +46,7 @@ def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> l
 
 def best_head(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> HeadId | None:
     """Return the first head of `ranked` without sorting the others."""
-    of_one_kind = [node for node in nodes if node.id.is_head] if not measure.cause else nodes
+    of_one_kind = [node for node in nodes if node.id.is_head] if not measure.of_answer else nodes
     first = min(of_one_kind or nodes, key=lambda node: _place(node, measure), default=None)
     return first.id if first is not None else None
 
@@ -84,7 +84,7 @@ def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
 def _shares(order: Sequence[HeadScores], measure: Measure) -> list[float] | None:
     """Return for each node of a ranking the share of its kind that comes before it; None to rank all kinds together."""
     counts = Counter(node.id.kind for node in order)
-    if measure.cause or len(counts) < 2:
+    if measure.of_answer or len(counts) < 2:
         return None
     seen: Counter[str] = Counter()
     shares = []
@@ -95,7 +95,7 @@ def _shares(order: Sequence[HeadScores], measure: Measure) -> list[float] | None
 
 
 def _own_strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
-    if measure.baseline or measure.cause:
+    if measure.baseline or measure.of_answer:
         return [strength(node, measure) for node in nodes]
     nothing = (math.inf, math.inf)
     keys = [_key(node, measure) if has_signal(node) else nothing for node in nodes]
@@ -107,7 +107,7 @@ def _own_strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]
 
 def has_signal(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
     """Return True if the measure finds anything in the head: its value is better than that of a head without signal."""
-    silent = node.silent >= 1.0 and not (measure.baseline or measure.cause)
+    silent = node.silent >= 1.0 and not (measure.baseline or measure.of_answer)
     return not silent and strength(node, measure) > (measure.floor if measure.high_is_evidence else -measure.floor)
 
 

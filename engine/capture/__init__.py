@@ -3,4 +3,4 @@
 May import: root modules, models, sae, tensors.
 """
 
-__all__ = ["activation_cache", "head_outputs", "pair_position", "prompts", "token_notices"]
+__all__ = ["activation_cache", "direct_effects", "head_outputs", "pair_position", "prompts", "token_notices"]

@@ -1,6 +1,7 @@
 """The activation cache on disk, keyed by content, so that another lambda needs no forward pass."""
 
 import os
+import time
 from pathlib import Path
 
 import torch
@@ -8,8 +9,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-VERSION = 2
+VERSION = 3
 """Part of every key: after a change of format, old files are not found rather than misread."""
+_PART_EVERY_S = 2.0
+"""Seconds between two saves of a capture that is under way."""
 LIMIT_BYTES = 8 << 30
 """Maximum size of the folder; the least recently used files are deleted first."""
 
@@ -54,3 +57,24 @@ def _prune(folder: Path) -> None:
             return
         path.unlink(missing_ok=True)
         total -= size
+
+
+class PartialCapture:
+    """The part of an interrupted capture that is done, so that the next one continues from there."""
+
+    def __init__(self, folder: Path | None, key: str) -> None:
+        self._folder, self._key = folder, f"{key}.part"
+        self._saved = time.monotonic()
+
+    def load(self) -> dict[str, Tensor]:
+        return (load(self._folder, self._key) if self._folder else None) or {}
+
+    def save(self, found: dict[str, Tensor]) -> None:
+        """Save at intervals: each save writes everything."""
+        if self._folder and time.monotonic() - self._saved > _PART_EVERY_S:
+            save(self._folder, self._key, found)
+            self._saved = time.monotonic()
+
+    def drop(self) -> None:
+        if self._folder:
+            drop(self._folder, self._key)

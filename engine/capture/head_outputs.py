@@ -1,7 +1,7 @@
 """Capture what every head writes on every example, in one forward pass over the prompts (docs/method.md 2)."""
 
 import hashlib
-import time
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engine.capture import activation_cache
+from engine.capture.direct_effects import DirectEffects
 from engine.capture.pair_position import PairDifferences
 from engine.capture.prompts import AnswerIds, answers_of, encode_prompt, position_weights
 from engine.config import ProbeConfig
@@ -22,9 +23,9 @@ from engine.models.loading import Model
 from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import NodeChoice
 from engine.sae.node_codes import NodeOutputs
+from engine.scoring.direct_effects import DirectEffects as ScoredDirect
 from engine.tensors.threads import adapt_threads
 
-_PART_EVERY_S = 2.0
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
 """Tokens per batch. On a CPU 4096 took as long (SmolLM2, 100 prompts: 4.9 s against 4.5), and a batch is lost whole."""
 
@@ -60,7 +61,15 @@ class HeadOutputs(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Tensor | None = None
     """Float [example, 1 + layer, d_model]: what the embedding and each MLP write, pooled like z. None: not read."""
     outputs_apart: Tensor | None = None
-    """Float [pair, 1 + layer, d_model]: their differences within a pair, like `apart`."""
+    """Float [pair, 1 + layer, d_model]: their differences within a pair, summed over positions (PairDifferences)."""
+    direct: Tensor | None = None
+    """Float [example, node]: what each node's own output adds to the answer's logit, through the final norm.
+
+    The answer's logit: mean of the expected tokens less that of the foils, or of all tokens; NaN in examples without an
+    expected token. None: the model has no such numbers (engine.models.answer_directions).
+    """
+    answer: Tensor | None = None
+    """Float [example]: the answer's logit, before a soft cap."""
 
 
 def read_examples(
@@ -88,7 +97,7 @@ def read_examples(
     if stored is not None and together and not stored["apart"].any():
         stored = None  # earlier versions read no differences of pairs in GPT-1
     if stored is None:
-        part = _PartialCapture(activations, key)
+        part = activation_cache.PartialCapture(activations, key)
         reads = _Reads([ids for ids, _ in encoded], weights, answers, together, outputs)
         stored = _run(model, reads, monitor, part)
         if activations:
@@ -111,6 +120,8 @@ def read_examples(
         largest=stored["largest"] if together else None,
         outputs=stored["outputs"].to(model.device) if outputs else None,
         outputs_apart=stored["outputs_apart"].to(model.device) if outputs and together else None,
+        direct=stored.get("direct"),
+        answer=stored.get("answer"),
     )
 
 
@@ -132,6 +143,13 @@ def node_outputs(model: Model, captured: HeadOutputs, *, at_own_position: bool) 
         others=captured.outputs,
         others_apart=captured.outputs_apart if at_own_position else None,
     )
+
+
+def direct_effects(captured: HeadOutputs) -> ScoredDirect | None:
+    """Return the direct effects that were read; None if the model has none."""
+    if captured.direct is None or captured.answer is None:
+        return None
+    return ScoredDirect(nodes=captured.direct, answer=captured.answer)
 
 
 def _key(
@@ -166,27 +184,6 @@ def _key(
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
-class _PartialCapture:
-    """The part of an interrupted capture that is done, so that the next one continues from there."""
-
-    def __init__(self, folder: Path | None, key: str) -> None:
-        self._folder, self._key = folder, f"{key}.part"
-        self._saved = time.monotonic()
-
-    def load(self) -> dict[str, Tensor]:
-        return (activation_cache.load(self._folder, self._key) if self._folder else None) or {}
-
-    def save(self, found: dict[str, Tensor]) -> None:
-        """Save at intervals: each save writes everything."""
-        if self._folder and time.monotonic() - self._saved > _PART_EVERY_S:
-            activation_cache.save(self._folder, self._key, found)
-            self._saved = time.monotonic()
-
-    def drop(self) -> None:
-        if self._folder:
-            activation_cache.drop(self._folder, self._key)
-
-
 class _Reads(NamedTuple):
     """What one capture reads. Rows are examples."""
 
@@ -199,7 +196,7 @@ class _Reads(NamedTuple):
     """True if embedding and MLPs are read, too."""
 
 
-def _run(model: Model, reads: _Reads, monitor: Monitor, part: _PartialCapture) -> dict[str, Tensor]:
+def _run(model: Model, reads: _Reads, monitor: Monitor, part: activation_cache.PartialCapture) -> dict[str, Tensor]:
     info, (prompts, weights, answers, pairs, outputs) = model.info, reads
     n = len(prompts)
     found = {
@@ -218,6 +215,9 @@ def _run(model: Model, reads: _Reads, monitor: Monitor, part: _PartialCapture) -
         found["outputs"] = torch.zeros(n, 1 + info.n_layers, info.d_model)
         if pairs:
             found["outputs_apart"] = torch.zeros(len(pairs), 1 + info.n_layers, info.d_model)
+    if not model.directions.why_not:
+        found["direct"] = torch.full((n, model.layout("all" if outputs else "heads").n_nodes), math.nan)
+        found["answer"] = torch.full((n,), math.nan)
     found.update(part.load())
     # The same batches as in an uninterrupted capture, so that the numbers are the same to the last bit.
     for rows in _batches(prompts, pairs, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
@@ -237,10 +237,15 @@ def _run(model: Model, reads: _Reads, monitor: Monitor, part: _PartialCapture) -
             lengths = [len(prompts[row]) for row in rows]
             apart = PairDifferences(local, lengths, model.output_weights, outputs=outputs)
         pooled = _Pooled(model, weight.to(model.device), outputs=outputs)
-        logits = _forward(model, tokens, last, pooled, apart, monitor)
+        direct = None
+        if not model.directions.why_not:
+            direct = DirectEffects(model, [answers[row] for row in rows], last, outputs=outputs)
+        logits = _forward(model, tokens, last, pooled, apart, direct, monitor)
         found["z"][rows] = pooled.z.cpu()
         if outputs:
             found["outputs"][rows] = pooled.outputs.cpu()
+        if direct is not None:
+            found["direct"][rows], found["answer"][rows] = direct.of_nodes.cpu(), direct.answer.cpu()
         if model.precision != "float32" and not (pooled.is_finite() and not logits.isnan().any()):
             raise ModelError(
                 f"{model.info.name} gives numbers in {model.precision} that are infinite or no numbers.",
@@ -285,9 +290,13 @@ def _forward(
     last: Tensor,
     pooled: _Pooled,
     apart: PairDifferences | None,
+    direct: DirectEffects | None,
     monitor: Monitor,
 ) -> Float[Tensor, "row vocabulary"]:
-    """Run one batch; read its nodes into `pooled` and `apart`. Return the logits after each row's last token."""
+    """Run one batch and read its nodes into `pooled`, `apart` and `direct`.
+
+    Return the logits after each row's last token.
+    """
     n_rows, info = len(tokens), model.info
     waiting: dict[int, Tensor] = {}
 
@@ -295,6 +304,8 @@ def _forward(
         pooled.heads(layer, z)
         if apart is not None:
             apart.head(layer, z)
+        if direct is not None:
+            direct.heads(layer, z)
 
     def scale(layer: int, factor: Float[Tensor, "row position"]) -> None:
         read(layer, waiting.pop(layer) * factor.to(model.device)[:, :, None, None])
@@ -317,6 +328,8 @@ def _forward(
         def hook(written: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             written = written.to(model.device, torch.float32)
             pooled.output(place, written)
+            if direct is not None:
+                direct.output(place, written)
             if apart is not None:
                 if place:
                     apart.mlp(written)
@@ -349,12 +362,16 @@ def _forward(
         hooks += [(f"blocks.{layer}.hook_out", compare(layer)) for layer in range(info.n_layers)]
         # GPT-1's blocks return lists, on which TransformerLens 4.3 calls no hook_out: there, what the next block reads.
         hooks += [(f"blocks.{layer + 1}.hook_in", compare(layer)) for layer in range(info.n_layers - 1)]
+    if direct is not None:
+        hooks += direct.final_hooks()
     with torch.inference_mode(), model.lengths.of(last + 1):
         logits = model.bridge.run_with_hooks(
             tokens, fwd_hooks=[*hooks, ("unembed.hook_in", only_last)], return_type="logits"
         )
         if apart is not None:
             apart.finish()
+        if direct is not None:
+            direct.finish()
     return logits[:, -1].to(model.device)
 
 

@@ -4,6 +4,7 @@ May import: root modules, catalog, install, machine, planted.
 """
 
 __all__ = [
+    "answer_directions",
     "byte_tokens",
     "contributions",
     "falcon",

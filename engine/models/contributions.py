@@ -16,6 +16,10 @@ from engine.errors import ModelError
 from engine.events import Notice
 from engine.models.head_layout import in_memory, output_matrices, output_scales
 
+FINAL_NORM = "ln_final.hook_in"
+"""The stream after the last layer."""
+READOUT = "unembed.hook_in"
+"""What the unembedding reads."""
 _NORM = "ln1_post"
 """TransformerLens's name for the norm between attention and the stream."""
 _MIDDLES = ("ln2.hook_in", "ln1.hook_in", "mlp.hook_in")
@@ -103,6 +107,7 @@ class RecordedPass:
 
     def __init__(self, bridge: Any, tokens: Int[Tensor, "row position"]) -> None:
         self._name, self._width = type(bridge.original_model).__name__, int(bridge.cfg.d_model)
+        self.n_layers = int(bridge.cfg.n_layers)
         self._found: dict[str, list[Tensor]] = {}
         self.factors: dict[int, Float[Tensor, "row position"]] = {}
         """By what the norm after attention multiplies each position, in layers that have one."""
@@ -123,11 +128,20 @@ class RecordedPass:
         )
         names = [f"blocks.{layer}.{each}" for layer in range(int(bridge.cfg.n_layers)) for each in kept]
         there = bridge.hook_dict
+        names += [FINAL_NORM, READOUT]
         hooks: Hooks = [(name, self._keep(name)) for name in names if name in there]
         for layer, gain in self.gains.items():
             hooks += _position_hooks(layer, gain, self.factors.__setitem__)
         with torch.no_grad():
             self.logits: Tensor = bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits")
+
+    def last(self, name: str) -> Float[Tensor, "position d_model"] | None:
+        """Return the last value of a hook, such as FINAL_NORM or READOUT; None if it was not called.
+
+        NanoChat normalises its embedding with the module of its final norm.
+        """
+        found = self._found.get(name)
+        return found[-1].flatten(0, -2).float() if found else None
 
     def check_causal(self, name: str) -> None:
         """Raise ModelError if the first token's answer depends on the second; the rows differ there and only there."""

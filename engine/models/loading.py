@@ -21,6 +21,7 @@ from engine.install.hub_cache import hub_folder
 from engine.install.load_report import load_report
 from engine.install.model_check import foreign_errors
 from engine.install.weights_check import check_agreement
+from engine.models.answer_directions import AnswerDirections
 from engine.models.contributions import Contributions, RecordedPass
 from engine.models.falcon import reordered_falcon
 from engine.models.head_layout import check_heads, output_matrices, stacked
@@ -47,6 +48,7 @@ class Model:
         device: torch.device,
         contributions: Contributions,
         mlps: MLPs,
+        directions: AnswerDirections,
         precision: Precision = "float32",
         spread: str = "",
     ) -> None:
@@ -70,6 +72,8 @@ class Model:
         """How a head's z becomes what it adds to the stream."""
         self.mlps = mlps
         """Where the outputs of MLPs are read and replaced."""
+        self.directions = directions
+        """From what is written into the stream to the logits."""
 
     @property
     def n_heads_in_all(self) -> int:
@@ -232,7 +236,7 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
         record.check_causal(source.name)
         config = bridge.cfg
         contributions = Contributions(bridge, int(config.n_heads), record)
-        mlps = MLPs(bridge, record)
+        mlps, directions = MLPs(bridge, record), AnswerDirections(bridge, record)
         info = ModelInfo(
             name=source.name,
             identity=model_identity(folder),
@@ -244,7 +248,7 @@ def _boot(source: ModelSource, folder: Path, options: LoadOptions) -> Model:
             vocabulary=int(config.d_vocab),
         )
     gc.collect()
-    return Model(bridge, tokenizer, info, folder, device, contributions, mlps, precision, _spread(bridge))
+    return Model(bridge, tokenizer, info, folder, device, contributions, mlps, directions, precision, _spread(bridge))
 
 
 def _placement(options: LoadOptions, folder: Path, precision: Precision) -> Placement | None:

@@ -23,6 +23,7 @@ from engine.results import NO_CODE, CircuitStability, HeadScores, Significance
 from engine.sample_size import shuffles_for
 from engine.scoring.baselines import linear_probe, mean_difference, paired_difference, random_score
 from engine.scoring.code_occurrences import CodeOccurrences, top_heads
+from engine.scoring.direct_effects import DirectEffects
 from engine.scoring.resampling import N_DRAWS, resampled_ranks
 from engine.scoring.significance import STATISTIC, label_permutations, p_values, q_values
 from engine.scoring.stability import bootstrap_scores, measure_stability, resample
@@ -43,9 +44,13 @@ class ScoreTable:
         layout: NodeLayout,
         *,
         length: Float[Tensor, "example node"],
+        direct: DirectEffects | None = None,
         keys: Sequence[Hashable] | None = None,
     ) -> None:
-        """`length`: of each node's contrast, per example. `keys`: equal for equal tokens; None: the prompts."""
+        """`length`: of each node's contrast, per example. `direct`: None if the model has none.
+
+        `keys`: equal for equal tokens; None: the prompts.
+        """
         keys = text_keys(examples) if keys is None else keys
         self.repeats = duplicate_rows(examples, keys)
         copies = set(self.repeats)
@@ -60,6 +65,7 @@ class ScoreTable:
         """Distinct positive and negative prompts."""
         self.config = config
         self.layout = layout
+        self.direct = None if direct is None else direct.of_positives(self.rows, self.positive)
         self._x = x
         self.length = length[self.rows].cpu()
         on_device = self.positive.to(x.device)
@@ -148,6 +154,8 @@ class ScoreTable:
             "p_value": chance,
             "q_value": None if chance is None else q_values(chance),
             "contrast_length": self.mean_length,
+            "direct_effect": None if self.direct is None else self.direct.share,
+            "direct_logits": None if self.direct is None else self.direct.mean,
             "baseline_mean_difference": self.mean_difference,
             "baseline_paired_difference": self.paired_difference,
             "baseline_linear_probe": self.linear_probe,

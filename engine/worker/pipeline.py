@@ -17,7 +17,7 @@ from engine.analysis.effects import with_effects
 from engine.analysis.ground_truth import as_chosen
 from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.authoring.distinct_pairs import duplicate_rows, format_missing, shared_template
-from engine.capture.head_outputs import HeadOutputs, node_outputs, read_examples
+from engine.capture.head_outputs import HeadOutputs, direct_effects, node_outputs, read_examples
 from engine.capture.token_notices import tokenizer_notices
 from engine.catalog.recommended_config import resolve_config
 from engine.errors import Cancelled, ConfigError, EngineError, OutOfMemory, TaskError
@@ -119,7 +119,15 @@ class ProbeJob:
                 grades = self._grade(model, examples, captured)
         with self._stage("train", self.config.sae.steps, "steps"):
             # Baselines belong to this stage: for thousands of prompts they take longer than the training.
-            scores = ScoreTable(outputs.whole, examples, self.config, layout, length=inputs.length, keys=self.keys)
+            scores = ScoreTable(
+                outputs.whole,
+                examples,
+                self.config,
+                layout,
+                length=inputs.length,
+                direct=direct_effects(captured),
+                keys=self.keys,
+            )
             saes = inputs.train(
                 scores.rows,
                 scores.positive,
@@ -168,6 +176,7 @@ class ProbeJob:
                 else tuple((layer, head) for layer, head in circuit_by_softmax(nodes, self.config.theta)),
                 timings=Timings(**self.seconds, total=round(time.perf_counter() - begun, 4)),
                 cached=captured.cached,
+                direct=None if scores.direct is None else scores.direct.total,
             )
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.capture.head_outputs import node_outputs, read_examples
+from engine.capture.head_outputs import direct_effects, node_outputs, read_examples
 from engine.catalog.recommended_config import resolve_config
 from engine.config import ProbeConfig
 from engine.events import SilentMonitor
@@ -20,6 +20,6 @@ def score_examples(model: Model, examples: Sequence[Example]) -> tuple[HeadScore
     captured = read_examples(model, examples, config, monitor, None, pairs, config.nodes)
     outputs, layout = node_outputs(model, captured, at_own_position=True), model.layout(config.nodes)
     inputs = NodeCodes(outputs, pairs, layout, config)
-    table = ScoreTable(outputs.whole, examples, config, layout, length=inputs.length)
+    table = ScoreTable(outputs.whole, examples, config, layout, length=inputs.length, direct=direct_effects(captured))
     saes = inputs.train(table.rows, table.positive, table.pairs, monitor, lambda _codes: None)
     return table.final(inputs.codes(saes), monitor)[0]

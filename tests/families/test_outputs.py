@@ -1,13 +1,16 @@
 """What MLPs and the embedding write and do, in every attention family, against plain transformers."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from engine.capture.head_outputs import read_examples
 from engine.config import LoadOptions, ProbeConfig
+from engine.models.contributions import FINAL_NORM, READOUT
 from engine.models.loading import Model, load_model
 from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import NodeChoice, NodeId
@@ -83,3 +86,61 @@ def _slopes(model: Model, passes: ForwardPasses, inputs: PatchingInputs, others:
             logits = passes.run(inputs.tokens, inputs.last, more_hooks=hooks)
         found.append(float(inputs.answer_metric(logits) - inputs.base_by_row) / step)
     return found
+
+
+NO_DIRECT = ("bert_decoder", "gpt1", "modernbert_decoder", "opt_post_norm")
+"""Families without a final norm that leads straight to the logits."""
+ALSO_WRITE = ("falcon_h1", "gemma4", "gemma4_images", "bloom_post_norm")
+"""Families in which more than attention, MLPs and biases is added to the stream, or what is added is scaled later."""
+
+
+@pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated:FutureWarning")
+def test_direct_effects_add_up_to_the_answer(family: str, tmp_path: Path, recorder: Any) -> None:
+    torch.set_num_threads(1)
+    plain = saved(FAMILIES[family], tmp_path)
+    model = load_model(str(tmp_path), tmp_path, LoadOptions(device="cpu"))
+    assert bool(model.directions.why_not) == (family in NO_DIRECT)
+    if family in (*NO_DIRECT, *NOT_SHOWN):
+        return
+    reading = read_examples(model, EXAMPLES, ProbeConfig(), recorder(), None, torch.tensor([[0, 1]]), nodes=WHOLE)
+    assert reading.direct is not None
+    assert reading.answer is not None
+    ids = model.tokenizer(PROMPTS[0]).input_ids
+    mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
+    logits, _ = plain.run(ids)
+    difference = float(logits[mary] - logits[john])
+    if not model.directions.capped:
+        assert float(reading.answer[0]) == pytest.approx(difference, rel=EXACT, abs=EXACT * float(logits.abs().max()))
+    else:
+        assert abs(float(reading.answer[0])) >= abs(difference)
+    if family in ALSO_WRITE:
+        return
+    total = float(reading.direct[0].sum()) + _biases(model, ids, mary, john)
+    assert total == pytest.approx(float(reading.answer[0]), abs=1e-4 * float(reading.direct[0].abs().max()))
+
+
+def _biases(model: Model, ids: list[int], answer: int, foil: int) -> float:
+    """What attention's biases and those of the final norm and the unembedding add to the logit difference."""
+    direction, constant = model.directions.of((answer,), (foil,))
+    kept: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(value: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+            kept[name] = value.detach()  # the last call counts
+
+        return hook
+
+    factors: dict[int, Tensor] = {}
+    hooks = [(name, keep(name)) for name in (FINAL_NORM, READOUT)]
+    hooks += model.contributions.position_hooks(factors.__setitem__)
+    with torch.no_grad():
+        model.bridge.run_with_hooks(torch.tensor([ids]), fwd_hooks=hooks, return_type="logits")
+    divisor = model.directions.divisor(kept[FINAL_NORM][:, -1], kept[READOUT][:, -1])
+    total = torch.zeros(model.info.d_model)
+    for layer, block in enumerate(model.bridge.blocks):
+        bias = getattr(block.attn.o.original_component, "bias", None)
+        if bias is not None:
+            factor = factors[layer].reshape(1, -1)[0, -1] if layer in factors else 1.0
+            gain = model.contributions.gains.get(layer, torch.tensor(1.0))
+            total += bias.detach().float() * model.contributions.scales[layer] * gain * factor
+    return float(total @ direction * divisor) + constant

@@ -154,7 +154,9 @@ class ViewState:
         nodes = self.shown.picture.nodes if self.shown is not None else ()
         if not self._offered[1] or self._offered[0] is not nodes:
             there = (
-                each for each in MEASURES if not each.cause or any(value_of(node, each) is not None for node in nodes)
+                each
+                for each in MEASURES
+                if not each.of_answer or any(value_of(node, each) is not None for node in nodes)
             )
             self._offered = (nodes, tuple(there))
         return self._offered[1]

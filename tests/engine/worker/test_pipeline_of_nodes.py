@@ -92,3 +92,25 @@ def test_activations_read_with_mlps_and_without_are_kept_apart(
     again, _ = run("all", warm_model, recorder, tmp_path)
     assert again.finished is not None
     assert again.finished.cached
+
+
+def test_direct_effects_of_all_nodes_add_up_to_the_answer(
+    warm_model: WarmModel, recorder: Any, tmp_path: Path
+) -> None:
+    whole, _ = run("all", warm_model, recorder, tmp_path)
+    heads, _ = run("heads", warm_model, recorder, tmp_path)
+    assert whole.finished is not None
+    assert heads.finished is not None
+    found, alone = whole.finished.direct, heads.finished.direct
+    assert found is not None
+    assert alone is not None
+    assert found.answer == alone.answer
+    assert found.nodes + found.rest == pytest.approx(found.answer, abs=1e-5)
+    # The rest is biases, known from the weights alone (tests/families); without MLPs it is most of the answer here.
+    assert abs(found.rest) < 0.2 * abs(found.answer) < abs(alone.rest)
+    assert sum(node.other["direct_logits"] for node in whole.nodes) == pytest.approx(found.nodes, abs=1e-3)
+    for node in whole.nodes:
+        share = abs(node.other["direct_logits"]) / abs(found.answer)
+        assert node.other["direct_effect"] == pytest.approx(share, abs=2e-6)
+    for before, now in zip(heads.nodes, whole.nodes, strict=False):
+        assert before.other["direct_logits"] == pytest.approx(now.other["direct_logits"], abs=1e-6)
