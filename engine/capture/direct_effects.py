@@ -11,7 +11,7 @@ from engine.models.contributions import FINAL_NORM, READOUT
 from engine.models.loading import Model
 
 
-class DirectEffects:
+class DirectEffectsReader:
     """The direct effects of one batch, taken layer by layer during the forward pass."""
 
     def __init__(self, model: Model, answers: Sequence[AnswerIds], last: Int[Tensor, " row"], *, outputs: bool) -> None:

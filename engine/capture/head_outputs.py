@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engine.capture import activation_cache
-from engine.capture.direct_effects import DirectEffects
+from engine.capture.direct_effects import DirectEffectsReader
 from engine.capture.pair_position import PairDifferences
 from engine.capture.prompts import AnswerIds, answers_of, encode_prompt, position_weights
 from engine.config import ProbeConfig
@@ -23,7 +23,7 @@ from engine.models.loading import Model
 from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import NodeChoice
 from engine.sae.node_codes import NodeOutputs
-from engine.scoring.direct_effects import DirectEffects as ScoredDirect
+from engine.scoring.direct_effects import DirectEffects
 from engine.tensors.threads import adapt_threads
 
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
@@ -145,11 +145,11 @@ def node_outputs(model: Model, captured: HeadOutputs, *, at_own_position: bool) 
     )
 
 
-def direct_effects(captured: HeadOutputs) -> ScoredDirect | None:
+def direct_effects(captured: HeadOutputs) -> DirectEffects | None:
     """Return the direct effects that were read; None if the model has none."""
     if captured.direct is None or captured.answer is None:
         return None
-    return ScoredDirect(nodes=captured.direct, answer=captured.answer)
+    return DirectEffects(nodes=captured.direct, answer=captured.answer)
 
 
 def _key(
@@ -239,7 +239,7 @@ def _run(model: Model, reads: _Reads, monitor: Monitor, part: activation_cache.P
         pooled = _Pooled(model, weight.to(model.device), outputs=outputs)
         direct = None
         if not model.directions.why_not:
-            direct = DirectEffects(model, [answers[row] for row in rows], last, outputs=outputs)
+            direct = DirectEffectsReader(model, [answers[row] for row in rows], last, outputs=outputs)
         logits = _forward(model, tokens, last, pooled, apart, direct, monitor)
         found["z"][rows] = pooled.z.cpu()
         if outputs:
@@ -290,7 +290,7 @@ def _forward(
     last: Tensor,
     pooled: _Pooled,
     apart: PairDifferences | None,
-    direct: DirectEffects | None,
+    direct: DirectEffectsReader | None,
     monitor: Monitor,
 ) -> Float[Tensor, "row vocabulary"]:
     """Run one batch and read its nodes into `pooled`, `apart` and `direct`.

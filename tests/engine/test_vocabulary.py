@@ -180,7 +180,7 @@ def test_the_softmax_circuit_is_those_above_theta() -> None:
 def test_measures_without_a_field_of_their_own_are_kept_by_id() -> None:
     numbers = dict.fromkeys(NUMBERS, 0.25) | {"code_accuracy": 0.75, "p_value": None}
     kept = head_scores(HeadId(3, 1), numbers)
-    assert kept.other == {"code_accuracy": 0.75}
+    assert kept.other == {"code_accuracy": 0.75, "direct_effect": 0.25}
     assert {name: number_of(kept, name) for name in NUMBERS} == numbers
     assert msgspec.json.decode(msgspec.json.encode(kept), type=HeadScores) == kept
     assert value_of(head(0, 0, 1.0), find_measure("code accuracy")) is None  # a run that did not record it
