@@ -130,8 +130,7 @@ def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) 
 def measure_task_edges(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredEdges:
     """Return the exact effect of every edge on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
     passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed)
-    n_heads = model.info.n_heads
-    edges = all_edges(model.info.n_layers, n_heads)
+    edges = all_edges(passes.layout)
     effects = measure_edges(passes, inputs, edges).mean(dim=1) - inputs.base
     rows: dict[HeadId, dict[HeadId, float]] = {}
     for (source, target), effect in zip(edges, effects, strict=True):

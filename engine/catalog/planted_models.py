@@ -11,13 +11,16 @@ import msgspec
 
 from engine.catalog.settings_file import bytes_of
 from engine.errors import ModelError
+from engine.nodes import NodeId, mlp
 from engine.tasks.words import FEMALE, MALE, NOUNS, OBJECTS, PLACES
 
 Head = tuple[int, int]
 """(layer, head)."""
 Edge = tuple[Head, Head]
 """(source, target): the target reads what the source writes."""
-Part = Literal["previous", "induction", "duplicate", "inhibition", "inhibition_by_key", "mover", "negative_mover"]
+Part = Literal[
+    "previous", "induction", "matcher", "duplicate", "inhibition", "inhibition_by_key", "mover", "negative_mover"
+]
 
 VERSION = 1
 """Version of the weights: a folder built by another version is built again."""
@@ -26,7 +29,7 @@ N_HEADS = 8
 D_MODEL = N_HEADS * D_HEAD
 CONTEXT = 64
 INNER = 4
-"""Width of the MLPs, which do nothing."""
+"""Width of MLPs that do nothing."""
 VOCABULARY = 349
 """Bytes, and the words of the two tasks."""
 STAMP = "planted.json"
@@ -40,6 +43,7 @@ GIFTS, SPOTS = (tuple(word for word in words if word not in NOUNS)[:12] for word
 READS: dict[Part, tuple[Part, ...]] = {
     "previous": (),
     "induction": ("previous",),
+    "matcher": ("previous",),
     "duplicate": (),
     "inhibition": ("duplicate",),
     "inhibition_by_key": ("duplicate",),
@@ -58,12 +62,21 @@ class PlantedHead(msgspec.Struct, frozen=True, kw_only=True):
     """Factor on its output: its share of what the heads of its kind do together."""
 
 
+class PlantedMLP(msgspec.Struct, frozen=True, kw_only=True):
+    """One MLP of a circuit: it looks up what the matchers found, and says it if they found it for certain."""
+
+    layer: int
+    gain: float
+    """Its share of what the MLPs do together."""
+
+
 class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
-    """The heads that do one task in one planted model; no other head affects it."""
+    """The heads and MLPs that do one task in one planted model; nothing else affects it."""
 
     task: str
     """The name of a ready-made task (headcode tasks)."""
     placed: tuple[PlantedHead, ...]
+    mlps: tuple[PlantedMLP, ...] = ()
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -79,6 +92,23 @@ class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
             if source.part in READS[target.part]
         )
 
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        """Its heads and MLPs."""
+        return (*(NodeId(*head) for head in self.heads), *(mlp(each.layer) for each in self.mlps))
+
+    @property
+    def node_edges(self) -> tuple[tuple[NodeId, NodeId], ...]:
+        """Every pair in which the later node reads what the earlier one writes; the embedding left out."""
+        into_mlps = [
+            (NodeId(*each.head), mlp(reader.layer))
+            for each in self.placed
+            if each.part == "matcher"
+            for reader in self.mlps
+            if each.head[0] <= reader.layer
+        ]
+        return (*((NodeId(*source), NodeId(*target)) for source, target in self.edges), *into_mlps)
+
 
 class PlantedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model with known circuits, as its weights were written by hand."""
@@ -93,7 +123,14 @@ class PlantedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     The rest are silent.
     """
+    noisy_mlps: tuple[int, ...] = ()
+    """Layers whose MLP writes noise; the others outside the circuits write nothing."""
     seed: int = 0
+
+    @property
+    def inner(self) -> int:
+        """Width of the MLPs."""
+        return len(THINGS) if self.noisy_mlps or any(circuit.mlps for circuit in self.circuits) else INNER
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -127,13 +164,15 @@ def is_built(folder: Path) -> bool:
 
 def n_parameters(model: PlantedModel) -> int:
     """Return the number of parameters."""
-    layer = 4 * D_MODEL**2 + 4 * D_MODEL + 2 * D_MODEL * INNER + INNER + D_MODEL + 4 * D_MODEL
+    layer = 4 * D_MODEL**2 + 4 * D_MODEL + 2 * D_MODEL * model.inner + model.inner + D_MODEL + 4 * D_MODEL
     return model.n_layers * layer + (2 * VOCABULARY + CONTEXT + 2) * D_MODEL
 
 
-def _circuit(task: str, *placed: tuple[Part, Head, float]) -> PlantedCircuit:
+def _circuit(task: str, *placed: tuple[Part, Head, float], mlps: tuple[tuple[int, float], ...] = ()) -> PlantedCircuit:
     return PlantedCircuit(
-        task=task, placed=tuple(PlantedHead(part=part, head=head, gain=gain) for part, head, gain in placed)
+        task=task,
+        placed=tuple(PlantedHead(part=part, head=head, gain=gain) for part, head, gain in placed),
+        mlps=tuple(PlantedMLP(layer=layer, gain=gain) for layer, gain in mlps),
     )
 
 
@@ -173,6 +212,24 @@ PLANTED: dict[str, PlantedModel] = {
                 ),
             ),
             noisy=0.5,
+        ),
+        PlantedModel(
+            name="planted-lookup",
+            title="previous-token and matching heads, and MLPs that look up what was matched",
+            n_layers=6,
+            circuits=(
+                _circuit(
+                    "induction",
+                    ("previous", (0, 3), 0.5),
+                    ("previous", (1, 6), 0.5),
+                    ("matcher", (2, 1), 0.4),
+                    ("matcher", (2, 5), 0.35),
+                    ("matcher", (3, 2), 0.25),
+                    mlps=((3, 0.6), (5, 0.4)),
+                ),
+            ),
+            noisy=0.5,
+            noisy_mlps=(1, 4),
         ),
         PlantedModel(
             name="planted-distractors",

@@ -14,7 +14,6 @@ from engine.catalog.planted_models import (
     D_HEAD,
     D_MODEL,
     GIFTS,
-    INNER,
     N_HEADS,
     NAMES,
     SPOTS,
@@ -26,7 +25,7 @@ from engine.catalog.planted_models import (
 )
 from engine.install.staging import put_in_place, workshop
 from engine.planted import tokenizer as words
-from engine.planted.weights import EPSILON, GAIN, heads_of, position_table, token_tables
+from engine.planted.weights import EPSILON, GAIN, heads_of, mlps_of, position_table, token_tables
 from engine.tasks import induction, ioi
 
 
@@ -77,7 +76,7 @@ def weights(model: PlantedModel, pieces: list[str]) -> dict[str, Tensor]:
         "lm_head.weight": unembedding,
         **_norm("transformer.ln_f"),
     }
-    heads = heads_of(model)
+    heads, mlps = heads_of(model), mlps_of(model)
     for layer in range(model.n_layers):
         own = [heads[layer, head] for head in range(N_HEADS)]
         at = f"transformer.h.{layer}"
@@ -87,9 +86,9 @@ def weights(model: PlantedModel, pieces: list[str]) -> dict[str, Tensor]:
             f"{at}.attn.c_attn.bias": torch.cat([*(head.q_bias for head in own), zero, zero]),
             f"{at}.attn.c_proj.weight": torch.cat([head.o for head in own]),
             f"{at}.attn.c_proj.bias": torch.zeros(D_MODEL),
-            f"{at}.mlp.c_fc.weight": torch.zeros(D_MODEL, INNER),
-            f"{at}.mlp.c_fc.bias": torch.zeros(INNER),
-            f"{at}.mlp.c_proj.weight": torch.zeros(INNER, D_MODEL),
+            f"{at}.mlp.c_fc.weight": mlps[layer].into,
+            f"{at}.mlp.c_fc.bias": mlps[layer].bias,
+            f"{at}.mlp.c_proj.weight": mlps[layer].out,
             f"{at}.mlp.c_proj.bias": torch.zeros(D_MODEL),
             **_norm(f"{at}.ln_1"),
             **_norm(f"{at}.ln_2"),
@@ -114,7 +113,7 @@ def _config(model: PlantedModel, vocabulary: int) -> dict[str, object]:
         "model_type": "gpt2",
         "n_embd": D_MODEL,
         "n_head": N_HEADS,
-        "n_inner": INNER,
+        "n_inner": model.inner,
         "n_layer": model.n_layers,
         "n_positions": CONTEXT,
         "pad_token_id": 0,
@@ -136,6 +135,7 @@ def _circuits(model: PlantedModel, identity: str) -> dict[str, object]:
                 "planted": True,
                 "heads": circuit.heads,
                 "edges": circuit.edges,
+                **({"mlps": [each.layer for each in circuit.mlps]} if circuit.mlps else {}),
             }
             for circuit in model.circuits
         },

@@ -47,6 +47,9 @@ _STEP_BACK = 6.0
 _INDUCTION = 6.0
 _SAME_NAME, _NOT_ITSELF = 6.0, 14.0
 _DUPLICATE = 6.0
+_LOOKUP, _FOR_CERTAIN = 12.0, 0.5
+_NOISE_MLP = 0.4
+"""So loud that a noisy MLP differs within a pair by about as much as one of a circuit."""
 _ANY_NAME, _NOT_THIS_NAME = 4.0, 6.0
 
 Directions = Int[Tensor, "d_model feature"]
@@ -72,6 +75,8 @@ class Features:
             parts[name] = range(size, size + n)
             size += n
         parts["noise"] = range(size, D_MODEL)
+        # No model has both: names are duplicates and inhibited, or nouns are found.
+        parts["found"] = range(parts["duplicate"].start, parts["duplicate"].start + len(THINGS))
         self._parts = parts
 
     def __getitem__(self, name: str) -> Directions:
@@ -141,6 +146,12 @@ def _induction(head: HeadWeights, gain: float) -> None:
     head.copy("thing", "say_thing", gain)
 
 
+def _matcher(head: HeadWeights, gain: float) -> None:
+    """Attend as an induction head; write the noun there as found. No logit follows from that alone."""
+    _induction(head, gain)
+    head.copy("thing", "found", gain)
+
+
 def _duplicate(head: HeadWeights, gain: float) -> None:
     """Attend to the same name, but not to itself; write it as a duplicate."""
     n = len(NAMES)
@@ -183,6 +194,7 @@ def _mover(head: HeadWeights, gain: float) -> None:
 _MAKERS = {
     "previous": _previous,
     "induction": _induction,
+    "matcher": _matcher,
     "duplicate": _duplicate,
     "inhibition": _inhibition,
     "inhibition_by_key": _inhibition_by_key,
@@ -190,6 +202,52 @@ _MAKERS = {
     "negative_mover": _mover,
 }
 assert set(_MAKERS) == set(Part.__args__)  # type: ignore[attr-defined]
+
+
+class MLPWeights:
+    """One MLP: [d_model, inner] in with a bias, and [inner, d_model] out. Silent until it is set."""
+
+    def __init__(self, inner: int) -> None:
+        self.into = torch.zeros(D_MODEL, inner, dtype=torch.float64)
+        self.bias = torch.zeros(inner, dtype=torch.float64)
+        self.out = torch.zeros(inner, D_MODEL, dtype=torch.float64)
+
+
+def lookup_weights(gain: float, inner: int) -> MLPWeights:
+    """Return an MLP that says a noun if the matchers found it together, and nothing for less.
+
+    One neuron per noun, with a threshold that no single matcher reaches: heads alone, which are linear in what they
+    read, cannot do that.
+    """
+    found = MLPWeights(inner)
+    found.into[:] = FEATURES["found"] * (_UNIT * _LOOKUP)
+    found.bias[:] = -_LOOKUP * _FOR_CERTAIN
+    found.out[:] = FEATURES["say_thing"].T * (_UNIT * gain / (_LOOKUP * _FOR_CERTAIN))
+    return found
+
+
+def noise_mlp_weights(model: PlantedModel, layer: int) -> MLPWeights:
+    """Return an MLP that reads everything in the stream and writes where no circuit reads."""
+    rng = random.Random(f"{model.name}/m{layer}/{model.seed}")
+    before = sum(place <= layer for place, _ in model.noise())
+    length = (3 + before) ** 0.5
+    found = MLPWeights(model.inner)
+    reads, writes = hadamard()[:, 1:], FEATURES["noise"]
+    found.into[:] = (reads @ _draws(rng, reads.shape[1], model.inner)) * (_UNIT / length)
+    quiet = _NOISE_MLP / (model.inner * writes.shape[1]) ** 0.5
+    found.out[:] = (_draws(rng, model.inner, writes.shape[1]) @ writes.T) * (_UNIT * quiet)
+    return found
+
+
+def mlps_of(model: PlantedModel) -> list[MLPWeights]:
+    """Return all MLPs, layer by layer."""
+    found = [MLPWeights(model.inner) for _ in range(model.n_layers)]
+    for layer in model.noisy_mlps:
+        found[layer] = noise_mlp_weights(model, layer)
+    for circuit in model.circuits:
+        for each in circuit.mlps:
+            found[each.layer] = lookup_weights(each.gain, model.inner)
+    return found
 
 
 def noise_weights(model: PlantedModel, layer: int, head: int) -> HeadWeights:

@@ -50,6 +50,8 @@ class _StoredCircuit(msgspec.Struct):
     pairs: int = 0
     effects: list[list[float]] = []
     edges: list[Edge] = []
+    mlps: list[int] = []
+    """Layers of the MLPs of a planted circuit; a measured one has none."""
 
 
 class _CircuitsFile(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from engine.nodes import mlp
 from engine.references.ground_truth import CUTS, measured_reference, stored_circuits
 from engine.references.measured import MeasuredReference
 from engine.references.published import published_circuit
@@ -18,10 +19,14 @@ def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference
     circuit = stored_circuits(folder, model.identity).get(task)
     if circuit is not None:
         if circuit.planted:
+            whole = model.nodes == "all"
+            others = tuple(mlp(layer) for layer in circuit.mlps) if whole else ()
             return Reference(
                 name=f"{task}, planted",
-                source="true by construction: these heads were written by hand (docs/planted.md)",
-                heads=tuple(circuit.heads),
+                source=f"true by construction: these {'nodes' if others else 'heads'} were written by hand "
+                "(docs/planted.md)",
+                heads=(*circuit.heads, *others),
+                covers=model.nodes,
             )
         return Reference(
             name=f"{task}, measured",

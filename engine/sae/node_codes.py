@@ -14,6 +14,8 @@ from engine.sae.autoencoder import SAEs
 from engine.sae.contrast import to_half_width
 from engine.sae.training import codes_of, prepare, train_saes
 
+_EMBEDDING = 1
+"""It differs more within a pair than any MLP, and with few MLPs would set the length below which they are silent."""
 Provisional = Callable[[Int[Tensor, "seed example node"]], None]
 
 
@@ -74,7 +76,9 @@ class NodeCodes:
         heads, apart, others = outputs.heads, outputs.heads_apart, outputs.others
         pairs = pairs.to(heads.device)
         self._heads = prepare(heads, pairs, layout.n_heads, config.sae, apart)
-        self._others = None if others is None else prepare(others, pairs, 1, config.sae, outputs.others_apart)
+        self._others = None
+        if others is not None:
+            self._others = prepare(others, pairs, 1, config.sae, outputs.others_apart, uncounted=_EMBEDDING)
         contrast = msgspec.structs.replace(config.sae, recipe="contrast")
         if config.sae.recipe == "contrast":
             lengths = [self._heads.norm(dim=-1)]

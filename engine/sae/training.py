@@ -33,17 +33,19 @@ def prepare(
     n_heads: int,
     config: SAEConfig,
     apart: Float[Tensor, "pair node d_model"] | None = None,
+    *,
+    uncounted: int = 0,
 ) -> Float[Tensor, "example node d_model"]:
-    """Return the SAE's input from the heads' outputs, by the recipe.
+    """Return the SAE's input from the nodes' outputs, by the recipe.
 
     `apart`: differences of the pairs at each head's own position, where examples are read whole; the contrast is made
-    of them if every example has a pair.
+    of them if every example has a pair. `uncounted`: leading nodes that do not count for the scale.
     """
     if config.recipe == "contrast":
         whole = apart is not None and 2 * len(pairs) == len(x)
         shown = contrast_apart(apart, pairs) if apart is not None and whole else contrast(x, pairs, n_heads)
-        return shown.mul_(to_half_width(shown)) if config.scale else shown
-    return x * _to_root_width(x) if config.scale else x
+        return shown.mul_(to_half_width(shown[:, uncounted:])) if config.scale else shown
+    return x * _to_root_width(x[:, uncounted:]) if config.scale else x
 
 
 def contrast_lengths(

@@ -50,7 +50,7 @@ from engine.patching.effects_stage import EffectsStage
 from engine.planning.option_checks import option_warnings
 from engine.protocol import RunProbe
 from engine.references.known_circuits import known_circuit
-from engine.results import ExampleCount, Grade, HeadId, HeadScores, Reference, Timings, Versions
+from engine.results import ExampleCount, Grade, HeadId, HeadScores, ModelInfo, Reference, Timings, Versions
 from engine.sae.node_codes import NodeCodes, NodeSAEs
 from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.tasks.base import Task
@@ -183,10 +183,13 @@ class ProbeJob:
     def _load(self) -> Model:
         request = self.request
         model, warm = self.warm_model.take(request.model, Path(request.models), request)
-        layout = model.layout(self.config.nodes)
-        info = msgspec.structs.replace(model.info, nodes=layout.choice, parallel_mlps=layout.parallel)
-        self.monitor.report(ModelReady(model=info, versions=versions(model), warm=warm))
+        self.monitor.report(ModelReady(model=self._info(model), versions=versions(model), warm=warm))
         return model
+
+    def _info(self, model: Model) -> ModelInfo:
+        """Return the model with the nodes that this run looks at."""
+        layout = model.layout(self.config.nodes)
+        return msgspec.structs.replace(model.info, nodes=layout.choice, parallel_mlps=layout.parallel)
 
     def _examples(self, model: Model) -> tuple[Example, ...]:
         request = self.request
@@ -234,10 +237,10 @@ class ProbeJob:
 
         Raises TaskError if the chosen task has none for this model.
         """
-        wanted = self.request.known
+        wanted, info = self.request.known, self._info(model)
         if wanted is None or wanted == task:
-            return known_circuit(model.info, model.folder, task)
-        found = known_circuit(model.info, model.folder, find_task(wanted).name)
+            return known_circuit(info, model.folder, task)
+        found = known_circuit(info, model.folder, find_task(wanted).name)
         if found is None:
             raise TaskError(
                 f"No circuit is known for {wanted} on {model.info.name}: nothing can be compared with it.",

@@ -61,7 +61,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model = load_model(given.model, find_folders().models, LoadOptions(device="cpu"))
     n_heads = model.info.n_heads
-    edges = all_edges(model.info.n_layers, n_heads)
+    edges = all_edges(model.layout("heads"))
     for name in given.tasks:
         passes, inputs = prepared(model, name, "attribution", given.pairs, 0)
         ways = {}

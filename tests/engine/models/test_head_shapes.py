@@ -84,7 +84,7 @@ def test_heads_write_and_do_what_plain_hooks_say(family: Made, recorder: Any) ->
 def test_edges_and_estimates_of_such_heads(family: Made, recorder: Any) -> None:
     model, plain = family.model, family.plain
     passes, inputs = prepared(model, EXAMPLES, recorder(), method="attribution", replacement="pair")
-    edges = [edge for edge in all_edges(model.info.n_layers, 4) if edge[0].head == 1 and edge[1].head == 2]
+    edges = [edge for edge in all_edges(passes.layout) if edge[0].head == 1 and edge[1].head == 2]
     found = measure_edges(passes, inputs, edges)
     for edge, metric in zip(edges, found, strict=True):
         by_hooks = inputs.answer_metric(with_edge(model, inputs, *edge))
@@ -99,7 +99,9 @@ def test_edges_and_estimates_of_such_heads(family: Made, recorder: Any) -> None:
         step = 1e-2 * (there[layer][:, head] - z[layer][:, head])
         moved = [plain.run(ids[0], (layer, head), z[layer][:, head] + sign * step)[0] for sign in (1, -1)]
         slope = (moved[0][mary] - moved[0][john] - moved[1][mary] + moved[1][john]) / 2e-2
-        assert float(estimates[layer, head]) == pytest.approx(float(slope), abs=5e-3, rel=2e-2)
+        assert float(estimates[passes.layout.index(HeadId(layer, head))]) == pytest.approx(
+            float(slope), abs=5e-3, rel=2e-2
+        )
 
 
 @pytest.mark.parametrize("replacement", ["mean", "zero"])

@@ -13,6 +13,7 @@ from engine.nodes import EMBEDDING, NodeId, NodeLayout, mlp
 from engine.patching.attribution import attribute
 from engine.patching.circuit_checks import random_circuits
 from engine.patching.edge_attribution import attribute_edges, n_edges
+from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.effects_stage import EffectsStage
 from engine.patching.node_patching import mask_of, measure_replaced, one_each
 from engine.tasks.registry import TASKS
@@ -166,3 +167,29 @@ def _with_edge(model: Model, inputs: Any, source: NodeId, target: NodeId, share:
         bridge.run_with_hooks(inputs.tokens, fwd_hooks=[(f"{block}.{reads}", read), (f"{block}.{writes}", keep)])
         logits = bridge.run_with_hooks(inputs.tokens, fwd_hooks=[(f"{block}.{writes}", replace)])
     return logits[torch.arange(len(inputs)), inputs.last]
+
+
+EDGES = [
+    (EMBEDDING, NodeId(0, 3)),
+    (EMBEDDING, NodeId(2, 1)),
+    (EMBEDDING, mlp(0)),
+    (NodeId(1, 2), mlp(1)),
+    (NodeId(0, 5), mlp(3)),
+    (mlp(0), NodeId(2, 5)),
+    (mlp(0), mlp(3)),
+    (NodeId(0, 5), NodeId(1, 3)),
+]
+
+
+def test_exact_edges_are_what_plain_hooks_make_of_them(model: Model, recorder: Any) -> None:
+    passes, inputs = prepared(model, ioi(model), recorder(), nodes="all")
+    found = measure_edges(passes, inputs, EDGES)
+    for (source, target), answers in zip(EDGES, found, strict=True):
+        by_hand = inputs.answer_metric(_with_edge(model, inputs, source, target, 1.0))
+        assert torch.allclose(answers, by_hand, atol=1e-4 * max(1.0, float(by_hand.abs().max()))), (source, target)
+    alone = torch.cat([measure_edges(passes, inputs, [edge]) for edge in EDGES])
+    assert torch.allclose(found, alone, atol=2e-4)
+    with pytest.raises(ValueError, match=r"m1 is not earlier in the forward pass than 1\.0"):
+        measure_edges(passes, inputs, [(mlp(1), NodeId(1, 0))])
+    every = all_edges(passes.layout)
+    assert len(every) == len(set(every)) == n_edges(passes.layout)

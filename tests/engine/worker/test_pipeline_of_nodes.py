@@ -94,9 +94,7 @@ def test_activations_read_with_mlps_and_without_are_kept_apart(
     assert again.finished.cached
 
 
-def test_direct_effects_of_all_nodes_add_up_to_the_answer(
-    warm_model: WarmModel, recorder: Any, tmp_path: Path
-) -> None:
+def test_direct_effects_of_all_nodes_add_up_to_the_answer(warm_model: WarmModel, recorder: Any, tmp_path: Path) -> None:
     whole, _ = run("all", warm_model, recorder, tmp_path)
     heads, _ = run("heads", warm_model, recorder, tmp_path)
     assert whole.finished is not None

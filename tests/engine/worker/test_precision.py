@@ -142,7 +142,7 @@ def test_one_edge_at_a_time_is_patched_too(dtype: Dtype, tmp_path: Path, recorde
     for options in (half("float32"), half(dtype)):
         model = load_model("toy", tmp_path, options)
         passes, inputs = prepared(model, ioi(model, 4), recorder())
-        edges = all_edges(model.info.n_layers, model.info.n_heads)[::9]
+        edges = all_edges(passes.layout)[::9]
         found.append(measure_edges(passes, inputs, edges).mean(dim=1) - inputs.base)
     largest = found[0].abs().topk(5).indices
     assert torch.allclose(found[0][largest], found[1][largest], rtol=0.15, atol=0.02)
