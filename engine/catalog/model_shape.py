@@ -12,6 +12,7 @@ from engine.catalog.safetensors_headers import read_headers
 from engine.catalog.settings_file import CONFIG, read_settings
 from engine.config import Precision
 from engine.errors import ModelError
+from engine.nodes import NodeChoice, NodeLayout
 from engine.results import ModelInfo
 
 
@@ -31,7 +32,12 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def n_nodes(self) -> int:
+        """All heads."""
         return self.n_layers * self.n_heads
+
+    def n_outputs(self, choice: NodeChoice) -> int:
+        """Return the nodes of a run that are no heads."""
+        return NodeLayout(n_layers=self.n_layers, n_heads=self.n_heads, choice=choice).n_outputs
 
 
 def shape_of(model: str, models: Path) -> ModelShape:

@@ -94,19 +94,21 @@ def estimate_memory(
     """Estimate the memory of the run's largest tensors, stage by stage, with the model loaded in that precision."""
     number = BYTES[precision]
     on_disk = 0 if shape.stored == precision else shape.file_bytes
-    n, nodes, width = amount.n_examples, shape.n_nodes, shape.d_model
+    n, width, others = amount.n_examples, shape.d_model, shape.n_outputs(config.nodes)
+    nodes = shape.n_nodes + others
     sae, seeds = config.sae, len(config.seeds)
     contrast = sae.recipe == "contrast"
     trained = min(sae.training_examples, n)
     model = shape.parameters * number
-    pooled = 2 * n * nodes * shape.d_head * _FLOAT
+    pooled = 2 * n * (shape.n_nodes * shape.d_head + others * width) * _FLOAT
     outputs = n * nodes * width * _FLOAT
-    held = 2 * outputs + pooled
+    # With MLPs, heads and they are put together once for baselines and scores.
+    held = (3 if others else 2) * outputs + pooled
     rows_at_once = max(1.0, _TOKENS_AT_ONCE / amount.n_tokens)
     logits = int(3 * min(rows_at_once, n) * shape.vocabulary * _FLOAT)
     stream = int(40 * min(_TOKENS_AT_ONCE, n * amount.n_tokens) * width * number)
     # What the heads write is computed in float32, from a copy of their matrices and one layer's after the other.
-    matrices = 0 if precision == "float32" else 2 * nodes * shape.d_head * width * _FLOAT
+    matrices = 0 if precision == "float32" else 2 * shape.n_nodes * shape.d_head * width * _FLOAT
     reading = logits + stream + pooled + outputs // 2 + matrices
     shown = seeds * trained * nodes
     weights = 8 * seeds * sae.n_codes * width * _FLOAT
@@ -141,11 +143,11 @@ def estimate_memory(
     return MemoryEstimate(
         parts=kept,
         peak=max(stages),
-        cache_bytes=n * nodes * shape.d_head * _FLOAT,
+        cache_bytes=n * (shape.n_nodes * shape.d_head + others * width) * _FLOAT,
         kept=held,
         batch=stream,
         graph=at_layers if config.cause.method in _WITH_GRADIENT else 0,
-        matrices=nodes * shape.d_head * width * number,
+        matrices=shape.n_nodes * shape.d_head * width * number,
     )
 
 
@@ -219,8 +221,9 @@ def _effects_bytes(shape: ModelShape, amount: Workload, config: ProbeConfig, num
     tokens = min(prompts * amount.n_tokens, 4 * _TOKENS_AT_ONCE)
     heads = 3 * shape.n_heads * shape.d_head
     attention = shape.n_heads * amount.n_tokens
+    others = 3 * shape.d_model if shape.n_outputs(config.nodes) else 0
     layer = max(0, 34 * shape.d_model - heads) * number + attention * (2 * number + _FLOAT)
-    read = shape.n_layers * heads + 3 * shape.vocabulary
+    read = shape.n_layers * (heads + others) + 3 * shape.vocabulary
     return int(tokens * shape.n_layers * layer), int(tokens * read * _FLOAT)
 
 

@@ -114,9 +114,13 @@ def estimate_time(
 
 def stage_work(shape: ModelShape, n: int, n_tokens: float, config: ProbeConfig) -> dict[str, float]:
     """Return the operations of each stage, up to a factor that is the same for all runs on a machine."""
-    sae, seeds, nodes = config.sae, len(config.seeds), shape.n_nodes
+    sae, seeds, others = config.sae, len(config.seeds), shape.n_outputs(config.nodes)
+    nodes = shape.n_nodes + others
     parameters = 12 * shape.n_layers * shape.d_model**2 + shape.vocabulary * shape.d_model
-    passes = {"none": 0.0, "attribution": 3.0, "exact": float(nodes)}.get(config.cause.method, config.cause.budget + 3)
+    # MLPs have a second gradient, and every one of them is patched, half of the layers each on average.
+    gradients, mlps = (5.0, others / 2 + 1) if others else (3.0, 0.0)
+    budget = config.cause.budget + gradients + mlps
+    passes = {"none": 0.0, "attribution": gradients, "exact": float(nodes)}.get(config.cause.method, budget)
     passes *= 1.6 if config.cause.method == "circuit" else 1.0
     prompts = min(config.cause.examples, n / 2)
     drawn = shuffles_for(config.shuffles, nodes) + config.bootstraps + 50

@@ -59,7 +59,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
     facts = await host.writer.read(lambda store: _facts(store, request, on_gpu=gpu is not None))
     shape, name, trouble = await asyncio.to_thread(_shape, host.places.models, options.model, facts)
     if facts.left_open and shape is not None:
-        n = 2 * pairs_needed(shape.n_nodes)
+        n = 2 * pairs_needed(shape.n_nodes + shape.n_outputs(options.config.nodes))
         facts = msgspec.structs.replace(facts, n_examples=n, n_characters=n * _TASK_CHARACTERS)
     amount = Workload(n_examples=facts.n_examples, n_tokens=tokens_of(facts.n_characters, facts.n_examples))
     supervisor = host.supervisor
@@ -132,8 +132,8 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         lower=lower,
         cache_bytes=found.cache_bytes,
         duration=estimate_time(shape, amount, options.config, pasts, warm=warm, started=started, precision=precision),
-        missing_pairs=_missing_pairs(facts, shape.n_nodes),
-        n_heads=shape.n_nodes,
+        missing_pairs=_missing_pairs(facts, shape.n_nodes + shape.n_outputs(options.config.nodes)),
+        n_heads=shape.n_nodes + shape.n_outputs(options.config.nodes),
         dtype=precision,
         devices=devices,
     )

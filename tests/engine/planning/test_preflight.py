@@ -70,8 +70,9 @@ print(int(status["VmHWM"].split()[0]) * 1024)
     [
         (ProbeConfig(), 10, SMALL_WITHIN),
         (ProbeConfig(sae=SAEConfig(training_examples=600, n_codes=400, steps=3), shuffles=100), 300, WITHIN),
+        (ProbeConfig(sae=SAEConfig(training_examples=600, steps=3), shuffles=100, nodes="all"), 300, WITHIN),
     ],
-    ids=["as it is", "large"],
+    ids=["as it is", "large", "large, with MLPs"],
 )
 def test_the_peak_is_within_the_factor(config: ProbeConfig, pairs: int, within: float) -> None:
     done = subprocess.run(

@@ -74,6 +74,7 @@ def test_its_edges_matter_and_nothing_else(inputs: Any) -> None:
     assert len(known) == 12
     edges = [edge for edge in all_edges(passes.layout) if edge[0].in_circuits]
     chosen = [edge for place, edge in enumerate(edges) if edge in known or place % 9 == 0]
+    assert known <= set(chosen)
     effects = measure_edges(passes, prepared, chosen) - prepared.base_by_row
     for edge, effect in zip(chosen, effects, strict=True):
         if edge in known:
