@@ -58,7 +58,7 @@ _BEST_FIRST = """layer < 0, CASE WHEN isnan(total_variation) THEN NULL ELSE tota
     CASE WHEN contrast_length IS NULL THEN unique_share END DESC, layer, head"""
 # As engine.analysis.ranking.ranked: heads and MLPs are ranked each among their own and merged by share.
 _RANKED = f"""
-    SELECT * EXCLUDE (among, own, kinds), row_number() OVER (PARTITION BY run_id ORDER BY
+    SELECT *, row_number() OVER (PARTITION BY run_id ORDER BY
         layer < 0, NOT (coalesce(total_variation, 0) > 0 AND NOT isnan(total_variation) AND silent < 1),
         (own - 1) / kinds, among) AS place
     FROM (SELECT *, row_number() OVER (PARTITION BY run_id ORDER BY {_BEST_FIRST}) AS among,
