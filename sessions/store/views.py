@@ -57,6 +57,8 @@ _BEST_FIRST = """layer < 0, CASE WHEN isnan(total_variation) THEN NULL ELSE tota
     CASE WHEN contrast_length IS NULL THEN unique_positive END DESC,
     CASE WHEN contrast_length IS NULL THEN unique_share END DESC, layer, head"""
 # As engine.analysis.ranking.ranked: heads and MLPs are ranked each among their own and merged by share.
+# No EXCLUDE here: DuckDB 2.0.1 writes its columns in another order after reopening, and the view would be made anew at
+# every start, which a full disk refuses.
 _RANKED = f"""
     SELECT *, row_number() OVER (PARTITION BY run_id ORDER BY
         layer < 0, NOT (coalesce(total_variation, 0) > 0 AND NOT isnan(total_variation) AND silent < 1),
