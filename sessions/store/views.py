@@ -64,8 +64,8 @@ _RANKED = f"""
         layer < 0, NOT (coalesce(total_variation, 0) > 0 AND NOT isnan(total_variation) AND silent < 1),
         (own - 1) / kinds, among) AS place
     FROM (SELECT *, row_number() OVER (PARTITION BY run_id ORDER BY {_BEST_FIRST}) AS among,
-                 row_number() OVER (PARTITION BY run_id, head < 0 ORDER BY {_BEST_FIRST}) AS own,
-                 count(*) OVER (PARTITION BY run_id, head < 0) AS kinds
+                 row_number() OVER (PARTITION BY run_id, layer < 0, head < 0 ORDER BY {_BEST_FIRST}) AS own,
+                 count(*) OVER (PARTITION BY run_id, layer < 0, head < 0) AS kinds
           FROM node_score)"""  # noqa: S608  # names of our own
 
 
