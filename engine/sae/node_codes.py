@@ -14,6 +14,10 @@ from engine.sae.autoencoder import SAEs
 from engine.sae.contrast import to_half_width
 from engine.sae.training import codes_of, prepare, train_saes
 
+_FEWER_CODES = 4
+"""MLPs are one node per layer, a ninth to a thirtieth of all: a quarter of the codes ranks them as well (docs/lab), and
+training takes a tenth more than without them, not a sixth.
+"""
 _EMBEDDING = 1
 """It differs more within a pair than any MLP, and with few MLPs would set the length below which they are silent."""
 Provisional = Callable[[Int[Tensor, "seed example node"]], None]
@@ -107,7 +111,9 @@ class NodeCodes:
         others = None if self._others is None else _taken(self._others, rows)
         saes = rest = None
         if others is not None:
-            saes = train_saes(others, positive, self.config, _OnlyCancels(monitor), lambda _: None, pairs)
+            sae = msgspec.structs.replace(self.config.sae, n_codes=max(2, self.config.sae.n_codes // _FEWER_CODES))
+            config = msgspec.structs.replace(self.config, sae=sae)
+            saes = train_saes(others, positive, config, _OnlyCancels(monitor), lambda _: None, pairs)
             rest = codes_of(saes, others)
 
         def more(codes: Int[Tensor, "seed example head"]) -> None:

@@ -63,9 +63,9 @@ def test_heads_have_the_codes_and_scores_that_they_have_without_mlps(
     for node in whole.nodes[n:]:
         assert node.q_value is not None
         assert node.baseline_linear_probe >= 0
-    # What a difference in MLPs looks like: the embedding differs on every pair, by the number that was changed.
     weights = load_file(spool_whole / "sae.safetensors")
-    assert weights["others.W_e"].shape == weights["W_e"].shape
+    assert weights["others.W_e"].shape == (2, 50, 96)
+    assert weights["W_e"].shape == (2, 200, 96)
     assert torch.equal(weights["W_e"], load_file(spool_alone / "sae.safetensors")["W_e"])
 
 
