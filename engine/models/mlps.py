@@ -1,5 +1,6 @@
 """What MLPs add to the residual stream, and what the embedding puts into it: where they are read and replaced."""
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -53,7 +54,16 @@ class MLPs:
 
 
 def _reads_beside_attention(bridge: Any) -> bool:
-    """Return True if the first layer's MLP writes the same when the layer's heads are silenced."""
+    """Return True if an MLP writes the same when its layer's heads are silenced: the first MLP that writes anything."""
+    for layer in range(len(bridge.blocks)):
+        as_it_is, without = (_written(bridge, layer, silent=silent) for silent in (False, True))
+        if bool(as_it_is.any()):
+            return torch.equal(as_it_is, without)
+    return False
+
+
+def _written(bridge: Any, layer: int, *, silent: bool) -> Tensor:
+    """Return what the layer's MLP writes on two tokens; with its heads silenced, if `silent`."""
     seen: list[Tensor] = []
 
     def silence(z: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
@@ -63,14 +73,11 @@ def _reads_beside_attention(bridge: Any) -> bool:
         seen.append(output.detach().float().clone())
         raise _Seen
 
+    hooks = [(f"blocks.{layer}.attn.hook_z", silence)] if silent else []
     tokens = torch.tensor([[0, 1]], device=_device(bridge))
-    for more in ([], [("blocks.0.attn.hook_z", silence)]):
-        try:
-            with torch.no_grad():
-                bridge.run_with_hooks(tokens, fwd_hooks=[*more, ("blocks.0.hook_mlp_out", keep)], return_type="logits")
-        except _Seen:
-            continue
-    return len(seen) == 2 and torch.equal(seen[0], seen[1])
+    with suppress(_Seen), torch.no_grad():
+        bridge.run_with_hooks(tokens, fwd_hooks=[*hooks, (f"blocks.{layer}.hook_mlp_out", keep)], return_type="logits")
+    return seen[0]
 
 
 class _Seen(Exception):
