@@ -1,5 +1,6 @@
 """The card every run ends with: evidence for the result, doubts about it, and a verdict."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -18,6 +19,7 @@ from engine.analysis.ranking import (
 )
 from engine.events import CircuitChecked, EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, Measure
+from engine.nodes import only_heads
 from engine.results import (
     Card,
     CardBaseline,
@@ -128,17 +130,15 @@ def write_card(
         if verdict == "nothing was coded"
         else _support(inside, above, stability, codes_auc, words, movers, moving=moving)
     )
+    remarks = _remarks(baselines, rival, codes_auc, verdict, labels_tell=bool(above) or not measured, truth=words)
+    wording = str if only_heads(by_head) else _of_nodes
     return Card(
         verdict=verdict,
         reasons=(
-            *reasons,
-            *against,
-            *spoken,
-            *_remarks(
-                baselines, rival, codes_auc, template, verdict, labels_tell=bool(above) or not measured, truth=words
-            ),
+            *(wording(each) for each in (*reasons, *against, *spoken, *remarks)),
+            *_template_remarks(template, verdict),
         ),
-        advice=tuple(dict.fromkeys(advice)),
+        advice=tuple(dict.fromkeys(wording(each) for each in advice)),
         above_chance=tuple((node.layer, node.head) for node in above),
         expected_false=round(max((node.q_value or 0.0) for node in above) * len(above), 3)
         if above
@@ -244,7 +244,6 @@ def _remarks(
     baselines: Sequence[CardBaseline],
     rival: Difference | None,
     codes_auc: float | None,
-    template: Template | None,
     verdict: CardVerdict,
     *,
     labels_tell: bool,
@@ -264,12 +263,21 @@ def _remarks(
     same = [each for each in baselines if each.shared >= _SHARED and each.measure != RANDOM]
     if codes_auc is None and same:
         remarks.append(f"{_title(same[0].measure)} names the same heads without an SAE")
-    if template is not None:
-        remarks.append(
-            f"{template.prompts} of {template.of} positives are one template with one word changed: the result is "
-            f"evidence about “{_shortened(template.text)}” only"
-        )
     return remarks
+
+
+def _template_remarks(template: Template | None, verdict: CardVerdict) -> list[str]:
+    if template is None or verdict == "nothing was coded":
+        return []
+    return [
+        f"{template.prompts} of {template.of} positives are one template with one word changed: the result is "
+        f"evidence about “{_shortened(template.text)}” only"
+    ]
+
+
+def _of_nodes(text: str) -> str:
+    """Return a reason or advice that speaks of heads, for a run with MLPs, whose circuit can hold both."""
+    return re.sub(r"\b(no )?head(s|'s)?\b", lambda found: f"{found[1] or ''}node{found[2] or ''}", text)
 
 
 def _title(measure: str) -> str:

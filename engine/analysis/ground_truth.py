@@ -37,15 +37,17 @@ def reference_from_effects(causes: Sequence[EffectsMeasured], n_nodes: int) -> R
             continue
         moving = [one for one in cause.effects if one.id.in_circuits and effect_share(one.effect, cause) >= MOVES]
         moving.sort(key=lambda one: (-abs(one.effect), one.layer, one.head))
-        how = "exact patching of every head" if method == "exact" else "attribution and exact patching of the best"
+        heads_only = all(one.id.is_head for one in cause.effects)
+        node = "head" if heads_only else "node"
+        how = f"exact patching of every {node}" if method == "exact" else "attribution and exact patching of the best"
         return Reference(
             name=EFFECTS,
             source=f"{how} on {cause.n_examples} {'pairs' if cause.replacement == 'pair' else 'positives'}; "
-            f"heads that move the metric by {MOVES:.0%} of its base",
+            f"{node}s that move the metric by {MOVES:.0%} of its base",
             heads=tuple((one.layer, one.head) for one in moving),
             kind="effects",
             measure=FIELD[method],
-            covers="heads" if all(one.id.is_head for one in cause.effects) else "all",
+            covers="heads" if heads_only else "all",
         )
     return None
 

@@ -48,6 +48,7 @@ class EffectsJob:
             position=request.position,
             task=None if request.task is None else find_task(request.task).metric,
             seed=request.seed,
+            nodes=request.nodes,
         )
         if request.after:
             stage.find_backups(_ids(request.after), name=request.after_name, only=_ids(request.heads))

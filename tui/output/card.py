@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from engine.analysis.card import STABLE_FROM
 from engine.measures import DEFAULT_MEASURE, find_measure
+from engine.nodes import NodeId, names, only_heads
 from engine.results import Card
 from tui.actions.key_labels import KeyLabel
 from tui.output.grid import format_short
@@ -19,6 +20,7 @@ _DONE_BY = {
     "measure the cause": "cause",
 }
 """Advice that a key of the workbench carries out, and its action; the last two occur in cards of earlier versions."""
+_DONE_BY |= {words.replace("heads", "nodes"): action for words, action in _DONE_BY.items()}
 MOST_NAMED = 8
 """Number of heads that a line of the card names; the table of heads lists all."""
 _NAMED = re.compile(r" \((?:[tTm]|(?:v, or )?--cause combined)\)")
@@ -30,10 +32,12 @@ _OPTION = re.compile(r"\((--[a-z-]+ [\d.]*\d)\)|(--[a-z-]+ [\d.]*\d)")
 
 def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
     """Return verdict, reasons, advice, and the numbers behind them. With `key`, advice names keys."""
+    listed = (*card.above_chance, *((one.layer, one.head) for one in card.heads), *(card.dormant or ()))
+    nodes, no_node = ("heads", "no head") if only_heads(listed) else ("nodes", "no node")
     lines = [f"{card.verdict}: {'; '.join(card.reasons)}" if card.reasons else card.verdict]
     lines += [f"advice  {'; '.join(format_advice(each, key) for each in card.advice)}"] if card.advice else []
     if card.expected_false is not None:
-        above = format_list([f"{layer}.{head}" for layer, head in card.above_chance], " ") or "no head"
+        above = format_list(names(card.above_chance), " ") or no_node
         lines.append(f"significant (q < .05)  {above}; expected false positives: {format_short(card.expected_false)}")
         lines.append(f"null hypothesis  {_chance_of(card)}")
     stability = card.stability
@@ -44,13 +48,13 @@ def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
     )
     if card.tied:
         lines.append(
-            f"ties at the cut  {card.tied} heads have equal {DEFAULT_MEASURE.title} and are ordered by their contrast"
+            f"ties at the cut  {card.tied} {nodes} have equal {DEFAULT_MEASURE.title} and are ordered by their contrast"
         )
-    draws = [f"{one.layer}.{one.head} {round(10 * one.bootstraps)} of 10" for one in card.heads]
-    lines.append(f"heads in bootstraps  {format_list(draws, ', ')}")
+    draws = [f"{NodeId(one.layer, one.head)} {round(10 * one.bootstraps)} of 10" for one in card.heads]
+    lines.append(f"{nodes} in bootstraps  {format_list(draws, ', ')}")
     if card.dormant is not None:
-        label = f"dormant heads: no effect alone, active with {card.dormant_after or 'the circuit'} replaced"
-        named = format_list([f"{layer}.{head}" for layer, head in card.dormant], " ") or "no head"
+        label = f"dormant {nodes}: no effect alone, active with {card.dormant_after or 'the circuit'} replaced"
+        named = format_list(names(card.dormant), " ") or no_node
         lines.append(f"{label}  {named}")
     if card.truth is not None:
         areas = [f"{DEFAULT_MEASURE.title} {format_short(card.codes_auc)}"]

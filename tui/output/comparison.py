@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from engine.examples import Example
 from engine.measures import Measure
+from engine.nodes import NodeId, NodeLayout, names
 from sessions.comparison.comparison import (
     MEMBERSHIP,
     SHARE,
@@ -115,14 +116,13 @@ def difference_lines(grid: GridComparison, measure: Measure, output: OutputStyle
     lines = [Text(f"A - B  {title}", style="bold" if output.colours != "none" else "")]
     if not grid.cells:
         return [*lines, Text("Neither circuit comes from a run, so there is no grid: only the heads are compared.")]
-    n_layers, n_heads = 1 + max(cell.layer for cell in grid.cells), 1 + max(cell.head for cell in grid.cells)
-    by_place = {(cell.layer, cell.head): cell.difference for cell in grid.cells}
+    by_place = {NodeId(cell.layer, cell.head): cell.difference for cell in grid.cells}
     in_a, in_b = set(map(tuple, grid.circuit_a)), set(map(tuple, grid.circuit_b))
-    layout = GridLayout(n_layers, n_heads, map(format_signed_value, by_place.values()), output, least=3)
+    layout = GridLayout(NodeLayout.of(list(by_place)), map(format_signed_value, by_place.values()), output, least=3)
     ground = diverging_colours(dark=True)
 
     def cell(layer: int, head: int) -> tuple[str, str]:
-        value = by_place[layer, head]
+        value = by_place[NodeId(layer, head)]
         mark = membership_mark((layer, head) in in_a, (layer, head) in in_b)
         level = signed_level(value, grid.largest)
         if layout.compact:
@@ -197,8 +197,8 @@ def format_example(example: Example) -> str:
 
 
 def format_heads(heads: Sequence[tuple[int, int]]) -> str:
-    """Format heads as 9.6 10.0."""
-    return " ".join(f"{layer}.{head}" for layer, head in heads) if heads else "none"
+    """Format nodes as 9.6 10.0 m8."""
+    return " ".join(names(heads)) or "none"
 
 
 def format_signed_value(value: float | None) -> str:

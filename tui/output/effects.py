@@ -3,6 +3,7 @@
 from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, effect_share, primary, rank_effects
 from engine.analysis.run_state import RunSnapshot
 from engine.events import CircuitChecked, EffectsMeasured
+from engine.nodes import format_count, names, only_heads
 from engine.results import EdgeEffect, HeadEffect
 from tui.output.card import format_list
 from tui.output.grid import format_short
@@ -71,8 +72,9 @@ def cause_lines(picture: RunSnapshot) -> list[str]:
         lines += _cause_lines(cause, other=shown[cause.method] is not cause)
     if picture.edge_effects is not None:
         found = picture.edge_effects
+        nodes = "heads" if only_heads(end for edge in found.edges for end in (edge.source, edge.target)) else "nodes"
         lines.append(
-            f"attribution on edges: the largest of {found.n_pairs} pairs of heads; {found.passes:.3g} forward passes"
+            f"attribution on edges: the largest of {found.n_pairs} pairs of {nodes}; {found.passes:.3g} forward passes"
         )
         parts = [_edge_words(edge) for edge in found.edges[:MOST]]
         lines += ["  " + "   ".join(parts[start : start + 5]) for start in range(0, len(parts), 5)]
@@ -87,8 +89,10 @@ def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
     `other`: the measure shows another setting.
     """
     at = "" if cause.position == "mean" else f" at {cause.position}"
-    partial = "" if cause.final else f", stopped after {len(cause.effects)} heads"
     title = _METHODS[cause.method]
+    nodes = [one.id for one in cause.effects]
+    node, measured = "head" if only_heads(nodes) else "node", format_count(nodes)
+    partial = "" if cause.final else f", stopped after {measured}"
     if cause.method == "backup":
         left = "" if cause.left is None else f", which leaves {cause.left:.3g}"
         title = f"backups with {format_circuit(cause)} replaced{left}"
@@ -96,23 +100,23 @@ def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
     sizes = cause.method == "attribution" and any(one.size is not None for one in cause.effects)
     brackets = "; in brackets the mean size over pairs" if sizes else ""
     lines = [
-        f"{title}: {format_base(cause, why)}; heads replaced{at} {format_replacement(cause)}; "
+        f"{title}: {format_base(cause, why)}; {node}s replaced{at} {format_replacement(cause)}; "
         f"{_passes_words(cause)}{partial}{_measured_words(cause)}{brackets}"
     ]
     if other:
-        lines.append(f"  of {len(cause.effects)} heads, while another setting has more")
-    parts = [f"{each.layer}.{each.head} {format_effect(each, cause)}" for each in rank_effects(cause)[:MOST]]
+        lines.append(f"  of {measured}, while another setting has more")
+    parts = [f"{each.id} {format_effect(each, cause)}" for each in rank_effects(cause)[:MOST]]
     lines += ["  " + "   ".join(parts[start : start + 5]) for start in range(0, len(parts), 5)]
     dormant = dormant_heads([cause])
     if dormant is not None:
-        names = format_list(list(map(str, dormant[1])), " ") or "no head"
-        lines.append(f"  dormant (no effect alone, at least {MOVES:.0%} of the answer without the circuit): {names}")
+        listed = format_list(list(map(str, dormant[1])), " ") or f"no {node}"
+        lines.append(f"  dormant (no effect alone, at least {MOVES:.0%} of the answer without the circuit): {listed}")
     return lines
 
 
 def format_circuit(cause: EffectsMeasured) -> str:
     """Format what was replaced in addition to each head: the circuit (4 heads)."""
-    return f"{cause.after_name or 'a circuit'} ({len(cause.after)} heads)"
+    return f"{cause.after_name or 'a circuit'} ({format_count(cause.after)})"
 
 
 def _passes_words(cause: EffectsMeasured) -> str:
@@ -130,8 +134,7 @@ def _measured_words(cause: EffectsMeasured) -> str:
 
 
 def _edge_words(edge: EdgeEffect) -> str:
-    (a, b), (c, d) = edge.source, edge.target
-    return f"{a}.{b} -> {c}.{d} {format_signed(edge.effect)}"
+    return f"{' -> '.join(names((edge.source, edge.target)))} {format_signed(edge.effect)}"
 
 
 def check_lines(check: CircuitChecked) -> list[str]:
@@ -139,8 +142,9 @@ def check_lines(check: CircuitChecked) -> list[str]:
     beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
     middle = check.random_faithfulness[len(check.random_faithfulness) // 2] if check.random_faithfulness else None
     inactive = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
+    node = "head" if only_heads(check.heads) else "node"
     lines = [
-        f"circuit by {check.name} ({len(check.heads)} heads, all others replaced {format_replacement(check)})",
+        f"circuit by {check.name} ({format_count(check.heads)}, all others replaced {format_replacement(check)})",
         f"  keeps {check.faithfulness:.0%} of the answer; without it {1 - check.completeness:.0%} is left; "
         f"area under the curve {format_short(check.area)}",
         f"  more faithful than {beaten} of {len(check.random_faithfulness)} random circuits of its layers "
@@ -148,24 +152,23 @@ def check_lines(check: CircuitChecked) -> list[str]:
         if middle is not None
         else "  no random circuits to compare with",
     ]
-    lines += _curve_lines(check)
+    lines += _curve_lines(check, node)
     most = sorted(check.minimality, key=lambda one: (-abs(one.effect), one.layer, one.head))[:MOST]
     if most:
-        parts = [f"{one.layer}.{one.head} {format_signed(one.effect)}" for one in most]
-        lines.append(f"  removing one head: {'   '.join(parts)}")
+        parts = [f"{one.id} {format_signed(one.effect)}" for one in most]
+        lines.append(f"  removing one {node}: {'   '.join(parts)}")
     if inactive:
-        names = " ".join(f"{one.layer}.{one.head}" for one in inactive)
-        lines.append(f"  heads with an effect below 1 %: {names}")
+        lines.append(f"  {node}s with an effect below 1 %: {' '.join(str(one.id) for one in inactive)}")
     return lines
 
 
-def _curve_lines(check: CircuitChecked) -> list[str]:
+def _curve_lines(check: CircuitChecked, node: str) -> list[str]:
     """Return how much of the answer the best heads keep alone, and remove, by circuit size, as bars."""
     if not check.curve:
         return []
     lines = []
     for name, values in (
-        ("best heads keep", [point.faithfulness for point in check.curve]),
+        (f"best {node}s keep", [point.faithfulness for point in check.curve]),
         ("lost without", [point.completeness for point in check.curve]),
     ):
         bars = "".join(_BARS[round(min(max(value, 0.0), 1.0) * (len(_BARS) - 1))] for value in values)

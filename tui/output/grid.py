@@ -1,10 +1,11 @@
-"""The layer-by-head grid as lines of text: shade and number, and colour where supported."""
+"""The grid of a run as lines of text: shade and number, and colour where supported; MLPs at the right."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from engine.measures import Measure, intensity, value_of
+from engine.nodes import EMBEDDING, NO_HEAD, NodeId, NodeLayout
 from engine.results import HeadScores
 from tui.output.console import OutputStyle
 from tui.themes.colour_maps import VIRIDIS, interpolate
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 SHADES = " ░▒▓█"
 ASCII_SHADES = " .:+#"
 _LEVELS = 64
+_MLP = "mlp"
+_APART = 2
+"""Spaces that set the column of MLPs apart."""
 _SIXTEEN = ("bright_black", "blue", "cyan", "green", "bright_yellow")
 
 
@@ -35,40 +39,62 @@ def format_short(value: float | None) -> str:
 
 
 class GridLayout:
-    """Columns of a grid of heads as text: whole numbers or, if they do not fit, one digit per head, in blocks."""
+    """Columns of a grid of nodes as text: whole numbers or, if they do not fit, one digit per node, in blocks.
 
-    def __init__(self, n_layers: int, n_heads: int, numbers: Iterable[str], output: OutputStyle, *, least: int) -> None:
+    MLPs have a column of their own, set apart at the right; the embedding has a row above layer 0.
+    """
+
+    def __init__(self, layout: NodeLayout, numbers: Iterable[str], output: OutputStyle, *, least: int) -> None:
         """`least`: minimum columns of a number, and of a cell with a digit."""
-        self.n_layers, self.n_heads, self.output = n_layers, n_heads, output
+        self.n_layers, n_heads, self.output = layout.n_layers, layout.n_heads, output
+        self.columns = [*range(n_heads), *([NO_HEAD] if layout.choice == "all" else [])]
+        """Heads of a layer, and the MLP."""
         self.number_width = max([least, len(str(n_heads - 1)), *map(len, numbers)])
-        self.margin = max(5, len(str(n_layers - 1))) + 1
+        self.margin = max(5, len(str(self.n_layers - 1))) + 1
         self.cell_width = self.number_width + 3
-        self.compact = self.margin + n_heads * self.cell_width > output.width
-        """True if every head gets a digit."""
+        apart = _APART if layout.choice == "all" else 0
+        self.compact = self.margin + len(self.columns) * self.cell_width + apart > output.width
+        """True if every node gets a digit."""
         if self.compact:
             self.cell_width = max(least, len(str(n_heads - 1)) + 1)
+        self.apart = apart + max(0, len(_MLP) + 1 - self.cell_width) if apart else 0
+        """Spaces left of the column of MLPs."""
 
     def lines(self, cell: Callable[[int, int], tuple[str, str]]) -> "list[Text]":
-        """Return the lines with their headers; `cell` returns text and style of a head."""
+        """Return the lines with their headers; `cell` returns text and style of a node."""
         from rich.text import Text
 
         lines = []
-        per_block = max(1, min(self.n_heads, (self.output.width - self.margin) // self.cell_width))
-        for start in range(0, self.n_heads, per_block):
-            heads = range(start, min(self.n_heads, start + per_block))
+        per_block = max(1, min(len(self.columns), (self.output.width - self.margin - self.apart) // self.cell_width))
+        for start in range(0, len(self.columns), per_block):
+            heads = self.columns[start : start + per_block]
             if start:
                 lines.append(Text())
-            header = "".join(str(head).rjust(self.cell_width - 1) + " " for head in heads)
+            header = "".join(self._header(head).rjust(self._gap(head) + self.cell_width - 1) + " " for head in heads)
             lines.append(Text(("layer".rjust(self.margin - 1) + " " + header).rstrip()))
+            if not start and NO_HEAD in self.columns:
+                lines.append(self._line(str(EMBEDDING), [EMBEDDING], cell))
             for layer in range(self.n_layers):
-                line = Text(str(layer).rjust(self.margin - 1) + " ")
-                for head in heads:
-                    text, style = cell(layer, head)
-                    line.append(text, style=style)
-                if self.output.colours == "none":
-                    line.rstrip()
-                lines.append(line)
+                lines.append(self._line(str(layer), [NodeId(layer, head) for head in heads], cell))
         return lines
+
+    def _line(self, label: str, nodes: "Sequence[NodeId]", cell: Callable[[int, int], tuple[str, str]]) -> "Text":
+        from rich.text import Text
+
+        line = Text(label.rjust(self.margin - 1) + " ")
+        for node in nodes:
+            line.append(" " * (self._gap(node.head) if node.kind == "mlp" else 0))
+            text, style = cell(*node)
+            line.append(text, style=style)
+        if self.output.colours == "none":
+            line.rstrip()
+        return line
+
+    def _header(self, head: int) -> str:
+        return _MLP if head == NO_HEAD else str(head)
+
+    def _gap(self, head: int) -> int:
+        return self.apart if head == NO_HEAD else 0
 
 
 def grid_lines(
@@ -77,18 +103,17 @@ def grid_lines(
     """Return the grid with header and legend; if numbers do not fit, one digit per head, in blocks."""
     from rich.text import Text
 
-    by_place = {(node.layer, node.head): node for node in nodes}
-    n_layers = 1 + max((node.layer for node in nodes), default=-1)
-    n_heads = 1 + max((node.head for node in nodes), default=-1)
+    by_place = {node.id: node for node in nodes}
     values = {place: value_of(node, measure) for place, node in by_place.items()}
     known = [value for value in values.values() if value is not None and math.isfinite(value)]
     seen = (max(known) if measure.high_is_evidence else min(known)) if known else 0.0
     levels = {place: intensity(value, measure, seen) for place, value in values.items()}
     inside = set(map(tuple, circuit))
-    layout = GridLayout(n_layers, n_heads, map(format_short, known), output, least=2)
+    layout = GridLayout(NodeLayout.of(list(by_place)), map(format_short, known), output, least=2)
 
     def cell(layer: int, head: int) -> tuple[str, str]:
-        marked, value, level = (layer, head) in inside, values.get((layer, head)), levels.get((layer, head))
+        place = NodeId(layer, head)
+        marked, value, level = place in inside, values.get(place), levels.get(place)
         if layout.compact:
             digit = "-" if level is None else "." if level == 0 else str(min(9, int(level * 10)))
             text = digit.rjust(layout.cell_width - 1) + ("*" if marked else " ")

@@ -163,7 +163,7 @@ def format_event(event: EngineEvent, done: int, unit: str) -> str:
     match event:
         case ModelReady():
             model, warm = event.model, " (warm)" if event.warm else ""
-            return f"  model {model.name}: {model.n_layers} x {model.n_heads} heads on {event.versions.where}{warm}"
+            return f"  model {model.name}: {model.n_layers} x {model.layout.of_a_layer} on {event.versions.where}{warm}"
         case StageFinished():
             amount = f"  {done} {unit}".rstrip() if done else ""
             return f"  {event.stage:<8} {event.seconds:6.2f} s{amount}"

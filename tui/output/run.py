@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.analysis.ground_truth import agreement_with
+from engine.analysis.ground_truth import agreement_with, covered
 from engine.analysis.ranking import ranked
 from engine.analysis.run_state import RunSnapshot
 from engine.authoring.distinct_pairs import distinct_prompts, text_keys
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, value_of
+from engine.nodes import format_count, names, only_heads
 from engine.results import Card, HeadScores, Reference
 from sessions.rows import RunRow, SessionRow
 from tui.output.card import card_lines
@@ -56,6 +57,7 @@ def print_run(
 
     for text in header_lines(picture):
         line(text)
+    node = _node(picture)
     if not picture.nodes:
         line("No scores yet: the run ended before its first ones.")
     else:
@@ -70,11 +72,11 @@ def print_run(
             line(f"circuit by rank  {_heads(picture.finished.circuit)}")
             line(f"        softmax  {_heads(picture.finished.circuit_softmax)}")
         line()
-        line("best heads ([ ] in the circuit; right of the bar: baselines without an SAE)", strong)
+        line(f"best {node}s ([ ] in the circuit; right of the bar: baselines without an SAE)", strong)
         console.print(_head_table(picture), soft_wrap=True)
         if picture.causes:
             line()
-            line("effects of heads on the answer (below 0: the head helps)", strong)
+            line(f"effects of {node}s on the answer (below 0: the {node} helps)", strong)
             for text in cause_lines(one_effect_per_head(picture)):
                 line("  " + text)
         if picture.reference is not None:
@@ -84,7 +86,8 @@ def print_run(
             line()
             line("best edges (code pairs found only on positives)", strong)
             best = [
-                f"{_place(e.source)} -> {_place(e.target)} {format_short(e.score)}" for e in picture.edges[:BEST_EDGES]
+                f"{' -> '.join(names((e.source, e.target)))} {format_short(e.score)}"
+                for e in picture.edges[:BEST_EDGES]
             ]
             for start in range(0, len(best), 5):
                 line("  " + "   ".join(best[start : start + 5]))
@@ -108,7 +111,8 @@ def print_cause(found: RunSnapshot, card: Card | None, title: str, output: Outpu
     def line(text: str = "", style: str = "") -> None:
         console.print(Text(text, style=style), soft_wrap=True)
 
-    line(f"effects of the heads of {clean(title)} on the answer (below 0: the head helps)", strong)
+    node = _node(found)
+    line(f"effects of the {node}s of {clean(title)} on the answer (below 0: the {node} helps)", strong)
     lines = cause_lines(found)
     for text in lines:
         line("  " + text)
@@ -131,7 +135,7 @@ def header_lines(picture: RunSnapshot) -> list[str]:
         device = picture.versions.where if picture.versions else "?"
         warm = ", warm" if picture.warm else ""
         lines.append(
-            f"model     {clean(model.name)}  {model.n_layers} layers x {model.n_heads} heads, width {model.d_model}"
+            f"model     {clean(model.name)}  {model.n_layers} layers x {model.layout.of_a_layer}, width {model.d_model}"
             f"  on {device}{warm}"
         )
     if picture.examples:
@@ -182,12 +186,19 @@ def footer_lines(picture: RunSnapshot, labels: RunLabels | None) -> list[str]:
     return lines
 
 
+def _node(picture: RunSnapshot) -> str:
+    """Return what the run's nodes are called: head, if it has no others."""
+    if picture.model is not None:
+        return "head" if picture.model.nodes == "heads" else "node"
+    return "head" if only_heads(node.id for node in picture.nodes) else "node"
+
+
 def _head_table(picture: RunSnapshot) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     columns = [
-        "  head",
+        f"  {_node(picture)}",
         "tv",
         "unique",
         "share",
@@ -201,10 +212,11 @@ def _head_table(picture: RunSnapshot) -> "Table":
         "probe",
     ]
     known = set(picture.reference.heads) if picture.reference else None
+    judged = {node.id for node in covered(picture.reference, picture.nodes)} if picture.reference else set()
     if known is not None:
         columns.append("moves" if picture.reference and picture.reference.kind == "effects" else "known")
     for name in columns:
-        table.add_column(name, justify="left" if name == "  head" else "right", no_wrap=True, header_style="")
+        table.add_column(name, justify="left" if name == columns[0] else "right", no_wrap=True, header_style="")
     circuit = set(picture.finished.circuit) if picture.finished else set()
     for node in ranked(picture.nodes)[: max(BEST_HEADS, 0)]:
         head = f"[{node.id}]" if tuple(node.id) in circuit else f" {node.id}"
@@ -223,14 +235,15 @@ def _head_table(picture: RunSnapshot) -> "Table":
             format_short(node.baseline_linear_probe),
         ]
         if known is not None:
-            cells.append("yes" if tuple(node.id) in known else "no")
+            cells.append("-" if node.id not in judged else "yes" if node.id in known else "no")
         table.add_row(*cells)
     return table
 
 
 def _print_agreement(picture: RunSnapshot, reference: Reference, line: Callable[..., None], strong: str) -> None:
     line(f"{_against_words(reference)}{clean(reference.name)}", strong)
-    line(f"  {len(reference.heads)} of {len(picture.nodes)} heads; {clean(reference.source)}")
+    judged = format_count([node.id for node in covered(reference, picture.nodes)])
+    line(f"  {len(reference.heads)} of {judged}; {clean(reference.source)}")
     if picture.finished is not None:
         found = agreement_with(reference, picture.nodes, picture.finished.circuit, DEFAULT_MEASURE)
         line(f"  circuit by rank: precision {format_short(found.precision)}, recall {format_short(found.recall)}")
@@ -264,11 +277,7 @@ def compared(nodes: Sequence[HeadScores], reference: Reference) -> list[tuple[Me
 
 
 def _heads(heads: Sequence[tuple[int, int]]) -> str:
-    return " ".join(_place(head) for head in heads) if heads else "none"
-
-
-def _place(head: tuple[int, int]) -> str:
-    return f"{head[0]}.{head[1]}"
+    return " ".join(names(heads)) or "none"
 
 
 def _small(value: float | None) -> str:
