@@ -205,8 +205,7 @@ def _kept(row: "CircuitRow", as_json: bool) -> None:
 
 
 def _print_json(rows: "Sequence[CircuitRow]") -> None:
-    import msgspec
-
     from tui.output.console import print_json
+    from tui.output.node_json import circuits_json
 
-    print_json({"schema": SCHEMA, "circuits": msgspec.to_builtins(rows)})
+    print_json({"schema": SCHEMA, "circuits": circuits_json(rows)})

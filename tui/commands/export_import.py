@@ -183,12 +183,11 @@ def _import_bundle(path: Path, *, name: str | None, as_copy: bool, as_json: bool
 
 
 def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool) -> None:
-    import msgspec
-
     from sessions.protocol import CircuitAnswer, SaveCircuit
     from tui.headless.host_request import with_host
     from tui.output.console import print_json, print_line
     from tui.output.importance_json import read_importance
+    from tui.output.node_json import circuits_json
 
     found = read_importance(path)
     heads, how = found.circuit(top)
@@ -202,7 +201,7 @@ def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool
 
     row = with_host(question)
     if as_json:
-        print_json({"schema": "headcode.circuits/1", "circuits": [msgspec.to_builtins(row)]})
+        print_json({"schema": "headcode.circuits/1", "circuits": circuits_json([row])})
         return
     listed = " ".join(f"{layer}.{head}" for layer, head in row.heads) or "none"
     print_line(f"kept {row.name} in {row.session}: {len(row.heads)} heads, {how}  {listed}")

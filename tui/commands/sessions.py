@@ -103,7 +103,8 @@ def show_session(
     name, number = split_run(session)
     detail, run, picture = with_host(lambda client: find_run(client, name, number))
     if as_json:
-        from tui.output.json import probe_json
+        from tui.output.json import has_other_nodes, probe_json
+        from tui.output.node_json import notes_json, to_json
 
         found = probe_json(picture, run) if run is not None and picture.finished is not None else None
         print_json(
@@ -111,9 +112,9 @@ def show_session(
                 "schema": "headcode.session/1",
                 "session": msgspec.to_builtins(detail.session),
                 "runs": msgspec.to_builtins(detail.runs),
-                "notes": msgspec.to_builtins(detail.notes),
+                "notes": notes_json(detail.notes),
                 "run": found,
-                "partial": [] if found is not None else msgspec.to_builtins(picture.nodes),
+                "partial": [] if found is not None else to_json(picture.nodes, mixed=has_other_nodes(picture)),
             }
         )
         return

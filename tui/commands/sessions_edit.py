@@ -72,13 +72,12 @@ def note(
     as_json: JsonOption = False,
 ) -> None:
     """Write, change, remove or show notes on a session, a run, or a head of a run."""
-    import msgspec
-
     from engine.errors import ConfigError
     from sessions.protocol import NoteAnswer, RemoveNote, SessionDetailAnswer, ShowSession, WriteNote
     from tui.headless.host_request import with_host
     from tui.headless.wording import format_note_place, print_notes, split_run
     from tui.output.console import narrate, print_json, print_line
+    from tui.output.node_json import notes_json
 
     name, number = split_run(session)
     if number is not None and run is not None:
@@ -92,7 +91,7 @@ def note(
             raise ConfigError("--remove cannot be combined with text or other options.", hint="Omit them.")
         gone = with_host(lambda client: client.ask(RemoveNote(session=name, note=remove), NoteAnswer))
         if as_json:
-            print_json({"schema": "headcode.note/1", "removed": True, "note": msgspec.to_builtins(gone.note)})
+            print_json({"schema": "headcode.note/1", "removed": True, "note": notes_json([gone.note])[0]})
         else:
             narrate(f"Removed: {gone.note.text}")
         return
@@ -102,7 +101,7 @@ def note(
         detail = with_host(lambda client: client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
         notes = [each for each in detail.notes if run is None or run in (str(each.run_number), each.run_id)]
         if as_json:
-            print_json({"schema": "headcode.notes/1", "notes": msgspec.to_builtins(notes)})
+            print_json({"schema": "headcode.notes/1", "notes": notes_json(notes)})
         elif notes:
             print_notes(notes)
         else:
@@ -116,7 +115,7 @@ def note(
         lambda client: client.ask(WriteNote(session=name, text=words, run=run, head=spot, note=change), NoteAnswer)
     )
     if as_json:
-        print_json({"schema": "headcode.note/1", "removed": False, "note": msgspec.to_builtins(written.note)})
+        print_json({"schema": "headcode.note/1", "removed": False, "note": notes_json([written.note])[0]})
     else:
         print_line(f"{format_note_place(written.note)}  {written.note.note_id}")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from engine.examples import Example
 from engine.measures import Measure
-from engine.nodes import NodeId, NodeLayout, names
+from engine.nodes import NodeId, NodeLayout, names, only_heads
 from sessions.comparison.comparison import (
     MEMBERSHIP,
     SHARE,
@@ -33,11 +33,16 @@ def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dic
     """Return the comparison as JSON; docs/compare.md names every field."""
     import msgspec
 
+    from tui.output.node_json import to_json
+
+    mixed = found.grid is not None and not only_heads(
+        (*((cell.layer, cell.head) for cell in found.grid.cells), *found.grid.circuit_a, *found.grid.circuit_b)
+    )
     return {
         "schema": SCHEMA,
         "a": _side_json(a),
         "b": _side_json(b),
-        "grid": msgspec.to_builtins(found.grid),
+        "grid": to_json(found.grid, mixed=mixed),
         "config": msgspec.to_builtins(found.config),
         "model": msgspec.to_builtins(found.model),
         "versions": msgspec.to_builtins(found.versions),

@@ -8,8 +8,10 @@ from engine.analysis.effects import primary
 from engine.analysis.ground_truth import agreement_with
 from engine.analysis.run_state import RunSnapshot
 from engine.measures import DEFAULT_MEASURE, NUMBERS, number_of
+from engine.nodes import only_heads
 from engine.results import Card, HeadScores
 from sessions.rows import RunRow
+from tui.output.node_json import node_fields, node_pair, node_pairs, to_json
 
 SCHEMA = "headcode.probe/1"
 CAUSE_SCHEMA = "headcode.cause/1"
@@ -35,6 +37,7 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
     finished, model = picture.finished, picture.model
     if finished is None or model is None:
         raise ValueError(f"run {run.run_id} is not finished: half a result is not a result")
+    mixed = has_other_nodes(picture)
     reference: dict[str, object] | None = None
     if picture.reference is not None:
         found = agreement_with(picture.reference, picture.nodes, finished.circuit, DEFAULT_MEASURE)
@@ -44,9 +47,9 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
             "recall": _finite(found.recall),
             "name": picture.reference.name,
             "source": picture.reference.source,
-            "heads": [list(head) for head in picture.reference.heads],
+            "heads": node_pairs(picture.reference.heads),
             "kind": picture.reference.kind,
-        }
+        } | ({"covers": picture.reference.covers} if mixed else {})
     return {
         "schema": SCHEMA,
         "run_id": run.run_id,
@@ -60,6 +63,7 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
             "d_head": model.d_head,
             "context": model.context,
             "vocabulary": model.vocabulary,
+            **({"nodes": model.nodes, "parallel_mlps": model.parallel_mlps} if mixed else {}),
         },
         "examples": {
             "positive": finished.examples.positive,
@@ -72,41 +76,41 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
             "content_hash": picture.content_hash,
         },
         "config": msgspec.to_builtins(run.config),
-        "nodes": [_node(node) for node in picture.nodes],
+        "nodes": [node_json(node, mixed=mixed) for node in picture.nodes],
         "edges": [
-            {"source": list(edge.source), "target": list(edge.target), "score": _finite(edge.score)}
+            {"source": node_pair(edge.source), "target": node_pair(edge.target), "score": _finite(edge.score)}
             for edge in picture.edges[:MAX_EDGES]
         ],
-        "circuit": [list(head) for head in finished.circuit],
+        "circuit": node_pairs(finished.circuit),
         "reference": reference,
         "timings_s": msgspec.to_builtins(finished.timings),
         "warm": picture.warm,
-        "circuit_softmax": [list(head) for head in finished.circuit_softmax],
+        "circuit_softmax": node_pairs(finished.circuit_softmax),
         "grades": [msgspec.to_builtins(grade) for grade in picture.grades],
         "notices": [{"message": notice.message, "hint": notice.hint} for notice in picture.notices],
         "versions": msgspec.to_builtins(picture.versions),
         "cached_activations": finished.cached,
         "run_number": run.number,
-        "card": None if picture.card is None else {"chance": None, **_card(picture.card)},
+        "card": None if picture.card is None else {"chance": None, **_card(picture.card, mixed=mixed)},
         "cause": causes_json(picture),
-        "cause_edges": None if picture.edge_effects is None else msgspec.to_builtins(picture.edge_effects),
-        "circuit_checks": [msgspec.to_builtins(check) for check in picture.checks],
+        "cause_edges": to_json(picture.edge_effects, mixed=mixed),
+        "circuit_checks": to_json(picture.checks, mixed=mixed),
         "known_circuit": _known_circuit(picture),
     }
 
 
-def _card(card: Card) -> dict[str, object]:
+def _card(card: Card, *, mixed: bool) -> dict[str, object]:
     """Return the card without the resampling data behind its intervals."""
     stability = msgspec.structs.replace(card.stability, resampled=())
-    found: dict[str, object] = msgspec.to_builtins(msgspec.structs.replace(card, stability=stability))
+    found: dict[str, object] = to_json(msgspec.structs.replace(card, stability=stability), mixed=mixed)
     return found
 
 
 def causes_json(picture: RunSnapshot) -> list[dict[str, object]]:
     """Return the effects by setting; `shown`: whether the measure of that name shows this one."""
-    shown = primary(picture.causes)
+    shown, mixed = primary(picture.causes), has_other_nodes(picture)
     return [
-        {**msgspec.to_builtins(cause), "why": cause.why, "shown": shown[cause.method] is cause}
+        {**to_json(cause, mixed=mixed), "why": cause.why, "shown": shown[cause.method] is cause}
         for cause in picture.causes
     ]
 
@@ -116,7 +120,7 @@ def _known_circuit(picture: RunSnapshot) -> dict[str, object] | None:
     offered = picture.offered
     if offered is None:
         return None
-    heads = [list(head) for head in offered.heads]
+    heads = node_pairs(offered.heads)
     counts = picture.known is not None
     return {"name": offered.name, "source": offered.source, "kind": offered.kind, "heads": heads, "counts": counts}
 
@@ -128,6 +132,7 @@ def cause_json(
 
     `whole`: the run with all effects ever measured on it.
     """
+    mixed = has_other_nodes(found) or (whole is not None and has_other_nodes(whole))
     return {
         "schema": CAUSE_SCHEMA,
         "run_id": run.run_id,
@@ -136,17 +141,25 @@ def cause_json(
         "state": state,
         "cause": causes_json(found),
         "run_cause": None if whole is None else causes_json(whole),
-        "cause_edges": None if found.edge_effects is None else msgspec.to_builtins(found.edge_effects),
-        "circuit_checks": [msgspec.to_builtins(check) for check in found.checks],
+        "cause_edges": to_json(found.edge_effects, mixed=mixed),
+        "circuit_checks": to_json(found.checks, mixed=mixed),
         "notices": [{"message": notice.message, "hint": notice.hint} for notice in found.notices],
         "seconds": dict(found.seconds).get("cause"),
-        "card": None if card is None else _card(card),
+        "card": None if card is None else _card(card, mixed=mixed),
     }
 
 
-def _node(node: HeadScores) -> dict[str, object]:
+def has_other_nodes(picture: RunSnapshot) -> bool:
+    """Return True if the run looked at nodes that are no heads."""
+    if picture.model is not None:
+        return picture.model.nodes == "all"
+    return not only_heads(node.id for node in picture.nodes)
+
+
+def node_json(node: HeadScores, *, mixed: bool) -> dict[str, object]:
+    """Return a node's scores. `mixed`: its run has nodes that are no heads."""
     ordered = dict.fromkeys((*_NODE_FIRST, *NUMBERS))
-    return {"layer": node.layer, "head": node.head} | {name: _finite(number_of(node, name)) for name in ordered}
+    return node_fields(node.id, mixed=mixed) | {name: _finite(number_of(node, name)) for name in ordered}
 
 
 def _finite(value: object) -> object:

@@ -1,6 +1,8 @@
 """Runs of the bundled model with MLPs and embedding (--nodes all): what commands print, export and take."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,3 +55,36 @@ def test_text_of_a_run_of_heads_speaks_of_heads(home: dict[str, str]) -> None:
     for words in ("best heads (", "  head  tv", "effects of heads on", " of 32 heads; ", "heads in bootstraps"):
         assert words in text
     assert not [words for words in ("mlp", "emb", "MLP", "node") if words in text.partition("\nsession ")[0]]
+
+
+def test_json_says_which_kind_each_node_is_and_has_null_for_numbers_it_lacks(home: dict[str, str]) -> None:
+    found = json.loads(shown(home, "sessions", "show", "all", "--json"))["run"]
+    heads = json.loads(shown(home, "sessions", "show", "heads", "--json"))["run"]
+    ids = [(node["layer"], node["head"], node["kind"], node["node"]) for node in found["nodes"]]
+    assert ids == [
+        *((layer, head, "head", f"{layer}.{head}") for layer in range(4) for head in range(8)),
+        (None, None, "embedding", "emb"),
+        *((layer, None, "mlp", f"m{layer}") for layer in range(4)),
+    ]
+    assert {node["total_variation"] is None for node in found["nodes"]} == {False}
+    assert (found["model"]["nodes"], found["model"]["parallel_mlps"]) == ("all", False)
+    assert found["circuit"][0][1] is None
+    assert [node for node in found["circuit"] if node[1] is not None] != []
+    assert found["reference"]["covers"] == "all"
+    ends = [tuple(edge[end]) for edge in found["edges"] for end in ("source", "target")]
+    assert {(None, None), (0, None)} <= set(ends)
+    assert max(ends, key=lambda end: (end[0] or 0, end[1] is None))[0] == 3
+    for effects in (cause["effects"] for cause in found["cause"] if cause["method"] == "combined"):
+        assert sorted(effect["node"] for effect in effects) == sorted(node["node"] for node in found["nodes"])
+    assert {effect["kind"] for check in found["circuit_checks"] for effect in check["minimality"]} == {"head", "mlp"}
+    assert found["card"]["heads"][0]["node"] == f"m{found['circuit'][0][0]}"
+    assert [None, None] in [edge["source"] for edge in found["cause_edges"]["edges"]]
+    assert "-1" not in re.findall(r"-?\d+(?=[,\]\n])", json.dumps([found["circuit"], found["edges"], found["card"]]))
+
+    # The fields of a run of heads are what they were before there were nodes of other kinds.
+    assert list(heads["nodes"][0]) == [name for name in found["nodes"][0] if name not in ("kind", "node")]
+    assert set(found["model"]) - set(heads["model"]) == {"nodes", "parallel_mlps"}
+    assert set(found["reference"]) - set(heads["reference"]) == {"covers"}
+    for value in (heads["card"]["heads"][0], heads["cause"][0]["effects"][0]):
+        assert not {"kind", "node"} & set(value)
+    assert all(isinstance(part, int) for node in heads["circuit"] for part in node)
