@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from engine.nodes import NO_HEAD, NodeId
+from engine.nodes import EMBEDDING, NO_HEAD, NodeId
 from sessions.comparison.comparison import intersection, subtract, union
 from sessions.edits.examples import clean_name
 from sessions.errors import BadName, NoSuchRecord
@@ -24,14 +24,14 @@ _DO: dict[SetOperation, Callable[..., tuple[NodeId, ...]]] = {
 
 
 def keep_circuit(recorder: Recorder, request: SaveCircuit) -> tuple[CircuitRow, list[RecordedEntry]]:
-    """Save a circuit; return its row. Raises NoSuchRecord, BadName, StoreError."""
+    """Save a circuit; return its row. Raises NoSuchRecord, NoSuchNode, BadName, StoreError."""
     session_id = find_session(recorder.store, request.session)
     run_id = find_run(recorder.store, request.run) if request.run is not None else None
     return _keep(recorder, session_id, run_id, request.name, request.heads, request.source)
 
 
 def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[CircuitRow, list[RecordedEntry]]:
-    """Combine saved circuits and save the result. Raises NoSuchRecord, BadName, StoreError."""
+    """Combine saved circuits and save the result. Raises NoSuchRecord, NoSuchNode, BadName, StoreError."""
     store = recorder.store
     session_id = find_session(store, request.session)
     if len(request.of) < 2:
@@ -71,6 +71,11 @@ def _keep(
     source: str,
 ) -> tuple[CircuitRow, list[RecordedEntry]]:
     clean = clean_name(name)
+    if not all(NodeId(*head).in_circuits for head in heads):
+        raise BadName(
+            f"{EMBEDDING} cannot be listed in a circuit: the embedding is in every one.",
+            hint="Name heads, for example 9.6, and MLPs, m8.",
+        )
     if len(heads) > MAX_HEADS or any(layer < 0 or head < NO_HEAD for layer, head in heads):
         raise BadName(
             f"{len(heads)} heads cannot form a circuit.",
@@ -79,6 +84,8 @@ def _keep(
     layout = run_layout(recorder.store, run_id)
     outside = [NodeId(*head) for head in heads if layout is not None and head not in layout]
     if layout is not None and outside:
+        if not outside[0].is_head and layout.choice == "heads":
+            layout.check(outside[0])  # says how to get a run with MLPs
         kind = "head" if outside[0].is_head else "node"
         raise BadName(
             f"The run's model has no {kind} {outside[0]}: it has {layout.n_layers} layers of {layout.n_heads} heads.",

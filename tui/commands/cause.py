@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.planning.option_table import OPTIONS
+from tui.commands.node_names import parse_nodes
 from tui.commands.option_parameters import Chosen, part_of, with_options
 from tui.output.cli_options import ColourOption, JsonOption
 
@@ -34,14 +35,15 @@ def cause(
         ),
     ] = None,
     heads: Annotated[
-        str | None, typer.Option(metavar="L.H,...", help="Patch only these heads, exactly: 2.3,4.1")
+        str | None,
+        typer.Option(metavar="L.H,...", help="Patch only these heads, exactly: 2.3,4.1; also m2 and emb."),
     ] = None,
     after: Annotated[
         str | None,
         typer.Option(
             metavar="CIRCUIT",
             help="Find backup heads: also measure every other head with this circuit replaced. circuit (the run's), "
-            "the name of a saved circuit, or heads: 2.3,4.1",
+            "the name of a saved circuit, or heads: 2.3,4.1,m2",
         ),
     ] = None,
     position: Annotated[
@@ -68,7 +70,7 @@ def cause(
     from tui.output.progress import make_reporter
 
     output = detect_style(color)
-    named = read_heads(heads)
+    named = parse_nodes(heads, "--heads") if heads is not None else ()
     gone, gone_name = read_after(after)
     config = make_asked(method, heads=named, after=after is not None, **part_of(chosen, "cause"))
     with make_reporter(quiet=quiet, color=color) as reporter:
@@ -114,7 +116,7 @@ def make_asked(
 
 
 def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":
-    """Return the heads of a list, or no heads and the name of a circuit, which the host resolves.
+    """Return the nodes of a list, or no nodes and the name of a circuit, which the host resolves.
 
     Raises ConfigError if the text is empty.
     """
@@ -127,25 +129,6 @@ def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":
             "--after is empty.", hint="Give circuit (the run's own), the name of a saved circuit, or heads: 2.3,4.1"
         )
     try:
-        return read_heads(text, option="--after"), ""
+        return parse_nodes(text, "--after"), ""
     except ConfigError:
         return (), text.strip()
-
-
-def read_heads(text: str | None, *, option: str = "--heads") -> "tuple[HeadId, ...]":
-    """Return the heads of a list like 2.3,4.1 without duplicates, in order. Raises ConfigError for an invalid head."""
-    from engine.errors import ConfigError
-    from engine.results import HeadId
-
-    if text is None:
-        return ()
-    found: dict[HeadId, None] = {}
-    for word in text.replace(",", " ").split():
-        layer, dot, head = word.partition(".")
-        whole = all(part.isascii() and part.isdecimal() for part in (layer, head))
-        if not (dot and whole) or len(word) > 12:
-            raise ConfigError(f"{option}: {word[:40]!r} is not a head.", hint="Heads are written layer.head: 2.3,4.1")
-        found[HeadId(int(layer), int(head))] = None
-    if not found:
-        raise ConfigError(f"{option} names no head.", hint="Heads are written layer.head: 2.3,4.1")
-    return tuple(found)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from engine.nodes import format_count, names
+from tui.commands.node_names import parse_nodes
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
@@ -57,8 +59,8 @@ def show_circuit(name: _Name, session: _SessionOption = None, as_json: JsonOptio
     if as_json:
         _print_json([row])
         return
-    print_line(f"{row.name}  {len(row.heads)} heads  {row.session}  {row.source}")
-    print_line(" ".join(f"{layer}.{head}" for layer, head in row.heads) or "none")
+    print_line(f"{row.name}  {format_count(row.heads)}  {row.session}  {row.source}")
+    print_line(" ".join(names(row.heads)) or "none")
 
 
 @app.command("keep")
@@ -72,7 +74,7 @@ def keep(
     ] = None,
     measure: Annotated[str, typer.Option(help="Measure to rank heads by (a field of nodes).")] = "total_variation",
     heads: Annotated[
-        str | None, typer.Option(help="Save these heads instead, for example 9.6,10.0.", show_default=False)
+        str | None, typer.Option(help="Save these heads and MLPs instead, for example 9.6,10.0,m8.", show_default=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,7 +85,7 @@ def keep(
     from tui.headless.host_request import with_host
 
     by = find_measure(measure)
-    given = read_heads(heads) if heads is not None else None
+    given = parse_nodes(heads, "--heads") if heads is not None else None
 
     async def question(client: "HostClient") -> "CircuitRow":
         found = (await client.ask(GetSides(a=side, b=side), SidesAnswer)).a
@@ -142,21 +144,6 @@ def drop(name: _Name, session: _SessionOption = None) -> None:
     narrate(f"Dropped {row.name} of {row.session}.")
 
 
-def read_heads(text: str) -> tuple[tuple[int, int], ...]:
-    """Parse heads written layer.head, separated by commas or spaces. Raises ConfigError for an invalid head."""
-    from engine.errors import ConfigError
-
-    heads = []
-    for part in text.replace(",", " ").split():
-        layer, point, head = part.partition(".")
-        if not (point and layer.isascii() and layer.isdecimal() and head.isascii() and head.isdecimal()):
-            raise ConfigError(f"--heads: {part!r} is not a head.", hint="Heads are written layer.head: 9.6,10.0")
-        heads.append((int(layer), int(head)))
-    if not heads:
-        raise ConfigError("--heads is empty.", hint="Heads are written layer.head: 9.6,10.0")
-    return tuple(heads)
-
-
 def _combine(
     operation: Literal["union", "intersection", "subtract"],
     name: str,
@@ -200,8 +187,8 @@ def _kept(row: "CircuitRow", as_json: bool) -> None:
     if as_json:
         _print_json([row])
         return
-    heads = " ".join(f"{layer}.{head}" for layer, head in row.heads) or "none"
-    print_line(f"kept {row.name} in {row.session}: {len(row.heads)} heads  {heads}")
+    heads = " ".join(names(row.heads)) or "none"
+    print_line(f"kept {row.name} in {row.session}: {format_count(row.heads)}  {heads}")
 
 
 def _print_json(rows: "Sequence[CircuitRow]") -> None:

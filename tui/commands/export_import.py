@@ -7,6 +7,7 @@ import typer
 
 from engine.errors import ConfigError
 from engine.machine.paths import path_of
+from engine.nodes import format_count, names
 from tui.headless.export_formats import EXPORT_FORMATS, ExportFormat, format_of_name
 from tui.output.cli_options import JsonOption
 
@@ -203,5 +204,5 @@ def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool
     if as_json:
         print_json({"schema": "headcode.circuits/1", "circuits": circuits_json([row])})
         return
-    listed = " ".join(f"{layer}.{head}" for layer, head in row.heads) or "none"
-    print_line(f"kept {row.name} in {row.session}: {len(row.heads)} heads, {how}  {listed}")
+    listed = " ".join(names(row.heads)) or "none"
+    print_line(f"kept {row.name} in {row.session}: {format_count(row.heads)}, {how}  {listed}")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperCommand
 
+from tui.commands.node_names import parse_one_node
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
-    from engine.results import HeadId
     from sessions.protocol import AnyRequest
     from sessions.rows import SearchHit, SessionRow
 
@@ -66,7 +66,9 @@ def note(
     session: Annotated[str, typer.Argument(metavar="SESSION[/RUN]", help="Name, id or prefix of an id.")],
     text: Annotated[str | None, typer.Argument(help="The note; - reads stdin. Without text: show the notes.")] = None,
     run: Annotated[str | None, typer.Option(help="On this run: its number, its id, or latest.")] = None,
-    head: Annotated[str | None, typer.Option(help="On this head, written 9.6, of the run or the newest run.")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="On this head, written 9.6, or MLP, m9, of the run or the newest run.")
+    ] = None,
     change: Annotated[str | None, typer.Option(metavar="NOTE", help="Replace the text of this note.")] = None,
     remove: Annotated[str | None, typer.Option(metavar="NOTE", help="Remove the note with this id.")] = None,
     as_json: JsonOption = False,
@@ -85,7 +87,7 @@ def note(
             f"{session} already names a run; --run {run} was given, too.", hint="Give NAME/2 or NAME --run 2."
         )
     run = str(number) if number is not None else run
-    place = read_head(head) if head is not None else None
+    place = parse_one_node(head) if head is not None else None
     if remove is not None:
         if text is not None or change is not None or run is not None or head is not None:
             raise ConfigError("--remove cannot be combined with text or other options.", hint="Omit them.")
@@ -216,18 +218,6 @@ def print_hits(text: str, hits: "Sequence[SearchHit]", *, as_json: bool) -> None
             if match.where != "name":
                 more = f"  (and {match.more} more)" if match.more else ""
                 print_line(f"  {match.where:<6}  {match.text}{more}")
-
-
-def read_head(text: str) -> "HeadId":
-    """Parse a head written layer.head. Raises ConfigError."""
-    from engine.errors import ConfigError
-    from engine.results import HeadId
-
-    layer, dot, head = text.strip().partition(".")
-    parts = (layer, head)
-    if not dot or not all(part.isascii() and part.isdecimal() and len(part) <= 6 for part in parts):
-        raise ConfigError(f"{text[:40]!r} is not a head.", hint="Heads are written layer.head, for example 9.6.")
-    return HeadId(int(layer), int(head))
 
 
 def _ask_session(request: "AnyRequest") -> "SessionRow":

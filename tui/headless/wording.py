@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from engine.nodes import NodeId
+
 if TYPE_CHECKING:
     from sessions.rows import NoteRow
 
@@ -32,8 +34,11 @@ def format_tags(tags: Sequence[str]) -> str:
 
 
 def format_note_place(note: "NoteRow") -> str:
-    """Format a note's place: the session, run 2, head 9.6 of run 2."""
+    """Format a note's place: the session, run 2, head 9.6 of run 2, m8 of run 2."""
     if note.run_id is None:
         return "the session"
     run = f"run {note.run_number}"
-    return run if note.layer is None else f"head {note.layer}.{note.head} of {run}"
+    if note.layer is None or note.head is None:
+        return run
+    node = NodeId(note.layer, note.head)
+    return f"{'head ' if node.is_head else ''}{node} of {run}"

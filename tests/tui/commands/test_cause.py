@@ -13,11 +13,10 @@ import msgspec
 import pytest
 
 from engine.config import EffectsConfig
-from engine.errors import ConfigError
 from engine.events import STAGES, CircuitChecked
 from engine.planted import PLANTED
 from engine.results import CurvePoint, HeadEffect, HeadId
-from tui.commands.cause import make_asked, read_heads
+from tui.commands.cause import make_asked
 from tui.output.effects import check_lines
 from tui.output.progress import _DOING
 
@@ -132,14 +131,6 @@ def test_ctrl_c_keeps_what_is_measured_and_prints_it(at_home: Callable[..., Any]
     kept = json.loads(at_home("sql", "SELECT final, count(*) AS n FROM causes GROUP BY final", "--json").out)["rows"]
     assert kept[0]["final"] is False
     assert 0 < kept[0]["n"] < 32
-
-
-def test_heads_are_read_once_each_and_in_their_order() -> None:
-    assert read_heads("4.1, 2.3,4.1") == (HeadId(4, 1), HeadId(2, 3))
-    assert read_heads(None) == ()
-    for text in ("a.b", "1.-2", "1,2", "1.2.3", "９.9", "1.2x"):
-        with pytest.raises(ConfigError):
-            read_heads(text)
 
 
 def test_the_method_follows_what_else_is_asked() -> None:

@@ -10,7 +10,6 @@ import pytest
 from engine.analysis.run_state import RunSnapshot
 from engine.measures import find_measure
 from sessions.comparison.comparison import ComparisonSide, compare
-from tui.commands.circuits import read_heads
 from tui.output.comparison import compare_json, difference_lines, print_comparison
 from tui.output.console import OutputStyle
 from tui.themes.diverging import diverging_colours, signed_level
@@ -99,13 +98,6 @@ def test_json_holds_everything(two: tuple[ComparisonSide, ComparisonSide]) -> No
     assert set(result) == {"schema", "a", "b", "grid", "config", "model", "versions", "examples"}
     assert result["grid"]["cells"][4] == {"layer": 1, "head": 0, "a": 4.0, "b": 3.0, "difference": 1.0}
     assert result["examples"] == {"same": 2, "only_a": [], "only_b": [], "changed": [], "order": False}
-
-
-def test_heads_are_read_as_people_write_them() -> None:
-    assert read_heads("9.6, 10.0 3.1") == ((9, 6), (10, 0), (3, 1))
-    for text in ("", "9", "9.x", "-1.2", "1.2.3", "²."):
-        with pytest.raises(Exception, match="--heads"):
-            read_heads(text)
 
 
 def test_runs_seeds_and_circuits_over_a_real_host(at_home: Callable[..., Any]) -> None:

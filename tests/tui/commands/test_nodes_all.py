@@ -88,3 +88,51 @@ def test_json_says_which_kind_each_node_is_and_has_null_for_numbers_it_lacks(hom
     for value in (heads["card"]["heads"][0], heads["cause"][0]["effects"][0]):
         assert not {"kind", "node"} & set(value)
     assert all(isinstance(part, int) for node in heads["circuit"] for part in node)
+
+
+def test_commands_take_mlps_and_the_embedding_where_they_take_heads(home: dict[str, str]) -> None:
+    text = shown(home, "cause", "all/1", "--heads", "m3,emb,1.1", "-q")
+    assert "effects of the nodes of all/1 on the answer (below 0: the node helps)" in text
+    assert all(f" {node} -" in text for node in ("m3", "emb", "1.1"))
+    found = json.loads(shown(home, "cause", "all/1", "--heads", "m3,0.0", "--after", "m0,1.1", "--json", "-q"))
+    backup = found["cause"][-1]
+    assert (backup["method"], backup["after"], backup["after_name"]) == ("backup", [[0, None], [1, 1]], "m0 1.1")
+    assert sorted(effect["node"] for effect in backup["effects"]) == ["0.0", "m3"]
+    own = shown(home, "cause", "all/1", "--after", "circuit", "-q")
+    assert "backups with the run's circuit (3 heads and 1 MLP) replaced" in own
+
+    kept = shown(home, "circuits", "keep", "all/1", "mine", "--heads", "m3,1.1")
+    assert kept == "kept mine in all: 1 head and 1 MLP  m3 1.1\n"
+    assert "1 head and 1 MLP" in shown(home, "circuits", "show", "mine")
+    (row,) = json.loads(shown(home, "circuits", "show", "mine", "--json"))["circuits"]
+    assert row["heads"] == [[3, None], [1, 1]]
+
+    assert shown(home, "sessions", "note", "all/1", "early", "--head", "m0").startswith("m0 of run 1")
+    assert shown(home, "sessions", "note", "all/1", "names", "--head", "emb").startswith("emb of run 1")
+    assert "note on m0 of run 1" in shown(home, "sessions", "show", "all")
+    notes = json.loads(shown(home, "sessions", "note", "all", "--json"))["notes"]
+    assert [(note["layer"], note["head"], note["node"]) for note in notes] == [(0, None, "m0"), (None, None, "emb")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("cause", "heads/1", "--heads", "m3"),
+        ("cause", "heads/1", "--after", "emb"),
+        ("circuits", "keep", "heads/1", "no", "--heads", "m3"),
+        ("sessions", "note", "heads/1", "text", "--head", "m3"),
+    ],
+)
+def test_a_run_of_heads_says_how_to_get_mlps(home: dict[str, str], words: tuple[str, ...]) -> None:
+    ran = headcode(home, *words)
+    assert ran.returncode == 2
+    assert "is not in this run, which has heads only" in ran.stderr
+    assert "Run it with --nodes all" in ran.stderr
+
+
+def test_errors_name_the_node_that_does_not_exist(home: dict[str, str]) -> None:
+    for words in (("cause", "all/1", "--heads", "m4"), ("sessions", "note", "all/1", "text", "--head", "m4")):
+        ran = headcode(home, *words)
+        assert (ran.returncode, "Node 'm4' does not exist: layers are 0-3" in ran.stderr) == (2, True), ran.stderr
+    ran = headcode(home, "circuits", "keep", "all/1", "no", "--heads", "1.1,emb")
+    assert (ran.returncode, "emb cannot be listed in a circuit" in ran.stderr) == (2, True), ran.stderr
