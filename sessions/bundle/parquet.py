@@ -145,7 +145,7 @@ def write_parquet(
         raise BadBundle(
             "A row of the table has another number of cells than there are columns.", hint="Check the columns."
         )
-    kinds = {"whole": "BIGINT", "number": "DOUBLE", "yes": "BOOLEAN"}
+    kinds = {"whole": "BIGINT", "number": "DOUBLE", "yes": "BOOLEAN", "text": "VARCHAR"}
     shape = ", ".join(f"{column.name} {kinds[column.kind]}" for column in columns)
     staging.mkdir(parents=True, exist_ok=True, mode=0o700)
 

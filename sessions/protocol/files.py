@@ -46,7 +46,7 @@ class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     """One column of a table to write."""
 
     name: str
-    kind: Literal["whole", "number", "yes"]
+    kind: Literal["whole", "number", "yes", "text"]
     """yes: true or false."""
 
 
@@ -54,6 +54,6 @@ class WriteTable(Request, tag="write_table", frozen=True, kw_only=True):
     """Write these rows as a Parquet file. Answered by Done."""
 
     columns: tuple[TableColumn, ...]
-    rows: tuple[tuple[bool | int | float | None, ...], ...]
+    rows: tuple[tuple[bool | int | float | str | None, ...], ...]
     path: str
     force: bool = False

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.nodes import only_heads
+
 if TYPE_CHECKING:
     from tui.headless.export_run import ExportedRun
     from tui.output.grid_pictures import PictureFormat
@@ -42,7 +44,7 @@ def _heads(run: "ExportedRun") -> "ExportTable":
 def _edges(run: "ExportedRun") -> "ExportTable":
     from tui.output.tables import edges_table
 
-    return edges_table(run.edges)
+    return edges_table(run.edges, mixed=not only_heads(node.id for node in run.side.nodes))
 
 
 def _csv(table: "Callable[[ExportedRun], ExportTable]", run: "ExportedRun") -> Iterable[str]:

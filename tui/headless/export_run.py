@@ -18,6 +18,7 @@ from sessions.files.atomic_write import apply_umask, check_goal, write_atomicall
 from tui.headless.export_formats import ExportFormat
 from tui.headless.host_request import with_host
 from tui.output.console import narrate, print_json, print_line, write_data
+from tui.output.node_json import node_pairs
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient
@@ -46,7 +47,7 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
             "seed": self.side.seed,
             "model": msgspec.to_builtins(self.side.model),
             "measure": self.measure.id,
-            "circuit": [list(head) for head in self.circuit],
+            "circuit": node_pairs(self.circuit),
         }
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from engine.examples import Example
 from engine.measures import Measure
-from engine.nodes import NodeId, NodeLayout, names, only_heads
+from engine.nodes import NodeId, NodeLayout, format_count, names, only_heads
 from sessions.comparison.comparison import (
     MEMBERSHIP,
     SHARE,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SCHEMA = "headcode.compare/1"
 _MOST_EXAMPLES = 8
 _PROMPT_WIDTH = 90
+_MORE = "MLPs and the embedding"
 
 
 def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dict[str, object]:
@@ -35,8 +36,12 @@ def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dic
 
     from tui.output.node_json import to_json
 
-    mixed = found.grid is not None and not only_heads(
-        (*((cell.layer, cell.head) for cell in found.grid.cells), *found.grid.circuit_a, *found.grid.circuit_b)
+    grid = found.grid
+    mixed = grid is not None and not only_heads(
+        (
+            *((cell.layer, cell.head) for cell in grid.cells),
+            *(*grid.circuit_a, *grid.circuit_b, *grid.more_in_a, *grid.more_in_b),
+        )
     )
     return {
         "schema": SCHEMA,
@@ -96,9 +101,10 @@ def format_side(side: ComparisonSide) -> str:
     """Describe a side on one line."""
     words = [clean(side.title)]
     if side.model is not None:
-        words.append(f"{clean(side.model.name)} {side.n_layers} x {side.n_heads}")
+        mlps = " and MLPs" if side.choice == "all" else ""
+        words.append(f"{clean(side.model.name)} {side.n_layers} x {side.n_heads}{mlps}")
     elif side.heads is not None:
-        words.append(f"{len(side.heads)} heads")
+        words.append(format_count(side.heads))
     if side.examples is not None:
         positive = sum(example.positive for example in side.examples if example.enabled)
         enabled = sum(example.enabled for example in side.examples)
@@ -146,6 +152,12 @@ def circuit_lines(grid: GridComparison) -> list[str]:
     rows = (("in both", grid.both), ("only in A", grid.only_a), ("only in B", grid.only_b))
     lines = [f"  {name:<10} {len(heads):>3}  {format_heads(heads)}" for name, heads in rows]
     shares = (("Jaccard", grid.jaccard), ("share of A in B", grid.precision), ("share of B in A", grid.recall))
+    more = (("A", grid.more_in_a), ("B", grid.more_in_b))
+    lines += [
+        f"  only {name} says something about {_MORE} ({' '.join(names(nodes))}): the grid and the rankings are of heads"
+        for name, nodes in more
+        if nodes
+    ]
     return [*lines, "  " + "   ".join(f"{name} {format_short(value)}" for name, value in shares)]
 
 

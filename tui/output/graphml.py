@@ -1,10 +1,12 @@
-"""The heads and edges of a run as GraphML, for Gephi, Cytoscape, igraph and NetworkX."""
+"""The nodes and edges of a run as GraphML, for Gephi, Cytoscape, igraph and NetworkX."""
 
 import math
 from collections.abc import Collection, Iterator, Sequence
 
 from engine.measures import MEASURES, value_of
+from engine.nodes import names, only_heads
 from engine.results import EdgeScore, HeadScores
+from tui.output.node_json import node_pair
 from tui.terminal.sanitize import clean
 
 
@@ -13,19 +15,25 @@ def graphml(
 ) -> Iterator[str]:
     """Yield the lines of a directed graph.
 
-    Nodes are heads, named as on the screen (9.6), with layer, head, in_circuit and every measure that they have; edges
-    have a score and their place, 1 for the best. Values that are not finite are left out.
+    Nodes are named as on the screen (9.6, m8, emb), with layer, head, in_circuit and every measure that they have, and
+    their kind if not all are heads; edges have a score and their place, 1 for the best. Values that are not finite are
+    left out.
     """
     import networkx as nx
 
     graph = nx.DiGraph(name=clean(title))
     inside = set(map(tuple, circuit))
+    mixed = not only_heads(node.id for node in nodes)
     for node in sorted(nodes, key=lambda node: node.id):
         values = {measure.id: value_of(node, measure) for measure in MEASURES}
         finite = {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
-        graph.add_node(str(node.id), layer=node.layer, head=node.head, in_circuit=node.id in inside, **finite)
+        about: dict[str, object] = {"kind": node.id.kind} if mixed else {}
+        # A node of GraphML lacks what it does not have: an MLP has no head, the embedding no layer either.
+        numbers = zip(("layer", "head"), node_pair(node.id), strict=True)
+        about |= {name: number for name, number in numbers if number is not None}
+        graph.add_node(str(node.id), **about, in_circuit=node.id in inside, **finite)
     for place, edge in enumerate(edges, start=1):
-        source, target = (f"{layer}.{head}" for layer, head in (edge.source, edge.target))
+        source, target = names((edge.source, edge.target))
         graph.add_edge(source, target, score=float(edge.score), place=place)
     for line in nx.generate_graphml(graph, named_key_ids=True):
         yield f"{line}\n"

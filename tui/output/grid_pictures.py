@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from engine.measures import Measure, intensity, value_of
+from engine.nodes import EMBEDDING, NO_HEAD, NO_LAYER, NodeId, NodeLayout, names
 from engine.results import HeadScores
 from tui.output.console import OutputStyle, make_console
 from tui.output.grid import format_short, grid_lines
@@ -21,6 +22,9 @@ WIDTH = 120
 """Columns of the text formats; a wider grid is split into blocks."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&])")
 _CELL_W, _CELL_H, _LEFT, _TOP = 50, 26, 56, 66
+_APART = 14
+"""Pixels between heads and MLPs."""
+_MLP = "mlp"
 _LETTER = 7.4
 """Maximum width of a character, in pixels."""
 
@@ -57,28 +61,33 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
 
     def markdown(self) -> str:
         """Return a table; heads in the circuit are bold, heads of the known circuit have a degree sign."""
-        values, n_layers, n_heads = self._values()
+        values, layout = self._values()
         inside, known = set(map(tuple, self.circuit)), set(map(tuple, self.known))
         title = _MARKDOWN.sub(r"\\\1", clean(self.title))
+        columns = _columns(layout)
+        headers = [_MLP if head == NO_HEAD else str(head) for head in columns]
         lines = [
             f"**{title}**  ",
             f"{self.measure.title}: {self.measure.meaning}",
             "",
-            "| layer | " + " | ".join(map(str, range(n_heads))) + " |",
-            "| ---: |" + " ---: |" * n_heads,
+            "| layer | " + " | ".join(headers) + " |",
+            "| ---: |" + " ---: |" * len(columns),
         ]
-        for layer in range(n_layers):
-            cells = []
-            for head in range(n_heads):
-                cell = format_short(values.get((layer, head))) + ("°" if (layer, head) in known else "")
-                cells.append(f"**{cell}**" if (layer, head) in inside else cell)
-            lines.append(f"| {layer} | " + " | ".join(cells) + " |")
+
+        def cell(node: NodeId) -> str:
+            text = format_short(values.get(node)) + ("°" if node in known else "")
+            return f"**{text}**" if node in inside else text
+
+        if layout.choice == "all":
+            lines.append(f"| {EMBEDDING} | {cell(EMBEDDING)} |" + " |" * (len(columns) - 1))
+        for layer in range(layout.n_layers):
+            lines.append(f"| {layer} | " + " | ".join(cell(NodeId(layer, head)) for head in columns) + " |")
         marks = "**bold**: in the circuit" + ("; °: in the known circuit" if known else "")
         return "\n".join([*lines, "", f"{marks}. {self._heads()}"]) + "\n"
 
     def svg(self) -> str:
         """Return a self-contained picture without fonts, scripts or network access."""
-        values, n_layers, n_heads = self._values()
+        values, layout = self._values()
         inside, known = set(map(tuple, self.circuit)), set(map(tuple, self.known))
         top = self._top(values)
         marks = "framed: in the circuit" + ("; ring: in the known circuit" if known else "")
@@ -86,8 +95,11 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
         scale = f"light to dark: {format_short(self.measure.floor)} to {format_short(top)}; {marks}"
         title = clean(self.title)
         longest = max(map(len, (about, scale, self._heads()))), 1.2 * len(title)
-        width = round(max(_LEFT + n_heads * _CELL_W + 16, 32 + _LETTER * max(longest)))
-        height = _TOP + n_layers * _CELL_H + 58
+        mixed = layout.choice == "all"
+        right = _LEFT + layout.n_heads * _CELL_W + (_APART + _CELL_W if mixed else 0)
+        rows = [*([NO_LAYER] if mixed else []), *range(layout.n_layers)]
+        width = round(max(right + 16, 32 + _LETTER * max(longest)))
+        height = _TOP + len(rows) * _CELL_H + 58
         out = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
             'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="12">',
@@ -96,42 +108,51 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
             f'<text x="16" y="22" font-size="14" font-weight="bold" fill="#14181d">{escape(title)}</text>',
             f'<text x="16" y="40" fill="#5d6875">{escape(about)}</text>',
         ]
-        for head in range(n_heads):
-            x = _LEFT + head * _CELL_W + _CELL_W / 2
-            out.append(f'<text x="{x:g}" y="{_TOP - 7}" text-anchor="middle" fill="#5d6875">{head}</text>')
-        for layer in range(n_layers):
-            y = _TOP + layer * _CELL_H
-            out.append(f'<text x="{_LEFT - 10}" y="{y + 17}" text-anchor="end" fill="#5d6875">{layer}</text>')
-            for head in range(n_heads):
-                place = (layer, head)
+        columns = _columns(layout)
+        left = {head: _LEFT + head * _CELL_W for head in columns}
+        left[NO_HEAD] = right - _CELL_W
+        for head in columns:
+            x, name = left[head] + _CELL_W / 2, _MLP if head == NO_HEAD else head
+            out.append(f'<text x="{x:g}" y="{_TOP - 7}" text-anchor="middle" fill="#5d6875">{name}</text>')
+        for row, layer in enumerate(rows):
+            y = _TOP + row * _CELL_H
+            label = EMBEDDING if layer == NO_LAYER else layer
+            out.append(f'<text x="{_LEFT - 10}" y="{y + 17}" text-anchor="end" fill="#5d6875">{label}</text>')
+            for head in columns if layer != NO_LAYER else [NO_HEAD]:
+                place = NodeId(layer, head)
+                at = _LEFT if layer == NO_LAYER else left[head]
                 value = values.get(place)
-                out += _cell(_LEFT + head * _CELL_W, y, value, intensity(value, self.measure, top), place in inside)
+                out += _cell(at, y, value, intensity(value, self.measure, top), place in inside)
                 if place in known:
-                    x = _LEFT + (head + 1) * _CELL_W - 7
+                    x = at + _CELL_W - 7
                     out.append(
                         f'<circle cx="{x}" cy="{y + 7}" r="2.5" fill="#ffffff" stroke="#b3362b" stroke-width="1.5"/>'
                     )
-        foot = _TOP + n_layers * _CELL_H + 22
+        foot = _TOP + len(rows) * _CELL_H + 22
         out.append(f'<text x="16" y="{foot}" fill="#5d6875">{escape(scale)}</text>')
         out.append(f'<text x="16" y="{foot + 18}" fill="#5d6875">{escape(self._heads())}</text>')
         return "\n".join([*out, "</svg>"]) + "\n"
 
     def _heads(self) -> str:
-        listed = [f"{layer}.{head}" for layer, head in sorted(self.circuit)]
+        listed = names(sorted(self.circuit, key=lambda node: (node[0], node[1] == NO_HEAD, node[1])))
         more = f" and {len(listed) - 40} more" if len(listed) > 40 else ""
         return f"circuit: {' '.join(listed[:40]) or 'none'}{more}"
 
-    def _values(self) -> tuple[dict[tuple[int, int], float | None], int, int]:
-        values = {(node.layer, node.head): _finite(value_of(node, self.measure)) for node in self.nodes}
-        n_layers = 1 + max((layer for layer, _ in values), default=-1)
-        return values, n_layers, 1 + max((head for _, head in values), default=-1)
+    def _values(self) -> tuple[dict[NodeId, float | None], NodeLayout]:
+        values = {node.id: _finite(value_of(node, self.measure)) for node in self.nodes}
+        return values, NodeLayout.of(list(values))
 
-    def _top(self, values: dict[tuple[int, int], float | None]) -> float:
+    def _top(self, values: dict[NodeId, float | None]) -> float:
         """Return the value drawn at full intensity."""
         if self.measure.ceiling is not None:
             return self.measure.ceiling
         present = [value for value in values.values() if value is not None]
         return (max if self.measure.high_is_evidence else min)(present, default=0.0)
+
+
+def _columns(layout: NodeLayout) -> list[int]:
+    """Return the heads of a layer and, if the run has them, the MLP."""
+    return [*range(layout.n_heads), *([NO_HEAD] if layout.choice == "all" else [])]
 
 
 def _cell(x: int, y: int, value: float | None, level: float | None, inside: bool) -> list[str]:

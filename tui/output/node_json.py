@@ -12,7 +12,9 @@ import msgspec
 from engine.nodes import NO_HEAD, NO_LAYER, NodeId
 from sessions.rows import CircuitRow, NoteRow
 
-_LISTS = frozenset(("heads", "after", "above_chance", "dormant", "circuit_a", "circuit_b", "only_a", "only_b", "both"))
+_LISTS = frozenset(
+    "heads after above_chance dormant circuit_a circuit_b only_a only_b both more_in_a more_in_b".split()  # noqa: SIM905
+)
 """Fields that list nodes."""
 _ENDS = frozenset(("source", "target"))
 """Fields that are one node."""

@@ -1,4 +1,4 @@
-"""Heads and edges as tables for other tools: the same columns for CSV, JSON and Parquet."""
+"""Nodes and edges as tables for other tools: the same columns for CSV, JSON and Parquet."""
 
 import csv
 import io
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.measures import NUMBERS, number_of
+from engine.nodes import NodeId, only_heads
 from engine.results import EdgeScore, HeadScores
+from tui.output.node_json import node_pair
 
 if TYPE_CHECKING:
     from sessions.protocol import TableColumn
 
-Cell = bool | int | float | None
+Cell = bool | int | float | str | None
 
 
 class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns with their kind (whole, number, yes) and rows of plain values; None where a number does not apply."""
+    """Columns with their kind (whole, number, yes, text) and rows of plain values; None where one does not apply."""
 
     name: str
     columns: tuple[tuple[str, str], ...]
@@ -45,27 +47,54 @@ class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]]) -> ExportTable:
-    """Return one row per head, by layer: every measure, and whether the head is in the circuit."""
+    """Return one row per node, by layer: every measure, and whether the node is in the circuit.
+
+    If the run looked at MLPs and the embedding, every row says its kind and name.
+    """
     inside = set(map(tuple, circuit))
-    columns = (("layer", "whole"), ("head", "whole"), *((name, "number") for name in NUMBERS), ("in_circuit", "yes"))
+    mixed = not only_heads(node.id for node in nodes)
+    about = (("layer", "whole"), ("head", "whole"), *((("kind", "text"), ("node", "text")) if mixed else ()))
+    columns = (*about, *((name, "number") for name in NUMBERS), ("in_circuit", "yes"))
     rows = tuple(
         (
-            node.layer,
-            node.head,
+            *node_pair(node.id),
+            *((node.id.kind, str(node.id)) if mixed else ()),
             *(_number(number_of(node, name)) for name in NUMBERS),
             (node.layer, node.head) in inside,
         )
-        for node in sorted(nodes, key=lambda node: node.id)
+        for node in sorted(nodes, key=lambda node: (node.layer, not node.id.is_head, node.head))
     )
     return ExportTable(name="heads", columns=columns, rows=rows)
 
 
-def edges_table(edges: Sequence[EdgeScore]) -> ExportTable:
-    """Return one row per edge, best first: as many as a run stores (engine.results.n_edges_reported)."""
+def edges_table(edges: Sequence[EdgeScore], *, mixed: bool = False) -> ExportTable:
+    """Return one row per edge, best first: as many as a run stores (engine.results.n_edges_reported).
+
+    `mixed`: the run looked at MLPs and the embedding; then every row says kind and name of both ends.
+    """
     names = ("source_layer", "source_head", "target_layer", "target_head")
-    columns = (("place", "whole"), *((name, "whole") for name in names), ("score", "number"))
-    rows = tuple((place, *edge.source, *edge.target, _number(edge.score)) for place, edge in enumerate(edges, start=1))
+    more = ("source_kind", "source_node", "target_kind", "target_node") if mixed else ()
+    columns = (
+        ("place", "whole"),
+        *((name, "whole") for name in names),
+        ("score", "number"),
+        *((name, "text") for name in more),
+    )
+    rows = tuple(
+        (
+            place,
+            *node_pair(edge.source),
+            *node_pair(edge.target),
+            _number(edge.score),
+            *(text for end in (edge.source, edge.target) for text in _kind_and_name(end) if mixed),
+        )
+        for place, edge in enumerate(edges, start=1)
+    )
     return ExportTable(name="edges", columns=columns, rows=rows)
+
+
+def _kind_and_name(node: tuple[int, int]) -> tuple[str, str]:
+    return NodeId(*node).kind, str(NodeId(*node))
 
 
 def _number(value: float | None) -> float | None:
@@ -75,4 +104,6 @@ def _number(value: float | None) -> float | None:
 def _format_cell(cell: Cell) -> str:
     if cell is None:
         return ""
+    if isinstance(cell, str):
+        return cell
     return str(cell).lower() if isinstance(cell, bool) else repr(cell)

@@ -18,6 +18,7 @@ import pytest
 from engine.analysis.run_state import RunSnapshot
 from engine.errors import ConfigError
 from engine.measures import MEASURES, find_measure, value_of
+from engine.nodes import mlp
 from engine.results import HeadId
 from sessions.store.connection import connect
 from tui.commands.export_import import BUNDLE, FORMATS, find_format
@@ -225,6 +226,18 @@ def test_files_of_others_are_read_too(tmp_path: Path) -> None:
     path.write_text(f'{{"cfg": {cfg}, "nodes": {{"a0.h0": {{"in_graph": false}}}}, "edges": {edges}}}')
     best, how = read_importance(path).circuit(1)
     assert (best, how) == ((HeadId(0, 0),), "the 1 best heads by the scores of their edges")
+    # MLPs count where they have scores of their own; without any, they are in every graph.
+    theirs = '"m1": {"in_graph": true, "score": 4}, "a0.h1": {"in_graph": true, "score": 1}, "m0": {"in_graph": false}'
+    path.write_text(f'{{"cfg": {cfg}, "nodes": {{{theirs}}}, "edges": {{}}}}')
+    assert read_importance(path).circuit(None) == ((mlp(1), HeadId(0, 1))[::-1], "the nodes that are in its graph")
+    path.write_text(f'{{"cfg": {cfg}, "nodes": {{}}, "edges": {edges.replace("a0.h0->", "m0->")}}}')
+    assert read_importance(path).circuit(1)[0] == (mlp(0),)
+
+
+def test_parallel_mlps_do_not_read_the_heads_beside_them() -> None:
+    serial, parallel = ({(str(a), str(b)) for a, b, _ in graph_edges(2, 2, parallel=each)} for each in (False, True))
+    assert serial - parallel == {("0.0", "m0"), ("0.1", "m0"), ("1.0", "m1"), ("1.1", "m1")}
+    assert not parallel - serial
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,21 @@
 """Runs of the bundled model with MLPs and embedding (--nodes all): what commands print, export and take."""
 
+import csv
 import json
 import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from pathlib import Path
 
+import networkx as nx
 import pytest
+
+from engine.nodes import EMBEDDING
+from sessions.store.connection import connect
+from tui.output.importance_json import read_importance
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 QUICK = ("--pairs", "6", "--steps", "5", "--shuffles", "50", "--seeds", "0,1", "-q")
@@ -136,3 +144,114 @@ def test_errors_name_the_node_that_does_not_exist(home: dict[str, str]) -> None:
         assert (ran.returncode, "Node 'm4' does not exist: layers are 0-3" in ran.stderr) == (2, True), ran.stderr
     ran = headcode(home, "circuits", "keep", "all/1", "no", "--heads", "1.1,emb")
     assert (ran.returncode, "emb cannot be listed in a circuit" in ran.stderr) == (2, True), ran.stderr
+
+
+@pytest.fixture(scope="module")
+def exported(home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run of all nodes in every format."""
+    folder = tmp_path_factory.mktemp("exports")
+    for name in (
+        *("heads.csv", "heads.json", "heads.parquet", "edges.csv", "edges.parquet", "edges.graphml"),
+        *("importance.json", "grid.txt", "grid.md", "grid.svg"),
+    ):
+        shown(home, "export", "all/1", str(folder / name), "--measure", "combined")
+    return folder
+
+
+def test_tables_say_the_kind_of_every_node(exported: Path) -> None:
+    rows = list(csv.DictReader((exported / "heads.csv").read_text().splitlines()))
+    assert list(rows[0])[:4] == ["layer", "head", "kind", "node"]
+    about = [tuple(row[name] for name in ("layer", "head", "kind", "node")) for row in rows]
+    assert about[:2] == [("", "", "embedding", "emb"), ("0", "0", "head", "0.0")]
+    assert about[9:11] == [("0", "", "mlp", "m0"), ("1", "0", "head", "1.0")]
+    assert len(rows) == 37
+    assert {row["combined"] for row in rows} & {""} == set()
+    as_json = json.loads((exported / "heads.json").read_text())
+    assert [(row["layer"], row["head"]) for row in as_json["heads"][8:10]] == [(0, 7), (0, None)]
+    edges = list(csv.DictReader((exported / "edges.csv").read_text().splitlines()))
+    assert len(edges) == 554
+    of_mlp = next(edge for edge in edges if edge["source_kind"] == "mlp")
+    assert (of_mlp["source_node"], of_mlp["source_head"]) == (f"m{of_mlp['source_layer']}", "")
+
+    with connect(":memory:", {}) as con:
+        question = f"SELECT kind, count(*), count(layer), count(head) FROM '{exported / 'heads.parquet'}' GROUP BY kind"  # noqa: S608
+        assert sorted(con.execute(question).fetchall()) == [
+            ("embedding", 1, 0, 0),
+            ("head", 32, 32, 32),
+            ("mlp", 4, 4, 0),
+        ]
+        of_edges = f"SELECT count(*) FROM '{exported / 'edges.parquet'}' WHERE target_kind = 'mlp'"  # noqa: S608
+        assert con.execute(of_edges).fetchall()[0][0] > 0
+
+
+def test_a_graph_has_mlps_and_the_embedding_as_nodes(exported: Path) -> None:
+    graph = nx.read_graphml(exported / "edges.graphml")
+    assert {kind for _, kind in graph.nodes(data="kind")} == {"head", "mlp", "embedding"}
+    assert (graph.nodes["m2"]["layer"], "head" in graph.nodes["m2"]) == (2, False)
+    assert not {"layer", "head"} & set(graph.nodes["emb"])
+    assert graph.has_edge("emb", "m0")
+    assert graph.number_of_edges() == 554
+
+
+def test_pictures_have_a_column_of_mlps_and_a_row_of_the_embedding(exported: Path) -> None:
+    table = [line for line in (exported / "grid.md").read_text().splitlines() if line.startswith("|")]
+    assert table[0] == "| layer | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | mlp |"
+    assert {line.count("|") for line in table} == {11}
+    assert table[2].startswith("| emb | ")
+    assert not table[2].startswith("| emb | |")
+    root = ElementTree.parse(exported / "grid.svg").getroot()
+    texts = [(float(each.get("x", 0)), each.text) for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    at = {text: x for x, text in texts}
+    assert at["mlp"] - at["7"] > at["7"] - at["6"]
+    assert "emb" in at
+    boxes = [each for each in root.iter("{http://www.w3.org/2000/svg}rect") if each.get("rx")]
+    assert len(boxes) == 37
+    width = float(root.get("width", 0))
+    assert all(float(each.get("x", 0)) + float(each.get("width", 0)) <= width for each in boxes)
+    assert "\n  emb " in (exported / "grid.txt").read_text()
+
+
+def test_importances_of_mlps_and_input_are_real_and_read_again(home: dict[str, str], exported: Path) -> None:
+    path = exported / "importance.json"
+    written = json.loads(path.read_text())
+    run = json.loads(shown(home, "sessions", "show", "all", "--json"))["run"]
+    combined = {node["node"]: node["combined"] for node in run["nodes"]}
+    assert written["nodes"]["m3"]["score"] == pytest.approx(combined["m3"])
+    assert written["nodes"]["input"] == {"in_graph": True, "score": pytest.approx(combined["emb"])}
+    assert {written["nodes"][f"m{layer}"]["in_graph"] for layer in range(4)} == {True, False}
+    assert written["nodes"]["logits"] == {"in_graph": True}
+    by_codes = {(tuple(edge["source"]), tuple(edge["target"])): edge["score"] for edge in run["edges"]}
+    source, target = next(edge for edge in by_codes if edge[0][1] is None and edge[0][0] is not None and edge[1][1])
+    name = f"m{source[0]}->a{target[0]}.h{target[1]}<k>"
+    assert written["edges"][name]["score"] == by_codes[source, target]
+    assert written["edges"][name]["score"] > 0
+
+    file = read_importance(path)
+    assert file.scores[EMBEDDING] == pytest.approx(combined["emb"])
+    chosen, how = file.circuit(None)
+    assert how == "the nodes that are in its graph"
+    assert EMBEDDING not in chosen
+    assert any(node.kind == "mlp" for node in chosen)
+    best, _ = file.circuit(6)
+    assert [str(node) for node in best] == sorted(set(combined) - {"emb"}, key=lambda node: -combined[node])[:6]
+
+    kept = shown(home, "import", str(path), "--as-circuit", "theirs", "--session", "all")
+    assert re.match(r"kept theirs in all: \d heads? and \d MLPs?, the nodes that are in its graph  ", kept)
+    text = shown(home, "compare", "all/1", str(path), "--measure", "combined")
+    assert "Spearman 1.0" in text
+    assert "\n  emb " in text
+    # Beside a run of heads the file counts by its heads alone.
+    beside = shown(home, "compare", "heads/1", str(path))
+    assert "only B says something about MLPs and the embedding (emb m0 m1 m2 m3)" in beside
+    assert "mlp" not in beside
+
+
+def test_a_run_without_mlps_exports_what_it_did(home: dict[str, str], tmp_path: Path) -> None:
+    for name in ("heads.csv", "importance.json", "edges.graphml", "edges.csv"):
+        shown(home, "export", "heads/1", str(tmp_path / name))
+    assert (tmp_path / "heads.csv").read_text().startswith("layer,head,unique_positive,")
+    assert (tmp_path / "edges.csv").read_text().partition("\n")[0].endswith("target_head,score")
+    assert "kind" not in nx.read_graphml(tmp_path / "edges.graphml").nodes["1.1"]
+    written = json.loads((tmp_path / "importance.json").read_text())
+    assert written["nodes"]["m0"] == written["nodes"]["input"] == {"in_graph": True}
+    assert all(node.is_head for node in read_importance(tmp_path / "importance.json").circuit(None)[0])
