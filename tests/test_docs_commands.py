@@ -14,6 +14,7 @@ from engine.authoring.text_format import read_examples
 from engine.catalog.local_models import bundled_folder
 from engine.config import LoadOptions
 from engine.examples import MAX_EXAMPLES
+from engine.nodes import parse_node
 from engine.tasks.registry import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -125,9 +126,10 @@ def test_heads_that_are_named_are_the_bundled_models(words: list[str]) -> None:
     for place, word in enumerate(words[:-1]):
         if word in ("--heads", "--head") and not _PLACEHOLDER.fullmatch(words[place + 1]):
             for name in words[place + 1].split(","):
-                layer, head = map(int, name.split("."))
-                assert layer < config["n_layer"], name
-                assert head < config["n_head"], name
+                node = parse_node(name)
+                assert node is not None, name
+                assert node.layer < config["n_layer"], name
+                assert node.head < config["n_head"], name
 
 
 @pytest.mark.parametrize("words", [each for each in COMMANDS if each.values[0][:1] == ["probe"]])

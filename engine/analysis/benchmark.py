@@ -11,6 +11,7 @@ from engine.analysis.ranking_metrics import QUALITIES, RankingQuality, quality
 from engine.config import Dtype, EffectsConfig, Precision, ProbeConfig, Recipe, find_recipe
 from engine.events import EdgesAttributed
 from engine.measures import MEASURES, Measure, value_of
+from engine.nodes import NodeChoice
 from engine.references.ground_truth import Edge, GroundTruth, Level
 from engine.results import MOST_EDGES, EdgeScore, HeadScores, ModelInfo
 
@@ -42,6 +43,8 @@ class BenchmarkRun(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_d
     """Use only pairs that the model can do, as the references were measured on."""
     dtype: Dtype = "auto"
     """The precision that was asked for."""
+    nodes: NodeChoice = "heads"
+    """all: the run looks at MLPs, too, to judge them."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -51,7 +54,7 @@ class BenchmarkRun(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_d
     def config(self, *, cause: bool, edges: bool) -> ProbeConfig:
         """Return the configuration of this run."""
         method = EffectsConfig(method="combined", edges=edges) if cause else EffectsConfig()
-        return ProbeConfig(sae=find_recipe(self.recipe), seeds=self.seeds, cause=method)
+        return ProbeConfig(sae=find_recipe(self.recipe), seeds=self.seeds, cause=method, nodes=self.nodes)
 
 
 class BenchmarkResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,10 +114,23 @@ def plan_runs(
     *,
     usable: bool = False,
     dtype: Dtype = "auto",
+    mlps: Collection[tuple[str, str]] = (),
 ) -> list[BenchmarkRun]:
-    """Return every run of the benchmark, model by model, the smaller runs of a model first."""
+    """Return every run of the benchmark, model by model, the smaller runs of a model first.
+
+    `mlps`: models and tasks of which MLPs are judged, too.
+    """
     return [
-        BenchmarkRun(model=model, task=task, examples=n, draw=draw, recipe=recipe, usable=usable, dtype=dtype)
+        BenchmarkRun(
+            model=model,
+            task=task,
+            examples=n,
+            draw=draw,
+            recipe=recipe,
+            usable=usable,
+            dtype=dtype,
+            nodes="all" if (model, task) in mlps else "heads",
+        )
         for model, names in tasks.items()
         for n in examples
         for draw in draws
@@ -183,18 +199,23 @@ _Ranking = tuple[str, str, list[float], list[bool], float]
 
 
 def _rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> list[_Ranking]:
-    return _head_rankings(run, truth, capture) if truth.level == "heads" else _edge_rankings(run, truth, capture)
+    return _edge_rankings(run, truth, capture) if truth.level == "edges" else _node_rankings(run, truth, capture)
 
 
-def _head_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> list[_Ranking]:
-    true = [(node.layer, node.head) in truth.heads for node in run.nodes]
+def _node_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> list[_Ranking]:
+    """Rank the nodes of the truth's level; a run of heads says nothing about the others."""
+    kinds = {"heads": ("head",), "mlps": ("mlp",), "nodes": ("head", "mlp")}[truth.level]
+    nodes = [node for node in run.nodes if node.id.kind in kinds]
+    if set(kinds) - {node.id.kind for node in nodes}:
+        return []
+    true = [(node.layer, node.head) in truth.heads for node in nodes]
     found: list[_Ranking] = []
     for measure in MEASURED:
-        values = [value_of(node, measure) for node in run.nodes]
+        values = [value_of(node, measure) for node in nodes]
         if any(value is None or math.isnan(value) for value in values):
             continue  # does not apply, or was measured for some heads only
         recipe = NO_RECIPE if measure.baseline or measure.id in WITHOUT_CODES else run.cell.recipe
-        found.append((_name(measure), recipe, strengths(run.nodes, measure), true, _seconds(run, measure, capture)))
+        found.append((_name(measure), recipe, strengths(nodes, measure), true, _seconds(run, measure, capture)))
     return found
 
 
@@ -228,7 +249,7 @@ def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> 
         by_gradient = {(e.source, e.target): abs(e.effect) for e in effects.edges}
         add(EDGE_EFFECTS, NO_RECIPE, by_gradient, run.seconds.get("attribution", 0.0) + run.seconds.get("edges", 0.0))
     for measure in MEASURED:
-        value = {(node.layer, node.head): value_of(node, measure) for node in run.nodes}
+        value = {(node.layer, node.head): value_of(node, measure) for node in run.nodes if node.id.is_head}
         known = {head: number for head, number in value.items() if number is not None}
         if measure.baseline and len(known) == len(value):
             both = {(a, b): known[a] * known[b] for a, b in pairs}

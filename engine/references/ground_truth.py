@@ -1,20 +1,25 @@
 """Ground truth for judging rankings: the heads and edges of a task's circuit in a model, and its source."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.catalog.local_models import BUNDLED, ModelSource, model_identity, read_summary
 from engine.catalog.planted_models import PLANTED
 from engine.catalog.settings_file import bytes_of
 from engine.errors import ConfigError, ModelError
-from engine.references.measured import FOLDER, MeasuredReference, file_of
+from engine.nodes import NodeId
+from engine.references.measured import FOLDER, MeasuredReference, effects_by_node, file_of, over_the_cut
 from engine.references.published import PUBLISHED, PublishedCircuit, all_published, names_of
 
-Level = Literal["heads", "edges"]
+Level = Literal["heads", "mlps", "nodes", "edges"]
+"""What is judged: heads, MLPs, both together (nodes), or edges."""
+LEVEL_WORDS: dict[Level, str] = {"heads": "heads", "mlps": "MLPs", "nodes": "heads and MLPs", "edges": "edges"}
+LEVELS = tuple(LEVEL_WORDS)
 Head = tuple[int, int]
 Edge = tuple[Head, Head]
 
@@ -29,14 +34,32 @@ CIRCUITS = "circuits.json"
 
 
 class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
-    """The heads, or the edges, that count as correct."""
+    """The heads, the heads and MLPs, or the edges, that count as correct."""
 
     level: Level
     cut: float | None
     """The share of the base that counts; None if the source decided."""
     source: str
     heads: frozenset[Head] = frozenset()
+    """Heads and MLPs (engine.nodes), by level."""
     edges: frozenset[Edge] = frozenset()
+
+
+def at_levels(truths: Sequence[GroundTruth], levels: Collection[Level]) -> tuple[GroundTruth, ...]:
+    """Return the ground truths for these levels.
+
+    Where nothing is known about MLPs, a circuit's heads stand for its nodes, and nothing for its MLPs.
+    """
+    with_mlps = [truth for truth in truths if truth.level == "nodes"]
+    nodes = with_mlps or [truth for truth in truths if truth.level == "heads"]
+    found = {
+        "heads": [truth for truth in truths if truth.level == "heads"],
+        "mlps": [replace(truth, level="mlps", heads=_mlps(truth.heads)) for truth in with_mlps],
+        "nodes": nodes,
+        "edges": [truth for truth in truths if truth.level == "edges"],
+    }
+    chosen = [truth for level in LEVELS if level in levels for truth in found[level]]
+    return tuple(dict.fromkeys(chosen))
 
 
 class _StoredCircuit(msgspec.Struct):
@@ -49,6 +72,8 @@ class _StoredCircuit(msgspec.Struct):
     base: float = 0.0
     pairs: int = 0
     effects: list[list[float]] = []
+    others: dict[str, float] = {}
+    """Effects of MLPs and the embedding by node: m8, emb."""
     edges: list[Edge] = []
     mlps: list[int] = []
     """Layers of the MLPs of a planted circuit; a measured one has none."""
@@ -103,12 +128,11 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
             prompts = reference.prompts
             left_out[reference.task] = f"the model cannot do it: {prompts.usable} of {prompts.drawn} pairs are usable"
         else:
-            source = f"exact patching of every head on {reference.prompts.used} pairs"
-            truths[reference.task] = _cut(reference.effects, reference.base, cuts or CUTS, source)
+            pairs = reference.prompts.used
+            truths[reference.task] = _cut(reference.effects, reference.others, reference.base, cuts or CUTS, pairs)
     stored = stored_circuits(folder, identity) if folder is not None else {}
     for task, found in stored.items():
-        source = f"exact patching of every head on {found.pairs} pairs"
-        truths[task] = _cut(found.effects, found.base, cuts or BUNDLED_CUTS, source)
+        truths[task] = _cut(found.effects, found.others, found.base, cuts or BUNDLED_CUTS, found.pairs)
         if found.edges:
             by = f"exact patching of every edge on {found.pairs} pairs"
             truths[task] += (GroundTruth(level="edges", cut=None, source=by, edges=frozenset(found.edges)),)
@@ -122,6 +146,9 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
                 GroundTruth(level="heads", cut=None, source=published.source, heads=frozenset(published.heads)),
                 GroundTruth(level="edges", cut=None, source=published.source, edges=frozenset(published.edges)),
             )
+            if published.mlps:
+                nodes = frozenset(published.nodes)
+                truths[published.task] += (GroundTruth(level="nodes", cut=None, source=published.source, heads=nodes),)
     return KnownGroundTruths(truths=truths, left_out=left_out)
 
 
@@ -168,14 +195,24 @@ def _planted(model: str) -> dict[str, tuple[GroundTruth, ...]]:
     }
 
 
-def _cut(effects: list[list[float]], base: float, cuts: Sequence[float], source: str) -> tuple[GroundTruth, ...]:
-    found = []
-    for cut in cuts:
-        heads = frozenset(
-            (layer, head)
-            for layer, row in enumerate(effects)
-            for head, effect in enumerate(row)
-            if abs(effect) >= cut * abs(base)
+def _cut(
+    heads: list[list[float]], others: dict[str, float], base: float, cuts: Sequence[float], pairs: int
+) -> tuple[GroundTruth, ...]:
+    """Return the heads over each cut; the heads and MLPs, too, where MLPs were measured."""
+    levels: list[tuple[Level, str, dict[str, float]]] = [("heads", "head", {})]
+    if others:
+        levels.append(("nodes", "node", others))
+    return tuple(
+        GroundTruth(
+            level=level,
+            cut=cut,
+            source=f"exact patching of every {node} on {pairs} pairs; {cut:.0%} of the base",
+            heads=frozenset(over_the_cut(effects_by_node(heads, measured), cut, base)),
         )
-        found.append(GroundTruth(level="heads", cut=cut, source=f"{source}; {cut:.0%} of the base", heads=heads))
-    return tuple(found)
+        for level, node, measured in levels
+        for cut in cuts
+    )
+
+
+def _mlps(nodes: Collection[Head]) -> frozenset[Head]:
+    return frozenset(node for node in nodes if not NodeId(*node).is_head)

@@ -1,9 +1,12 @@
 """Measured references: the effect of every head of a model on a ready-made task, as stored in a file."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from engine.nodes import NodeId, parse_node
 
 FOLDER = Path(__file__).parent
 SCHEMA = "headcode.reference/1"
@@ -42,6 +45,8 @@ class MeasuredReference(msgspec.Struct, frozen=True, kw_only=True):
     """[layer][head]: patched minus base. Below 0: the head helps."""
     errors: list[list[float]]
     """[layer][head]: standard error of that mean over the pairs."""
+    others: dict[str, float] = {}
+    """Effects of MLPs and the embedding by node: m8, emb. Empty where only heads were measured."""
     versions: dict[str, str]
     date: str
     seconds: float
@@ -54,6 +59,18 @@ class MeasuredReference(msgspec.Struct, frozen=True, kw_only=True):
         Effects of a task it cannot do show what moves its wrong answers.
         """
         return 3 * self.prompts.usable >= self.prompts.drawn
+
+
+def effects_by_node(effects: Sequence[Sequence[float]], others: Mapping[str, float]) -> dict[NodeId, float]:
+    """Return the effects of heads ([layer][head]) and of other nodes (by name) by node; of no other names."""
+    found = {NodeId(layer, head): effect for layer, row in enumerate(effects) for head, effect in enumerate(row)}
+    return found | {node: effect for name, effect in others.items() if (node := parse_node(name)) is not None}
+
+
+def over_the_cut(effects: Mapping[NodeId, float], cut: float, base: float) -> list[NodeId]:
+    """Return the nodes in the circuit: with an effect of at least that share of the base; the largest first."""
+    found = [node for node in effects if node.in_circuits and abs(effects[node]) >= cut * abs(base)]
+    return sorted(found, key=lambda node: -abs(effects[node]))
 
 
 def file_of(model: str, task: str) -> Path:

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.nodes import NodeId, mlp
 from engine.references.measured import FOLDER
 
 PUBLISHED = FOLDER / "published"
@@ -44,7 +45,14 @@ class PublishedCircuit(msgspec.Struct, frozen=True, kw_only=True):
     d_model: int
     heads: tuple[tuple[int, int], ...]
     edges: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
+    mlps: tuple[int, ...] = ()
+    """Layers whose MLPs are in the circuit; empty where the authors say nothing about MLPs."""
     report: Report | None = None
+
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        """Heads and MLPs of the circuit."""
+        return (*(NodeId(*head) for head in self.heads), *map(mlp, self.mlps))
 
     def misfit(self, n_layers: int, n_heads: int, d_model: int) -> str:
         """Return why a model of that shape is not the circuit's, whatever its name; empty if the shape is the same."""

@@ -9,6 +9,7 @@ import msgspec
 from engine.analysis.effects import effect_share
 from engine.events import EffectsMeasured, TrainStep
 from engine.measures import NUMBERS, number_of
+from engine.nodes import NodeId, only_heads
 from engine.results import EFFECT_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
 
 CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores", "cause"]
@@ -55,6 +56,9 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """The first place that differs."""
 
 
+MEASURED_HEADS, MEASURED_NODES = "measured heads", "measured nodes"
+
+
 class StageCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One check: which result of a stage it reads, and how two of them are compared."""
 
@@ -83,13 +87,20 @@ def _recorded(node: HeadScores, then: Sequence[HeadScores]) -> HeadScores:
     return msgspec.structs.replace(node, contrast_length=lengths, other=other)
 
 
+def _witness(check: StageCheck, then: RunArtifacts) -> str:
+    """Return the check's name; what is measured are nodes, not heads, if the run has others."""
+    if check.name == MEASURED_HEADS and not only_heads(node.id for node in then.nodes):
+        return MEASURED_NODES
+    return check.name
+
+
 def _names(check: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
     then, now = check.read(a), check.read(b)
     n, shared = max(len(then), len(now)), min(len(then), len(now))
     differing = [place for place in range(n) if place >= shared or then[place] != now[place]]
     return CheckResult(
         stage=check.stage,
-        witness=check.name,
+        witness=_witness(check, a),
         compared=n,
         differing=len(differing),
         largest=float(len(differing)),
@@ -159,13 +170,18 @@ def _rows(
             yield seed, example, a, other[example] if example < len(other) else ()
 
 
+def _node_words(node: NodeId) -> str:
+    """Name a node in a sentence: head 9.6, m8, emb."""
+    return f"head {node}" if node.is_head else str(node)
+
+
 def _format_place(then: RunArtifacts, place: int) -> str:
-    return f"head {then.nodes[place].id}" if place < len(then.nodes) else f"place {place}"
+    return _node_words(then.nodes[place].id) if place < len(then.nodes) else f"place {place}"
 
 
 def _format_heads(nodes: Sequence[HeadScores], place: int, names: Sequence[str]) -> str:
     head, name = divmod(place, len(names))
-    return f"{names[name]} of head {nodes[head].id}" if head < len(nodes) else names[name]
+    return f"{names[name]} of {_node_words(nodes[head].id)}" if head < len(nodes) else names[name]
 
 
 def _format_step(steps: Sequence[TrainStep], place: int) -> str:
@@ -209,8 +225,8 @@ def _measured(side: RunArtifacts) -> Sequence[object]:
 
 
 def _format_measured(side: RunArtifacts, place: int) -> str:
-    names = [f"{effect.layer}.{effect.head} by {cause.method}" for cause in side.causes for effect in cause.effects]
-    return f"head {names[place]}" if place < len(names) else "one more"
+    names = [f"{_node_words(effect.id)} by {cause.method}" for cause in side.causes for effect in cause.effects]
+    return names[place] if place < len(names) else "one more"
 
 
 def _effects(side: RunArtifacts) -> Sequence[object]:
@@ -230,7 +246,7 @@ def _format_effect(side: RunArtifacts, place: int) -> str:
             return f"the base of {cause.method}"
         if place <= 2 * len(cause.effects):
             effect = cause.effects[(place - 1) // 2]
-            return f"{'effect' if place % 2 else 'error'} of head {effect.layer}.{effect.head} by {cause.method}"
+            return f"{'effect' if place % 2 else 'error'} of {_node_words(effect.id)} by {cause.method}"
         place -= 1 + 2 * len(cause.effects)
     return "a measurement that is missing"
 
@@ -279,7 +295,7 @@ CHECKS: tuple[StageCheck, ...] = (
         numbers="absolute",
     ),
     StageCheck(stage="scores", name="circuits", read=_circuits),
-    StageCheck(stage="cause", name="measured heads", read=_measured, where=_format_measured),
+    StageCheck(stage="cause", name=MEASURED_HEADS, read=_measured, where=_format_measured),
     StageCheck(stage="cause", name="effects", read=_effects, where=_format_effect, numbers="absolute"),
 )
 """All except the codes, which come between the SAE and the scores and are too many for a list."""

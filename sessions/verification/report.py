@@ -7,7 +7,7 @@ import msgspec
 
 from engine.config import Precision
 from sessions.comparison.comparison import FieldDifference, struct_difference
-from sessions.verification.checks import STAGES, CheckResult, RunArtifacts, run_checks
+from sessions.verification.checks import MEASURED_HEADS, MEASURED_NODES, STAGES, CheckResult, RunArtifacts, run_checks
 
 Verdict = Literal["same", "rounding", "differs", "impossible"]
 
@@ -125,7 +125,7 @@ def format_check(each: CheckResult) -> str:
     """Describe how much differs."""
     if each.witness in ("identity", "content", "SAE weights"):
         return f"other {each.witness}"
-    if each.witness in ("codes", "grades", "shape", "circuits", "measured heads"):
+    if each.witness in ("codes", "grades", "shape", "circuits", MEASURED_HEADS, MEASURED_NODES):
         words = f"{each.differing} of {each.compared} {each.witness} differ"
     else:
         words = f"{each.differing} of {each.compared} {each.witness} differ, by at most {each.largest:.2g}"
@@ -153,7 +153,7 @@ def _device_parts(device: str) -> tuple[str, str]:
 
 def _is_rounding(each: CheckResult, differing: Sequence[CheckResult], limits: RoundingLimits) -> bool:
     """Return whether a difference is no larger than summation in another order explains."""
-    if each.stage in ("load", "examples") or each.witness == "measured heads":
+    if each.stage in ("load", "examples") or each.witness in (MEASURED_HEADS, MEASURED_NODES):
         return False
     if each.witness == "grades":
         return each.differing <= max(1, int(each.compared * limits.grades))
@@ -185,6 +185,6 @@ def _worse(one: CheckResult, other: CheckResult) -> CheckResult:
 
 def _format_counts(checks: Sequence[CheckResult]) -> str:
     """Describe what was compared: 1920 codes, 416 node scores."""
-    names = ("codes", "node scores", "losses", "probabilities", "edges", "measured heads")
+    names = ("codes", "node scores", "losses", "probabilities", "edges", MEASURED_HEADS, MEASURED_NODES)
     counts = {each.witness: each.compared for each in checks}
     return ", ".join(f"{counts[name]} {name}" for name in names if counts.get(name)) + ", the SAE's weights"

@@ -58,6 +58,14 @@ def circuits(
             help="Smallest effect of a true head, as shares of the base. [default: bundled .05; others .02,.04]"
         ),
     ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            help="What is judged: heads, mlps, nodes (heads and MLPs together) or edges, comma-separated. mlps and "
+            "nodes make runs with --nodes all; a reference that covers heads only is judged by its heads. "
+            "[default: heads,edges]"
+        ),
+    ] = None,
     by: Annotated[
         str, typer.Option(help="Quality shown in the tables: auc, average_precision, precision_at_size or f1.")
     ] = "auc",
@@ -86,9 +94,11 @@ def circuits(
     from engine.references.ground_truth import reference_models
     from tui.commands.probe import make_loading
     from tui.headless.bench_inputs import (
+        DEFAULT_LEVELS,
         check_measures,
         find_bench_inputs,
         parse_cuts,
+        parse_levels,
         parse_pair_counts,
         split_list,
         wants_causes,
@@ -102,6 +112,7 @@ def circuits(
     loading = make_loading(chosen)
     output, only = detect_style(color), check_measures(split_list(measures, "--measures") or ())
     asked, wanted, cut_at = split_list(models, "--models"), split_list(tasks, "--tasks"), parse_cuts(cuts)
+    levels = parse_levels(level)
     recipes = tuple(dict.fromkeys(find_recipe(each).recipe for each in split_list(recipe, "--recipe") or ()))
     pairs, draws, folder = parse_pair_counts(examples, "--examples"), read_seeds(seeds), find_folders().models
     if min(draws) < 0:
@@ -110,13 +121,20 @@ def circuits(
         state = _read(show)
         held = {cell.model for cell in state.taken}
         ground = find_bench_inputs(
-            asked or tuple(name for name in reference_models() if name in held), wanted, cut_at, folder
+            asked or tuple(name for name in reference_models() if name in held),
+            wanted,
+            cut_at,
+            folder,
+            levels or (("nodes", "edges") if any(cell.nodes == "all" for cell in state.taken) else DEFAULT_LEVELS),
         )
         total = len(state.taken)
     else:
-        ground = find_bench_inputs(asked, wanted, cut_at, folder)
+        levels = levels or DEFAULT_LEVELS
+        ground = find_bench_inputs(asked, wanted, cut_at, folder, levels)
         request = BenchRequest(
-            cells=tuple(plan_runs(ground.tasks, recipes, pairs, draws, usable=usable, dtype=loading.dtype)),
+            cells=tuple(
+                plan_runs(ground.tasks, recipes, pairs, draws, usable=usable, dtype=loading.dtype, mlps=ground.mlps)
+            ),
             cause=wants_causes(only),
             exact="exact_effect" in only,
             edges=ground.edges,

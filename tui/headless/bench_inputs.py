@@ -1,6 +1,6 @@
 """Inputs of a benchmark: the models and tasks with a reference circuit, and why others are skipped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,12 +9,24 @@ from engine.catalog.local_models import find_model
 from engine.catalog.planted_models import PLANTED
 from engine.errors import ConfigError, ModelError
 from engine.measures import MEASURES
-from engine.references.ground_truth import GroundTruth, check_model, known_truths, reference_models
+from engine.references.ground_truth import (
+    LEVEL_WORDS,
+    LEVELS,
+    GroundTruth,
+    Level,
+    at_levels,
+    check_model,
+    known_truths,
+    reference_models,
+)
 from engine.references.published import names_of
 from engine.tasks.registry import TASKS, find_task
 
 SkippedInput = tuple[str, str, str]
 """(model, task or empty, reason)."""
+
+
+DEFAULT_LEVELS: tuple[Level, ...] = ("heads", "edges")
 
 
 class BenchInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +49,20 @@ class BenchInputs(msgspec.Struct, frozen=True, kw_only=True):
         """Models and tasks with known edges."""
         return frozenset(key for key, truths in self.truths.items() if any(truth.level == "edges" for truth in truths))
 
+    @property
+    def mlps(self) -> frozenset[tuple[str, str]]:
+        """Models and tasks whose MLPs are judged."""
+        return frozenset(
+            key for key, truths in self.truths.items() if any(truth.level in ("mlps", "nodes") for truth in truths)
+        )
+
 
 def find_bench_inputs(
-    models: Sequence[str] | None, tasks: Sequence[str] | None, cuts: Sequence[float] | None, folder: Path
+    models: Sequence[str] | None,
+    tasks: Sequence[str] | None,
+    cuts: Sequence[float] | None,
+    folder: Path,
+    levels: Collection[Level] = DEFAULT_LEVELS,
 ) -> BenchInputs:
     """Find the references of these models and tasks, None meaning all on this machine. `folder`: the models folder.
 
@@ -57,8 +80,11 @@ def find_bench_inputs(
             continue
         known = known_truths(model, where, cuts)
         for task in wanted:
-            if task in known.truths:
-                truths[model, task] = known.truths[task]
+            if task in known.truths and (judged := at_levels(known.truths[task], levels)):
+                truths[model, task] = judged
+            elif task in known.truths:
+                unknown = " and ".join(LEVEL_WORDS[level] for level in levels)
+                left_out.append((model, task, f"nothing is known about its {unknown}"))
             elif task in known.left_out:
                 left_out.append((model, task, known.left_out[task]))
             elif tasks:
@@ -108,6 +134,17 @@ def wants_causes(measures: Sequence[str]) -> bool:
     """Return whether effects have to be measured; no measures means all of them."""
     causes = {measure.id for measure in MEASURES if measure.cause}
     return not measures or bool(causes & set(measures))
+
+
+def parse_levels(text: str | None) -> tuple[Level, ...] | None:
+    """Parse the levels to judge. Raises ConfigError with the list for another one."""
+    found: list[Level] = []
+    for part in split_list(text, "--level") or ():
+        level = next((level for level in LEVELS if level == part), None)
+        if level is None:
+            raise ConfigError(f"--level {part[:40]}: there is no such level.", hint=f"Levels: {', '.join(LEVELS)}.")
+        found.append(level)
+    return tuple(dict.fromkeys(found)) or None
 
 
 def split_list(text: str | None, option: str) -> tuple[str, ...] | None:

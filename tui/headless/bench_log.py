@@ -58,13 +58,14 @@ class BenchRun(msgspec.Struct, kw_only=True, eq=False):
             recipe=queued.config.sae.recipe,
             usable=self.usable,
             dtype=queued.dtype,
+            nodes=queued.config.nodes,
         )
 
     def may_be(self, cell: BenchmarkRun) -> bool:
         """Return whether it may be this cell's run, as far as is known."""
         queued, own = self.queued, self.cell()
-        asked = (queued.model, queued.task, queued.config.sae.recipe, queued.dtype)
-        same = asked == (cell.model, cell.task, cell.recipe, cell.dtype)
+        asked = (queued.model, queued.task, queued.config.sae.recipe, queued.dtype, queued.config.nodes)
+        same = asked == (cell.model, cell.task, cell.recipe, cell.dtype, cell.nodes)
         return own == cell if own is not None else same and queued.config.seeds == cell.seeds
 
     def taken(self) -> BenchmarkResult | None:

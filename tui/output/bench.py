@@ -10,7 +10,7 @@ from engine.analysis.benchmark import NO_RECIPE, RANDOM, BenchmarkResult, Benchm
 from engine.analysis.ranking_metrics import QUALITIES
 from engine.errors import ConfigError
 from engine.measures import DEFAULT_MEASURE, MEASURES
-from engine.references.ground_truth import GroundTruth
+from engine.references.ground_truth import LEVEL_WORDS, GroundTruth
 from engine.references.published import published_circuit
 from tui.output.console import OutputStyle, make_console
 from tui.output.grid import format_short
@@ -315,11 +315,12 @@ def _title(own: Sequence[BenchmarkRow], by: str) -> str:
     several = f"{min(draws)} to {max(draws)}" if len(draws) > 1 else str(row.draws)
     drawn = f"{several} draw{'s' if max(draws) > 1 else ''} of {row.examples} + {row.examples} prompts"
     drawn += " of pairs the model can do" if row.usable else ""
-    if row.cut is not None and row.level == "heads":
-        true = f"heads with an effect of at least {row.cut:.0%} of the base"
+    words = LEVEL_WORDS[row.level]
+    if row.cut is not None and row.level != "edges":
+        true = f"{words} with an effect of at least {row.cut:.0%} of the base"
     else:
-        true = f"the circuit's {row.level} ({row.truth})"
-    return f"{row.model}, {row.level}: {TITLES[by]} for finding {true}; {drawn}; {row.dtype}"
+        true = f"the circuit's {words} ({row.truth})"
+    return f"{row.model}, {words}: {TITLES[by]} for finding {true}; {drawn}; {row.dtype}"
 
 
 def _best(table: BenchTable) -> list[float | None]:

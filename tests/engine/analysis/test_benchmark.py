@@ -8,7 +8,8 @@ import pytest
 from engine.analysis.benchmark import NO_RECIPE, BenchmarkResult, BenchmarkRow, BenchmarkRun, benchmark_rows, plan_runs
 from engine.events import EdgesAttributed
 from engine.measures import MEASURES
-from engine.references.ground_truth import GroundTruth
+from engine.nodes import EMBEDDING, NO_HEAD, mlp
+from engine.references.ground_truth import LEVELS, GroundTruth, at_levels
 from engine.results import MOST_EDGES, EdgeEffect, EdgeScore, HeadScores, ModelInfo
 
 LAYERS, HEADS = 2, 20
@@ -92,6 +93,43 @@ def test_a_measure_that_points_downwards_is_turned_round() -> None:
     assert rows["total_variation", "contrast"].auc == 0.5  # all heads level
     assert rows["overlap", "contrast"].n_true == 3
     assert rows["overlap", "contrast"].n_all == LAYERS * HEADS
+
+
+def test_each_level_judges_its_own_nodes() -> None:
+    mlps = [(layer, NO_HEAD) for layer in range(LAYERS)]
+    others = [*mlps, EMBEDDING]
+    found = taken(combined=dict.fromkeys(TRUE, 0.5))
+    more = tuple(node(place, combined=0.9 if place == mlp(1) else 0.0) for place in others)
+    run = msgspec.structs.replace(found, nodes=(*found.nodes, *more))
+    nodes = GroundTruth(level="nodes", cut=0.05, source="by hand", heads=TRUE | {mlp(1)})
+    truths = {KEY: at_levels([HEADS_TRUTH, nodes], LEVELS)}
+    rows = {row.level: row for row in benchmark_rows([run], truths, ("combined",))}
+    assert {level: (row.n_true, row.n_all, row.auc) for level, row in rows.items()} == {
+        "heads": (3, 40, 1.0),
+        "mlps": (1, 2, 1.0),
+        "nodes": (4, 42, 1.0),
+    }
+    # Codes of heads and of MLPs are ranked each among their own.
+    low = msgspec.structs.replace(run, nodes=tuple(_variation(each) for each in run.nodes))
+    row = next(row for row in benchmark_rows([low], truths, ("total_variation",)) if row.level == "nodes")
+    assert row.auc == 1
+    # A run of heads says nothing about MLPs.
+    assert {row.level for row in benchmark_rows([found], truths, ("combined",))} == {"heads"}
+
+
+def _variation(scores: HeadScores) -> HeadScores:
+    """The true nodes first among their kind; every MLP is above every head."""
+    true = scores.id in TRUE or scores.id == mlp(1)
+    low = 0.3 if true else 0.1
+    return msgspec.structs.replace(scores, total_variation=low if scores.id.is_head else low + 0.5)
+
+
+def test_cells_of_tasks_with_known_mlps_look_at_all_nodes() -> None:
+    cells = plan_runs({"a": ["ioi", "docstring"]}, ["contrast"], [10], [0], mlps={("a", "ioi")})
+    assert [(cell.task, cell.nodes, cell.config(cause=False, edges=False).nodes) for cell in cells] == [
+        ("ioi", "all", "all"),
+        ("docstring", "heads", "heads"),
+    ]
 
 
 def test_draws_are_averaged_and_spread() -> None:

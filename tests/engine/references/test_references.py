@@ -15,7 +15,15 @@ from engine.errors import ConfigError
 from engine.measures import MEASURES
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
-from engine.references.ground_truth import check_model, known_truths, measured_reference, reference_models
+from engine.nodes import mlp
+from engine.references.ground_truth import (
+    LEVELS,
+    at_levels,
+    check_model,
+    known_truths,
+    measured_reference,
+    reference_models,
+)
 from engine.references.known_circuits import known_circuit
 from engine.references.measured import FOLDER, MeasuredReference
 from engine.references.published import all_published
@@ -97,7 +105,7 @@ def test_published_circuits_are_those_of_the_tasks_with_their_edges() -> None:
         known = known_truths(model, None)
         assert set(known.truths) == set(tasks)
         for task in tasks:
-            heads, edges = known.truths[task]
+            heads, edges = known.truths[task][:2]
             assert heads.heads == frozenset(dict(TASKS[task].published)[model].heads)
             assert edges.edges
             assert all({source, target} <= heads.heads and source[0] < target[0] for source, target in edges.edges)
@@ -105,6 +113,61 @@ def test_published_circuits_are_those_of_the_tasks_with_their_edges() -> None:
     assert (9, 0) in known_truths("gpt2", None).truths["ioi"][0].heads
     assert (11, 3) not in known_truths("gpt2", None).truths["ioi"][0].heads
     assert (1, 2) in known_truths("attn-only-4l", None).truths["docstring"][0].heads
+
+
+def test_the_published_circuit_of_greater_than_has_mlps_that_a_run_of_heads_is_not_judged_by() -> None:
+    heads, edges, nodes = known_truths("gpt2", None).truths["greater_than"]
+    assert [heads.level, edges.level, nodes.level] == ["heads", "edges", "nodes"]
+    assert nodes.heads - heads.heads == {mlp(layer) for layer in (0, 1, 2, 3, 8, 9, 10, 11)}
+    info = ModelInfo(
+        name="gpt2", identity="0" * 64, n_layers=12, n_heads=12, d_model=768, d_head=64, context=1024, vocabulary=50257
+    )
+    alone = known_circuit(info, Path("/nowhere"), "greater_than")
+    beside = known_circuit(msgspec.structs.replace(info, nodes="all"), Path("/nowhere"), "greater_than")
+    assert alone is not None
+    assert beside is not None
+    assert (set(alone.heads), alone.covers) == (heads.heads, "heads")
+    assert (set(beside.heads), beside.covers) == (nodes.heads, "all")
+    ioi = known_circuit(msgspec.structs.replace(info, nodes="all"), Path("/nowhere"), "ioi")
+    assert ioi is not None
+    assert ioi.covers == "heads"  # Wang et al. say nothing about MLPs
+
+
+def test_effects_of_mlps_beside_the_heads_make_a_truth_of_nodes(tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (tmp_path / name).symlink_to(bundled_folder() / name)
+    stored = msgspec.json.decode((bundled_folder() / "circuits.json").read_bytes())
+    ioi = stored["tasks"]["ioi"]
+    ioi["others"] = {"m0": 9 * ioi["base"], "m3": -0.5 * ioi["base"], "m1": 0.001, "emb": 5.0, "m2": 0.0}
+    (tmp_path / "circuits.json").write_bytes(msgspec.json.encode(stored))
+    truths = known_truths("toy", tmp_path).truths
+    plain = known_truths("toy", bundled_folder()).truths
+    heads, nodes = (next(truth for truth in truths["ioi"] if truth.level == level) for level in ("heads", "nodes"))
+    assert heads == plain["ioi"][0]
+    assert nodes.heads == heads.heads | {mlp(0), mlp(3)}  # the embedding is in every circuit, and never listed
+    assert nodes.source == "exact patching of every node on 48 pairs; 5% of the base"
+    assert truths["induction"] == plain["induction"]
+
+    info = ModelInfo(
+        name="toy", identity=stored["identity"], n_layers=4, n_heads=8, d_model=96, d_head=12, context=128,
+        vocabulary=748, nodes="all",
+    )  # fmt: skip
+    circuit = known_circuit(info, tmp_path, "ioi")
+    assert circuit is not None
+    assert (circuit.heads[0], circuit.covers, set(circuit.heads)) == (mlp(0), "all", nodes.heads)
+    of_heads = known_circuit(msgspec.structs.replace(info, nodes="heads"), tmp_path, "ioi")
+    assert of_heads == known_circuit(msgspec.structs.replace(info, nodes="heads"), bundled_folder(), "ioi")
+
+
+def test_levels_choose_among_what_is_known() -> None:
+    published = known_truths("gpt2", None).truths
+    sizes = {level: [len(truth.heads) for truth in at_levels(published["greater_than"], [level])] for level in LEVELS}
+    assert sizes == {"heads": [9], "mlps": [8], "nodes": [17], "edges": [0]}
+    assert [truth.level for truth in at_levels(published["greater_than"], LEVELS)] == [*LEVELS]
+    # Where nothing is known about MLPs, heads are judged.
+    assert [truth.level for truth in at_levels(published["ioi"], ["nodes", "edges"])] == ["heads", "edges"]
+    assert at_levels(published["ioi"], ["mlps"]) == ()
+    assert len(at_levels(published["ioi"], ["heads", "nodes"])) == 1
 
 
 def pretended(folder: Path, **config: int) -> Path:

@@ -219,6 +219,20 @@ def test_effects_are_measured_on_the_runs_there_are(home: dict[str, str]) -> Non
     assert again.rows == asked.rows
 
 
+def test_the_level_says_what_is_judged(home: dict[str, str]) -> None:
+    words = ("--models", "planted-distractors", "--tasks", "ioi", "--examples", "4", "--seeds", "1")
+    words = ("bench", "circuits", *words, "--recipe", "contrast", "--measures", "paired_flips,baseline_random", "-q")
+    both = answer(headcode(home, *words, "--json"))
+    assert {row.level for row in both.rows} == {"heads", "edges"}
+    assert {row.level for row in answer(headcode(home, *words, "--level", "edges", "--json")).rows} == {"edges"}
+    # The planted circuits are of heads: these are what is judged, in the same runs.
+    nodes = answer(headcode(home, *words, "--level", "nodes", "--json"))
+    assert nodes.rows == [row for row in both.rows if row.level == "heads"]
+    assert nodes.session == both.session
+    shown = headcode(home, *words, "--level", "nodes")
+    assert "planted-distractors, heads: AUC for finding the circuit's heads (true by construction)" in shown.stdout
+
+
 def test_runs_may_have_only_pairs_the_model_can_do(home: dict[str, str]) -> None:
     words = ("bench", "circuits", "--models", "toy", "--tasks", "ioi", "--examples", "10", "--seeds", "2,")
     words = (*words, "--recipe", "contrast", "--measures", "paired_flips", "--json", "-q")
@@ -288,6 +302,9 @@ def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -
         (["--examples", ","], "is empty"),
         (["--seeds", "x"], "'x' is not a whole number"),
         (["--seeds", "-1,2"], "draws are numbered from 0"),
+        (["--level", "neurons"], "Levels: heads, mlps, nodes, edges."),
+        (["--models", "toy", "--tasks", "ioi", "--level", ","], "is empty"),
+        (["--models", "attn-only-4l", "--level", "mlps"], "nothing is known about its MLPs"),
         (["--cuts", "2"], "'2' is not a share of the base"),
         (["--by", "beauty"], "auc, average_precision, precision_at_size, f1"),
         (["--models", "gpt2", "--tasks", "docstring"], "gpt2, docstring: no reference"),

@@ -255,3 +255,46 @@ def test_a_run_without_mlps_exports_what_it_did(home: dict[str, str], tmp_path: 
     written = json.loads((tmp_path / "importance.json").read_text())
     assert written["nodes"]["m0"] == written["nodes"]["input"] == {"in_graph": True}
     assert all(node.is_head for node in read_importance(tmp_path / "importance.json").circuit(None)[0])
+
+
+def test_runs_with_and_without_mlps_are_compared_by_what_both_have(home: dict[str, str]) -> None:
+    text = shown(home, "compare", "all/1", "heads/1")
+    assert "A  all/1  toy 4 x 8 and MLPs" in text
+    assert "only A says something about MLPs and the embedding (emb m0 m1 m2 m3): the grid and the" in text
+    assert "mlp" not in text.partition("only A says")[0]
+    assert re.search(r"only in A +\d+  m\d", text)
+    grid = json.loads(shown(home, "compare", "heads/1", "all/1", "--json"))["grid"]
+    assert len(grid["cells"]) == 32
+    assert grid["more_in_b"] == [[None, None], *([layer, None] for layer in range(4))]
+    assert "more_in_a" not in grid
+
+    # One seed of the run is scored from its codes, which have heads, embedding and MLPs in the order of arrays.
+    text = shown(home, "compare", "all/1", "all/1@0", "--measure", "unique_positive")
+    assert "     mlp\n  emb " in text
+    seeds = [json.loads(shown(home, "compare", "all/1", f"all/1@{seed}", "--json"))["grid"] for seed in (0, 1)]
+    for first, second in zip(*(grid["cells"] for grid in seeds), strict=True):
+        assert first["a"] == pytest.approx((first["b"] + second["b"]) / 2, abs=1e-5), first["node"]
+    assert [cell["node"] for cell in seeds[0]["cells"]][-5:] == ["emb", "m0", "m1", "m2", "m3"]
+
+    shown(home, "circuits", "keep", "all/1", "some", "--heads", "m1,1.1")
+    beside = shown(home, "compare", "all/1", "circuit:some")
+    assert "circuit some  1 head and 1 MLP" in beside
+    assert "     mlp\n  emb " in beside
+    assert re.search(r"only in B +\d+  m1", shown(home, "compare", "heads/1", "circuit:some"))
+    # The known circuit says nothing about MLPs, so the run's are not held against it.
+    known = shown(home, "compare", "all/1", "task:ioi")
+    assert "mlp" not in known.partition("only A says")[0]
+    assert not re.search(r"\bm\d\b", known.partition("only A says")[0].partition("circuits")[2])
+
+
+def test_a_run_with_mlps_is_verified_and_a_changed_one_is_named(home: dict[str, str]) -> None:
+    verified = shown(home, "verify", "all/1")
+    assert "all/1: the same, bit for bit" in verified
+    assert "measured nodes" in verified
+    subprocess.run([*COMMAND, "host", "stop"], env=home, check=True, capture_output=True, timeout=600)
+    (store,) = Path(home["HEADCODE_HOME"]).rglob("*.duckdb")
+    with connect(str(store), {}) as con:
+        con.execute("UPDATE node_score SET unique_positive = unique_positive + 1 WHERE layer = 2 AND head = -1")
+    ran = headcode(home, "verify", "all/1")
+    assert ran.returncode == 1
+    assert "(first: unique_positive of m2)" in ran.stdout
