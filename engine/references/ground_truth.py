@@ -48,13 +48,14 @@ class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
 def at_levels(truths: Sequence[GroundTruth], levels: Collection[Level]) -> tuple[GroundTruth, ...]:
     """Return the ground truths for these levels.
 
-    Where nothing is known about MLPs, a circuit's heads stand for its nodes, and nothing for its MLPs.
+    Where nothing is known about MLPs, a circuit's heads stand for its nodes. At `mlps` there is nothing for circuits
+    without any.
     """
     with_mlps = [truth for truth in truths if truth.level == "nodes"]
     nodes = with_mlps or [truth for truth in truths if truth.level == "heads"]
     found = {
         "heads": [truth for truth in truths if truth.level == "heads"],
-        "mlps": [replace(truth, level="mlps", heads=_mlps(truth.heads)) for truth in with_mlps],
+        "mlps": [replace(truth, level="mlps", heads=mlps) for truth in with_mlps if (mlps := _mlps(truth.heads))],
         "nodes": nodes,
         "edges": [truth for truth in truths if truth.level == "edges"],
     }
@@ -190,6 +191,7 @@ def _planted(model: str) -> dict[str, tuple[GroundTruth, ...]]:
         circuit.task: (
             GroundTruth(level="heads", cut=None, source=source, heads=frozenset(circuit.heads)),
             GroundTruth(level="edges", cut=None, source=source, edges=frozenset(circuit.edges)),
+            GroundTruth(level="nodes", cut=None, source=source, heads=frozenset(circuit.nodes)),
         )
         for circuit in PLANTED[model].circuits
     }

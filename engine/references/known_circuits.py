@@ -41,8 +41,7 @@ def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference
     found = measured_reference(model.name, task)
     if found is not None and found.able and found.identity == model.identity:
         # The stricter of the default cuts.
-        others = found.others if model.nodes == "all" else {}
-        effects = effects_by_node(found.effects, others)
+        effects = effects_by_node(found.effects, found.others if model.nodes == "all" else {})
         return _measured(found.task, effects, found.base, CUTS[-1], found.prompts.used)
     published = published_circuit(model.name, task)
     if published is None or published.misfit(model.n_layers, model.n_heads, model.d_model):

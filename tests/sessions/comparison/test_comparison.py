@@ -40,7 +40,7 @@ def nodes_of(values: list[float | None], n_heads: int) -> tuple[HeadScores, ...]
         scores_of(
             *divmod(place, n_heads),
             **dict.fromkeys(NUMBERS, value or 0.0) | {"p_value": value, "q_value": value, "silent": 0.0},
-            other={"code_accuracy": value or 0.0},
+            other={"code_accuracy": value or 0.0, "direct_effect": value or 0.0},
         )
         for place, value in enumerate(values)
     )

@@ -220,17 +220,19 @@ def test_effects_are_measured_on_the_runs_there_are(home: dict[str, str]) -> Non
 
 
 def test_the_level_says_what_is_judged(home: dict[str, str]) -> None:
-    words = ("--models", "planted-distractors", "--tasks", "ioi", "--examples", "4", "--seeds", "1")
-    words = ("bench", "circuits", *words, "--recipe", "contrast", "--measures", "paired_flips,baseline_random", "-q")
-    both = answer(headcode(home, *words, "--json"))
-    assert {row.level for row in both.rows} == {"heads", "edges"}
-    assert {row.level for row in answer(headcode(home, *words, "--level", "edges", "--json")).rows} == {"edges"}
-    # The planted circuits are of heads: these are what is judged, in the same runs.
-    nodes = answer(headcode(home, *words, "--level", "nodes", "--json"))
-    assert nodes.rows == [row for row in both.rows if row.level == "heads"]
-    assert nodes.session == both.session
-    shown = headcode(home, *words, "--level", "nodes")
-    assert "planted-distractors, heads: AUC for finding the circuit's heads (true by construction)" in shown.stdout
+    words = ("--models", "planted-lookup", "--tasks", "induction", "--examples", "6", "--seeds", "1")
+    words = ("bench", "circuits", *words, "--recipe", "contrast", "--measures", "total_variation,combined", "-q")
+    heads = answer(headcode(home, *words, "--level", "heads", "--json"))
+    assert {(row.level, row.n_true, row.n_all) for row in heads.rows} == {("heads", 5, 48)}
+    found = answer(headcode(home, *words, "--level", "mlps,nodes", "--json"))
+    assert {(row.level, row.n_true, row.n_all) for row in found.rows} == {("mlps", 2, 6), ("nodes", 7, 54)}
+    by_effect = {row.level: row.auc for row in found.rows if row.measure == "combined"}
+    assert by_effect == {"mlps": 1.0, "nodes": pytest.approx(1.0, abs=0.05)}
+    assert found.session != heads.session  # other runs: those of heads have no MLPs
+    shown = headcode(home, "bench", "circuits", "--show", found.session)
+    assert "planted-lookup, heads and MLPs: AUC for finding the circuit's heads and MLPs (true by" in shown.stdout
+    shown = headcode(home, "bench", "circuits", "--show", found.session, "--level", "mlps")
+    assert shown.stdout.startswith("planted-lookup, MLPs: AUC for finding the circuit's MLPs (true by construction)")
 
 
 def test_runs_may_have_only_pairs_the_model_can_do(home: dict[str, str]) -> None:
