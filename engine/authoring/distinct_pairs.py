@@ -8,6 +8,7 @@ import math
 from collections.abc import Hashable, Sequence
 
 from engine.examples import Example
+from engine.nodes import NodeChoice
 from engine.results import Template
 from engine.sample_size import labellings_needed
 
@@ -90,10 +91,12 @@ def missing_pairs(examples: Sequence[Example], keys: Sequence[Hashable], n_heads
         missing += 1
 
 
-def format_missing(examples: Sequence[Example], n_heads: int, keys: Sequence[Hashable] | None = None) -> str:
+def format_missing(
+    examples: Sequence[Example], n_heads: int, keys: Sequence[Hashable] | None = None, *, nodes: NodeChoice = "heads"
+) -> str:
     """Describe what the set has and lacks for a single head to be significant; empty if nothing is missing.
 
-    Without `keys` equal texts count as equal tokens.
+    `n_heads`: of all nodes, if the run has MLPs, too. Without `keys` equal texts count as equal tokens.
     """
     keys = text_keys(examples) if keys is None else keys
     n_pairs = sum(partner is not None for partner in _partners(examples)) // 2
@@ -107,8 +110,8 @@ def format_missing(examples: Sequence[Example], n_heads: int, keys: Sequence[Has
     of_each = ""
     if not n_pairs:
         there, of_each = f"{sum(alone)} + {len(alone) - sum(alone)} without pairs", " of each"
-    lets = "lets" if missing == 1 else "let"
-    return f"{there}; {missing} more{of_each} {lets} one head of {n_heads} reach significance"
+    lets, node = "lets" if missing == 1 else "let", "head" if nodes == "heads" else "node"
+    return f"{there}; {missing} more{of_each} {lets} one {node} of {n_heads} reach significance"
 
 
 def shared_template(examples: Sequence[Example]) -> Template | None:

@@ -1,5 +1,7 @@
 """What a run will need before it starts: memory, time, and what to lower. No torch."""
 
+from typing import Literal
+
 import msgspec
 
 from engine.config import Precision
@@ -33,7 +35,9 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     missing_pairs: int | None = None
     """Pairs (or examples of each side) missing for a single head to be significant; None: unknown."""
     n_heads: int | None = None
-    """Heads of the model in all layers."""
+    """Heads of the model in all layers, or all nodes that the run would look at."""
+    nodes: Literal["all"] | msgspec.UnsetType = msgspec.UNSET
+    """all: the run would look at MLPs and the embedding, too."""
     dtype: Precision = "float32"
     """The precision the model would be loaded in."""
     devices: tuple[DeviceMemory, ...] = ()
@@ -49,8 +53,9 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
         """How many pairs the set lacks; empty if it has enough or that is unknown."""
         if not self.missing_pairs:
             return ""
+        node = "node" if self.nodes == "all" else "head"
         lacks = "1 pair" if self.missing_pairs == 1 else f"{self.missing_pairs} pairs"
-        return f"lacks {lacks} for one head of {self.n_heads} to reach significance"
+        return f"lacks {lacks} for one {node} of {self.n_heads} to reach significance"
 
     @property
     def memory_words(self) -> str:

@@ -219,7 +219,8 @@ class ProbeJob:
 
     def _warn_if_few(self, model: Model, examples: Sequence[Example]) -> None:
         """Report a notice before anything is computed if the set is too small for one head to be significant."""
-        missing = format_missing(examples, model.layout(self.config.nodes).n_nodes, self.keys)
+        layout = model.layout(self.config.nodes)
+        missing = format_missing(examples, layout.n_nodes, self.keys, nodes=layout.choice)
         if missing:
             copies = "; copies count once" if duplicate_rows(examples, self.keys) else ""
             drawn = self.request.task is not None and not self.request.examples

@@ -134,6 +134,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         duration=estimate_time(shape, amount, options.config, pasts, warm=warm, started=started, precision=precision),
         missing_pairs=_missing_pairs(facts, shape.n_nodes + shape.n_outputs(options.config.nodes)),
         n_heads=shape.n_nodes + shape.n_outputs(options.config.nodes),
+        nodes="all" if options.config.nodes == "all" else msgspec.UNSET,
         dtype=precision,
         devices=devices,
     )

@@ -298,3 +298,13 @@ def test_a_run_with_mlps_is_verified_and_a_changed_one_is_named(home: dict[str, 
     ran = headcode(home, "verify", "all/1")
     assert ran.returncode == 1
     assert "(first: unique_positive of m2)" in ran.stdout
+
+
+def test_what_a_set_lacks_is_said_of_nodes(home: dict[str, str]) -> None:
+    few = ("probe", "ioi", "--pairs", "5", "--dry-run")
+    assert "lacks 6 pairs for one node of 37 to reach significance" in shown(home, *few, "--nodes", "all")
+    assert "lacks 6 pairs for one head of 32 to reach significance" in shown(home, *few)
+    assert "nodes" not in json.loads(shown(home, *few, "--json"))
+    assert json.loads(shown(home, *few, "--nodes", "all", "--json"))["nodes"] == "all"
+    notices = json.loads(shown(home, "sessions", "show", "all", "--json"))["run"]["notices"]
+    assert any("one node of 37 reach significance" in notice["message"] for notice in notices)
