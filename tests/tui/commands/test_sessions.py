@@ -137,9 +137,6 @@ def test_a_day_with_sessions(kept: Callable[..., Any]) -> None:
 
 def test_help_is_help_and_a_tag_may_begin_with_h(headcode: Callable[..., Any]) -> None:
     assert "+TAG adds" in headcode("sessions", "tag", "-h").out
-    from tui.commands.sessions_edit import read_head
-
-    assert read_head(" 9.6 ") == (9, 6)
 
 
 def test_questions_in_sql(kept: Callable[..., Any]) -> None:
