@@ -14,5 +14,7 @@ __all__ = [
     "inputs",
     "metrics",
     "node_patching",
+    "other_side",
     "partial_forward",
+    "places",
 ]
