@@ -6,6 +6,7 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
+from engine.node_parts import MeasuredHow, PromptPlaces
 from engine.nodes import NodeChoice
 from engine.results import Grade, ModelInfo, PromptTokens
 
@@ -113,7 +114,28 @@ class MakeExamples(ModelRequest, tag="make_examples", frozen=True, kw_only=True)
     """Only pairs the model can do, in order (engine.grading.usable_pairs)."""
 
 
-SideRequest = GradePrompts | MakeExamples | InspectHead
+class PartsRequest(ModelRequest, frozen=True, kw_only=True):
+    """The base of requests that measure inside a node on the examples of a run. Answered like GradePrompts."""
+
+    identity: str
+    """Of the run's model."""
+    examples: tuple[Example, ...]
+    """The run's, in its order."""
+    config: EffectsConfig
+    """Metric, replacement and number of examples."""
+    task: str | None = None
+    """The one that made the examples; None: they are the user's own."""
+
+
+class MeasurePlaces(PartsRequest, tag="places", frozen=True, kw_only=True):
+    """Measure the exact effect of one node at every position alone. Answered by one PlacesMeasured or JobFailed."""
+
+    layer: int
+    head: int
+    """NO_HEAD and NO_LAYER (engine.nodes) for MLPs and the embedding."""
+
+
+SideRequest = GradePrompts | MakeExamples | InspectHead | MeasurePlaces
 """Requests that are answered between the reports of a run."""
 
 
@@ -127,7 +149,7 @@ class Quit(WorkerRequest, tag="quit", frozen=True, kw_only=True):
     """Exit after the current job; end of input means the same, at once."""
 
 
-AnyWorkerRequest = RunProbe | MeasureEffects | GradePrompts | MakeExamples | InspectHead | CancelJob | Quit
+AnyWorkerRequest = RunProbe | MeasureEffects | SideRequest | CancelJob | Quit
 
 
 class WorkerMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
@@ -193,7 +215,16 @@ class HeadInspected(WorkerMessage, tag="inspected", frozen=True, kw_only=True):
     writes: tuple[CodeWrites, ...]
 
 
-SideAnswer = GradesMade | ExamplesOf | HeadInspected
+class PlacesMeasured(WorkerMessage, tag="places_measured", frozen=True, kw_only=True):
+    """The effect of one node at every position of every prompt."""
+
+    job: str
+    model: ModelInfo
+    how: MeasuredHow
+    prompts: tuple[PromptPlaces, ...]
+
+
+SideAnswer = GradesMade | ExamplesOf | HeadInspected | PlacesMeasured
 
 
 class JobDone(WorkerMessage, tag="done", frozen=True, kw_only=True):
@@ -209,4 +240,4 @@ class JobFailed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
     failure: Failure
 
 
-AnyWorkerMessage = WorkerReady | JobEvent | GradesMade | ExamplesOf | HeadInspected | JobDone | JobFailed
+AnyWorkerMessage = WorkerReady | JobEvent | SideAnswer | JobDone | JobFailed

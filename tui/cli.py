@@ -27,6 +27,7 @@ from tui.commands import (
     host,
     keys,
     models,
+    places,
     probe,
     replay,
     sessions,
@@ -74,6 +75,7 @@ app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
 app.command("cause")(cause.cause)
+app.command("places")(places.places)
 app.add_typer(circuits.app, name="circuits")
 app.add_typer(examples.app, name="examples")
 app.add_typer(host.app, name="host")

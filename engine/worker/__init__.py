@@ -8,6 +8,7 @@ __all__ = [
     "check_model",
     "effects_job",
     "head_inspection",
+    "measure_places",
     "model_checks",
     "pipeline",
     "plain_transformers",

@@ -1,10 +1,11 @@
-"""Requests the worker answers between the reports of a run: grading, examples and head inspection."""
+"""Requests the worker answers between the reports of a run: grading, examples, and looking into a node."""
 
 from engine.events import Monitor
 from engine.grading.grader import Grader
 from engine.models.warm_model import WarmModel
-from engine.protocol import GradePrompts, MakeExamples, SideAnswer, SideRequest
+from engine.protocol import GradePrompts, MakeExamples, MeasurePlaces, SideAnswer, SideRequest
 from engine.worker.head_inspection import Inspector
+from engine.worker.measure_places import measure_places_of
 
 
 class SideRequestHandler:
@@ -21,6 +22,8 @@ class SideRequestHandler:
             return self._grader.answer(request, monitor)
         if isinstance(request, MakeExamples):
             return self._grader.make(request, monitor)
+        if isinstance(request, MeasurePlaces):
+            return measure_places_of(request, self._warm_model, monitor)
         return self._inspector.answer(request)
 
     def ready(self, request: SideRequest) -> bool:

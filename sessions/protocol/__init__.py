@@ -45,6 +45,7 @@ from sessions.protocol.host import (
     WarmUp,
     Welcome,
 )
+from sessions.protocol.node_parts import GetPlaces, Places
 from sessions.protocol.results import (
     CodesAnswer,
     GetCodes,
@@ -128,6 +129,7 @@ __all__ = [
     "GetCodes",
     "GetExamples",
     "GetHeadInspection",
+    "GetPlaces",
     "GetPreflight",
     "GetSides",
     "GetStatus",
@@ -146,6 +148,7 @@ __all__ = [
     "Message",
     "NoteAnswer",
     "NumberedRequest",
+    "Places",
     "PreflightAnswer",
     "Pushed",
     "QuerySql",
@@ -221,6 +224,7 @@ AnyRequest = (
     | MakeTaskExamples
     | GradeExamples
     | GetHeadInspection
+    | GetPlaces
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -271,6 +275,7 @@ AnyAnswer = (
     | TaskExamplesMade
     | Grades
     | HeadInspection
+    | Places
     | SidesAnswer
     | ComparisonChoices
     | CircuitsAnswer

@@ -28,6 +28,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
+from engine.node_parts import MeasuredHow, PromptPlaces
 from engine.protocol import (
     AnyWorkerRequest,
     CancelJob,
@@ -42,6 +43,8 @@ from engine.protocol import (
     JobFailed,
     MakeExamples,
     MeasureEffects,
+    MeasurePlaces,
+    PlacesMeasured,
     Quit,
     RunProbe,
     WorkerMessage,
@@ -202,6 +205,34 @@ def look_for(request: InspectHead) -> HeadInspected:
     )
 
 
+def places_for(request: MeasurePlaces) -> PlacesMeasured:
+    """Use words as tokens; the effect at a position is its number, and the request is in the notices."""
+    how = MeasuredHow(
+        metric=request.config.metric,
+        replacement=request.config.replacement,
+        passes=1.0,
+        prepared=2.0,
+        seconds=0.1,
+        notices=(f"{request.layer}.{request.head}", request.identity, str(request.task)),
+    )
+    prompts = [(index, each.prompt.split()) for index, each in enumerate(request.examples) if each.positive]
+    return PlacesMeasured(
+        job=request.job,
+        model=model_ready().model,
+        how=how,
+        prompts=tuple(
+            PromptPlaces(
+                example=index,
+                base=2.0,
+                tokens=tuple(words),
+                other=tuple(words),
+                effects=tuple(map(float, range(len(words)))),
+            )
+            for index, words in prompts
+        ),
+    )
+
+
 def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> EffectsMeasured:
     return EffectsMeasured(
         method="exact",
@@ -234,6 +265,8 @@ class Worker:
                     self.grade(request)
                 case InspectHead():
                     say(look_for(request))
+                case MeasurePlaces():
+                    say(places_for(request))
                 case MakeExamples():
                     say(ExamplesOf(job=request.job, examples=examples_of(request.task, request.pairs)))
                 case CancelJob():
