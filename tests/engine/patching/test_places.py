@@ -11,6 +11,7 @@ from engine.errors import Cancelled, NoSuchNode
 from engine.examples import Example
 from engine.models.loading import Model
 from engine.nodes import EMBEDDING, NodeId, mlp
+from engine.patching import forward
 from engine.patching.node_patching import measure_replaced, one_each
 from engine.patching.places import measure_places
 
@@ -113,6 +114,25 @@ def test_no_more_is_computed_than_the_positions_that_change(model: Model, record
     measure_places(passes, inputs, NodeId(2, 0))
     layers = model.info.n_layers - 2
     assert passes.work - before == sum(tail.tokens.numel() * tail.tokens.shape[1] * layers for tail in tails)
+
+
+@pytest.mark.parametrize("family", ["model", "grouped"])
+def test_later_positions_are_computed_from_where_they_begin(
+    family: str, recorder: Any, request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Model = request.getfixturevalue(family)
+    for examples in (ioi(model, pairs=8), answered(UNEQUAL)):
+        passes, inputs = prepared(model, examples, recorder(), nodes="all", unequal=True)
+        inputs.tails(passes)
+        work, found = [], []
+        for overhead in (1e12, 0.0):  # one pass for all positions, then one for each
+            monkeypatch.setattr(forward, "_OVERHEAD", {"cpu": overhead})
+            before = passes.work
+            found.append(measure_places(passes, inputs, mlp(0)))
+            work.append(passes.work - before)
+        assert torch.allclose(*found, atol=2e-4)
+        assert work[1] < 0.9 * work[0]
+        assert float(found[0].abs().max()) > 1e-3
 
 
 def test_a_missing_node_and_a_cancellation_are_errors(model: Model, recorder: Any) -> None:
