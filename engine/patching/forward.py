@@ -270,7 +270,8 @@ class ForwardPasses:
         hooks += [(f"blocks.{layer}.attn.hook_z", self._at(layer, edit, edited)) for layer in range(self.n_layers)]
         hooks.append(("unembed.hook_in", only_last))
         ending = f"blocks.{self.n_layers - 1}.mlp.hook_in"
-        reads_end = any(name == self.model.mlps.hook(self.n_layers - 1) for name, _ in more_hooks or ())
+        of_end = (self.model.mlps.hook(self.n_layers - 1), f"blocks.{self.n_layers - 1}.mlp.")
+        reads_end = any(name.startswith(of_end) for name, _ in more_hooks or ())
         if readout and not reads_end and ending in self.model.bridge.hook_dict:
             hooks.append((ending, last_for_all))
         skipped = first if residual is not None else 0
