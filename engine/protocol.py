@@ -6,7 +6,7 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
-from engine.node_parts import MeasuredHow, PromptPlaces
+from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron
 from engine.nodes import NodeChoice
 from engine.results import Grade, ModelInfo, PromptTokens
 
@@ -135,7 +135,34 @@ class MeasurePlaces(PartsRequest, tag="places", frozen=True, kw_only=True):
     """NO_HEAD and NO_LAYER (engine.nodes) for MLPs and the embedding."""
 
 
-SideRequest = GradePrompts | MakeExamples | InspectHead | MeasurePlaces
+class MeasureGrid(PartsRequest, tag="grid", frozen=True, kw_only=True):
+    """Measure the exact effect of stream, attention and MLPs at every layer and position. Answered by GridMeasured."""
+
+
+class InspectMlp(PartsRequest, tag="mlp", frozen=True, kw_only=True):
+    """Find the most important neurons of one MLP. Answered by one MlpInspected or JobFailed."""
+
+    layer: int
+    example: int = 0
+    """Index of the example whose activations are returned token by token."""
+    most: int = 100
+    """Neurons by attribution, and as many by difference between the sides."""
+    exact: int = 0
+    """Measure the exact effects of so many neurons, the first by attribution."""
+    neurons: tuple[int, ...] = ()
+    """Only these neurons, with exact effects."""
+
+
+class InspectNeuron(ModelRequest, tag="neuron", frozen=True, kw_only=True):
+    """Look up one neuron of an MLP, without a run. Answered by one NeuronInspected or JobFailed."""
+
+    layer: int
+    neuron: int
+    prompt: str = ""
+    """Also return its activations on this prompt."""
+
+
+SideRequest = GradePrompts | MakeExamples | InspectHead | MeasurePlaces | MeasureGrid | InspectMlp | InspectNeuron
 """Requests that are answered between the reports of a run."""
 
 
@@ -224,7 +251,45 @@ class PlacesMeasured(WorkerMessage, tag="places_measured", frozen=True, kw_only=
     prompts: tuple[PromptPlaces, ...]
 
 
-SideAnswer = GradesMade | ExamplesOf | HeadInspected | PlacesMeasured
+class GridMeasured(WorkerMessage, tag="grid_measured", frozen=True, kw_only=True):
+    """The effects of stream, attention and MLPs per kind, layer and prompt."""
+
+    job: str
+    model: ModelInfo
+    how: MeasuredHow
+    prompts: tuple[PromptGrid, ...]
+
+
+class MlpInspected(WorkerMessage, tag="mlp_inspected", frozen=True, kw_only=True):
+    """The most important neurons of an MLP on the prompts of a run."""
+
+    job: str
+    model: ModelInfo
+    how: MeasuredHow
+    base: float
+    """The metric with nothing replaced, the mean over the positives."""
+    prompts: int
+    """Positives that it was measured on."""
+    n_neurons: int
+    """Of the MLP."""
+    attribution: float
+    """The sum of all neurons' attributions."""
+    tokens: tuple[str, ...]
+    """Of the example that was asked for."""
+    neurons: tuple[RunNeuron, ...]
+    """The largest mean size of attribution first."""
+
+
+class NeuronInspected(WorkerMessage, tag="neuron_inspected", frozen=True, kw_only=True):
+    """One neuron of a model, and its activations on the prompt if there was one."""
+
+    job: str
+    model: ModelInfo
+    facts: NeuronFacts
+    on_prompt: PromptActivations | None
+
+
+SideAnswer = GradesMade | ExamplesOf | HeadInspected | PlacesMeasured | GridMeasured | MlpInspected | NeuronInspected
 
 
 class JobDone(WorkerMessage, tag="done", frozen=True, kw_only=True):

@@ -11,10 +11,11 @@ from engine.errors import ModelError, NoSuchNeuron
 from engine.models.contributions import norm_gain
 from engine.models.head_layout import in_memory
 from engine.models.loading import Model
+from engine.node_parts import ReadPart
 
 _DOWN = ("out", "dense_out")
 """TransformerLens's names for the down projection; the second in layers without experts of models that have some."""
-_UP = {"gate": "gate", "dense_gate": "gate", "in": "in", "dense_in": "in"}
+_UP: dict[str, ReadPart] = {"gate": "gate", "dense_gate": "gate", "in": "in", "dense_in": "in"}
 """Its names for the projections that an MLP reads the stream by, and ours."""
 _NORMS_BEFORE = ("ln2", "ln1")
 _NORM_AFTER = "ln2_post"
@@ -66,12 +67,12 @@ class MlpNeurons:
         rows = rows.to(self._model.device, torch.float32)
         return rows if self._gain is None else rows * self._gain.to(rows.device)
 
-    def input_rows(self, neuron: int) -> dict[str, Float[Tensor, " d_model"]]:
+    def input_rows(self, neuron: int) -> dict[ReadPart, Float[Tensor, " d_model"]]:
         """Return the rows that the neuron reads the stream by: `in`, of gated MLPs also `gate`; empty if not shown.
 
         With the gain of the norm before the MLP.
         """
-        found = {}
+        found: dict[ReadPart, Tensor] = {}
         for name, turned in self._read_by.items():
             row = self._matrix(self._component(name), turned=turned)[:, neuron]
             found[_UP[name]] = self._through_norm(row.to(self._model.device, torch.float32))

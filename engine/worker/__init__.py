@@ -10,8 +10,10 @@ __all__ = [
     "head_inspection",
     "measure_places",
     "model_checks",
+    "neuron_inspection",
     "pipeline",
     "plain_transformers",
     "score_examples",
     "side_requests",
+    "written_tokens",
 ]

@@ -1,4 +1,4 @@
-"""Measure a node's effects position by position for a run's prompts."""
+"""Measure effects position by position for a run's prompts: of one node, or of every layer."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,13 @@ from engine.errors import ModelError, OutOfMemory
 from engine.events import Event, Monitor, Notice
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
-from engine.node_parts import MeasuredHow, PromptPlaces
+from engine.node_parts import MeasuredHow, PromptGrid, PromptPlaces
 from engine.nodes import NodeId
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.patching.places import measure_places
-from engine.protocol import MeasurePlaces, PartsRequest, PlacesMeasured
+from engine.patching.stream_grid import Grid, measure_grid
+from engine.protocol import GridMeasured, MeasureGrid, MeasurePlaces, PartsRequest, PlacesMeasured
 from engine.tasks.registry import find_task
 from engine.tensors.out_of_memory import is_out_of_memory
 
@@ -52,6 +53,35 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     def prompts(self, effects: Tensor) -> tuple[PromptPlaces, ...]:
         """Return the prompts with their tokens and these effects, [row, position]."""
+        return tuple(
+            PromptPlaces(
+                example=example, base=base, tokens=tokens, other=other, effects=_rounded(effects[row, : len(tokens)])
+            )
+            for row, (example, base, tokens, other) in enumerate(self._rows())
+        )
+
+    def grids(self, grid: Grid) -> tuple[PromptGrid, ...]:
+        """Return the prompts with their tokens and their part of the grid."""
+        return tuple(
+            PromptGrid(
+                example=example,
+                base=base,
+                tokens=tokens,
+                other=other,
+                effects={
+                    kind: tuple(_rounded(layer[row, : len(tokens)]) for layer in values)
+                    for kind, values in grid.items()
+                },
+            )
+            for row, (example, base, tokens, other) in enumerate(self._rows())
+        )
+
+    def words(self) -> list[tuple[str, ...]]:
+        """Return each row's tokens."""
+        return [tokens for _, _, tokens, _ in self._rows()]
+
+    def _rows(self) -> list[tuple[int, float, tuple[str, ...], tuple[str, ...]]]:
+        """Return each row's example, base, tokens, and the tokens that replacements are read at."""
         found = []
         side = self.inputs.other_side
         for row, example in enumerate(self.inputs.examples):
@@ -63,16 +93,9 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
                 other = tuple(
                     self.model.token_words(token) if here else "" for token, here in zip(source, replaced, strict=True)
                 )
-            found.append(
-                PromptPlaces(
-                    example=example,
-                    base=round(float(self.inputs.base_by_row[row]), _DIGITS),
-                    tokens=self.model.prompt_words(ids, own),
-                    other=other,
-                    effects=tuple(round(value, _DIGITS) for value in effects[row, : len(ids)].tolist()),
-                )
-            )
-        return tuple(found)
+            base = round(float(self.inputs.base_by_row[row]), _DIGITS)
+            found.append((example, base, self.model.prompt_words(ids, own), other))
+        return found
 
 
 class _KeepsNotices:
@@ -135,6 +158,23 @@ def measure_places_of(request: MeasurePlaces, warm_model: WarmModel, monitor: Mo
         return PlacesMeasured(job=request.job, model=model.info, how=prepared.how(), prompts=prepared.prompts(effects))
 
     return within_memory(measure, request)
+
+
+def measure_grid_of(request: MeasureGrid, warm_model: WarmModel, monitor: Monitor) -> GridMeasured:
+    """Measure the grid of layers and positions. Raises what `prepare_parts` raises."""
+
+    def measure() -> GridMeasured:
+        prepared = prepare_parts(request, warm_model, monitor)
+        grid = measure_grid(prepared.passes, prepared.inputs)
+        return GridMeasured(
+            job=request.job, model=prepared.model.info, how=prepared.how(), prompts=prepared.grids(grid)
+        )
+
+    return within_memory(measure, request)
+
+
+def _rounded(values: Tensor) -> tuple[float, ...]:
+    return tuple(round(value, _DIGITS) for value in values.tolist())
 
 
 def check_node(model: Model, node: NodeId) -> None:

@@ -1,19 +1,41 @@
 """Look inside a node of a run: the warm worker answers, nothing is recorded."""
 
-from typing import Any
+from typing import Any, TypeVar
 
+from engine.config import load_fields
 from engine.errors import Failure, NoSuchNode
-from engine.nodes import NodeId, parse_node
-from engine.protocol import MeasurePlaces, PlacesMeasured
+from engine.nodes import NodeId, mlp, parse_node
+from engine.protocol import (
+    GridMeasured,
+    InspectMlp,
+    InspectNeuron,
+    MeasureGrid,
+    MeasurePlaces,
+    MlpInspected,
+    NeuronInspected,
+    PlacesMeasured,
+    SideRequest,
+)
 from engine.results import ModelInfo
 from sessions.errors import NoSuchRecord, error_from
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
-from sessions.protocol import GetPlaces, Places
+from sessions.protocol import (
+    GetGrid,
+    GetMlp,
+    GetNeuron,
+    GetPlaces,
+    MlpInspection,
+    NeuronInspection,
+    Places,
+    StreamGrid,
+)
 from sessions.rows import RunRow
 from sessions.store.database import Store
 from sessions.store.queries import find_run, run_row
 from sessions.store.rerun import find_rerun
+
+Answered = TypeVar("Answered")
 
 
 async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
@@ -28,11 +50,68 @@ async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
         models=str(host.places.models),
         **fields,
     )
-    answer = await host.supervisor.answer_side_request(worker_request)
+    answer = await _answered(host, worker_request, PlacesMeasured)
+    return Places(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
+
+
+async def measure_grid(host: HandlerContext, request: GetGrid) -> StreamGrid:
+    """Return the effects by layer and position. Raises NoSuchRecord and the engine's errors."""
+    run, _, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    worker_request = MeasureGrid(job=new_id("p"), config=request.config, models=str(host.places.models), **fields)
+    answer = await _answered(host, worker_request, GridMeasured)
+    return StreamGrid(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
+
+
+async def inspect_mlp(host: HandlerContext, request: GetMlp) -> MlpInspection:
+    """Return the MLP's neurons. Raises NoSuchRecord, NoSuchNode, NoSuchNeuron, ExampleError, the engine's errors."""
+    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    named_node(str(mlp(request.layer)), info)
+    worker_request = InspectMlp(
+        job=new_id("n"),
+        layer=request.layer,
+        example=request.example,
+        most=request.most,
+        exact=request.exact,
+        neurons=request.neurons,
+        config=request.config,
+        models=str(host.places.models),
+        **fields,
+    )
+    answer = await _answered(host, worker_request, MlpInspected)
+    return MlpInspection(
+        run=run,
+        model=answer.model,
+        how=answer.how,
+        base=answer.base,
+        prompts=answer.prompts,
+        n_neurons=answer.n_neurons,
+        attribution=answer.attribution,
+        tokens=answer.tokens,
+        neurons=answer.neurons,
+    )
+
+
+async def inspect_neuron(host: HandlerContext, request: GetNeuron) -> NeuronInspection:
+    """Return one neuron. Raises NoSuchNeuron, ExampleError and the engine's errors."""
+    worker_request = InspectNeuron(
+        job=new_id("n"),
+        model=request.model,
+        layer=request.layer,
+        neuron=request.neuron,
+        prompt=request.prompt,
+        models=str(host.places.models),
+        **load_fields(request),
+    )
+    answer = await _answered(host, worker_request, NeuronInspected)
+    return NeuronInspection(model=answer.model, facts=answer.facts, on_prompt=answer.on_prompt)
+
+
+async def _answered(host: HandlerContext, request: SideRequest, want: type[Answered]) -> Answered:
+    answer = await host.supervisor.answer_side_request(request)
     if isinstance(answer, Failure):
         raise error_from(answer)
-    assert isinstance(answer, PlacesMeasured)
-    return Places(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
+    assert isinstance(answer, want)
+    return answer
 
 
 def named_node(text: str, info: ModelInfo) -> NodeId:
@@ -62,5 +141,10 @@ def _of_run(store: Store, reference: str) -> tuple[RunRow, ModelInfo, dict[str, 
     return run, run.model_info, fields
 
 
-ANSWERS: dict[type, Answer] = {GetPlaces: measure_places}
-SLOW: frozenset[type] = frozenset({GetPlaces})
+ANSWERS: dict[type, Answer] = {
+    GetPlaces: measure_places,
+    GetGrid: measure_grid,
+    GetMlp: inspect_mlp,
+    GetNeuron: inspect_neuron,
+}
+SLOW: frozenset[type] = frozenset(ANSWERS)

@@ -45,7 +45,16 @@ from sessions.protocol.host import (
     WarmUp,
     Welcome,
 )
-from sessions.protocol.node_parts import GetPlaces, Places
+from sessions.protocol.node_parts import (
+    GetGrid,
+    GetMlp,
+    GetNeuron,
+    GetPlaces,
+    MlpInspection,
+    NeuronInspection,
+    Places,
+    StreamGrid,
+)
 from sessions.protocol.results import (
     CodesAnswer,
     GetCodes,
@@ -128,7 +137,10 @@ __all__ = [
     "GarbageReport",
     "GetCodes",
     "GetExamples",
+    "GetGrid",
     "GetHeadInspection",
+    "GetMlp",
+    "GetNeuron",
     "GetPlaces",
     "GetPreflight",
     "GetSides",
@@ -146,6 +158,8 @@ __all__ = [
     "MakeTaskExamples",
     "MeasureRunEffects",
     "Message",
+    "MlpInspection",
+    "NeuronInspection",
     "NoteAnswer",
     "NumberedRequest",
     "Places",
@@ -178,6 +192,7 @@ __all__ = [
     "StatusAnswer",
     "StepExamples",
     "StopHost",
+    "StreamGrid",
     "Subscribe",
     "Subscribed",
     "TableColumn",
@@ -225,6 +240,9 @@ AnyRequest = (
     | GradeExamples
     | GetHeadInspection
     | GetPlaces
+    | GetGrid
+    | GetMlp
+    | GetNeuron
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -276,6 +294,9 @@ AnyAnswer = (
     | Grades
     | HeadInspection
     | Places
+    | StreamGrid
+    | MlpInspection
+    | NeuronInspection
     | SidesAnswer
     | ComparisonChoices
     | CircuitsAnswer

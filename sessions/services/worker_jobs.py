@@ -10,7 +10,10 @@ from engine.nodes import NodeId
 from engine.protocol import (
     GradePrompts,
     InspectHead,
+    InspectMlp,
+    InspectNeuron,
     MeasureEffects,
+    MeasureGrid,
     MeasurePlaces,
     RunProbe,
     SideAnswer,
@@ -127,6 +130,12 @@ class PendingSideRequest:
             case MeasurePlaces():
                 node = NodeId(self.request.layer, self.request.head)
                 return f"effects of {node} by position ({self.request.model})"
+            case MeasureGrid():
+                return f"effects by layer and position ({self.request.model})"
+            case InspectMlp():
+                return f"neurons of m{self.request.layer} ({self.request.model})"
+            case InspectNeuron():
+                return f"neuron {self.request.layer}.{self.request.neuron} ({self.request.model})"
         return f"examples of {self.request.task} ({self.request.model})"
 
     def end(self, answer: SideAnswer | Failure) -> None:

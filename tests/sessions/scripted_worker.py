@@ -28,7 +28,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.node_parts import MeasuredHow, PromptPlaces
+from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces
 from engine.protocol import (
     AnyWorkerRequest,
     CancelJob,
@@ -36,14 +36,21 @@ from engine.protocol import (
     ExamplesOf,
     GradePrompts,
     GradesMade,
+    GridMeasured,
     HeadInspected,
     InspectHead,
+    InspectMlp,
+    InspectNeuron,
     JobDone,
     JobEvent,
     JobFailed,
     MakeExamples,
     MeasureEffects,
+    MeasureGrid,
     MeasurePlaces,
+    MlpInspected,
+    NeuronInspected,
+    PartsRequest,
     PlacesMeasured,
     Quit,
     RunProbe,
@@ -205,21 +212,25 @@ def look_for(request: InspectHead) -> HeadInspected:
     )
 
 
-def places_for(request: MeasurePlaces) -> PlacesMeasured:
-    """Use words as tokens; the effect at a position is its number, and the request is in the notices."""
-    how = MeasuredHow(
+def how_of(request: PartsRequest, *asked: object) -> MeasuredHow:
+    """Return what was requested, so that a test can check it."""
+    return MeasuredHow(
         metric=request.config.metric,
         replacement=request.config.replacement,
         passes=1.0,
         prepared=2.0,
         seconds=0.1,
-        notices=(f"{request.layer}.{request.head}", request.identity, str(request.task)),
+        notices=(*map(str, asked), request.identity, str(request.task)),
     )
+
+
+def places_for(request: MeasurePlaces) -> PlacesMeasured:
+    """Use words as tokens; the effect at a position is its number."""
     prompts = [(index, each.prompt.split()) for index, each in enumerate(request.examples) if each.positive]
     return PlacesMeasured(
         job=request.job,
         model=model_ready().model,
-        how=how,
+        how=how_of(request, f"{request.layer}.{request.head}"),
         prompts=tuple(
             PromptPlaces(
                 example=index,
@@ -231,6 +242,37 @@ def places_for(request: MeasurePlaces) -> PlacesMeasured:
             for index, words in prompts
         ),
     )
+
+
+def grid_for(request: MeasureGrid) -> GridMeasured:
+    """Use words as tokens; the effect is the number of the layer."""
+    words = tuple(request.examples[0].prompt.split())
+    rows = tuple((float(layer),) * len(words) for layer in range(N_LAYERS))
+    grid = PromptGrid(example=0, base=2.0, tokens=words, other=(), effects={"stream": rows, "mlp": rows})
+    return GridMeasured(job=request.job, model=model_ready().model, how=how_of(request), prompts=(grid,))
+
+
+def mlp_for(request: InspectMlp) -> MlpInspected:
+    return MlpInspected(
+        job=request.job,
+        model=model_ready().model,
+        how=how_of(request, request.layer, request.most, request.exact, request.neurons),
+        base=2.0,
+        prompts=1,
+        n_neurons=7,
+        attribution=0.5,
+        tokens=tuple(request.examples[request.example].prompt.split()),
+        neurons=(),
+    )
+
+
+def neuron_for(request: InspectNeuron) -> NeuronInspected:
+    words = tuple(request.prompt.split())
+    facts = NeuronFacts(
+        layer=request.layer, neuron=request.neuron, n_neurons=7, norm=1.0, raises=(), lowers=(), reads=()
+    )
+    on_prompt = PromptActivations(tokens=words, activations=(1.0,) * len(words)) if words else None
+    return NeuronInspected(job=request.job, model=model_ready().model, facts=facts, on_prompt=on_prompt)
 
 
 def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> EffectsMeasured:
@@ -267,6 +309,12 @@ class Worker:
                     say(look_for(request))
                 case MeasurePlaces():
                     say(places_for(request))
+                case MeasureGrid():
+                    say(grid_for(request))
+                case InspectMlp():
+                    say(mlp_for(request))
+                case InspectNeuron():
+                    say(neuron_for(request))
                 case MakeExamples():
                     say(ExamplesOf(job=request.job, examples=examples_of(request.task, request.pairs)))
                 case CancelJob():

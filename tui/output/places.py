@@ -3,14 +3,21 @@
 import msgspec
 
 from engine.analysis.effects import METRIC_WORDS
-from engine.node_parts import MeasuredHow, PlaceEffect, PromptPlaces, mean_places
-from sessions.protocol import Places
+from engine.node_parts import GridKind, MeasuredHow, PlaceEffect, PromptPlaces, mean_grid, mean_places
+from sessions.protocol import Places, StreamGrid
 from tui.output.console import narrate, print_columns, print_line, shorten
 from tui.output.effects import REPLACED, format_signed
 
 SCHEMA = "headcode.places/1"
+GRID_SCHEMA = "headcode.grid/1"
+_TITLES: dict[GridKind, str] = {
+    "stream": "stream: the input of a layer",
+    "attention": "attention: all that a layer's heads write",
+    "mlp": "MLPs: all that a layer's MLP writes",
+}
 _BAR = 20
 _TOKEN = 16
+_COLUMN = 7
 
 
 def places_json(found: Places, node: str) -> dict[str, object]:
@@ -53,6 +60,51 @@ def print_places(found: Places, node: str, *, prompts: bool) -> None:
             print_columns(_prompt_rows(each), header=("position", "token", "replaced from", "effect", ""), right=(0, 3))
 
 
+def grid_json(found: StreamGrid) -> dict[str, object]:
+    """Return the grid as JSON values, schema headcode.grid/1: prompt by prompt, and the means from the end."""
+    means = mean_grid(found.prompts)
+    return {
+        "schema": GRID_SCHEMA,
+        "run_id": found.run.run_id,
+        "session_id": found.run.session_id,
+        "run_number": found.run.number,
+        "model": found.model.name,
+        **how_json(found.how),
+        "grid": {
+            kind: [
+                {"layer": layer, "places": [{"from_end": each.from_end, "effect": each.effect} for each in places]}
+                for layer, places in enumerate(rows)
+            ]
+            for kind, rows in means.items()
+        },
+        "prompts": msgspec.to_builtins(found.prompts),
+    }
+
+
+def print_grid(found: StreamGrid) -> None:
+    """Print the mean effects, one table per kind: a row per layer, a column per distance from the end."""
+    for notice in found.how.notices:
+        narrate(f"note: {notice}")
+    base = sum(each.base for each in found.prompts) / len(found.prompts)
+    print_line(f"{found.model.name}, replaced at one layer and position alone {REPLACED[found.how.replacement]}")
+    print_line(format_how(found.how, len(found.prompts), base))
+    means = mean_grid(found.prompts)
+    # Before the first difference of all pairs nothing changes.
+    columns = range(len(means["stream"][0]))
+    changed = [any(row[at].effect for rows in means.values() for row in rows) for at in columns]
+    for kind, rows in means.items():
+        shown = [[each for each, keep in zip(row, changed, strict=True) if keep] for row in rows]
+        header = ("", *(f"-{each.from_end + 1}" for each in shown[0]))
+        tokens = ("", *(shorten(format_token(each.token).strip(), _COLUMN) for each in shown[0]))
+        print_line()
+        print_line(_TITLES[kind])
+        table = [
+            tokens,
+            *((str(layer), *(format_signed(each.effect) for each in row)) for layer, row in enumerate(shown)),
+        ]
+        print_columns(table, header=header, right=range(len(header)))
+
+
 def format_how(how: MeasuredHow, n: int, base: float) -> str:
     """Format metric, base, number of prompts and cost."""
     of = "" if how.metric == "kl" else f", base {base:.3g}"
@@ -66,8 +118,8 @@ def _mean_row(place: PlaceEffect, unit: float) -> tuple[str, ...]:
     more = f" +{place.tokens - 1}" if place.tokens > 1 else ""
     return (
         f"-{place.from_end + 1}",
-        _token(place.token) + more,
-        _token(place.other) if place.other != place.token else "",
+        format_token(place.token) + more,
+        format_token(place.other) if place.other != place.token else "",
         format_signed(place.effect),
         error,
         str(place.prompts),
@@ -81,8 +133,8 @@ def _prompt_rows(prompt: PromptPlaces) -> list[tuple[str, ...]]:
     return [
         (
             str(place + 1),
-            _token(token),
-            _token(other) if other != token else "",
+            format_token(token),
+            format_token(other) if other != token else "",
             format_signed(effect),
             _bar(effect, unit),
         )
@@ -90,7 +142,8 @@ def _prompt_rows(prompt: PromptPlaces) -> list[tuple[str, ...]]:
     ]
 
 
-def _token(text: str) -> str:
+def format_token(text: str) -> str:
+    """Format a token's text in a few cells, with line breaks and the like as escapes."""
     return shorten(repr(text)[1:-1], _TOKEN)
 
 
