@@ -43,6 +43,13 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     work_before: int
     """Of the passes until it was prepared."""
 
+    unequal: bool
+
+    def serves(self, request: PartsRequest, *, unequal: bool) -> bool:
+        """Return True if another request needs the same inputs."""
+        here, wanted = ((each.examples, each.config, each.task) for each in (self.request, request))
+        return here == wanted and self.unequal == unequal
+
     def how(self) -> MeasuredHow:
         """Return how effects were measured until now and what they cost."""
         one_pass = int((self.inputs.last + 1).sum()) * self.passes.n_layers
@@ -117,11 +124,11 @@ class _KeepsNotices:
         return self._monitor.cancelled()
 
 
-def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor) -> Prepared:
-    """Load the model and prepare patching at every position, pairs of unequal length aligned at their ends.
+def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor, *, unequal: bool = False) -> Prepared:
+    """Load the model and prepare patching at every position.
 
-    What an earlier request with the same examples prepared is used again. Raises ModelError, ExampleError, ConfigError,
-    Cancelled.
+    `unequal`: with pairs of unequal length, too, aligned at their ends: for single positions. What an earlier request
+    with the same examples prepared is used again. Raises ModelError, ExampleError, ConfigError, Cancelled.
     """
     model, _ = warm_model.take(request.model, Path(request.models), request)
     begun = time.perf_counter()
@@ -129,7 +136,7 @@ def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor
         raise ModelError(f"{model.info.name} has other weights now than in the run.", hint="Run the probe again.")
     keeper = _KeepsNotices(monitor)
     known = warm_model.computed
-    if isinstance(known, Prepared) and known.model is model and _same_inputs(known.request, request):
+    if isinstance(known, Prepared) and known.model is model and known.serves(request, unequal=unequal):
         known.passes.monitor = keeper
         return msgspec.structs.replace(known, request=request, begun=begun, work=0, work_before=known.passes.work)
     warm_model.computed = None
@@ -142,7 +149,7 @@ def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor
         position="mean",
         task=None if request.task is None else find_task(request.task).metric,
         monitor=keeper,
-        unequal=True,
+        unequal=unequal,
     )
     inputs.tails(passes)
     prepared = Prepared(
@@ -154,14 +161,11 @@ def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor
         begun=begun,
         work=passes.work,
         work_before=passes.work,
+        unequal=unequal,
     )
     if _bytes_of(inputs) <= _KEPT_BYTES:
         warm_model.computed = prepared
     return prepared
-
-
-def _same_inputs(one: PartsRequest, other: PartsRequest) -> bool:
-    return (one.examples, one.config, one.task) == (other.examples, other.config, other.task)
 
 
 def _bytes_of(inputs: PatchingInputs) -> int:
@@ -177,7 +181,7 @@ def measure_places_of(request: MeasurePlaces, warm_model: WarmModel, monitor: Mo
         node = NodeId(request.layer, request.head)
         model, _ = warm_model.take(request.model, Path(request.models), request)
         check_node(model, node)
-        prepared = prepare_parts(request, warm_model, monitor)
+        prepared = prepare_parts(request, warm_model, monitor, unequal=True)
         effects = measure_places(prepared.passes, prepared.inputs, node)
         return PlacesMeasured(job=request.job, model=model.info, how=prepared.how(), prompts=prepared.prompts(effects))
 
@@ -188,7 +192,7 @@ def measure_grid_of(request: MeasureGrid, warm_model: WarmModel, monitor: Monito
     """Measure the grid of layers and positions. Raises what `prepare_parts` raises."""
 
     def measure() -> GridMeasured:
-        prepared = prepare_parts(request, warm_model, monitor)
+        prepared = prepare_parts(request, warm_model, monitor, unequal=True)
         grid = measure_grid(prepared.passes, prepared.inputs)
         return GridMeasured(
             job=request.job, model=prepared.model.info, how=prepared.how(), prompts=prepared.grids(grid)

@@ -7,6 +7,7 @@ import torch
 
 from engine.config import EffectsConfig
 from engine.errors import ExampleError, ModelError, NoSuchNeuron
+from engine.examples import Example
 from engine.models.loading import Model
 from engine.models.neurons import MlpNeurons
 from engine.models.warm_model import WarmModel
@@ -102,6 +103,20 @@ def test_a_neuron_of_a_model(model: Model, warm_model: WarmModel) -> None:
     assert found.on_prompt is not None
     assert len(found.on_prompt.activations) == len(found.on_prompt.tokens)
     assert any(found.on_prompt.activations)
+
+
+def test_pairs_of_unequal_length_are_left_out(inspect: Any) -> None:
+    """All positions are replaced at once: those of unequal prompts do not correspond."""
+    pairs = (("Mary and John sat, John spoke to", "Mary and John sat, Robert spoke to"),)
+    pairs += (("Mary and John sat, John spoke to", "Mary and John sat down, Robert spoke to"),)
+    examples = tuple(
+        Example(prompt=prompt, polarity=polarity, pair=number, expected=("Mary",), foils=("John",))
+        for number, pair in enumerate(pairs)
+        for prompt, polarity in zip(pair, ("positive", "negative"), strict=True)
+    )
+    found = inspect(examples=examples, task=None, most=3)
+    assert found.prompts == 1
+    assert "1 of 2 positives" in found.how.notices[0]
 
 
 def test_what_is_not_there_is_named(inspect: Any, warm_model: WarmModel) -> None:
