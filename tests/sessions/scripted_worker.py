@@ -175,7 +175,7 @@ def normal(request: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_h
     ]
 
 
-def grades_for(request: GradePrompts) -> GradesMade:
+def grades_for(request: GradePrompts, n_waiting: int = 0) -> GradesMade:
     """Use words as tokens; a positive is answered with certainty, a negative never."""
     split = [tuple(each.prompt.split()) for each in request.examples]
     return GradesMade(
@@ -185,7 +185,7 @@ def grades_for(request: GradePrompts) -> GradesMade:
             Grade(
                 index=index,
                 verdict="ok",
-                reason=f"as {request.model} sees it",
+                reason=f"as {request.model} sees it" + (f", {n_waiting} waiting" if n_waiting else ""),
                 n_tokens=len(words),
                 probability=0.9 if example.positive else 0.1,
                 rank=1 if example.positive else 5,
@@ -295,6 +295,8 @@ class Worker:
     def __init__(self) -> None:
         self.jobs: queue.Queue[RunProbe | MeasureEffects | None] = queue.Queue()
         self.cancelled: set[str] = set()
+        self.waiting: set[str] = set()
+        """Grading requests that are answered only when they are cancelled."""
         self.word = threading.Event()
 
     def read(self) -> None:
@@ -320,17 +322,26 @@ class Worker:
                 case CancelJob():
                     self.cancelled.add(request.job)
                     self.word.set()
+                    if request.job in self.waiting:
+                        self.waiting.discard(request.job)
+                        say(JobFailed(job=request.job, failure=Cancelled().as_failure()))
                 case Quit():
                     self.jobs.put(None)
         os._exit(0)
 
     def grade(self, request: GradePrompts) -> None:
-        """Grade as the prompts ask: `die` ends the worker, `wait` leaves them ungraded, others are graded at once."""
+        """Grade as the prompts ask.
+
+        `die` ends the worker, `wait` leaves them ungraded until they are cancelled, others are graded at once; the
+        reason says how many requests are waiting.
+        """
         prompts = {each.prompt for each in request.examples}
         if "die" in prompts:
             os.kill(os.getpid(), signal.SIGKILL)
-        if "wait" not in prompts:
-            say(grades_for(request))
+        if "wait" in prompts:
+            self.waiting.add(request.job)
+        else:
+            say(grades_for(request, n_waiting=len(self.waiting)))
 
     def measure(self, request: MeasureEffects) -> None:
         """Measure effects of all or of the requested heads; with `kl`, wait after the first until stopped."""
