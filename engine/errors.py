@@ -85,6 +85,18 @@ class NoSuchNode(InputError):
             )
 
 
+class NoSuchNeuron(InputError):
+    """A neuron, or a layer, that this model does not have."""
+
+    def __init__(self, neuron: str, n_layers: int, n_neurons: int | None = None) -> None:
+        """`n_neurons`: of the layer, where that is known."""
+        of_layer = "" if n_neurons is None else f", neurons 0-{n_neurons - 1}"
+        super().__init__(
+            f"Neuron {neuron!r} does not exist: layers are 0-{n_layers - 1}{of_layer}.",
+            hint="Neurons are written layer.neuron, for example 8.1023; an MLP is written m8.",
+        )
+
+
 class OutOfMemory(EngineError):
     """The machine or the device has less memory than needed."""
 

@@ -6,6 +6,7 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
+from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron
 from engine.nodes import NodeChoice
 from engine.results import Grade, ModelInfo, PromptTokens
 
@@ -113,7 +114,55 @@ class MakeExamples(ModelRequest, tag="make_examples", frozen=True, kw_only=True)
     """Only pairs the model can do, in order (engine.grading.usable_pairs)."""
 
 
-SideRequest = GradePrompts | MakeExamples | InspectHead
+class PartsRequest(ModelRequest, frozen=True, kw_only=True):
+    """The base of requests that measure inside a node on the examples of a run. Answered like GradePrompts."""
+
+    identity: str
+    """Of the run's model."""
+    examples: tuple[Example, ...]
+    """The run's, in its order."""
+    config: EffectsConfig
+    """Metric, replacement and number of examples."""
+    task: str | None = None
+    """The one that made the examples; None: they are the user's own."""
+
+
+class MeasurePlaces(PartsRequest, tag="places", frozen=True, kw_only=True):
+    """Measure the exact effect of one node at every position alone. Answered by one PlacesMeasured or JobFailed."""
+
+    layer: int
+    head: int
+    """NO_HEAD and NO_LAYER (engine.nodes) for MLPs and the embedding."""
+
+
+class MeasureGrid(PartsRequest, tag="grid", frozen=True, kw_only=True):
+    """Measure the exact effect of stream, attention and MLPs at every layer and position. Answered by GridMeasured."""
+
+
+class InspectMlp(PartsRequest, tag="mlp", frozen=True, kw_only=True):
+    """Find the most important neurons of one MLP. Answered by one MlpInspected or JobFailed."""
+
+    layer: int
+    example: int = 0
+    """Index of the example whose activations are returned token by token."""
+    most: int = 100
+    """Neurons by attribution, and as many by difference between the sides."""
+    exact: int = 0
+    """Measure the exact effects of so many neurons, the first by attribution."""
+    neurons: tuple[int, ...] = ()
+    """Only these neurons, with exact effects."""
+
+
+class InspectNeuron(ModelRequest, tag="neuron", frozen=True, kw_only=True):
+    """Look up one neuron of an MLP, without a run. Answered by one NeuronInspected or JobFailed."""
+
+    layer: int
+    neuron: int
+    prompt: str = ""
+    """Also return its activations on this prompt."""
+
+
+SideRequest = GradePrompts | MakeExamples | InspectHead | MeasurePlaces | MeasureGrid | InspectMlp | InspectNeuron
 """Requests that are answered between the reports of a run."""
 
 
@@ -127,7 +176,7 @@ class Quit(WorkerRequest, tag="quit", frozen=True, kw_only=True):
     """Exit after the current job; end of input means the same, at once."""
 
 
-AnyWorkerRequest = RunProbe | MeasureEffects | GradePrompts | MakeExamples | InspectHead | CancelJob | Quit
+AnyWorkerRequest = RunProbe | MeasureEffects | SideRequest | CancelJob | Quit
 
 
 class WorkerMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
@@ -193,7 +242,54 @@ class HeadInspected(WorkerMessage, tag="inspected", frozen=True, kw_only=True):
     writes: tuple[CodeWrites, ...]
 
 
-SideAnswer = GradesMade | ExamplesOf | HeadInspected
+class PlacesMeasured(WorkerMessage, tag="places_measured", frozen=True, kw_only=True):
+    """The effect of one node at every position of every prompt."""
+
+    job: str
+    model: ModelInfo
+    how: MeasuredHow
+    prompts: tuple[PromptPlaces, ...]
+
+
+class GridMeasured(WorkerMessage, tag="grid_measured", frozen=True, kw_only=True):
+    """The effects of stream, attention and MLPs per kind, layer and prompt."""
+
+    job: str
+    model: ModelInfo
+    how: MeasuredHow
+    prompts: tuple[PromptGrid, ...]
+
+
+class MlpInspected(WorkerMessage, tag="mlp_inspected", frozen=True, kw_only=True):
+    """The most important neurons of an MLP on the prompts of a run."""
+
+    job: str
+    model: ModelInfo
+    how: MeasuredHow
+    base: float
+    """The metric with nothing replaced, the mean over the positives."""
+    prompts: int
+    """Positives that it was measured on."""
+    n_neurons: int
+    """Of the MLP."""
+    attribution: float
+    """The sum of all neurons' attributions."""
+    tokens: tuple[str, ...]
+    """Of the example that was asked for."""
+    neurons: tuple[RunNeuron, ...]
+    """The largest mean size of attribution first."""
+
+
+class NeuronInspected(WorkerMessage, tag="neuron_inspected", frozen=True, kw_only=True):
+    """One neuron of a model, and its activations on the prompt if there was one."""
+
+    job: str
+    model: ModelInfo
+    facts: NeuronFacts
+    on_prompt: PromptActivations | None
+
+
+SideAnswer = GradesMade | ExamplesOf | HeadInspected | PlacesMeasured | GridMeasured | MlpInspected | NeuronInspected
 
 
 class JobDone(WorkerMessage, tag="done", frozen=True, kw_only=True):
@@ -209,4 +305,4 @@ class JobFailed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
     failure: Failure
 
 
-AnyWorkerMessage = WorkerReady | JobEvent | GradesMade | ExamplesOf | HeadInspected | JobDone | JobFailed
+AnyWorkerMessage = WorkerReady | JobEvent | SideAnswer | JobDone | JobFailed

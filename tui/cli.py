@@ -27,6 +27,8 @@ from tui.commands import (
     host,
     keys,
     models,
+    neurons,
+    places,
     probe,
     replay,
     sessions,
@@ -74,6 +76,9 @@ app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
 app.command("cause")(cause.cause)
+app.command("places")(places.places)
+app.command("neurons")(neurons.neurons)
+app.command("neuron")(neurons.neuron)
 app.add_typer(circuits.app, name="circuits")
 app.add_typer(examples.app, name="examples")
 app.add_typer(host.app, name="host")

@@ -14,6 +14,7 @@ __all__ = [
     "light_imports",
     "loading",
     "mlps",
+    "neurons",
     "rotary",
     "text_only",
     "tokens",

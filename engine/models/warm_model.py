@@ -22,6 +22,8 @@ class WarmModel:
         self._key: _Key | None = None
         self._stamp: tuple[tuple[str, int, int], ...] = ()
         self._model: Model | None = None
+        self.computed: object = None
+        """What a job computed with the model and may use again; dropped with the model."""
 
     def holds(self, name: str, options: LoadOptions) -> bool:
         """Return True if the model is loaded and its files have not changed.
@@ -38,7 +40,11 @@ class WarmModel:
         key = _key(name, options)
         if self._model is not None and self._holds(key):
             return self._model, True
-        self._model, self._key = None, None  # before loading, so that two models are never in memory together
+        self._model, self._key, self.computed = (
+            None,
+            None,
+            None,
+        )  # before loading, so that two models are never in memory together
         model = load_model(name, models, key.options)
         self._model, self._key, self._stamp = model, key, _stamp(model)
         return model, False

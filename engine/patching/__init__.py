@@ -13,6 +13,10 @@ __all__ = [
     "forward",
     "inputs",
     "metrics",
+    "neuron_patching",
     "node_patching",
+    "other_side",
     "partial_forward",
+    "places",
+    "stream_grid",
 ]

@@ -26,6 +26,8 @@ Hooks = list[tuple[str, Callable[..., Any]]]
 Slope = Callable[[Float[Tensor, "row vocabulary"]], Float[Tensor, " row"]]
 """The scalar per row that gradients are taken of."""
 
+_OVERHEAD = {"cpu": 1e8, "cuda": 3e10}
+"""What a pass costs beside its tokens, in multiply-adds: reading weights, starting kernels."""
 TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65_536}
 _ROUNDING: dict[Precision, float] = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
 """By how much the same answer may differ if it is computed in another way; in half precision about eight roundings."""
@@ -94,10 +96,13 @@ class PrefixCache(msgspec.Struct, frozen=True, kw_only=True):
     """Float [row, key head, position, d_head], one per layer."""
     values: list[Tensor]
 
-    def part(self, rows: slice) -> "PrefixCache":
-        """Return the same for some of the rows."""
+    def part(self, rows: slice | Tensor, length: int | None = None) -> "PrefixCache":
+        """Return the same for some of the rows, up to a position."""
+        length = self.length if length is None else length
         return PrefixCache(
-            length=self.length, keys=[each[rows] for each in self.keys], values=[each[rows] for each in self.values]
+            length=length,
+            keys=[each[rows][:, :, :length] for each in self.keys],
+            values=[each[rows][:, :, :length] for each in self.values],
         )
 
     def repeated(self, many: int) -> Any:
@@ -139,6 +144,11 @@ class ForwardPasses:
     def rows_at_once(self, width: int) -> int:
         """Return how many rows of that many tokens fit into one pass."""
         return max(1, TOKENS_AT_ONCE.get(self.model.device.type, 2048) // width)
+
+    @property
+    def overhead(self) -> float:
+        """What a pass costs beside its tokens, in tokens."""
+        return _OVERHEAD.get(self.model.device.type, 1e8) / (12 * self.model.info.d_model**2)
 
     def same(self, found: Tensor, wanted: Tensor) -> bool:
         """Return True if two ways to the same answer differ by no more than rounding in the model's precision."""
@@ -260,7 +270,8 @@ class ForwardPasses:
         hooks += [(f"blocks.{layer}.attn.hook_z", self._at(layer, edit, edited)) for layer in range(self.n_layers)]
         hooks.append(("unembed.hook_in", only_last))
         ending = f"blocks.{self.n_layers - 1}.mlp.hook_in"
-        reads_end = any(name == self.model.mlps.hook(self.n_layers - 1) for name, _ in more_hooks or ())
+        of_end = (self.model.mlps.hook(self.n_layers - 1), f"blocks.{self.n_layers - 1}.mlp.")
+        reads_end = any(name.startswith(of_end) for name, _ in more_hooks or ())
         if readout and not reads_end and ending in self.model.bridge.hook_dict:
             hooks.append((ending, last_for_all))
         skipped = first if residual is not None else 0

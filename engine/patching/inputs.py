@@ -16,6 +16,7 @@ from engine.examples import Example
 from engine.models.loading import Model
 from engine.patching.forward import CleanPass, ForwardPasses, Slope
 from engine.patching.metrics import AnswerMetric, can_measure, resolve_metric
+from engine.patching.other_side import OtherSide
 from engine.patching.partial_forward import LinearReadout, PartialPass, readout_of, tails_of
 from engine.tasks.base import Metric
 from engine.tensors.generators import generator
@@ -44,6 +45,8 @@ class ReplacementActivations(msgspec.Struct, frozen=True, kw_only=True):
     entering: Tensor
     unchanged: tuple[int, ...]
     """Per row, the number of leading positions that are the same as in the clean prompt."""
+    side: OtherSide | None = None
+    """Where they were read; None: they are zeros."""
 
 
 class PatchingInputs:
@@ -71,6 +74,10 @@ class PatchingInputs:
         """Float [row, position, d_model]: the replacement of the first layer's input."""
         self.other_mlps = other.mlps
         """Float [row, position, d_model], one per layer; empty if only heads are nodes."""
+        self.other_side = other.side
+        """Where replacements were read, to read more there; None: they are zeros."""
+        self.examples: tuple[int, ...] = tuple(range(len(positives)))
+        """Index of each row's example."""
         answers = [row.answers for row in positives]
 
         def slope(part: slice) -> Slope:
@@ -133,10 +140,12 @@ def prepare(
     position: str,
     task: Metric | None,
     monitor: Monitor,
+    unequal: bool = False,
 ) -> PatchingInputs:
     """Return the inputs for measuring effects. Reports what was left out as notices.
 
-    Raises ExampleError if nothing is left, Cancelled within a block.
+    `unequal`: use pairs of unequal length as well, position by position from the end. Raises ExampleError if nothing is
+    left, Cancelled within a block.
     """
     rows = [_row(model, index, example, position) for index, example in enumerate(examples)]
     positive = [index for index, example in enumerate(examples) if example.positive]
@@ -160,7 +169,7 @@ def prepare(
             )
         )
     replacement = config.replacement
-    partner = _partners(examples, rows, usable, position)
+    partner = _partners(examples, rows, usable, position, unequal=unequal)
     if replacement in ("auto", "pair"):
         replacement = _choose(replacement, usable, partner, examples, monitor)
     if replacement == "pair":
@@ -189,6 +198,7 @@ def prepare(
     slopes = config.method in ("attribution", "combined", "circuit") and not config.gradient_steps
     inputs = PatchingInputs(passes, chosen, other, replacement, metric, gradients=slopes)
     inputs.why = chosen_metric.why
+    inputs.examples = tuple(usable)
     return inputs
 
 
@@ -220,18 +230,18 @@ def _row(model: Model, index: int, example: Example, position: str) -> PatchingP
 
 
 def _partners(
-    examples: Sequence[Example], rows: Sequence[PatchingPrompt], usable: Sequence[int], position: str
+    examples: Sequence[Example], rows: Sequence[PatchingPrompt], usable: Sequence[int], position: str, *, unequal: bool
 ) -> dict[int, int]:
     """Return positive -> negative of its pair, where the two can be aligned.
 
-    They can with as many tokens on both sides, or one named position on each.
+    They can with as many tokens on both sides, or one named position on each; all can if `unequal`.
     """
     negatives = {each.pair: index for index, each in enumerate(examples) if not each.positive and each.pair is not None}
     found = {}
     for index in usable:
         pair = examples[index].pair
         other = None if pair is None else negatives.get(pair)
-        if other is not None and (position != "mean" or len(rows[index].ids) == len(rows[other].ids)):
+        if other is not None and (unequal or position != "mean" or len(rows[index].ids) == len(rows[other].ids)):
             found[index] = other
     return found
 
@@ -310,6 +320,7 @@ def _from_partners(
         mlps=[output[rows_there, take] for output in there.mlps],
         entering=there.residual[0].to(device, torch.float32)[rows_there, take],
         unchanged=tuple(_same(row, source) for row, source in zip(rows, sources, strict=True)),
+        side=OtherSide(tokens=tokens, last=last, take=take),
     )
 
 
@@ -344,7 +355,8 @@ def _from_mean(passes: ForwardPasses, rows: Sequence[PatchingPrompt], n: int, wi
         sums = here if not sums else [before + more for before, more in zip(sums, here, strict=True)]
     means = [(total / where.sum()).expand(n, width, *total.shape) for total in sums]
     n_z = passes.n_layers
-    return ReplacementActivations(z=means[:n_z], mlps=means[n_z:-1], entering=means[-1], unchanged=(0,) * n)
+    side = OtherSide(tokens=tokens, last=last, take=None, where=where)
+    return ReplacementActivations(z=means[:n_z], mlps=means[n_z:-1], entering=means[-1], unchanged=(0,) * n, side=side)
 
 
 def _padded(

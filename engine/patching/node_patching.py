@@ -95,26 +95,32 @@ def _measure(
     """Measure these masks together, on all rows."""
     found = torch.empty(len(masks), len(inputs), device=inputs.tokens.device)
     for tail in inputs.tails(passes):
-        found[:, tail.rows] = _pass(passes, inputs, masks, first, tail)
+        found[:, tail.rows] = replaced_in(passes, inputs, masks, first, tail)
     return found
 
 
-def _pass(
+def replaced_in(
     passes: ForwardPasses,
     inputs: PatchingInputs,
     masks: Bool[Tensor, "many node"],
     first: int,
     tail: PartialPass,
+    where: Bool[Tensor, "many some position"] | None = None,
 ) -> Float[Tensor, "many some"]:
+    """Return the metric on the tail's rows with the nodes of each mask replaced, from layer `first` on.
+
+    `where`: the tail's positions at which each mask counts; None: all at which anything is replaced.
+    """
     masks = masks.to(tail.tokens.device)
     layout = passes.layout
     heads = masks[:, : layout.n_heads_in_all].view(len(masks), layout.n_layers, layout.n_heads)
     many, span = len(masks), slice(tail.begin, tail.end)
-    where = inputs.where[tail.rows, span]
+    if where is None:
+        where = inputs.where[tail.rows, span].expand(many, -1, -1)
     changed = set(heads.any(dim=2).any(dim=0).nonzero()[:, 0].tolist())
 
     def replace(layer: int, z: Tensor) -> Tensor:
-        here = heads[:, layer][:, None, None, :, None] & where[None, :, :, None, None]
+        here = heads[:, layer][:, None, None, :, None] & where[..., None, None]
         other = inputs.other[layer][tail.rows, span]
         return torch.where(here, other, z.view(many, len(tail.rows), *z.shape[1:])).view(z.shape)
 
@@ -126,21 +132,24 @@ def _pass(
         residual=tail.entering(inputs, first).repeat(many, 1, 1),
         edit=replace,
         edited=changed,
-        more_hooks=_output_hooks(passes, inputs, masks, tail),
+        more_hooks=_output_hooks(passes, inputs, masks, tail, where),
     )
 
 
 def _output_hooks(
-    passes: ForwardPasses, inputs: PatchingInputs, masks: Bool[Tensor, "many node"], tail: PartialPass
+    passes: ForwardPasses,
+    inputs: PatchingInputs,
+    masks: Bool[Tensor, "many node"],
+    tail: PartialPass,
+    where: Bool[Tensor, "many some position"],
 ) -> Hooks:
     """Return hooks that replace the MLPs and the embedding of these masks."""
     layout = passes.layout
     if not layout.n_outputs:
         return []
-    where = inputs.where[tail.rows, tail.begin : tail.end]
 
     def replaced_by(other: Tensor, node: NodeId) -> Callable[..., Tensor]:
-        here = masks[:, layout.index(node)][:, None, None, None] & where[None, :, :, None]
+        here = masks[:, layout.index(node)][:, None, None, None] & where[..., None]
         other = other[tail.rows, tail.begin : tail.end]
 
         def hook(output: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name

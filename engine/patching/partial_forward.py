@@ -119,6 +119,35 @@ def tails_of(passes: ForwardPasses, inputs: "PatchingInputs", unchanged: Sequenc
     return tails
 
 
+def later_passes(
+    passes: ForwardPasses, inputs: "PatchingInputs", tail: PartialPass, begins: Sequence[int]
+) -> list[PartialPass] | None:
+    """Return the tail's rows from each of these later positions on, without the rows that end before it.
+
+    For replacements at that position or later ones. None if passes cannot begin there: the first is tried.
+    """
+    prefix = passes.prefix(inputs.tokens[tail.rows, : max(begins)], inputs.last[tail.rows] + 1)
+    if prefix is None:
+        return None
+    found = []
+    for begin in begins:
+        longer = (inputs.last[tail.rows] >= begin).nonzero()[:, 0]
+        rows = tail.rows[longer]
+        end = int(inputs.last[rows].max()) + 1
+        found.append(
+            PartialPass(
+                rows=rows,
+                tokens=inputs.tokens[rows, begin:end],
+                last=inputs.last[rows] - begin,
+                begin=begin,
+                end=end,
+                prefix=prefix.part(longer, begin),
+                short=tail.short,
+            )
+        )
+    return found if _reproduces_clean(passes, inputs, found[0]) else None
+
+
 def _verified_pass(
     passes: ForwardPasses, inputs: "PatchingInputs", rows: list[int], begin: int, end: int
 ) -> PartialPass:

@@ -8,9 +8,12 @@ __all__ = [
     "check_model",
     "effects_job",
     "head_inspection",
+    "measure_places",
     "model_checks",
+    "neuron_inspection",
     "pipeline",
     "plain_transformers",
     "score_examples",
     "side_requests",
+    "written_tokens",
 ]

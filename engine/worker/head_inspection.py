@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,20 +11,15 @@ from torch import Tensor
 from engine.capture.prompts import encode_prompt
 from engine.errors import EngineError, NoSuchNode
 from engine.examples import Example
-from engine.models.contributions import norm_gain
-from engine.models.head_layout import in_memory, unembedding
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.protocol import CodeWrites, HeadInspected, InspectHead
 from engine.tensors.threads import threads_for
+from engine.worker.written_tokens import NORM_SCALE, written_tokens
 
 MOST_TOKENS = 256
 """Of a longer prompt only the attention among its last tokens is returned: its size grows quadratically."""
 MOST_CODES = 24
-_WRITTEN = 8
-"""Tokens at either end of what a code writes."""
-_NORM_SCALE = "ln_final.hook_scale"
-"""TransformerLens's name for the scale that a final norm divides by, per position."""
 
 
 class Inspector:
@@ -79,8 +73,8 @@ def _capture_head(
     ]
     factors: dict[int, Tensor] = {}
     hooks += model.contributions.position_hooks(factors.__setitem__)
-    if _NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
-        hooks.append((_NORM_SCALE, keep("scale", lambda scale: scale[0, -1])))
+    if NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
+        hooks.append((NORM_SCALE, keep("scale", lambda scale: scale[0, -1])))
     with torch.inference_mode(), threads_for(2.0 * model.n_parameters * len(ids) / model.info.n_layers):
         tokens = torch.tensor([ids], device=model.device)
         model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None)
@@ -106,28 +100,17 @@ def _writes(
             hint="It belongs to another model: run the probe again.",
         )
     chosen = directions[wanted].to(model.device)
-    matrix, _ = unembedding(model.bridge)
-    assert matrix is not None
     with torch.inference_mode():
-        logits = (chosen * _gain(model)) @ matrix.to(model.device, torch.float32) / scale
-        logits = logits - logits.mean(dim=-1, keepdim=True)
         along = torch.nn.functional.normalize(outputs, dim=-1) @ chosen.T
-    found = []
-    for place, code in enumerate(wanted):
-        best, worst = logits[place].topk(_WRITTEN), (-logits[place]).topk(_WRITTEN)
-        found.append(
-            CodeWrites(
-                code=code,
-                raises=tuple((model.token_words(token), round(value, 3)) for token, value in _pairs(best)),
-                lowers=tuple((model.token_words(token), round(-value, 3)) for token, value in _pairs(worst)),
-                along=tuple(round(value, 4) for value in along[:, place].tolist()),
-            )
+    return tuple(
+        CodeWrites(
+            code=code,
+            raises=written.raises,
+            lowers=written.lowers,
+            along=tuple(round(value, 4) for value in along[:, place].tolist()),
         )
-    return tuple(found)
-
-
-def _pairs(top: Any) -> list[tuple[int, float]]:
-    return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+        for place, (code, written) in enumerate(zip(wanted, written_tokens(model, chosen, scale), strict=True))
+    )
 
 
 def _directions(path: Path, seed_index: int) -> Float[Tensor, "code d_model"]:
@@ -139,16 +122,3 @@ def _directions(path: Path, seed_index: int) -> Float[Tensor, "code d_model"]:
             f"The SAE weights of this run cannot be read: {error}.", hint="Run the probe again to save new ones."
         ) from error
     return weights.float()
-
-
-def _gain(model: Model) -> Tensor | float:
-    """Return the gain of the final norm, which multiplies the direction before the unembedding."""
-    norm = getattr(model.bridge, "ln_final", None)
-    if norm is None:
-        return 1.0
-    gain = norm_gain(norm, model.info.d_model)
-    if gain is not None:
-        return gain.to(model.device)
-    with in_memory(norm.original_component):
-        weight = getattr(norm, "weight", None)
-        return weight.detach().to(model.device, torch.float32) if isinstance(weight, Tensor) else 1.0

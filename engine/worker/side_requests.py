@@ -1,10 +1,22 @@
-"""Requests the worker answers between the reports of a run: grading, examples and head inspection."""
+"""Requests the worker answers between the reports of a run: grading, examples, and looking into a node."""
 
 from engine.events import Monitor
 from engine.grading.grader import Grader
 from engine.models.warm_model import WarmModel
-from engine.protocol import GradePrompts, MakeExamples, SideAnswer, SideRequest
+from engine.protocol import (
+    GradePrompts,
+    InspectHead,
+    InspectMlp,
+    InspectNeuron,
+    MakeExamples,
+    MeasureGrid,
+    MeasurePlaces,
+    SideAnswer,
+    SideRequest,
+)
 from engine.worker.head_inspection import Inspector
+from engine.worker.measure_places import measure_grid_of, measure_places_of
+from engine.worker.neuron_inspection import inspect_mlp, inspect_neuron
 
 
 class SideRequestHandler:
@@ -17,11 +29,21 @@ class SideRequestHandler:
 
     def answer(self, request: SideRequest, monitor: Monitor) -> SideAnswer:
         """Answer the request. Raises the errors of the request's kind, and Cancelled."""
-        if isinstance(request, GradePrompts):
-            return self._grader.answer(request, monitor)
-        if isinstance(request, MakeExamples):
-            return self._grader.make(request, monitor)
-        return self._inspector.answer(request)
+        match request:
+            case GradePrompts():
+                return self._grader.answer(request, monitor)
+            case MakeExamples():
+                return self._grader.make(request, monitor)
+            case InspectHead():
+                return self._inspector.answer(request)
+            case MeasurePlaces():
+                return measure_places_of(request, self._warm_model, monitor)
+            case MeasureGrid():
+                return measure_grid_of(request, self._warm_model, monitor)
+            case InspectMlp():
+                return inspect_mlp(request, self._warm_model, monitor)
+            case InspectNeuron():
+                return inspect_neuron(request, self._warm_model)
 
     def ready(self, request: SideRequest) -> bool:
         """Return True if the request's model is loaded: another one would replace that of a run.

@@ -11,6 +11,7 @@ __all__ = [
     "effects",
     "grading",
     "head_inspection",
+    "node_parts",
     "preflight",
     "replay",
     "run_options",

@@ -9,6 +9,7 @@ from sessions.handlers import (
     effects,
     grading,
     head_inspection,
+    node_parts,
     replay,
     run_options,
     sessions,
@@ -142,6 +143,7 @@ ANSWERS: dict[type, Answer] = {
     StopHost: stop_host,
     **grading.ANSWERS,
     **head_inspection.ANSWERS,
+    **node_parts.ANSWERS,
     **sessions.ANSWERS,
     **comparison.ANSWERS,
     **replay.ANSWERS,
@@ -151,6 +153,6 @@ ANSWERS: dict[type, Answer] = {
     **bundles.ANSWERS,
 }
 SLOW: frozenset[type] = frozenset().union(
-    *(subject.SLOW for subject in (bundles, grading, sessions, head_inspection, run_options))
+    *(subject.SLOW for subject in (bundles, grading, sessions, head_inspection, node_parts, run_options))
 )
 """Requests that are answered concurrently with later ones on the same connection."""

@@ -45,6 +45,16 @@ from sessions.protocol.host import (
     WarmUp,
     Welcome,
 )
+from sessions.protocol.node_parts import (
+    GetGrid,
+    GetMlp,
+    GetNeuron,
+    GetPlaces,
+    MlpInspection,
+    NeuronInspection,
+    Places,
+    StreamGrid,
+)
 from sessions.protocol.results import (
     CodesAnswer,
     GetCodes,
@@ -127,7 +137,11 @@ __all__ = [
     "GarbageReport",
     "GetCodes",
     "GetExamples",
+    "GetGrid",
     "GetHeadInspection",
+    "GetMlp",
+    "GetNeuron",
+    "GetPlaces",
     "GetPreflight",
     "GetSides",
     "GetStatus",
@@ -144,8 +158,11 @@ __all__ = [
     "MakeTaskExamples",
     "MeasureRunEffects",
     "Message",
+    "MlpInspection",
+    "NeuronInspection",
     "NoteAnswer",
     "NumberedRequest",
+    "Places",
     "PreflightAnswer",
     "Pushed",
     "QuerySql",
@@ -175,6 +192,7 @@ __all__ = [
     "StatusAnswer",
     "StepExamples",
     "StopHost",
+    "StreamGrid",
     "Subscribe",
     "Subscribed",
     "TableColumn",
@@ -221,6 +239,10 @@ AnyRequest = (
     | MakeTaskExamples
     | GradeExamples
     | GetHeadInspection
+    | GetPlaces
+    | GetGrid
+    | GetMlp
+    | GetNeuron
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -271,6 +293,10 @@ AnyAnswer = (
     | TaskExamplesMade
     | Grades
     | HeadInspection
+    | Places
+    | StreamGrid
+    | MlpInspection
+    | NeuronInspection
     | SidesAnswer
     | ComparisonChoices
     | CircuitsAnswer

@@ -6,7 +6,19 @@ from collections.abc import Awaitable, Callable
 
 from engine.errors import Failure
 from engine.events import EngineEvent, Stage, StageFinished, StageProgress, StageStarted, TrainStep
-from engine.protocol import GradePrompts, InspectHead, MeasureEffects, RunProbe, SideAnswer, SideRequest
+from engine.nodes import NodeId
+from engine.protocol import (
+    GradePrompts,
+    InspectHead,
+    InspectMlp,
+    InspectNeuron,
+    MeasureEffects,
+    MeasureGrid,
+    MeasurePlaces,
+    RunProbe,
+    SideAnswer,
+    SideRequest,
+)
 
 SILENT_S = 60.0
 """Seconds without a report after which a job is shown as silent.
@@ -100,7 +112,7 @@ class Job:
 
 
 class PendingSideRequest:
-    """A side request: prompts to grade or a head to inspect, besides the current job."""
+    """A side request: prompts to grade or a node to look into, besides the current job."""
 
     def __init__(self, request: SideRequest) -> None:
         self.request = request
@@ -115,6 +127,15 @@ class PendingSideRequest:
                 return f"grades of examples ({self.request.model})"
             case InspectHead():
                 return f"inspection of head {self.request.layer}.{self.request.head} ({self.request.model})"
+            case MeasurePlaces():
+                node = NodeId(self.request.layer, self.request.head)
+                return f"effects of {node} by position ({self.request.model})"
+            case MeasureGrid():
+                return f"effects by layer and position ({self.request.model})"
+            case InspectMlp():
+                return f"neurons of m{self.request.layer} ({self.request.model})"
+            case InspectNeuron():
+                return f"neuron {self.request.layer}.{self.request.neuron} ({self.request.model})"
         return f"examples of {self.request.task} ({self.request.model})"
 
     def end(self, answer: SideAnswer | Failure) -> None:

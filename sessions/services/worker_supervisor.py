@@ -144,7 +144,8 @@ class WorkerSupervisor:
                 return self._not_started()
             if worker.ready.is_set():
                 self._send_side_request(worker, pending)
-            return await pending.ended
+            # Shielded, for cancelling this task would mark the future itself as done, and the worker would go on.
+            return await asyncio.shield(pending.ended)
         finally:
             del self._side_requests[request.job]
             if pending.sent and not pending.ended.done() and self._worker is not None:

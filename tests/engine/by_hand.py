@@ -9,7 +9,7 @@ from torch import Tensor
 from engine.config import EffectsConfig
 from engine.examples import Example
 from engine.models.loading import Model
-from engine.nodes import NodeChoice
+from engine.nodes import NodeChoice, NodeId
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.patching.node_patching import measure_replaced, one_each
@@ -23,11 +23,19 @@ def prepared(
     recorder: Any,
     position: str = "mean",
     nodes: NodeChoice = "heads",
+    unequal: bool = False,
     **config: Any,
 ) -> tuple[ForwardPasses, PatchingInputs]:
     passes = ForwardPasses(model, recorder, nodes)
     inputs = prepare(
-        model, passes, examples, EffectsConfig(**config), position=position, task=None, monitor=passes.monitor
+        model,
+        passes,
+        examples,
+        EffectsConfig(**config),
+        position=position,
+        task=None,
+        monitor=passes.monitor,
+        unequal=unequal,
     )
     return passes, inputs
 
@@ -56,6 +64,37 @@ def with_head(
         bridge.run_with_hooks(torch.tensor([model.encode(other.prompt)[0]]), fwd_hooks=[(name, keep)])
         tokens = torch.tensor([model.encode(one.prompt)[0]])
         return bridge(tokens)[0, -1], bridge.run_with_hooks(tokens, fwd_hooks=[(name, replace)])[0, -1]
+
+
+def with_hook_at(
+    model: Model, one: Example, other: Example, name: str, here: int, there: int, part: slice = slice(None)
+) -> Tensor:
+    """The last logits of one prompt with what a hook sees at one position from a position of another: whole passes."""
+    kept: list[Tensor] = []
+
+    def keep(value: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+        kept.append(value.clone())
+
+    def replace(value: Tensor, hook: object) -> Tensor:  # noqa: ARG001
+        changed = value.clone()
+        changed.flatten(2)[:, here, part] = kept[0].flatten(2)[:, there, part]
+        return changed
+
+    with torch.no_grad():
+        model.bridge.run_with_hooks(torch.tensor([model.encode(other.prompt)[0]]), fwd_hooks=[(name, keep)])
+        tokens = torch.tensor([model.encode(one.prompt)[0]])
+        logits: Tensor = model.bridge.run_with_hooks(tokens, fwd_hooks=[(name, replace)])
+    return logits[0, -1]
+
+
+def with_node_at(model: Model, one: Example, other: Example, node: NodeId, here: int, there: int) -> Tensor:
+    """The last logits of one prompt with a node at one position from a position of another."""
+    if not node.is_head:
+        name = "blocks.0.hook_in" if node.kind == "embedding" else f"blocks.{node.layer}.hook_mlp_out"
+        return with_hook_at(model, one, other, name, here, there)
+    size = model.head_weights[node.layer].shape[1]
+    part = slice(node.head * size, (node.head + 1) * size)
+    return with_hook_at(model, one, other, f"blocks.{node.layer}.attn.hook_z", here, there, part)
 
 
 def all_heads(model: Model) -> list[HeadId]:

@@ -28,6 +28,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
+from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces
 from engine.protocol import (
     AnyWorkerRequest,
     CancelJob,
@@ -35,13 +36,22 @@ from engine.protocol import (
     ExamplesOf,
     GradePrompts,
     GradesMade,
+    GridMeasured,
     HeadInspected,
     InspectHead,
+    InspectMlp,
+    InspectNeuron,
     JobDone,
     JobEvent,
     JobFailed,
     MakeExamples,
     MeasureEffects,
+    MeasureGrid,
+    MeasurePlaces,
+    MlpInspected,
+    NeuronInspected,
+    PartsRequest,
+    PlacesMeasured,
     Quit,
     RunProbe,
     WorkerMessage,
@@ -165,7 +175,7 @@ def normal(request: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_h
     ]
 
 
-def grades_for(request: GradePrompts) -> GradesMade:
+def grades_for(request: GradePrompts, n_waiting: int = 0) -> GradesMade:
     """Use words as tokens; a positive is answered with certainty, a negative never."""
     split = [tuple(each.prompt.split()) for each in request.examples]
     return GradesMade(
@@ -175,7 +185,7 @@ def grades_for(request: GradePrompts) -> GradesMade:
             Grade(
                 index=index,
                 verdict="ok",
-                reason=f"as {request.model} sees it",
+                reason=f"as {request.model} sees it" + (f", {n_waiting} waiting" if n_waiting else ""),
                 n_tokens=len(words),
                 probability=0.9 if example.positive else 0.1,
                 rank=1 if example.positive else 5,
@@ -202,6 +212,69 @@ def look_for(request: InspectHead) -> HeadInspected:
     )
 
 
+def how_of(request: PartsRequest, *asked: object) -> MeasuredHow:
+    """Return what was requested, so that a test can check it."""
+    return MeasuredHow(
+        metric=request.config.metric,
+        replacement=request.config.replacement,
+        passes=1.0,
+        prepared=2.0,
+        seconds=0.1,
+        notices=(*map(str, asked), request.identity, str(request.task)),
+    )
+
+
+def places_for(request: MeasurePlaces) -> PlacesMeasured:
+    """Use words as tokens; the effect at a position is its number."""
+    prompts = [(index, each.prompt.split()) for index, each in enumerate(request.examples) if each.positive]
+    return PlacesMeasured(
+        job=request.job,
+        model=model_ready().model,
+        how=how_of(request, f"{request.layer}.{request.head}"),
+        prompts=tuple(
+            PromptPlaces(
+                example=index,
+                base=2.0,
+                tokens=tuple(words),
+                other=tuple(words),
+                effects=tuple(map(float, range(len(words)))),
+            )
+            for index, words in prompts
+        ),
+    )
+
+
+def grid_for(request: MeasureGrid) -> GridMeasured:
+    """Use words as tokens; the effect is the number of the layer."""
+    words = tuple(request.examples[0].prompt.split())
+    rows = tuple((float(layer),) * len(words) for layer in range(N_LAYERS))
+    grid = PromptGrid(example=0, base=2.0, tokens=words, other=(), effects={"stream": rows, "mlp": rows})
+    return GridMeasured(job=request.job, model=model_ready().model, how=how_of(request), prompts=(grid,))
+
+
+def mlp_for(request: InspectMlp) -> MlpInspected:
+    return MlpInspected(
+        job=request.job,
+        model=model_ready().model,
+        how=how_of(request, request.layer, request.most, request.exact, request.neurons),
+        base=2.0,
+        prompts=1,
+        n_neurons=7,
+        attribution=0.5,
+        tokens=tuple(request.examples[request.example].prompt.split()),
+        neurons=(),
+    )
+
+
+def neuron_for(request: InspectNeuron) -> NeuronInspected:
+    words = tuple(request.prompt.split())
+    facts = NeuronFacts(
+        layer=request.layer, neuron=request.neuron, n_neurons=7, norm=1.0, raises=(), lowers=(), reads=()
+    )
+    on_prompt = PromptActivations(tokens=words, activations=(1.0,) * len(words)) if words else None
+    return NeuronInspected(job=request.job, model=model_ready().model, facts=facts, on_prompt=on_prompt)
+
+
 def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> EffectsMeasured:
     return EffectsMeasured(
         method="exact",
@@ -222,6 +295,8 @@ class Worker:
     def __init__(self) -> None:
         self.jobs: queue.Queue[RunProbe | MeasureEffects | None] = queue.Queue()
         self.cancelled: set[str] = set()
+        self.waiting: set[str] = set()
+        """Grading requests that are answered only when they are cancelled."""
         self.word = threading.Event()
 
     def read(self) -> None:
@@ -234,22 +309,39 @@ class Worker:
                     self.grade(request)
                 case InspectHead():
                     say(look_for(request))
+                case MeasurePlaces():
+                    say(places_for(request))
+                case MeasureGrid():
+                    say(grid_for(request))
+                case InspectMlp():
+                    say(mlp_for(request))
+                case InspectNeuron():
+                    say(neuron_for(request))
                 case MakeExamples():
                     say(ExamplesOf(job=request.job, examples=examples_of(request.task, request.pairs)))
                 case CancelJob():
                     self.cancelled.add(request.job)
                     self.word.set()
+                    if request.job in self.waiting:
+                        self.waiting.discard(request.job)
+                        say(JobFailed(job=request.job, failure=Cancelled().as_failure()))
                 case Quit():
                     self.jobs.put(None)
         os._exit(0)
 
     def grade(self, request: GradePrompts) -> None:
-        """Grade as the prompts ask: `die` ends the worker, `wait` leaves them ungraded, others are graded at once."""
+        """Grade as the prompts ask.
+
+        `die` ends the worker, `wait` leaves them ungraded until they are cancelled, others are graded at once; the
+        reason says how many requests are waiting.
+        """
         prompts = {each.prompt for each in request.examples}
         if "die" in prompts:
             os.kill(os.getpid(), signal.SIGKILL)
-        if "wait" not in prompts:
-            say(grades_for(request))
+        if "wait" in prompts:
+            self.waiting.add(request.job)
+        else:
+            say(grades_for(request, n_waiting=len(self.waiting)))
 
     def measure(self, request: MeasureEffects) -> None:
         """Measure effects of all or of the requested heads; with `kl`, wait after the first until stopped."""

@@ -12,7 +12,7 @@ from tui.terminal.times import moment
 MOST = 10
 _BARS = "_▁▂▃▄▅▆▇█"
 """Bars for shares from 0 to 1."""
-_REPLACED = {
+REPLACED = {
     "pair": "by their value on the paired negative",
     "mean": "by their mean over the negatives",
     "resample": "by their value on a negative drawn at random",
@@ -35,7 +35,7 @@ def format_base(cause: EffectsMeasured, why: str = "") -> str:
 
 def format_replacement(cause: EffectsMeasured | CircuitChecked) -> str:
     """Format how the heads were replaced."""
-    return _REPLACED[cause.replacement]
+    return REPLACED[cause.replacement]
 
 
 def format_signed(value: float) -> str:

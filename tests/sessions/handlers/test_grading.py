@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from engine.examples import Example
-from sessions.errors import Refusal
+from sessions.errors import HostGone, Refusal
 from sessions.protocol import (
     CancelRun,
     Done,
@@ -76,6 +76,28 @@ async def test_a_newer_request_of_the_same_desk_takes_the_place_of_the_one_befor
     assert found.value.family == "cancelled"
     assert not other.done()
     other.cancel()
+
+
+async def test_the_engine_is_told_that_nobody_waits_any_more(lab) -> None:
+    """A client that leaves, or asks anew, stops what it asked for: it may take the engine minutes."""
+    client, leaving = await lab.connect(), await lab.connect()
+    session = (await lab.session(client)).session_id
+
+    async def reason() -> str:
+        answer = await client.ask(GradeExamples(session=session, examples=some("a")), Grades)
+        return answer.grades[0].reason
+
+    request = GradeExamples(session=session, examples=some("wait"))
+    never = asyncio.ensure_future(leaving.ask(request, Grades))
+    await lab.status(leaving)
+    while "1 waiting" not in await reason():
+        pass
+    await leaving.close()
+    async with asyncio.timeout(20):
+        while "waiting" in await reason():
+            pass
+    with pytest.raises(HostGone):
+        await never
 
 
 async def test_an_engine_that_dies_of_a_prompt_says_so_and_the_next_one_answers(lab) -> None:

@@ -1,0 +1,150 @@
+"""Look inside a node of a run: the warm worker answers, nothing is recorded."""
+
+from typing import Any, TypeVar
+
+from engine.config import load_fields
+from engine.errors import Failure, NoSuchNode
+from engine.nodes import NodeId, mlp, parse_node
+from engine.protocol import (
+    GridMeasured,
+    InspectMlp,
+    InspectNeuron,
+    MeasureGrid,
+    MeasurePlaces,
+    MlpInspected,
+    NeuronInspected,
+    PlacesMeasured,
+    SideRequest,
+)
+from engine.results import ModelInfo
+from sessions.errors import NoSuchRecord, error_from
+from sessions.handlers.context import Answer, HandlerContext
+from sessions.ids import new_id
+from sessions.protocol import (
+    GetGrid,
+    GetMlp,
+    GetNeuron,
+    GetPlaces,
+    MlpInspection,
+    NeuronInspection,
+    Places,
+    StreamGrid,
+)
+from sessions.rows import RunRow
+from sessions.store.database import Store
+from sessions.store.queries import find_run, run_row
+from sessions.store.rerun import find_rerun
+
+Answered = TypeVar("Answered")
+
+
+async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
+    """Return the effects by position. Raises NoSuchRecord, NoSuchNode and the engine's errors."""
+    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    node = named_node(request.node, info)
+    worker_request = MeasurePlaces(
+        job=new_id("p"),
+        layer=node.layer,
+        head=node.head,
+        config=request.config,
+        models=str(host.places.models),
+        **fields,
+    )
+    answer = await _answered(host, worker_request, PlacesMeasured)
+    return Places(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
+
+
+async def measure_grid(host: HandlerContext, request: GetGrid) -> StreamGrid:
+    """Return the effects by layer and position. Raises NoSuchRecord and the engine's errors."""
+    run, _, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    worker_request = MeasureGrid(job=new_id("p"), config=request.config, models=str(host.places.models), **fields)
+    answer = await _answered(host, worker_request, GridMeasured)
+    return StreamGrid(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
+
+
+async def inspect_mlp(host: HandlerContext, request: GetMlp) -> MlpInspection:
+    """Return the MLP's neurons. Raises NoSuchRecord, NoSuchNode, NoSuchNeuron, ExampleError, the engine's errors."""
+    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    named_node(str(mlp(request.layer)), info)
+    worker_request = InspectMlp(
+        job=new_id("n"),
+        layer=request.layer,
+        example=request.example,
+        most=request.most,
+        exact=request.exact,
+        neurons=request.neurons,
+        config=request.config,
+        models=str(host.places.models),
+        **fields,
+    )
+    answer = await _answered(host, worker_request, MlpInspected)
+    return MlpInspection(
+        run=run,
+        model=answer.model,
+        how=answer.how,
+        base=answer.base,
+        prompts=answer.prompts,
+        n_neurons=answer.n_neurons,
+        attribution=answer.attribution,
+        tokens=answer.tokens,
+        neurons=answer.neurons,
+    )
+
+
+async def inspect_neuron(host: HandlerContext, request: GetNeuron) -> NeuronInspection:
+    """Return one neuron. Raises NoSuchNeuron, ExampleError and the engine's errors."""
+    worker_request = InspectNeuron(
+        job=new_id("n"),
+        model=request.model,
+        layer=request.layer,
+        neuron=request.neuron,
+        prompt=request.prompt,
+        models=str(host.places.models),
+        **load_fields(request),
+    )
+    answer = await _answered(host, worker_request, NeuronInspected)
+    return NeuronInspection(model=answer.model, facts=answer.facts, on_prompt=answer.on_prompt)
+
+
+async def _answered(host: HandlerContext, request: SideRequest, want: type[Answered]) -> Answered:
+    answer = await host.supervisor.answer_side_request(request)
+    if isinstance(answer, Failure):
+        raise error_from(answer)
+    assert isinstance(answer, want)
+    return answer
+
+
+def named_node(text: str, info: ModelInfo) -> NodeId:
+    """Return the node that is written so, an MLP of a run with heads only, too. Raises NoSuchNode."""
+    node = parse_node(text[:40].strip())
+    if node is None or (node.is_head and not info.layout.has(node)) or node.layer >= info.n_layers:
+        raise NoSuchNode(text[:40], info.n_layers, info.n_heads, mlps=True)
+    return node
+
+
+def _of_run(store: Store, reference: str) -> tuple[RunRow, ModelInfo, dict[str, Any]]:
+    """Return the run, its model, and the fields of a request for what is inside of its nodes.
+
+    Raises NoSuchRecord if the run does not exist or was not loaded.
+    """
+    run = run_row(store, find_run(store, reference))
+    if run.model_info is None:
+        raise NoSuchRecord(f"Run {run.number} is {run.state}: it has no model yet.", hint="Finish the run first.")
+    rerun = find_rerun(store, run.run_id)
+    fields = {
+        "model": rerun.asked.model,
+        "identity": run.model_info.identity,
+        "examples": tuple(example for example in rerun.work.examples if example.enabled),
+        "task": run.task,
+        **rerun.as_loaded,
+    }
+    return run, run.model_info, fields
+
+
+ANSWERS: dict[type, Answer] = {
+    GetPlaces: measure_places,
+    GetGrid: measure_grid,
+    GetMlp: inspect_mlp,
+    GetNeuron: inspect_neuron,
+}
+SLOW: frozenset[type] = frozenset(ANSWERS)

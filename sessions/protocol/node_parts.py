@@ -1,0 +1,102 @@
+"""Requests that look inside a node: its effect position by position, the grid of the stream, neurons of an MLP."""
+
+from engine.config import EffectsConfig, LoadOptions
+from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron
+from engine.results import ModelInfo
+from sessions.protocol.base import Message, Request
+from sessions.rows import RunRow
+
+
+class GetPlaces(Request, tag="places", frozen=True, kw_only=True):
+    """Measure the exact effect of one node of a run at every position of its prompts alone.
+
+    Nothing is recorded. Answered by Places, concurrently with other requests.
+    """
+
+    run: str
+    node: str
+    """9.6, m8 or emb; also of a run with heads only."""
+    config: EffectsConfig = EffectsConfig(method="exact")
+    """Metric, replacement and number of examples; the rest does not apply."""
+
+
+class Places(Message, tag="places", frozen=True, kw_only=True):
+    """The node's effect at every position of every prompt that it was measured on."""
+
+    run: RunRow
+    model: ModelInfo
+    how: MeasuredHow
+    prompts: tuple[PromptPlaces, ...]
+
+
+class GetGrid(Request, tag="grid", frozen=True, kw_only=True):
+    """Measure the exact effect of stream, attention and MLPs at every layer and position alone.
+
+    Nothing is recorded. Answered by StreamGrid, concurrently with other requests; it takes as long as some dozens of
+    forward passes of the prompts, and keeps the worker from others as long.
+    """
+
+    run: str
+    config: EffectsConfig = EffectsConfig(method="exact", examples=8)
+
+
+class StreamGrid(Message, tag="grid", frozen=True, kw_only=True):
+    """The effects per kind, layer and position on every prompt that they were measured on."""
+
+    run: RunRow
+    model: ModelInfo
+    how: MeasuredHow
+    prompts: tuple[PromptGrid, ...]
+
+
+class GetMlp(Request, tag="mlp", frozen=True, kw_only=True):
+    """Find the neurons of one MLP that matter most for a run's answers.
+
+    Nothing is recorded. Answered by MlpInspection, concurrently with other requests.
+    """
+
+    run: str
+    layer: int
+    example: int = 0
+    """Index into the run's examples, from 0: activations are returned token by token on this one."""
+    most: int = 100
+    """Neurons by attribution, and as many by difference between the sides."""
+    exact: int = 0
+    """Measure the exact effect of so many neurons, the first by attribution."""
+    neurons: tuple[int, ...] = ()
+    """Only these neurons, with their exact effects."""
+    config: EffectsConfig = EffectsConfig(method="exact")
+
+
+class MlpInspection(Message, tag="mlp", frozen=True, kw_only=True):
+    """The neurons of the MLP, the largest mean size of attribution first."""
+
+    run: RunRow
+    model: ModelInfo
+    how: MeasuredHow
+    base: float
+    prompts: int
+    n_neurons: int
+    attribution: float
+    """The sum of all neurons' attributions."""
+    tokens: tuple[str, ...]
+    """Of the example that was asked for."""
+    neurons: tuple[RunNeuron, ...]
+
+
+class GetNeuron(LoadOptions, Request, tag="neuron", frozen=True, kw_only=True):
+    """Look up one neuron of a model, without a run. Answered by NeuronInspection, concurrently with other requests."""
+
+    model: str
+    layer: int
+    neuron: int
+    prompt: str = ""
+    """Also return its activations on this prompt."""
+
+
+class NeuronInspection(Message, tag="neuron", frozen=True, kw_only=True):
+    """What the weights say of the neuron, and its activations on the prompt if there was one."""
+
+    model: ModelInfo
+    facts: NeuronFacts
+    on_prompt: PromptActivations | None
