@@ -28,7 +28,6 @@ from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import prepare
 from engine.patching.node_patching import measure_replaced, one_each
 from engine.references.measured import FOLDER, MeasuredReference, PromptSelection
-from engine.results import HeadId
 from engine.tasks.registry import TASKS, find_task
 
 TASK_SEED = 1000
@@ -53,11 +52,11 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
     usable = usable_pairs(examples, grades)
     chosen = usable[:pairs] if 2 * len(usable) >= pairs else list(range(pairs))
     used = [example for example in examples if example.pair in set(chosen)]
-    info, passes = model.info, ForwardPasses(model, monitor)
+    info, passes = model.info, ForwardPasses(model, monitor, "all")
     config = EffectsConfig(method="exact", replacement="pair", metric=task.metric, examples=len(chosen))
     inputs = prepare(model, passes, used, config, position="mean", task=task.metric, monitor=monitor)
-    heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
-    metric = measure_replaced(passes, inputs, one_each(heads, passes.layout))
+    nodes, n_heads = passes.layout.ids, passes.layout.n_heads_in_all
+    metric = measure_replaced(passes, inputs, one_each(nodes, passes.layout))
     changed = metric - inputs.base_by_row
     errors = changed.std(dim=1) / changed.shape[1] ** 0.5
     counts: dict[str, int] = {}
@@ -73,8 +72,12 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
         prompts=PromptSelection(task_seed=seed, drawn=2 * pairs, usable=len(usable), used=len(inputs)),
         grades=dict(sorted(counts.items())),
         base=round(inputs.base, 4),
-        effects=_rounded(changed.mean(dim=1), info.n_heads),
-        errors=_rounded(errors, info.n_heads),
+        effects=_rounded(changed.mean(dim=1)[:n_heads], info.n_heads),
+        errors=_rounded(errors[:n_heads], info.n_heads),
+        others={
+            str(node): round(effect, 4)
+            for node, effect in zip(nodes[n_heads:], changed.mean(dim=1)[n_heads:].tolist(), strict=True)
+        },
         versions={each: version(each) for each in ("torch", "transformers", "transformer-lens")},
         date=datetime.now(UTC).date().isoformat(),
         seconds=round(time.perf_counter() - begun, 1),

@@ -19,6 +19,7 @@ from engine.config import EffectsConfig, LoadOptions
 from engine.errors import TaskError
 from engine.events import SilentMonitor
 from engine.models.loading import Model, load_model
+from engine.nodes import NodeChoice
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
@@ -49,6 +50,8 @@ class MeasuredTask(msgspec.Struct, frozen=True, kw_only=True):
     """[layer][head]: patched minus base. Below 0: the head helps."""
     heads: list[tuple[int, int]]
     """Those whose effect is at least cut times base either way, the largest first."""
+    others: dict[str, float]
+    """Effects of the embedding and the MLPs, by name."""
     edges: list[tuple[tuple[int, int], tuple[int, int]]] = []
     """Those of edges.json that move it by EDGE_CUT of its base, the largest first."""
 
@@ -98,23 +101,23 @@ class MeasuredEdgesFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inputs_for_task(
-    model: Model, name: str, *, pairs: int, seed: int = TASK_SEED
+    model: Model, name: str, *, pairs: int, seed: int = TASK_SEED, nodes: NodeChoice = "heads"
 ) -> tuple[ForwardPasses, PatchingInputs]:
     """Return the inputs of a task's measurement. Raises TaskError if the model's tokenizer cannot express the task."""
     task, monitor = TASKS[name], SilentMonitor()
     examples = task.make(model, pairs=pairs, seed=seed)
-    passes = ForwardPasses(model, monitor)
+    passes = ForwardPasses(model, monitor, nodes)
     config = EffectsConfig(method="exact", replacement="pair", metric=task.metric, examples=pairs)
     return passes, prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=monitor)
 
 
 def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredTask:
     """Return the exact effect of every head on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
-    passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed)
-    info = model.info
-    heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
-    masks = one_each(heads, passes.layout)
-    found = measure_replaced(passes, inputs, masks).mean(dim=1) - inputs.base
+    passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed, nodes="all")
+    info, nodes, n_heads = model.info, passes.layout.ids, passes.layout.n_heads_in_all
+    heads = nodes[:n_heads]
+    every = measure_replaced(passes, inputs, one_each(nodes, passes.layout)).mean(dim=1) - inputs.base
+    found = every[:n_heads]
     order = sorted(range(len(heads)), key=lambda place: -abs(float(found[place])))
     return MeasuredTask(
         metric=TASKS[name].metric,
@@ -123,6 +126,7 @@ def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) 
         pairs=pairs,
         task_seed=seed,
         effects=[_rounded(row) for row in found.view(info.n_layers, info.n_heads)],
+        others=dict(zip(map(str, nodes[n_heads:]), _rounded(every[n_heads:]), strict=True)),
         heads=[heads[place] for place in order if abs(float(found[place])) >= CUT * abs(inputs.base)],
     )
 
