@@ -10,10 +10,11 @@ from typing import Literal
 import msgspec
 
 from engine.analysis.rank_correlation import kendall, spearman
-from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, members, strength
+from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, members, strength, strengths
 from engine.config import ProbeConfig
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
+from engine.nodes import NO_HEAD, NodeChoice, NodeLayout
 from engine.results import HeadId, HeadScores, ModelInfo, Reference, Versions
 from sessions.comparison.example_diff import ExamplesDifference, compare_examples
 from sessions.errors import SessionError
@@ -169,8 +170,7 @@ def compare_grids(
     circuit_a, circuit_b = select_circuit(a, measure, cut), select_circuit(b, measure, cut)
     in_a, in_b = set(circuit_a), set(circuit_b)
     member = a.heads is not None or b.heads is not None
-    shape = a.shape or b.shape
-    places = [HeadId(*divmod(place, shape[1])) for place in range(shape[0] * shape[1])] if shape else []
+    places = _places(a, b)
     foreign = a.scores is not None or b.scores is not None
     if member:
         values_a, values_b = _membership(in_a, places), _membership(in_b, places)
@@ -179,8 +179,11 @@ def compare_grids(
     else:
         values_a, values_b = _values(a, measure), _values(b, measure)
     cells = tuple(_cell(place, values_a.get(place), values_b.get(place)) for place in places)
-    strengths_a, strengths_b = _strengths(a, measure, in_a, places), _strengths(b, measure, in_b, places)
-    shared = [place for place in places if min(strengths_a[place], strengths_b[place]) > -math.inf]
+    # Rankings are compared over the nodes that both sides have looked at; the embedding is in every circuit.
+    seen = [{node.id for node in side.nodes} for side in (a, b) if side.nodes]
+    judged = [place for place in places if place.in_circuits and all(place in nodes for nodes in seen)]
+    strengths_a, strengths_b = _strengths(a, measure, in_a, judged), _strengths(b, measure, in_b, judged)
+    shared = [place for place in judged if min(strengths_a[place], strengths_b[place]) > -math.inf]
     ranking_a, ranking_b = [strengths_a[place] for place in shared], [strengths_b[place] for place in shared]
     both = in_a & in_b
     return GridComparison(
@@ -197,8 +200,8 @@ def compare_grids(
         recall=len(both) / len(in_b) if in_b else None,
         spearman=spearman(ranking_a, ranking_b),
         kendall=kendall(ranking_a, ranking_b),
-        auc_a_finds_b=_auc(a, strengths_a, in_b, places),
-        auc_b_finds_a=_auc(b, strengths_b, in_a, places),
+        auc_a_finds_b=_auc(a, strengths_a, in_b, judged),
+        auc_b_finds_a=_auc(b, strengths_b, in_a, judged),
     )
 
 
@@ -217,10 +220,13 @@ def check_shapes(a: ComparisonSide, b: ComparisonSide) -> None:
     for circuit, other in ((a, b), (b, a)):
         shape = circuit.shape or other.shape
         if circuit.heads is not None and shape is not None:
-            outside = [head for head in circuit.heads if not (0 <= head[0] < shape[0] and 0 <= head[1] < shape[1])]
+            # MLPs count as inside: a run with heads alone is told apart from one of another model.
+            layout = NodeLayout(n_layers=shape[0], n_heads=shape[1], choice="all")
+            outside = [node for head in circuit.heads if (node := HeadId(*head)) not in layout]
             if outside:
+                kind = "head" if outside[0].is_head else "node"
                 raise CannotCompare(
-                    f"{circuit.title} has the head {HeadId(*outside[0])}; {other.title} has {_format_shape(other)}.",
+                    f"{circuit.title} has the {kind} {outside[0]}; {other.title} has {_format_shape(other)}.",
                     hint="It is a circuit of another model.",
                 )
 
@@ -279,7 +285,21 @@ def jaccard(one: Collection[tuple[int, int]], other: Collection[tuple[int, int]]
     return len(intersection(one, other)) / len(either) if either else None
 
 
+def has_mlps(side: ComparisonSide) -> bool:
+    """Return True if the side has scores of MLPs and the embedding, or a circuit with MLPs."""
+    return any(not node.id.is_head for node in side.nodes) or any(head[1] == NO_HEAD for head in side.heads or ())
+
+
 # ---- helpers
+
+
+def _places(a: ComparisonSide, b: ComparisonSide) -> list[HeadId]:
+    """Return the nodes that either side has, heads first; none if neither side knows its shape."""
+    shape = a.shape or b.shape
+    if shape is None:
+        return []
+    choice: NodeChoice = "all" if has_mlps(a) or has_mlps(b) else "heads"
+    return list(NodeLayout(n_layers=shape[0], n_heads=shape[1], choice=choice).ids)
 
 
 def _values(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None]:
@@ -321,7 +341,8 @@ def _strengths(
     if side.scores is not None:
         own = _external_sizes(side)
         return {place: own.get(place, -math.inf) for place in places}
-    found = {node.id: strength(node, measure) for node in side.nodes}
+    values = strengths(side.nodes, measure) if has_mlps(side) else [strength(node, measure) for node in side.nodes]
+    found = dict(zip((node.id for node in side.nodes), values, strict=True))
     return {place: found.get(place, -math.inf) for place in places}
 
 

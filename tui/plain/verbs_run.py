@@ -19,7 +19,7 @@ from tui.plain import wording
 from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
 from tui.plain.workbench import PlainWorkbench
 from tui.state import notes
-from tui.state.parsing import guess_measure, read_head
+from tui.state.parsing import guess_measure, read_node
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
 
@@ -105,9 +105,9 @@ class RunVerbs:
 
     async def do_head(self, rest: str) -> None:
         view = self.plain.view_for("cut.more")
-        shape = self.state.shape()
-        if rest and shape is not None:
-            self.state.put_cursor(*read_head(rest, shape))
+        places = self.state.places()
+        if rest and places is not None:
+            self.state.put_cursor(*read_node(rest, places))
         await self.link.fetch_codes()
         self.plain.tell(wording.head(self.state, view, self.state.head_codes()))
 

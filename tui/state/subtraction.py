@@ -3,8 +3,17 @@
 import msgspec
 
 from engine.measures import Measure
+from engine.nodes import NO_HEAD
 from engine.results import HeadId
-from sessions.comparison.comparison import CannotCompare, ComparisonSide, GridComparison, check_shapes, compare_grids
+from sessions.comparison.comparison import (
+    CannotCompare,
+    ComparisonSide,
+    GridComparison,
+    check_shapes,
+    compare_grids,
+    has_mlps,
+)
+from tui.state.grid_places import places_of
 from tui.state.grid_view import GridView
 
 
@@ -15,6 +24,8 @@ class GridDifference(msgspec.Struct, frozen=True, kw_only=True):
     """The side that is subtracted."""
     grid: GridComparison
     differences: dict[HeadId, float | None]
+    largest: float
+    """The absolute difference drawn at full intensity: the largest of a head, as in the grid itself (`scale_top`)."""
     here: dict[HeadId, float | None]
     there: dict[HeadId, float | None]
     """The value on either side."""
@@ -23,6 +34,8 @@ class GridDifference(msgspec.Struct, frozen=True, kw_only=True):
     rank: dict[HeadId, int]
     circuit: frozenset[HeadId]
     """The circuit of the subtracted side."""
+    unshared: str = ""
+    """Which nodes only one side has, as text; empty if both have the same."""
 
     @property
     def member(self) -> bool:
@@ -63,13 +76,13 @@ class Subtraction:
 
 def side_of(view: GridView) -> ComparisonSide:
     """Return the shown grid as one side of a comparison."""
-    last = view.nodes[-1]
+    places = places_of(view.nodes)
     return ComparisonSide(
         reference="",
         title="this run",
         kind="run",
-        n_layers=last.layer + 1,
-        n_heads=1 + max(node.head for node in view.nodes),
+        n_layers=places.n_layers,
+        n_heads=places.n_heads,
         nodes=tuple(view.nodes),
         final=view.final,
         measure=view.measure.id,
@@ -79,21 +92,33 @@ def side_of(view: GridView) -> ComparisonSide:
 
 def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> GridDifference:
     grid = compare_grids(shown, side, measure=measure)
-    places = [HeadId(cell.layer, cell.head) for cell in grid.cells]
-    differences = dict(zip(places, (cell.difference for cell in grid.cells), strict=True))
+    here = has_mlps(shown)
+    cells = [cell for cell in grid.cells if here or cell.head != NO_HEAD]
+    places = [HeadId(cell.layer, cell.head) for cell in cells]
+    differences = dict(zip(places, (cell.difference for cell in cells), strict=True))
 
     def size(place: HeadId) -> float:
         found = differences[place]
         return -1.0 if found is None else abs(found)
 
+    heads = [abs(value) for place, value in differences.items() if value is not None and place.is_head]
     order = sorted(places, key=lambda place: (-size(place), place))
     return GridDifference(
         side=side,
         grid=grid,
         differences=differences,
-        here=dict(zip(places, (cell.a for cell in grid.cells), strict=True)),
-        there=dict(zip(places, (cell.b for cell in grid.cells), strict=True)),
+        largest=max(heads, default=0.0) or grid.largest,
+        here=dict(zip(places, (cell.a for cell in cells), strict=True)),
+        there=dict(zip(places, (cell.b for cell in cells), strict=True)),
         order=order,
         rank={place: number for number, place in enumerate(order, start=1)},
         circuit=frozenset(HeadId(*head) for head in grid.circuit_b),
+        unshared=_unshared(here, side),
     )
+
+
+def _unshared(here: bool, side: ComparisonSide) -> str:
+    there = has_mlps(side)
+    if side.heads is not None:
+        return "" if here or not there else "its MLPs are not in this run"
+    return "" if here == there else f"MLPs and embedding only {'here' if here else 'there'}"
