@@ -1,7 +1,8 @@
 """The nodes of a model: its attention heads, its MLPs (one per layer) and its embedding."""
 
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -16,6 +17,7 @@ NO_HEAD = -1
 """Stands where a head's number would be: an MLP and the embedding have none."""
 NO_LAYER = -1
 """Stands where the embedding's layer would be."""
+_COUNTED: tuple[tuple[NodeKind, str], ...] = (("head", "head"), ("mlp", "MLP"))
 _WRITTEN = re.compile(r"(\d+)\.(\d+)|m(\d+)|emb")
 
 
@@ -54,6 +56,26 @@ EMBEDDING = NodeId(NO_LAYER, NO_HEAD)
 def mlp(layer: int) -> NodeId:
     """Return the MLP of a layer."""
     return NodeId(layer, NO_HEAD)
+
+
+def names(nodes: Iterable[tuple[int, int]]) -> list[str]:
+    """Return the nodes as they are written: 9.6, m8, emb."""
+    return [str(NodeId(*node)) for node in nodes]
+
+
+def only_heads(nodes: Iterable[tuple[int, int]]) -> bool:
+    """Return True if all of the nodes are heads; then texts speak of heads, otherwise of nodes."""
+    return all(NodeId(*node).is_head for node in nodes)
+
+
+def format_count(nodes: Collection[tuple[int, int]]) -> str:
+    """Say how many nodes of which kind: 4 heads; 3 heads and 1 MLP; 3 heads, 1 MLP and the embedding."""
+    kinds = Counter(NodeId(*node).kind for node in nodes)
+    if not kinds.keys() - {"head"}:
+        return f"{kinds['head']} heads"
+    parts = [f"{kinds[kind]} {word}{'s' * (kinds[kind] != 1)}" for kind, word in _COUNTED if kinds[kind]]
+    parts += ["the embedding"] * kinds["embedding"]
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def parse_node(text: str) -> NodeId | None:
@@ -116,6 +138,11 @@ class NodeLayout(msgspec.Struct, frozen=True, dict=True):
         heads = f"{self.n_heads_in_all} head{'' if self.n_heads_in_all == 1 else 's'}"
         mlps = f" and {self.n_layers} MLP{'' if self.n_layers == 1 else 's'}"
         return heads + (mlps if self.choice == "all" else "")
+
+    @property
+    def of_a_layer(self) -> str:
+        """Say what a layer has: 8 heads, or 8 heads and MLPs, as in 4 layers x 8 heads and MLPs."""
+        return f"{self.n_heads} heads{' and MLPs' if self.choice == 'all' else ''}"
 
     def place(self, node: NodeId) -> int:
         """Return the node's place in the forward pass (`order`)."""

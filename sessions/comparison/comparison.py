@@ -14,7 +14,7 @@ from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, 
 from engine.config import ProbeConfig
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
-from engine.nodes import NO_HEAD, NodeChoice, NodeLayout
+from engine.nodes import NodeChoice, NodeId, NodeLayout, only_heads, parse_node
 from engine.results import HeadId, HeadScores, ModelInfo, Reference, Versions
 from sessions.comparison.example_diff import ExamplesDifference, compare_examples
 from sessions.errors import SessionError
@@ -48,7 +48,7 @@ class ComparisonSide(msgspec.Struct, frozen=True, kw_only=True):
     heads: tuple[tuple[int, int], ...] | None = None
     """The heads of a circuit; None for other sides."""
     scores: dict[str, float] | None = None
-    """Another tool's scores by "layer.head"; their signs are ignored."""
+    """Another tool's scores by node (9.6, m8, emb); their signs are ignored."""
     source: str = ""
     """Describes where a circuit or a file comes from."""
     measure: str | None = None
@@ -63,14 +63,24 @@ class ComparisonSide(msgspec.Struct, frozen=True, kw_only=True):
     versions: Versions | None = None
     known: Reference | None = None
     """The run's own known circuit."""
+    covers: NodeChoice = "all"
+    """Of a circuit: heads, if it says nothing about MLPs."""
 
     @property
     def shape(self) -> tuple[int, int] | None:
         return (self.n_layers, self.n_heads) if self.n_layers and self.n_heads else None
 
+    @property
+    def choice(self) -> NodeChoice | None:
+        """Which nodes the side says something about; None: a saved circuit, which can stand beside both."""
+        if self.heads is not None:
+            return "heads" if self.covers == "heads" else None
+        scored = [str(node.id) for node in self.nodes] if self.scores is None else [*self.scores]
+        return "all" if any(node is not None and not node.is_head for node in map(parse_node, scored)) else "heads"
+
 
 class HeadDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """One head on both sides. None where the measure does not apply."""
+    """One node on both sides. None where the measure does not apply."""
 
     layer: int
     head: int
@@ -88,7 +98,7 @@ class FieldDifference(msgspec.Struct, frozen=True, kw_only=True):
     b: object
 
 
-class GridComparison(msgspec.Struct, frozen=True, kw_only=True):
+class GridComparison(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The overlap of two sets of heads, and the signed difference of two grids."""
 
     measure: str
@@ -118,6 +128,9 @@ class GridComparison(msgspec.Struct, frozen=True, kw_only=True):
     auc_a_finds_b: float | None
     """How well A's ranking finds the circuit of B."""
     auc_b_finds_a: float | None
+    more_in_a: tuple[tuple[int, int], ...] = ()
+    """Nodes that only A says something about: MLPs and embedding, beside a run of heads. They are not in `cells`."""
+    more_in_b: tuple[tuple[int, int], ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,23 +180,22 @@ def compare_grids(
 ) -> GridComparison:
     """Compare two grids and the circuits selected from them. Raises CannotCompare."""
     check_shapes(a, b)
-    circuit_a, circuit_b = select_circuit(a, measure, cut), select_circuit(b, measure, cut)
+    shape = a.shape or b.shape
+    places, more_in_a, more_in_b = _common_places(a, b, shape)
+    a, b = _file_beside(a, b), _file_beside(b, a)
+    circuit_a, circuit_b = (_judged(one, other, select_circuit(one, measure, cut)) for one, other in ((a, b), (b, a)))
     in_a, in_b = set(circuit_a), set(circuit_b)
     member = a.heads is not None or b.heads is not None
-    places = _places(a, b)
     foreign = a.scores is not None or b.scores is not None
     if member:
         values_a, values_b = _membership(in_a, places), _membership(in_b, places)
     elif foreign:
-        values_a, values_b = _shares(a, measure), _shares(b, measure)
+        values_a, values_b = _shares(a, measure, places), _shares(b, measure, places)
     else:
         values_a, values_b = _values(a, measure), _values(b, measure)
     cells = tuple(_cell(place, values_a.get(place), values_b.get(place)) for place in places)
-    # Rankings are compared over the nodes that both sides have looked at; the embedding is in every circuit.
-    seen = [{node.id for node in side.nodes} for side in (a, b) if side.nodes]
-    judged = [place for place in places if place.in_circuits and all(place in nodes for nodes in seen)]
-    strengths_a, strengths_b = _strengths(a, measure, in_a, judged), _strengths(b, measure, in_b, judged)
-    shared = [place for place in judged if min(strengths_a[place], strengths_b[place]) > -math.inf]
+    strengths_a, strengths_b = _strengths(a, measure, in_a, places), _strengths(b, measure, in_b, places)
+    shared = [place for place in places if min(strengths_a[place], strengths_b[place]) > -math.inf]
     ranking_a, ranking_b = [strengths_a[place] for place in shared], [strengths_b[place] for place in shared]
     both = in_a & in_b
     return GridComparison(
@@ -200,8 +212,10 @@ def compare_grids(
         recall=len(both) / len(in_b) if in_b else None,
         spearman=spearman(ranking_a, ranking_b),
         kendall=kendall(ranking_a, ranking_b),
-        auc_a_finds_b=_auc(a, strengths_a, in_b, judged),
-        auc_b_finds_a=_auc(b, strengths_b, in_a, judged),
+        auc_a_finds_b=_auc(a, strengths_a, in_b, places),
+        auc_b_finds_a=_auc(b, strengths_b, in_a, places),
+        more_in_a=more_in_a,
+        more_in_b=more_in_b,
     )
 
 
@@ -220,9 +234,8 @@ def check_shapes(a: ComparisonSide, b: ComparisonSide) -> None:
     for circuit, other in ((a, b), (b, a)):
         shape = circuit.shape or other.shape
         if circuit.heads is not None and shape is not None:
-            # MLPs count as inside: a run with heads alone is told apart from one of another model.
             layout = NodeLayout(n_layers=shape[0], n_heads=shape[1], choice="all")
-            outside = [node for head in circuit.heads if (node := HeadId(*head)) not in layout]
+            outside = [HeadId(*head) for head in circuit.heads if head not in layout]
             if outside:
                 kind = "head" if outside[0].is_head else "node"
                 raise CannotCompare(
@@ -239,8 +252,10 @@ def select_circuit(
         return tuple(dict.fromkeys(HeadId(*head) for head in side.heads))
     if side.scores is not None:
         own = _external_sizes(side)
-        size = default_circuit_size(side.n_layers * side.n_heads) if cut is None else max(cut, 1)
-        return tuple(sorted(own, key=lambda head: (-own[head], head))[:size])
+        layout = NodeLayout(n_layers=side.n_layers, n_heads=side.n_heads, choice=side.choice or "heads")
+        size = default_circuit_size(layout.n_members) if cut is None else max(cut, 1)
+        members = [node for node in own if node.in_circuits]
+        return tuple(sorted(members, key=lambda node: (-own[node], node))[:size])
     return tuple(circuit_by_rank(side.nodes, resolve_cut(side, measure, cut), measure))
 
 
@@ -285,21 +300,36 @@ def jaccard(one: Collection[tuple[int, int]], other: Collection[tuple[int, int]]
     return len(intersection(one, other)) / len(either) if either else None
 
 
-def has_mlps(side: ComparisonSide) -> bool:
-    """Return True if the side has scores of MLPs and the embedding, or a circuit with MLPs."""
-    return any(not node.id.is_head for node in side.nodes) or any(head[1] == NO_HEAD for head in side.heads or ())
-
-
 # ---- helpers
 
 
-def _places(a: ComparisonSide, b: ComparisonSide) -> list[HeadId]:
-    """Return the nodes that either side has, heads first; none if neither side knows its shape."""
-    shape = a.shape or b.shape
+def _common_places(
+    a: ComparisonSide, b: ComparisonSide, shape: tuple[int, int] | None
+) -> tuple[list[NodeId], tuple[NodeId, ...], tuple[NodeId, ...]]:
+    """Return the nodes that both sides say something about, and those that only A, and only B does."""
     if shape is None:
-        return []
-    choice: NodeChoice = "all" if has_mlps(a) or has_mlps(b) else "heads"
-    return list(NodeLayout(n_layers=shape[0], n_heads=shape[1], choice=choice).ids)
+        return [], (), ()
+    heads, every = (NodeLayout(n_layers=shape[0], n_heads=shape[1], choice=choice) for choice in ("heads", "all"))
+    others = every.ids[heads.n_nodes :]
+    listed = [NodeId(*node) for side in (a, b) for node in side.heads or ()]
+    if "heads" not in (a.choice, b.choice) and ("all" in (a.choice, b.choice) or not only_heads(listed)):
+        return [*every.ids], (), ()
+    more = [others if side.choice == "all" else () for side in (a, b)]
+    return [*heads.ids], more[0], more[1]
+
+
+def _judged(side: ComparisonSide, other: ComparisonSide, circuit: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
+    """Return the side's circuit without nodes about which the other side, a circuit of heads, says nothing."""
+    says_nothing = side.heads is None and other.heads is not None and other.covers == "heads"
+    return tuple(node for node in circuit if node.is_head or not says_nothing)
+
+
+def _file_beside(side: ComparisonSide, other: ComparisonSide) -> ComparisonSide:
+    """Return the side; if it is a file beside a run of heads, with the scores of heads alone."""
+    if side.scores is None or other.choice != "heads":
+        return side
+    scores = {name: score for name, score in side.scores.items() if (node := parse_node(name)) is None or node.is_head}
+    return msgspec.structs.replace(side, scores=scores)
 
 
 def _values(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None]:
@@ -311,18 +341,20 @@ def _external_sizes(side: ComparisonSide) -> dict[HeadId, float]:
     """Return the absolute scores of another tool's file."""
     found = {}
     for name, value in (side.scores or {}).items():
-        layer, _, head = name.partition(".")
-        found[HeadId(int(layer), int(head))] = abs(value)
+        node = parse_node(name)
+        if node is not None:
+            found[node] = abs(value)
     return found
 
 
-def _shares(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None]:
-    """Return every head's value as a share of the side's largest: scores of different tools have no common unit."""
+def _shares(side: ComparisonSide, measure: Measure, places: Sequence[NodeId]) -> dict[HeadId, float | None]:
+    """Return these nodes' values as shares of the side's largest: scores of different tools have no common unit."""
+    compared = set(places)
     if side.scores is not None:
-        own = _external_sizes(side)
+        own = {node: size for node, size in _external_sizes(side).items() if node in compared}
         top = max(own.values(), default=0.0) or 1.0
         return {head: value / top for head, value in own.items()}
-    values = _values(side, measure)
+    values = {node: value for node, value in _values(side, measure).items() if node in compared}
     far = {head: abs(value - measure.floor) for head, value in values.items() if value is not None}
     top = max(far.values(), default=0.0) or 1.0
     return {head: far[head] / top if head in far else None for head in values}
@@ -341,17 +373,20 @@ def _strengths(
     if side.scores is not None:
         own = _external_sizes(side)
         return {place: own.get(place, -math.inf) for place in places}
-    values = strengths(side.nodes, measure) if has_mlps(side) else [strength(node, measure) for node in side.nodes]
-    found = dict(zip((node.id for node in side.nodes), values, strict=True))
+    if only_heads(places):
+        found = {node.id: strength(node, measure) for node in side.nodes}
+    else:  # heads and MLPs are compared each among their own (engine.analysis.ranking)
+        found = dict(zip((node.id for node in side.nodes), strengths(side.nodes, measure), strict=True))
     return {place: found.get(place, -math.inf) for place in places}
 
 
 def _auc(
-    side: ComparisonSide, strengths: dict[HeadId, float], truth: Collection[HeadId], places: Sequence[HeadId]
+    side: ComparisonSide, found: dict[HeadId, float], truth: Collection[HeadId], places: Sequence[HeadId]
 ) -> float | None:
-    if side.heads is not None or all(value == -math.inf for value in strengths.values()):
+    if side.heads is not None or all(value == -math.inf for value in found.values()):
         return None  # a circuit gives no ranking, nor does a measure that does not apply
-    return auc([strengths[place] for place in places], [place in truth for place in places])
+    members = [place for place in places if place.in_circuits]
+    return auc([found[place] for place in members], [place in truth for place in members])
 
 
 def _cell(place: HeadId, a: float | None, b: float | None) -> HeadDifference:

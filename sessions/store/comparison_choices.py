@@ -2,6 +2,7 @@
 
 import msgspec
 
+from engine.nodes import format_count
 from engine.results import Reference
 from sessions.rows import ComparisonChoice
 from sessions.store.circuits import circuits_of
@@ -38,7 +39,7 @@ def comparable_with(store: Store, run_id: str) -> list[ComparisonChoice]:
                 reference=f"circuit:{row.session_id}/{row.name}",
                 group="Saved circuits",
                 title=row.name,
-                detail=f"{len(row.heads)} heads · {row.source}",
+                detail=f"{format_count(row.heads)} · {row.source}",
             )
         )
     if run.shape is not None:
@@ -47,7 +48,7 @@ def comparable_with(store: Store, run_id: str) -> list[ComparisonChoice]:
 
 
 def _known(known: Reference, run_id: str) -> ComparisonChoice:
-    detail = f"{len(known.heads)} heads · {known.source}"
+    detail = f"{format_count(known.heads)} · {known.source}"
     return ComparisonChoice(reference=f"known:{run_id}", group="Known circuit", title=known.name, detail=detail)
 
 

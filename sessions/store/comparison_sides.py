@@ -231,6 +231,7 @@ def _reference_side(found: Reference, reference: str, other: ComparisonSide) -> 
         n_heads=other.n_heads,
         heads=found.heads,
         source=found.source,
+        covers=found.covers,
     )
 
 
@@ -289,7 +290,8 @@ def _run_of(store: Store, name: str) -> str:
 def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
     columns = ", ".join(MEASURES)
     rows = store.rows(
-        f"SELECT final, layer, head, other, {columns} FROM node_score WHERE run_id = $run ORDER BY layer, head",  # noqa: S608
+        f"SELECT final, layer, head, other, {columns} FROM node_score WHERE run_id = $run "  # noqa: S608
+        "ORDER BY head < 0, layer, head",  # as in arrays: NodeLayout
         {"run": run_id},
     )
     nodes = tuple(

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from engine.measures import MEASURES
+from engine.nodes import NodeId
 from sessions.condense import WEIGHED, superseded
 from sessions.events import (
     CircuitDeleted,
@@ -196,7 +197,7 @@ def _describe(kind: str, payload: str, number: int | None) -> str:
             title = next((each.title for each in MEASURES if each.id == event.measure), event.measure)
             return f"cut of run {number}: {event.cut} heads by {title}"
         case NoteWritten() as event:
-            about = f" on {event.head[0]}.{event.head[1]}" if event.head is not None else ""
+            about = f" on {NodeId(*event.head)}" if event.head is not None else ""
             return f"note{about}: {event.text}"
         case SessionRenamed() as event:
             return f"renamed: {event.name}"

@@ -132,7 +132,10 @@ def overlay(state: WorkbenchState) -> list[str]:
     scores = ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None)
     heads = ", ".join(map(str, sorted(view.known)))
     name = f"{clean(view.reference.name)} is drawn over the {view.noun(2)}: {heads}."
-    return [name, *([f"the ranking finds them with {scores}."] if scores else [])]
+    kept = state.session.circuits.get(view.reference.name)
+    missing = [] if kept is None else [node for each in kept.heads if (node := HeadId(*each)) not in view.by_head]
+    without = [f"without {', '.join(map(str, missing))}: this run has heads alone."] if missing else []
+    return [name, *without, *([f"the ranking finds them with {scores}."] if scores else [])]
 
 
 def difference(state: WorkbenchState, most: int) -> list[str]:
@@ -142,7 +145,8 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
         return ["nothing is subtracted; difference lists the choices."]
     grid, title = against.grid, clean(against.side.title)
     what = "in the circuit or not" if against.member else state.measure.title
-    mixed = any(not node.is_head for node in (*against.order, *against.circuit))
+    in_here = [HeadId(*node) for node in grid.circuit_a]
+    mixed = any(not node.is_head for node in (*against.order, *against.circuit, *in_here))
     nodes = node_noun(2, others=mixed)
     shared = f"{len(grid.both)} {nodes} in both circuits, {len(grid.only_a)} only here, {len(grid.only_b)} only there."
     words = [("Jaccard", grid.jaccard), ("AUC", grid.auc_a_finds_b)]
@@ -173,7 +177,7 @@ def head(state: WorkbenchState, view: GridView, found: HeadCodes | Failure | Non
     where = state.cursor
     node = view.by_head[where]
     place = view.rank_of(where)
-    rank = view.unranked_reason() if place is None else f"rank {place} of {view.n_ranked}"
+    rank = view.unranked_reason(where) if place is None else f"rank {place} of {view.n_ranked}"
     lines = [f"{name_node(where)} of run {state.shown.number if state.shown else 0}, {rank}."]
     lines += [f"{measure.title}: {value(value_of(node, measure), measure)}" for measure in measures_of(node)]
     if isinstance(found, Failure):

@@ -8,6 +8,7 @@ import msgspec
 from engine.analysis.ground_truth import agreement_with
 from engine.analysis.ranking import agreement, can_enter, default_circuit_size, members, ranked, same_score
 from engine.measures import Measure, intensity, value_of
+from engine.nodes import EMBEDDING
 from engine.results import Agreement, HeadId, HeadScores, Reference
 from tui.state.node_words import node_noun
 from tui.terminal.sanitize import clean
@@ -37,7 +38,7 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     rank: dict[HeadId, int]
     """Counted from 1. Heads without a value come last, in no particular order; see `rank_of`."""
     n_ranked: int
-    """Number of heads that have a value."""
+    """Number of nodes that have a value; the embedding, which is in every circuit, has no rank."""
     cut: int
     """Number of heads in the circuit."""
     circuit: frozenset[HeadId]
@@ -58,11 +59,13 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
         return node_noun(count, others=self.others)
 
     def rank_of(self, head: HeadId) -> int | None:
-        """Return the head's rank among the heads that have a value, or None if it has none."""
-        return self.rank.get(head) if self.values.get(head) is not None else None
+        """Return the node's rank among the nodes that have a value, or None if it has none."""
+        return self.rank.get(head) if self.values.get(head) is not None and head.in_circuits else None
 
-    def unranked_reason(self) -> str:
-        """Return why a head has no rank."""
+    def unranked_reason(self, head: HeadId) -> str:
+        """Return why a node has no rank."""
+        if not head.in_circuits:
+            return "in every circuit, not ranked"
         return "not measured" if self.measure.cause else "does not apply"
 
     def reference_label(self) -> str:
@@ -112,7 +115,7 @@ def make_grid_view(
         by_heads=by_heads,
         order=order,
         rank=dict(zip(order, range(1, len(order) + 1), strict=True)),
-        n_ranked=len(present),
+        n_ranked=len(present) - int(values.get(EMBEDDING) is not None),
         cut=size,
         circuit=frozenset(),
         known=known,

@@ -2,17 +2,13 @@
 
 from collections.abc import Iterable
 
-from engine.nodes import NodeId
+from engine.nodes import NodeId, format_count, only_heads
 
 
 def count_nodes(nodes: Iterable[tuple[int, int]]) -> str:
-    """Say how many nodes of each kind there are: 5 heads, or 4 heads, 2 MLPs, the embedding."""
-    kinds = [NodeId(*node).kind for node in nodes]
-    heads, mlps = kinds.count("head"), kinds.count("mlp")
-    words = [f"{heads} head{'' if heads == 1 else 's'}"] if heads or not kinds else []
-    words += [f"{mlps} MLP{'' if mlps == 1 else 's'}"] if mlps else []
-    words += ["the embedding"] if "embedding" in kinds else []
-    return ", ".join(words) if len(words) > 2 else " and ".join(words)
+    """Say how many nodes of each kind there are: 1 head; 5 heads; 4 heads, 2 MLPs and the embedding."""
+    counted = tuple(nodes)
+    return "1 head" if len(counted) == 1 and only_heads(counted) else format_count(counted)
 
 
 def node_noun(count: int, *, others: bool) -> str:

@@ -63,7 +63,7 @@ class Overlay:
                 return None  # a circuit of a model with another shape
             here = tuple(node for node in nodes if node in places)
             missing = [node for node in nodes if node not in places]
-            without = f"; without {count_nodes(missing)}, which this run has not looked at" if missing else ""
+            without = f"; without {count_nodes(missing)}: this run has heads alone" if missing else ""
             made = (
                 circuit,
                 Reference(

@@ -3,7 +3,7 @@
 import msgspec
 
 from engine.measures import Measure
-from engine.nodes import NO_HEAD
+from engine.nodes import only_heads
 from engine.results import HeadId
 from sessions.comparison.comparison import (
     CannotCompare,
@@ -11,7 +11,6 @@ from sessions.comparison.comparison import (
     GridComparison,
     check_shapes,
     compare_grids,
-    has_mlps,
 )
 from tui.state.grid_places import places_of
 from tui.state.grid_view import GridView
@@ -92,10 +91,8 @@ def side_of(view: GridView) -> ComparisonSide:
 
 def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> GridDifference:
     grid = compare_grids(shown, side, measure=measure)
-    here = has_mlps(shown)
-    cells = [cell for cell in grid.cells if here or cell.head != NO_HEAD]
-    places = [HeadId(cell.layer, cell.head) for cell in cells]
-    differences = dict(zip(places, (cell.difference for cell in cells), strict=True))
+    places = [HeadId(cell.layer, cell.head) for cell in grid.cells]
+    differences = dict(zip(places, (cell.difference for cell in grid.cells), strict=True))
 
     def size(place: HeadId) -> float:
         found = differences[place]
@@ -108,17 +105,18 @@ def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> G
         grid=grid,
         differences=differences,
         largest=max(heads, default=0.0) or grid.largest,
-        here=dict(zip(places, (cell.a for cell in cells), strict=True)),
-        there=dict(zip(places, (cell.b for cell in cells), strict=True)),
+        here=dict(zip(places, (cell.a for cell in grid.cells), strict=True)),
+        there=dict(zip(places, (cell.b for cell in grid.cells), strict=True)),
         order=order,
         rank={place: number for number, place in enumerate(order, start=1)},
         circuit=frozenset(HeadId(*head) for head in grid.circuit_b),
-        unshared=_unshared(here, side),
+        unshared=_unshared(grid, shown, side),
     )
 
 
-def _unshared(here: bool, side: ComparisonSide) -> str:
-    there = has_mlps(side)
-    if side.heads is not None:
-        return "" if here or not there else "its MLPs are not in this run"
-    return "" if here == there else f"MLPs and embedding only {'here' if here else 'there'}"
+def _unshared(grid: GridComparison, shown: ComparisonSide, side: ComparisonSide) -> str:
+    if side.heads is not None and not only_heads(side.heads) and shown.choice == "heads":
+        return "its MLPs are not in this run"
+    if not (grid.more_in_a or grid.more_in_b):
+        return ""
+    return f"MLPs and embedding only {'here' if grid.more_in_a else 'there'}"

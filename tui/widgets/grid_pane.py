@@ -164,7 +164,7 @@ class GridScale(LineWidget):
         if head in view.rank:
             place = view.rank_of(head)
             line.add(
-                f" {view.unranked_reason()}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim"
+                f" {view.unranked_reason(head)}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim"
             )
         inside, known = head in view.circuit, head in view.known
         name = f"  {KNOWN} {view.reference_label()}" if known else ""
@@ -257,7 +257,8 @@ class RankingList(ScrollingLineWidget):
         head = view.order[place]
         chosen = head == self.state.cursor
         inside = head in view.circuit
-        line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
+        number = str(place + 1) if head.in_circuits else ""
+        line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{number:>3} ", "faint")
         line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
         line.add(f"{format_fixed(view.values[head], decimals_of(view.measure)):>7} ", "text" if inside else "dim")
         room = max(min(width - 49, 40), 4)

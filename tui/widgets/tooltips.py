@@ -43,8 +43,10 @@ def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
         return None
     against = state.against()
     places = []
-    if head in view.rank:
-        places.append(f"rank {view.rank[head]} of {len(view.order)}")
+    if not head.in_circuits:
+        places.append("in every circuit, not ranked")
+    elif head in view.rank:
+        places.append(f"rank {view.rank[head]} of {len(view.order) - int(view.others)}")
     places += ["in the circuit"] if head in view.circuit else []
     known = view.reference.name if view.reference is not None else "known"
     places += [f"◆ in {known}"] if head in view.known else []
