@@ -116,7 +116,7 @@ def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> G
 
 def _unshared(grid: GridComparison, shown: ComparisonSide, side: ComparisonSide) -> str:
     if side.heads is not None and not only_heads(side.heads) and shown.choice == "heads":
-        return "its MLPs are not in this run"
+        return "its MLPs are not here"
     if not (grid.more_in_a or grid.more_in_b):
         return ""
-    return f"MLPs and embedding only {'here' if grid.more_in_a else 'there'}"
+    return f"MLPs only {'here' if grid.more_in_a else 'there'}"

@@ -37,7 +37,9 @@ def add_meaning(
         words = "+ higher here, - higher there (low values are evidence)"
     if not against.side.final:
         words += "; the subtracted run is partial"
-    words += f"; {against.unshared}" if against.unshared else ""
+    if against.unshared:
+        second.add(fit(f"{against.unshared}; {words}; {key('difference')} ends it", width - 2), "second")
+        return
     second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
 
 
