@@ -39,6 +39,15 @@ def host(tmp_path: Path, recorded: type[Recorded]) -> Iterator[Any]:
         yield found
 
 
+@pytest.fixture
+def nodes_host(tmp_path: Path) -> Iterator[Any]:
+    """A recorded session of the bundled model: a run with MLPs and the embedding, and one of heads alone."""
+    from .recorded_nodes import nodes_session
+
+    with nodes_session(tmp_path) as found:
+        yield found
+
+
 @pytest.fixture(scope="session")
 def recorded() -> type[Recorded]:
     return Recorded

@@ -24,6 +24,7 @@ from sessions.protocol import (
 )
 from sessions.rows import CircuitRow
 from tui.connection.requests import HostRequests
+from tui.state.node_words import members_of
 from tui.state.notes import Place
 from tui.state.session_state import SessionNote
 from tui.state.subtraction import side_of
@@ -97,8 +98,8 @@ class RunRequests(HostRequests):
         if run is None or view is None:
             return
         marked = self.state.marked
-        gone = sorted(marked) if marked else [head for head in view.order if head in view.circuit]
-        name = "the marked heads" if marked else f"the circuit by {view.measure.title}"
+        gone = sorted(members_of(marked)) if marked else [head for head in view.order if head in view.circuit]
+        name = f"the marked {view.noun(2)}" if marked else f"the circuit by {view.measure.title}"
         chosen = self.state.options.config.cause
         how = run.config.cause if chosen == EffectsConfig() else chosen
         await self.try_ask(
@@ -112,12 +113,16 @@ class RunRequests(HostRequests):
         )
 
     async def save_circuit(self, name: str) -> CircuitRow | None:
-        """Save the marked heads, else those inside the cut, under a name; return them, or None if refused."""
+        """Save the marked nodes, else those inside the cut, under a name; return them, or None if refused.
+
+        The embedding is left out: it is in every circuit, unlisted.
+        """
         run, view = self.state.shown, self.state.view()
         if run is None or view is None or self.state.session_id is None:
             return None
         marked = self.state.marked
-        heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
+        kept = members_of(marked or view.circuit)
+        heads = tuple((head.layer, head.head) for head in view.order if head in kept)
         how = "marked by hand in" if marked else f"best by {view.measure.title} of"
         source = f"{len(heads)} {how} run {run.number}"
         request = SaveCircuit(session=self.state.session_id, run=run.run_id, name=name, heads=heads, source=source)

@@ -20,7 +20,7 @@ from tui.plain import wording
 from tui.plain.workbench import PlainWorkbench
 from tui.state.marked_heads import sort_by_rank, summarise_marked
 from tui.state.overlay import KNOWN, NONE, TASK
-from tui.state.parsing import read_head
+from tui.state.parsing import read_node
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
@@ -119,8 +119,8 @@ class ComparisonVerbs:
     # ---- marks
 
     async def do_mark(self, rest: str) -> None:
-        view, shape, marks = self.plain.view_for("mark"), self.state.shape(), self.state.marks
-        if shape is None:
+        view, places, marks = self.plain.view_for("mark"), self.state.places(), self.state.marks
+        if places is None:
             return
         if rest == "none":
             self.plain.say("no head is marked any more." if marks.clear() else "no head was marked.")
@@ -130,12 +130,12 @@ class ComparisonVerbs:
         if first == "circuit":
             heads = list(view.circuit)
         elif first == "layer":
-            if not number.strip().isdecimal() or int(number) >= shape[0]:
-                self.plain.refuse(f"mark layer {number}: layers are 0 to {shape[0] - 1}.")
+            if not number.strip().isdecimal() or int(number) >= places.n_layers:
+                self.plain.refuse(f"mark layer {number}: layers are 0 to {places.n_layers - 1}.")
                 return
-            heads = [HeadId(int(number), head) for head in range(shape[1])]
+            heads = list(places.in_row(places.first_layer + int(number)))
         else:
-            heads = [read_head(each, shape) for each in rest.replace(",", " ").split()]
+            heads = [read_node(each, places) for each in rest.replace(",", " ").split()]
         if heads:
             marks.toggle(heads)
         marked = self.state.marked

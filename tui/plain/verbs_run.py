@@ -19,7 +19,8 @@ from tui.plain import wording
 from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
 from tui.plain.workbench import PlainWorkbench
 from tui.state import notes
-from tui.state.parsing import guess_measure, read_head
+from tui.state.node_words import count_nodes
+from tui.state.parsing import guess_measure, read_node
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
 
@@ -105,9 +106,9 @@ class RunVerbs:
 
     async def do_head(self, rest: str) -> None:
         view = self.plain.view_for("cut.more")
-        shape = self.state.shape()
-        if rest and shape is not None:
-            self.state.put_cursor(*read_head(rest, shape))
+        places = self.state.places()
+        if rest and places is not None:
+            self.state.put_cursor(*read_node(rest, places))
         await self.link.fetch_codes()
         self.plain.tell(wording.head(self.state, view, self.state.head_codes()))
 
@@ -125,7 +126,7 @@ class RunVerbs:
         by = {"more": 1, "fewer": -1, "+": 1, "-": -1}.get(rest)
         if by is None:
             if not rest.isdecimal():
-                self.plain.refuse(f"cut {rest}: give a number of heads, more or fewer.")
+                self.plain.refuse(f"cut {rest}: give a number of {view.noun(2)}, more or fewer.")
                 return
             by = int(rest) - len(view.circuit)
         if by:
@@ -133,7 +134,7 @@ class RunVerbs:
             self.link.record_view()
         view = self.plain.view_for("cut.more")
         inside = [str(head) for head in view.order if head in view.circuit]
-        self.plain.say(f"{len(inside)} heads in the circuit: {', '.join(inside)}.")
+        self.plain.say(f"{count_nodes(view.circuit)} in the circuit: {', '.join(inside)}.")
 
     async def do_edges(self, rest: str) -> None:
         self.plain.tell(wording.edges(self.plain.run_for("edges"), int(rest) if rest.isdecimal() else _EDGES))
@@ -168,7 +169,7 @@ class RunVerbs:
         if saved is not None:
             # The next line may name the circuit: wait until the log has it.
             await self.plain.wait_recorded(lambda: self.state.session.circuits.get(name) is not before)
-            self.plain.say(f"saved {len(saved.heads)} heads as {clean(name)}.")
+            self.plain.say(f"saved {count_nodes(saved.heads)} as {clean(name)}.")
 
     async def do_circuits(self, _: str) -> None:
         self.plain.tell(wording.circuits(self.state))

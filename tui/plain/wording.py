@@ -14,6 +14,7 @@ from tui.output.effects import cause_lines
 from tui.state.checked_models import shown_check
 from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
 from tui.state.grid_view import GridView, decimals_of
+from tui.state.node_words import count_nodes, name_node, node_noun
 from tui.state.notes import list_notes_at
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
@@ -27,6 +28,8 @@ def status(state: WorkbenchState) -> list[str]:
     """Describe the session, the model, the current work and the view."""
     model = state.model_info
     shape = f", {model.n_layers} layers of {model.n_heads} heads" if model is not None else ""
+    places = state.places()
+    shape += " and an MLP each" if places is not None and places.others else ""
     check = shown_check(state)
     checked = f", {check.words}" if check is not None else ""
     lines = [f"session {clean(state.session_name)}. model {clean(state.model)}{shape}{checked}. host {state.link}."]
@@ -43,9 +46,8 @@ def status(state: WorkbenchState) -> list[str]:
         lines.append(format_silence(state, silent, _now_us()))
     view = state.view()
     if view is not None:
-        lines.append(
-            f"view: {view.measure.title}, {len(view.circuit)} heads in the circuit, cursor at head {state.cursor}."
-        )
+        circuit = f"{count_nodes(view.circuit)} in the circuit"
+        lines.append(f"view: {view.measure.title}, {circuit}, cursor at {name_node(state.cursor)}.")
     return lines
 
 
@@ -98,7 +100,7 @@ def example_words(example: Example, grade: Grade | None) -> str:
 
 
 def heads(view: GridView, most: int | None) -> list[str]:
-    """List the ranking: rank, head, value, and whether it is in the circuit."""
+    """List the ranking: rank, node, value, and whether it is in the circuit."""
     final = "" if view.final else " These scores may change while the run continues."
     known = f" Compared with {clean(view.reference.name)}:" if view.reference is not None else ""
     auc = view.agreement
@@ -106,15 +108,15 @@ def heads(view: GridView, most: int | None) -> list[str]:
     if auc is not None:
         shown = [("AUC", auc.auc), ("precision", auc.precision), ("recall", auc.recall)]
         agreed = " " + (", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None) or "–") + "."
-    lines = [
-        f"{view.measure.title}, {len(view.order)} heads, {len(view.circuit)} in the circuit.{final}{known}{agreed}"
-    ]
+    apart = " Heads and MLPs are ranked apart and merged by share." if view.ranked_apart else ""
+    inside = f"{count_nodes(view.order)}, {len(view.circuit)} in the circuit"
+    lines = [f"{view.measure.title}, {inside}.{apart}{final}{known}{agreed}"]
     for head in view.order[:most]:
         marks = [
             word for word, on in (("circuit", head in view.circuit), (view.reference_label(), head in view.known)) if on
         ]
         tail = f", {', '.join(marks)}" if marks else ""
-        lines.append(f"{view.rank_of(head) or '–'}. head {head}: {value(view.values[head], view.measure)}{tail}")
+        lines.append(f"{view.rank_of(head) or '–'}. {name_node(head)}: {value(view.values[head], view.measure)}{tail}")
     if most is not None and len(view.order) > most:
         lines.append(f"{len(view.order) - most} more; heads all lists them.")
     return lines
@@ -129,8 +131,11 @@ def overlay(state: WorkbenchState) -> list[str]:
     shown = (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)) if held is not None else ()
     scores = ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None)
     heads = ", ".join(map(str, sorted(view.known)))
-    name = f"{clean(view.reference.name)} is drawn over the heads: {heads}."
-    return [name, *([f"the ranking finds them with {scores}."] if scores else [])]
+    name = f"{clean(view.reference.name)} is drawn over the {view.noun(2)}: {heads}."
+    kept = state.session.circuits.get(view.reference.name)
+    missing = [] if kept is None else [node for each in kept.heads if (node := HeadId(*each)) not in view.by_head]
+    without = [f"without {', '.join(map(str, missing))}: this run has heads alone."] if missing else []
+    return [name, *without, *([f"the ranking finds them with {scores}."] if scores else [])]
 
 
 def difference(state: WorkbenchState, most: int) -> list[str]:
@@ -140,7 +145,10 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
         return ["nothing is subtracted; difference lists the choices."]
     grid, title = against.grid, clean(against.side.title)
     what = "in the circuit or not" if against.member else state.measure.title
-    shared = f"{len(grid.both)} heads in both circuits, {len(grid.only_a)} only here, {len(grid.only_b)} only there."
+    in_here = [HeadId(*node) for node in grid.circuit_a]
+    mixed = any(not node.is_head for node in (*against.order, *against.circuit, *in_here))
+    nodes = node_noun(2, others=mixed)
+    shared = f"{len(grid.both)} {nodes} in both circuits, {len(grid.only_a)} only here, {len(grid.only_b)} only there."
     words = [("Jaccard", grid.jaccard), ("AUC", grid.auc_a_finds_b)]
     words += (
         [("precision", grid.precision), ("recall", grid.recall)]
@@ -148,11 +156,12 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
         else [("Spearman", grid.spearman), ("Kendall", grid.kendall)]
     )
     scores = ", ".join(f"{name} {value:.2f}" for name, value in words if value is not None)
-    lines = [f"{what}: this run minus {title}.", shared, *([f"{scores}."] if scores else [])]
+    unshared = [f"{against.unshared}."] if against.unshared else []
+    lines = [f"{what}: this run minus {title}.", *unshared, shared, *([f"{scores}."] if scores else [])]
     differing = [head for head in against.order if against.differences[head]]
     for place, head in enumerate(differing[:most], start=1):
         here, there = (value(each[head], state.measure) for each in (against.here, against.there))
-        lines.append(f"{place}. head {head}: {against.differences[head]:+.2f}, {here} here, {there} there")
+        lines.append(f"{place}. {name_node(head)}: {against.differences[head]:+.2f}, {here} here, {there} there")
     rest = len(differing) - most
     lines += [f"{rest} more differ."] if rest > 0 else []
     return [*lines, "difference end turns it off."]
@@ -164,12 +173,12 @@ def value(number: float | None, measure: Measure) -> str:
 
 
 def head(state: WorkbenchState, view: GridView, found: HeadCodes | Failure | None) -> list[str]:
-    """Describe a head: every measure, its codes with their counts on both sides, its notes."""
+    """Describe a node: every measure, its codes with their counts on both sides, its notes."""
     where = state.cursor
     node = view.by_head[where]
     place = view.rank_of(where)
-    rank = view.unranked_reason() if place is None else f"rank {place} of {view.n_ranked}"
-    lines = [f"head {where} of run {state.shown.number if state.shown else 0}, {rank}."]
+    rank = view.unranked_reason(where) if place is None else f"rank {place} of {view.n_ranked}"
+    lines = [f"{name_node(where)} of run {state.shown.number if state.shown else 0}, {rank}."]
     lines += [f"{measure.title}: {value(value_of(node, measure), measure)}" for measure in measures_of(node)]
     if isinstance(found, Failure):
         lines.append(f"codes: {clean(found.message)} {clean(found.hint)}".rstrip())
@@ -206,7 +215,7 @@ def edges(run: SessionRun, most: int) -> list[str]:
     """List the strongest edges of a run."""
     found = run.picture.edges
     lines = [
-        f"{place}. head {HeadId(*edge.source)} to head {HeadId(*edge.target)}: {edge.score:.2f}"
+        f"{place}. {name_node(HeadId(*edge.source))} to {name_node(HeadId(*edge.target))}: {edge.score:.2f}"
         for place, edge in enumerate(found[:most], start=1)
     ]
     more = [f"{len(found) - most} more; edges {len(found)} lists them."] if len(found) > most else []

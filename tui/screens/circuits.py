@@ -8,10 +8,12 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
+from engine.nodes import NodeId
 from sessions.protocol import SetOperation
 from tui.actions import screen_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
+from tui.state.node_words import count_nodes
 from tui.state.session_state import SavedCircuit
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -97,13 +99,13 @@ class CircuitList(ScrollingLineWidget):
         line = self.line().add("▌" if on else " ", "accent")
         mark = str(self.marked.index(circuit.name) + 1) if circuit.name in self.marked else " "
         line.add(f" {mark} ", "second").add(fit(clean(circuit.name), width - 30), "strong" if on else "text")
-        line.add(f"  {len(circuit.heads)} heads", "dim")
+        line.add(f"  {count_nodes(circuit.heads)}", "dim")
         if self.state.overlay.chosen == f"kept:{circuit.name}":
             line.add(f"  {KNOWN} overlaid", "accent")
         return line.add(fit(f"  {clean(circuit.source)}", width - line.width - 1), "faint")
 
     def _heads(self, circuit: SavedCircuit, place: int, width: int) -> StyledLine:
-        heads = " ".join(f"{layer}.{head}" for layer, head in circuit.heads) or "none"
+        heads = " ".join(str(NodeId(*node)) for node in circuit.heads) or "none"
         return (
             self.line().add("▌" if place == self.chosen else " ", "accent").add(f"     {fit(heads, width - 7)}", "dim")
         )

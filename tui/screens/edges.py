@@ -104,6 +104,18 @@ class EdgesState:
         view = self.state.view()
         return found if view is None else found - view.known
 
+    @property
+    def parallel(self) -> bool:
+        """True if the model's MLPs do not read their layer's heads."""
+        run = self.state.shown
+        return run is not None and run.picture.model is not None and run.picture.model.parallel_mlps
+
+    @property
+    def noun(self) -> str:
+        """What the ends of edges are: heads or nodes."""
+        view = self.state.view()
+        return "heads" if view is None else view.noun(2)
+
     def step(self, by: int) -> None:
         self.chosen = min(max(self.chosen + by, 0), max(len(self.all) - 1, 0))
         self.pan = (0, 0)
@@ -164,7 +176,7 @@ class CircuitDrawing(LineWidget):
     def lines(self, size: Size, /) -> list[Strip]:
         if not self.board.drawn or size.width < 12 or size.height < 4:
             return []
-        layout = lay_out(tuple(self.board.drawn), size.width - 4, size.height - 2)
+        layout = lay_out(tuple(self.board.drawn), size.width - 4, size.height - 2, parallel=self.board.parallel)
         chosen = self.board.all[self.board.chosen] if self.board.chosen < len(self.board.all) else None
         canvas = self._canvas(layout, chosen)
         left, top = self.corner = self._offset(layout, chosen, size)
@@ -306,7 +318,7 @@ def _touches(edge: EdgeScore, ends: tuple[tuple[int, ...], ...]) -> bool:
 def _empty(board: EdgesState) -> str:
     every = board.state.key("edges:inside")
     if board.of_marked and board.state.marked:
-        return f"No edge has a marked head; {every} shows all."
+        return f"No edge has a marked {board.noun.removesuffix('s')}; {every} shows all."
     if board.inside:
-        return f"No edge between heads of the circuit: {every} shows all."
+        return f"No edge between {board.noun} of the circuit: {every} shows all."
     return "No edges yet: they are scored at the end of a run."

@@ -1,4 +1,7 @@
-"""Inspection of one head: its prompts, output and attention per token, and what its codes write."""
+"""Inspection of one head: its prompts, output and attention per token, and what its codes write.
+
+Of an MLP or the embedding, which neither attend nor copy, it shows the prompts by code and the page of the node.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -13,7 +16,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from engine.errors import Failure
-from engine.results import NO_CODE, HeadId
+from engine.results import NO_CODE
 from sessions.protocol import GetHeadInspection, HeadInspection
 from tui.actions import screen_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
@@ -22,11 +25,13 @@ from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.themes import Depth
+from tui.widgets.head_page import HeadPage
 from tui.widgets.heat_cell import SHADES
 from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_widget import LinePicked, LineWidget
 from tui.widgets.prompts_by_code import PromptList, TokenWidget
 from tui.widgets.styled_line import StyledLine, bar, fit, take_cells, wrap
+from tui.widgets.top_line import format_head_title
 
 ACTIONS = screen_actions(
     "Close look",
@@ -72,6 +77,10 @@ class TokenView(TokenWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         look = self.inspector.look
+        if not self.state.cursor.is_head:
+            what = "an MLP has neither" if self.state.cursor.kind == "mlp" else "the embedding has neither"
+            reason = fit(f" Attention and copied words are of heads; {what}.", size.width)
+            return [self.line().add(reason, "dim").strip()]
         if look is None:
             return [
                 self.line().add(" asking the model …" if self.inspector.key else " No run to inspect.", "dim").strip()
@@ -204,6 +213,9 @@ class HeadInspectorScreen(SubScreen):
         self.prompts = PromptList(self.inspector, id="prompts")
         self.tokens = TokenView(self.inspector, id="tokens")
         self.writes = CodeTokenList(self.inspector, id="writes")
+        self.page = HeadPage(state, id="page")
+        """What applies to every node; shown for those that are no heads."""
+        self.page.can_focus = False
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="close"):
@@ -211,6 +223,7 @@ class HeadInspectorScreen(SubScreen):
             with Vertical():
                 yield self.tokens
                 yield self.writes
+                yield self.page
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
@@ -229,12 +242,21 @@ class HeadInspectorScreen(SubScreen):
         look = self.inspector.look
         code = look.code if isinstance(look, HeadInspection) else None
         coded = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
-        place = None if view is None else view.rank_of(HeadId(*head))
+        place = None if view is None else view.rank_of(head)
         rank = "" if place is None else f" · rank {place} by {self.state.measure.title}"
-        title = f"Head {HeadId(*head)} on prompt {self.inspector.example + 1} ·{coded} seed {self.state.seed}{rank}"
-        self.tokens.border_title = Content(title)
-        for part in (self.prompts, self.tokens, self.writes):
+        where = f" on prompt {self.inspector.example + 1} ·{coded}" if head.is_head else " ·"
+        self.tokens.border_title = Content(f"{format_head_title(self.state)}{where} seed {self.state.seed}{rank}")
+        self._show_page(not head.is_head)
+        parts = (self.tokens, self.writes) if head.is_head else (self.tokens, self.page)
+        for part in (self.prompts, *parts):
             part.paint()
+
+    def _show_page(self, on: bool) -> None:
+        """Show the page of a node that is no head, and let the arrows scroll it."""
+        if on is not self.page.can_focus:
+            self.set_class(on, "-no-head")
+            self.page.can_focus = on
+            self.set_focus(self.page if on else None)
 
     def action_step(self, by: int) -> None:
         self.inspector.step(by)
@@ -280,7 +302,7 @@ class HeadInspectorScreen(SubScreen):
         self._timer = self.set_timer(_REST_S, self._want)
 
     def _want(self) -> None:
-        if self.inspector.key is not None and self.inspector.look is None:
+        if self.inspector.key is not None and self.inspector.look is None and self.state.cursor.is_head:
             run_latest(self, "look", partial(self._ask, self.inspector.key))
         self._want_codes()
         if self._others is not None:

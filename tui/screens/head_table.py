@@ -23,7 +23,8 @@ from tui.screens.new_file import file_stem, write_new
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.grid_view import decimals_of
-from tui.state.head_filter import HINT, read_filter
+from tui.state.head_filter import filter_hint, read_filter
+from tui.state.node_words import count_nodes
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -115,7 +116,7 @@ class HeadTable(LineWidget):
         room = self._room(size)
         self.first = first_visible(self.first, self.chosen, room, len(rows))
         wide, columns = _wide(size.width), self._columns(size.width)
-        head = self.line().add("   head    ", "faint")
+        head = self.line().add("   node    " if view.others else "   head    ", "faint")
         for measure in columns:
             on = measure is self.sort
             name = measure.short or measure.title
@@ -137,13 +138,9 @@ class HeadTable(LineWidget):
                 line.add(shown.strip().rjust(wide), ink)
             lines.append(line.strip())
         if not rows:
-            lines.append(
-                self.line()
-                .add(
-                    f"   no head meets these conditions: {self.state.key('table-of-heads:filter')} changes them", "dim"
-                )
-                .strip()
-            )
+            change = f"{self.state.key('table-of-heads:filter')} changes them"
+            words = f"   no {view.noun(1)} meets these conditions: {change}"
+            lines.append(self.line().add(words, "dim").strip())
         while len(lines) < 1 + room:
             lines.append(self.line().strip())
         return [*lines, *(self.line().add(f" {row}", "faint").strip() for row in self._foot(size.width))]
@@ -223,8 +220,11 @@ class HeadTableScreen(SubScreen):
                 return f"{error.message} {error.hint}"
             return ""
 
+        view = self.state.view()
+        others = view is not None and view.others
+        title = "Only nodes with" if others else "Only heads with"
         self.app.push_screen(
-            TextPromptSheet("Only heads with", HINT, text=self.table.wanted, judge=wrong), self._filtered
+            TextPromptSheet(title, filter_hint(others=others), text=self.table.wanted, judge=wrong), self._filtered
         )
 
     def action_mark(self) -> None:
@@ -262,7 +262,7 @@ class HeadTableScreen(SubScreen):
                 markup=False,
             )
             return
-        self.notify(clean(str(path)), title=f"{len(self.table.rows)} heads written", markup=False)
+        self.notify(clean(str(path)), title=f"{_count(self.table.rows)} written", markup=False)
 
     def on_line_picked(self, message: LinePicked) -> None:
         if message.place == self.table.chosen:
@@ -285,23 +285,36 @@ class HeadTableScreen(SubScreen):
         view = self.state.view()
         count = len(self.table.rows)
         whole = len(view.nodes) if view is not None else 0
-        words = f"{count} heads" if count == whole else f"{count} of {whole} heads: {self.table.wanted}"
+        nodes = view.noun(2) if view is not None else "heads"
+        words = f"{count} {nodes}" if count == whole else f"{count} of {whole} {nodes}: {self.table.wanted}"
         if self.state.marked:
             words += f" · {len(self.state.marked)} marked"
         self.table.border_title = Content(clean(words))
 
 
 def table_csv(rows: list[HeadScores], state: WorkbenchState) -> str:
-    """Format heads as CSV: circuit, known, marked (1 or 0), then all measures by id; empty if not applicable."""
+    """Format nodes as CSV: circuit, known, marked (1 or 0), then all measures by id; empty if not applicable.
+
+    A run with MLPs has one more column, the node's name; layer and head are empty where there is none.
+    """
     out, view = io.StringIO(), state.view()
     sets = (view.circuit if view else (), view.known if view else (), state.marked)
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["layer", "head", "circuit", "known", "marked", *(measure.id for measure in MEASURES)])
+    named = view is not None and view.others
+    first = ["node"] if named else []
+    writer.writerow([*first, "layer", "head", "circuit", "known", "marked", *(measure.id for measure in MEASURES)])
     for node in rows:
         values = (value_of(node, measure) for measure in MEASURES)
         flags = (int(node.id in heads) for heads in sets)
-        writer.writerow([node.layer, node.head, *flags, *("" if value is None else value for value in values)])
+        name = [str(node.id)] if named else []
+        place = ["" if number < 0 else number for number in node.id]
+        writer.writerow([*name, *place, *flags, *("" if value is None else value for value in values)])
     return out.getvalue()
+
+
+def _count(rows: list[HeadScores]) -> str:
+    """Say how many nodes there are, as in 32 heads."""
+    return count_nodes(node.id for node in rows)
 
 
 def _order(node: HeadScores, measure: Measure) -> float:

@@ -83,11 +83,11 @@ class PaneDrawing:
 
     def titles(self) -> None:
         """Draw the titles of the panes, or their tabs."""
-        screen = self.screen
+        screen, places = self.screen, self.state.places()
         panes: tuple[tuple[str, TitledPane, str], ...] = (
             ("examples", screen.examples, example_list.format_title(self.state, screen.examples.distinct())),
             ("grid", screen.grid, grid_pane.format_title(self.state)),
-            ("head", screen.head, "Head"),
+            ("head", screen.head, "Node" if places is not None and places.others else "Head"),
         )
         for name, widget, text in panes:
             title = f"{self.state.key(f'show_pane.{name}')} {text}"

@@ -20,7 +20,7 @@ from tui.actions.key_labels import key_label_in
 from tui.connection.session_link import SessionLink
 from tui.screens.pane_drawing import PaneDrawing
 from tui.state.disabled_reasons import disabled_reason
-from tui.state.parsing import guess_measure, head_trouble, measure_trouble, read_head
+from tui.state.parsing import guess_measure, measure_trouble, node_hint, node_trouble, read_node
 from tui.state.workbench_state import WorkbenchState
 from tui.themes.themes import Depth
 from tui.widgets import grid_pane
@@ -163,16 +163,17 @@ class PanesScreen(Screen[None], ActionKeys):
     def action_jump(self) -> None:
         from tui.screens.text_prompt import TextPromptSheet
 
-        shape = self.state.shape()
-        if shape is None:
+        places = self.state.places()
+        if places is None:
             return
 
         def jump(text: str | None) -> None:
-            if text and self.state.put_cursor(*read_head(text, shape)):
+            if text and self.state.put_cursor(*read_node(text, places)):
                 self.drawing.cursor_moved()
 
-        hint = "Layer and head, for example 1.3"
-        self.app.push_screen(TextPromptSheet("Jump to head", hint, judge=lambda text: head_trouble(text, shape)), jump)
+        title = "Jump to node" if places.others else "Jump to head"
+        hint = node_hint(places) if places.others else "Layer and head, for example 1.3"
+        self.app.push_screen(TextPromptSheet(title, hint, judge=lambda text: node_trouble(text, places)), jump)
 
     # ---- changing the view
 
@@ -222,9 +223,9 @@ class PanesScreen(Screen[None], ActionKeys):
             self.drawing.marks_changed()
 
     def action_mark_layer(self) -> None:
-        shape = self.state.shape()
-        if shape is not None:
-            self.mark(HeadId(self.state.cursor.layer, head) for head in range(shape[1]))
+        places = self.state.places()
+        if places is not None:
+            self.mark(places.in_row(places.place(self.state.cursor)[0]))
 
     def action_mark_circuit(self) -> None:
         view = self.state.view()
@@ -275,7 +276,9 @@ class PanesScreen(Screen[None], ActionKeys):
         """Mark the box of heads over which the mouse was dragged."""
         if message.begins:
             self.state.marks.begin_box(message.corner)
-        self.state.marks.box_to(message.head, begin=message.corner)
+        places = self.state.places()
+        if places is not None:
+            self.state.marks.box_to(message.head, begin=message.corner, places=places)
         if self.state.put_cursor(*message.head):
             self.drawing.cursor_moved()
         if message.ends:

@@ -1,6 +1,7 @@
 """The session's runs side by side, newest first, each with a small grid."""
 
 import time
+from itertools import groupby
 
 from rich.color import Color
 from rich.style import Style
@@ -12,10 +13,10 @@ from textual.strip import Strip
 
 from engine.machine.folders import find_folders
 from engine.planning.option_text import format_changes
-from engine.results import HeadId
 from tui.actions import screen_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.state.engine_status import blocking_work, format_work
+from tui.state.grid_places import GridPlaces, places_of
 from tui.state.grid_view import GridView, make_grid_view
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import SessionRun, WorkbenchState
@@ -161,38 +162,39 @@ class RunCards(ScrollingLineWidget):
         """Draw the grid: two layers per line in colours, one in shades."""
         if view is None:
             return []
-        n_layers, n_heads = _shape(run)
-        wide = max(1, min(_ROOMY // 8, (self._card_width() - 4) // max(n_heads, 1)))
-        levels = {head: level_of(view.intensity_of(head)) for head in view.values}
+        places = places_of(run.picture.nodes)
+        wide = max(1, min(_ROOMY // 8, (self._card_width() - 4 - _gap(places)) // max(places.columns, 1)))
+        levels = [_row(view, places, row, wide) for row in range(places.rows)]
         if self.depth in ("16", "none"):
             return [
-                self.line()
-                .add("".join(SHADES[_shade(levels.get(HeadId(layer, head), -1))] * wide for head in range(n_heads)))
-                .strip()
-                for layer in range(n_layers)
+                self.line().add("".join(" " if level is None else SHADES[_shade(level)] for level in row)).strip()
+                for row in levels
             ]
         dark = self.app.current_theme.dark
         colours = [
             Color.from_rgb(*rgb) for rgb in heat_colours(dark=dark, faded=not view.final, name=chosen_map(self.app))
         ]
         rows = []
-        for layer in range(0, n_layers, 2):
+        for place in range(0, places.rows, 2):
             line = self.line()
-            for head in range(n_heads):
-                top = colours[max(levels.get(HeadId(layer, head), -1), 0)]
-                below = colours[max(levels.get(HeadId(layer + 1, head), -1), 0)] if layer + 1 < n_layers else None
-                line.add_styled("▀" * wide, Style.from_color(top, below))
+            under = levels[place + 1] if place + 1 < places.rows else [None] * len(levels[place])
+            for (top, below), same in groupby(zip(levels[place], under, strict=True)):
+                inks = [None if level is None else colours[max(level, 0)] for level in (top, below)]
+                sign = " " if top is None and below is None else "▄" if top is None else "▀"
+                style = Style.from_color(*inks) if top is not None else Style.from_color(inks[1])
+                line.add_styled(sign * len(list(same)), style)
             rows.append(line.strip())
         return rows
 
     def _grid_height(self, run: SessionRun) -> int:
-        layers = _shape(run)[0] if run.picture.nodes else 0
-        return layers if self.depth in ("16", "none") else (layers + 1) // 2
+        rows = places_of(run.picture.nodes).rows
+        return rows if self.depth in ("16", "none") else (rows + 1) // 2
 
     def _card_width(self) -> int:
         """Return the columns of a card: wide enough for the settings, if all cards fit side by side."""
         roomy = min(_ROOMY, self.room.width // max(len(self.runs), 1))
-        return max([_CARD, roomy, *(_shape(run)[1] + 4 for run in self.state.runs if run.picture.nodes)])
+        grids = [places_of(run.picture.nodes) for run in self.state.runs if run.picture.nodes]
+        return max([_CARD, roomy, *(grid.columns + _gap(grid) + 4 for grid in grids)])
 
     def _view(self, run: SessionRun) -> GridView | None:
         if not run.picture.nodes:
@@ -264,9 +266,19 @@ class RunsScreen(SubScreen):
         self.cards.border_title = Content(f"{count} {'run' if count == 1 else 'runs'} by {self.state.measure.title}")
 
 
-def _shape(run: SessionRun) -> tuple[int, int]:
-    nodes = run.picture.nodes
-    return (nodes[-1].layer + 1, 1 + max(node.head for node in nodes)) if nodes else (0, 0)
+def _gap(places: GridPlaces) -> int:
+    """Return the blank columns before the MLPs."""
+    return 1 if places.others else 0
+
+
+def _row(view: GridView, places: GridPlaces, row: int, wide: int) -> list[int | None]:
+    """Return the level of each column of the small grid in a row; None where no node is."""
+    nodes = places.in_row(row)
+    found: list[int | None] = []
+    for node in nodes:
+        found += [None] * (_gap(places) if node.kind == "mlp" else 0)
+        found += [level_of(view.intensity_of(node))] * wide
+    return found + [None] * (places.columns * wide + _gap(places) - len(found))
 
 
 def _shade(level: int) -> int:

@@ -16,6 +16,7 @@ from tui.screens.memory_guard import warn_of_memory
 from tui.screens.panes import PanesScreen
 from tui.state import notes
 from tui.state.disabled_reasons import disabled_reason
+from tui.state.node_words import count_nodes, members_of
 from tui.state.workbench_state import Part
 from tui.terminal.sanitize import clean
 from tui.widgets.latest_worker import run_latest
@@ -130,8 +131,10 @@ class WorkbenchScreen(PanesScreen):
             return
         names = ", ".join(self.state.session.circuits) or "none yet"
         marked = self.state.marked
+        kept = members_of(marked or view.circuit)
+        words = f"these {count_nodes(kept)}"
         ask = TextPromptSheet(
-            f"Keep these {len(marked or view.circuit)} heads as a circuit",
+            f"Keep {words} as a circuit",
             f"A name; an existing one is replaced. Kept: {names}",
             text=f"run {run.number} {'marked' if marked else view.measure.title}",
         )

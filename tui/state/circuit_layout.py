@@ -1,7 +1,8 @@
-"""Layout of a circuit drawing: heads are nodes, layers are rows, and edges run around other heads' labels.
+"""Layout of a circuit drawing: layers are rows, and edges run around other nodes' labels.
 
-An edge that skips layers gets a place of its own in every row between (Sugiyama's method): it passes beside the labels
-and never looks like a chain through another head. Lines may cross between two rows.
+An MLP that reads its layer's heads has a row below theirs, the embedding one above all. An edge that skips rows gets a
+place of its own in every row between (Sugiyama's method): it passes beside the labels and never looks like a chain
+through another node. Lines may cross between two rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from itertools import pairwise
 
 import msgspec
 
+from engine.nodes import NodeLayout
 from engine.results import EdgeScore, HeadId
 
 LABEL_WIDTH = 8
@@ -24,7 +26,7 @@ _OWN_PLACE, _LINE_PLACE = 0.5, 0.2
 Point = tuple[int, int]
 """Column and line."""
 _Item = tuple[int, int, int]
-"""A head (layer, head, -1), or the place where an edge, by its number, passes a layer (layer, -1, edge)."""
+"""A node (row, head, -1), or the place where an edge, by its number, passes a row (row, -1, edge)."""
 
 
 class CircuitLayout(msgspec.Struct, frozen=True):
@@ -37,8 +39,8 @@ class CircuitLayout(msgspec.Struct, frozen=True):
     edges: tuple[EdgeScore, ...]
     routes: tuple[tuple[Point, ...], ...]
     """The path of each edge: the centre of its source, its points in the rows between, the centre of its target."""
-    layers: tuple[tuple[int, int], ...]
-    """Each layer that has nodes, with its line."""
+    layers: tuple[tuple[str, int], ...]
+    """The label of each row, with its line: the layer, or empty for a row of an MLP, which says so itself."""
 
     def label_start(self, head: HeadId, length: int) -> int:
         """Return the column at which a label of that length starts."""
@@ -46,21 +48,27 @@ class CircuitLayout(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=4)
-def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int) -> CircuitLayout:
-    """Lay out the heads of these edges in rows by layer, as large as the room or, if that is too small, larger."""
+def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int, *, parallel: bool = False) -> CircuitLayout:
+    """Lay out the nodes of these edges in rows by layer, as large as the room or, if that is too small, larger.
+
+    `parallel`: MLPs do not read their layer's heads (NodeLayout.parallel) and stand in their row.
+    """
     heads = sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)})
-    layers = sorted({head.layer for head in heads})
+    forward = NodeLayout(n_layers=0, n_heads=0, parallel=parallel)
+    row_of = {head: forward.place(head) for head in heads}
+    layers = sorted(set(row_of.values()))
     if not layers:
         return CircuitLayout(width, height, {}, (), (), ())
     rows: dict[int, list[_Item]] = {
-        layer: [(layer, head.head, -1) for head in heads if head.layer == layer] for layer in layers
+        layer: [(layer, head.head, -1) for head in heads if row_of[head] == layer] for layer in layers
     }
     ways: list[tuple[_Item, ...]] = []
     for number, edge in enumerate(edges):
-        passed = [(layer, -1, number) for layer in layers if edge.source[0] < layer < edge.target[0]]
+        source, target = HeadId(*edge.source), HeadId(*edge.target)
+        passed = [(layer, -1, number) for layer in layers if row_of[source] < layer < row_of[target]]
         for item in passed:
             rows[item[0]].append(item)
-        ways.append(((*edge.source, -1), *passed, (*edge.target, -1)))
+        ways.append(((row_of[source], source.head, -1), *passed, (row_of[target], target.head, -1)))
     beside = _neighbours(ways)
     _untangle(rows, layers, beside)
     half = max(LABEL_WIDTH, *(len(f"[{head}◆]") for head in heads)) // 2 + 1
@@ -74,11 +82,15 @@ def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int) -> CircuitLay
     return CircuitLayout(
         drawing_width,
         drawing_height,
-        {head: at[head.layer, head.head, -1] for head in heads},
+        {head: at[row_of[head], head.head, -1] for head in heads},
         edges,
         tuple(tuple(at[item] for item in way) for way in ways),
-        tuple(lines.items()),
+        tuple((_label(layer, heads, row_of), line) for layer, line in lines.items()),
     )
+
+
+def _label(row: int, heads: Sequence[HeadId], row_of: Mapping[HeadId, int]) -> str:
+    return next((str(head.layer) for head in heads if row_of[head] == row and head.is_head), "")
 
 
 def _neighbours(ways: Sequence[tuple[_Item, ...]]) -> dict[_Item, tuple[list[_Item], list[_Item]]]:

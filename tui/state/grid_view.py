@@ -1,14 +1,16 @@
 """A grid as it is viewed: measure, ranking, cut and agreement with the known circuit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from engine.analysis.ground_truth import agreement_with
 from engine.analysis.ranking import agreement, can_enter, default_circuit_size, members, ranked, same_score
 from engine.measures import Measure, intensity, value_of
+from engine.nodes import EMBEDDING
 from engine.results import Agreement, HeadId, HeadScores, Reference
+from tui.state.node_words import node_noun
 from tui.terminal.sanitize import clean
 
 _COUNTS = ("unique_positive", "unique_negative", "from_edges")
@@ -27,12 +29,16 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[HeadId, float | None]
     top: float
     """The value drawn at full intensity."""
+    others: bool = False
+    """True if there are MLPs and the embedding beside the heads."""
+    by_heads: bool = False
+    """True if `top` is the largest value of a head, and nodes that are none exceed it."""
     order: list[HeadId]
     """Best first."""
     rank: dict[HeadId, int]
     """Counted from 1. Heads without a value come last, in no particular order; see `rank_of`."""
     n_ranked: int
-    """Number of heads that have a value."""
+    """Number of nodes that have a value; the embedding, which is in every circuit, has no rank."""
     cut: int
     """Number of heads in the circuit."""
     circuit: frozenset[HeadId]
@@ -43,12 +49,23 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     tied: int = 0
     """Number of heads tied with the last one in the circuit, if some of them are outside it."""
 
-    def rank_of(self, head: HeadId) -> int | None:
-        """Return the head's rank among the heads that have a value, or None if it has none."""
-        return self.rank.get(head) if self.values.get(head) is not None else None
+    @property
+    def ranked_apart(self) -> bool:
+        """True if heads and MLPs are ranked each among their own (engine.analysis.ranking)."""
+        return self.others and not self.measure.cause
 
-    def unranked_reason(self) -> str:
-        """Return why a head has no rank."""
+    def noun(self, count: int) -> str:
+        """Return what these nodes are called: head, heads, node or nodes."""
+        return node_noun(count, others=self.others)
+
+    def rank_of(self, head: HeadId) -> int | None:
+        """Return the node's rank among the nodes that have a value, or None if it has none."""
+        return self.rank.get(head) if self.values.get(head) is not None and head.in_circuits else None
+
+    def unranked_reason(self, head: HeadId) -> str:
+        """Return why a node has no rank."""
+        if not head.in_circuits:
+            return "in every circuit, not ranked"
         return "not measured" if self.measure.cause else "does not apply"
 
     def reference_label(self) -> str:
@@ -79,9 +96,10 @@ def make_grid_view(
     by_head = before.by_head if before is not None and same else {node.id: node for node in nodes}
     values = {head: _finite(value_of(node, measure)) for head, node in by_head.items()}
     present = [value for value in values.values() if value is not None]
-    top = measure.ceiling
+    others = not nodes[-1].id.is_head if nodes else False
+    top, by_heads = measure.ceiling, False
     if top is None:
-        top = brightest_value(present, measure)
+        top, by_heads = scale_top(values, measure) if others else (brightest_value(present, measure), False)
     names = before.names if before is not None and same else {id(node): head for head, node in by_head.items()}
     order = [names[id(node)] for node in ranked(nodes, measure)]
     known = frozenset(HeadId(*head) for head in reference.heads) if reference is not None else frozenset()
@@ -93,9 +111,11 @@ def make_grid_view(
         names=names,
         values=values,
         top=top,
+        others=others,
+        by_heads=by_heads,
         order=order,
         rank=dict(zip(order, range(1, len(order) + 1), strict=True)),
-        n_ranked=len(present),
+        n_ranked=len(present) - int(values.get(EMBEDDING) is not None),
         cut=size,
         circuit=frozenset(),
         known=known,
@@ -103,6 +123,20 @@ def make_grid_view(
         agreement=agreement_with(reference, nodes, (), measure) if reference is not None else None,
     )
     return _cut(view, size)
+
+
+def scale_top(values: Mapping[HeadId, float | None], measure: Measure) -> tuple[float, bool]:
+    """Return the value drawn at full intensity if the measure has no ceiling, and whether MLPs exceed it.
+
+    It is the largest value of a head, so that heads look as in a run without MLPs: one early MLP or
+    the embedding can move the whole answer. If no head has a value, it is the largest of the MLPs.
+    """
+    kinds = [
+        [value for node, value in values.items() if value is not None and node.is_head is is_head]
+        for is_head in (True, False)
+    ]
+    top = brightest_value(kinds[0] or kinds[1], measure)
+    return top, brightest_value([*kinds[1], top], measure) != top
 
 
 def brightest_value(values: Sequence[float], measure: Measure) -> float:

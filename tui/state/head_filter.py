@@ -1,19 +1,27 @@
-"""Filters for lists of heads, as typed: `layer > 5, q < .05, known`."""
+"""Filters for lists of nodes, as typed: `layer > 5, q < .05, known`."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
 
 from engine.errors import ConfigError
 from engine.measures import MEASURES, value_of
+from engine.nodes import NodeKind, parse_node
 from engine.results import HeadId, HeadScores
 
 Wanted = Callable[[HeadScores], bool]
 
 _TERM = re.compile(r"(?P<name>[a-z][a-z_ .°-]*)(?P<sign><=|>=|<|>|=)\s*(?P<value>-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)")
 _AND = re.compile(r",|\sand\s")
-_HEAD = re.compile(r"(?P<layer>\d+)\.(?P<head>\d+|\*)")
+_LAYER = re.compile(r"(?P<layer>\d+)\.\*")
+_KINDS: dict[str, NodeKind] = {"head": "head", "heads": "head", "mlp": "mlp", "mlps": "mlp"}
 _ALIASES = {"mi": "mutual_information", "tv": "total_variation", "normalised": "unique_normalised"}
 HINT = 'For example: q < .05, layer >= 5, unique > 2, known, circuit, marked, 9.6, 9.*; commas mean "and".'
+_NODES_HINT = HINT.replace("9.6, 9.*", "heads, mlps, 9.6, 9.*, m9, emb")
+
+
+def filter_hint(*, others: bool) -> str:
+    """Return examples of filters. `others`: True if there are MLPs, too."""
+    return _NODES_HINT if others else HINT
 
 
 def read_filter(
@@ -23,7 +31,7 @@ def read_filter(
     known: Collection[HeadId],
     marked: Collection[HeadId] = (),
 ) -> Wanted:
-    """Return a predicate for heads; empty text accepts every head. Raises ConfigError naming the faulty part."""
+    """Return a predicate for nodes; empty text accepts every node. Raises ConfigError naming the faulty part."""
     sets = {"circuit": circuit, "in circuit": circuit, "known": known, "marked": marked}
     parts = [_part(part.strip(), sets) for part in _AND.split(text.lower()) if part.strip()]
     return lambda node: all(part(node) for part in parts)
@@ -37,10 +45,14 @@ def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
     heads = sets.get(text)
     if heads is not None:
         return lambda node: node.id in heads
-    head = _HEAD.fullmatch(text)
-    if head:
-        layer, number = int(head["layer"]), head["head"]
-        return lambda node: node.layer == layer and (number == "*" or node.head == int(number))
+    if text in _KINDS:
+        kind = _KINDS[text]
+        return lambda node: node.id.kind == kind
+    if (named := parse_node(text)) is not None:
+        return lambda node: node.id == named
+    if (of_layer := _LAYER.fullmatch(text)) is not None:
+        layer = int(of_layer["layer"])
+        return lambda node: node.layer == layer and node.id.is_head
     term = _TERM.fullmatch(text)
     if term is None:
         raise ConfigError(f"{text!r} is not a condition.", hint=HINT)
@@ -60,7 +72,7 @@ def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
 
 def _taker(name: str) -> Callable[[HeadScores], float | None]:
     if name in ("layer", "head"):
-        return lambda node: float(node.layer if name == "layer" else node.head)
+        return lambda node: _number(node.layer if name == "layer" else node.head)
     wanted = _letters(_ALIASES.get(name, name))
     names = {measure: (_letters(measure.id), _letters(measure.title)) for measure in MEASURES}
     found = (
@@ -71,6 +83,11 @@ def _taker(name: str) -> Callable[[HeadScores], float | None]:
     if not found:
         raise ConfigError(f"There is no measure {name!r}.", hint=HINT)
     return lambda node: value_of(node, found[0])
+
+
+def _number(value: int) -> float | None:
+    """Return a layer or head as a number; None for nodes that have none (NO_LAYER, NO_HEAD)."""
+    return float(value) if value >= 0 else None
 
 
 def _heading(name: str) -> str:

@@ -1,12 +1,11 @@
-"""Heads marked by hand, to be measured, saved, copied and summarised together."""
+"""Nodes marked by hand, to be measured, saved, copied and summarised together."""
 
 from collections.abc import Iterable
 
 from engine.results import HeadId
+from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView
 from tui.state.number_text import format_fixed
-
-Shape = tuple[int, int]
 
 
 class MarkedHeads:
@@ -27,7 +26,7 @@ class MarkedHeads:
     def begin_box(self, corner: HeadId) -> None:
         self._corner, self._before = corner, self.heads
 
-    def box_to(self, corner: HeadId, *, begin: HeadId) -> None:
+    def box_to(self, corner: HeadId, *, begin: HeadId, places: GridPlaces) -> None:
         """Mark the box from its first corner to `corner`, in addition to earlier marks.
 
         If no box is being drawn, it begins at `begin`.
@@ -35,14 +34,7 @@ class MarkedHeads:
         if self._corner is None:
             self.begin_box(begin)
         assert self._corner is not None
-        layers = sorted((self._corner.layer, corner.layer))
-        columns = sorted((self._corner.head, corner.head))
-        box = {
-            HeadId(layer, head)
-            for layer in range(layers[0], layers[1] + 1)
-            for head in range(columns[0], columns[1] + 1)
-        }
-        self.heads = self._before | box
+        self.heads = self._before | places.box(self._corner, corner)
 
     def end_box(self) -> None:
         """End the box; the next one begins at the cursor."""
@@ -53,10 +45,10 @@ class MarkedHeads:
         had, self.heads, self._corner = bool(self.heads), frozenset(), None
         return had
 
-    def fit(self, shape: Shape | None) -> None:
-        """Remove marks that lie outside a grid of this shape."""
-        if shape is not None and self.heads:
-            inside = frozenset(head for head in self.heads if head.layer < shape[0] and head.head < shape[1])
+    def fit(self, places: GridPlaces | None) -> None:
+        """Remove marks that this grid does not have."""
+        if places is not None and self.heads:
+            inside = frozenset(head for head in self.heads if head in places)
             if inside != self.heads:
                 self.heads, self._corner = inside, None
 

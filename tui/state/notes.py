@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from tui.state.node_words import name_node
 from tui.state.session_state import SessionNote
 from tui.state.workbench_state import WorkbenchState
 
@@ -38,7 +39,7 @@ def format_place(state: WorkbenchState, place: Place) -> str:
     """Format the place of a note."""
     run = state.shown
     number = f"run {run.number}" if run is not None else "the session"
-    return {"head": f"head {state.cursor} of {number}", "run": number, "session": "the session"}[place]
+    return {"head": f"{name_node(state.cursor)} of {number}", "run": number, "session": "the session"}[place]
 
 
 def resolve_place(state: WorkbenchState, wanted: Place) -> Place:

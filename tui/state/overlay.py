@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from engine.analysis.ground_truth import as_chosen
 from engine.analysis.run_state import RunSnapshot
+from engine.nodes import NodeId
 from engine.results import Reference
+from tui.state.grid_places import GridPlaces
+from tui.state.node_words import count_nodes
 from tui.state.session_state import SavedCircuit
 
 KNOWN = "known"
@@ -39,22 +42,39 @@ class Overlay:
         self.chosen = there[(there.index(now) + 1) % len(there)]
 
     def reference(
-        self, picture: RunSnapshot, circuits: Mapping[str, SavedCircuit], shape: tuple[int, int] | None
+        self, picture: RunSnapshot, circuits: Mapping[str, SavedCircuit], places: GridPlaces | None
     ) -> Reference | None:
-        """Return the selected circuit for a grid of that shape, or None. A deleted circuit gives None."""
+        """Return the selected circuit for a grid with these nodes, or None. A deleted circuit gives None.
+
+        Over heads alone, a circuit is drawn without its MLPs; its source says so.
+        """
         if self.chosen == KNOWN:
             return picture.reference
         if self.chosen == TASK:
             return self._of_task(picture)
         circuit = circuits.get(self.chosen.removeprefix("kept:")) if self.chosen != NONE else None
-        if circuit is None or shape is None:
+        if circuit is None or places is None:
             return None
-        if any(layer >= shape[0] or head >= shape[1] for layer, head in circuit.heads):
-            return None  # a circuit of a model with another shape
-        made = self._made.get(circuit.name)
+        key = f"{circuit.name}:{places.n_layers}:{places.n_heads}:{places.others}"
+        made = self._made.get(key)
         if made is None or made[0] is not circuit:
-            made = (circuit, Reference(name=circuit.name, source=circuit.source, heads=circuit.heads, kind="chosen"))
-            self._made[circuit.name] = made
+            nodes = [NodeId(*node) for node in circuit.heads]
+            if any(node.layer >= places.n_layers or node.head >= places.n_heads for node in nodes):
+                return None  # a circuit of a model with another shape
+            here = tuple(node for node in nodes if node in places)
+            missing = [node for node in nodes if node not in places]
+            without = f"; without {count_nodes(missing)}: this run has heads alone" if missing else ""
+            made = (
+                circuit,
+                Reference(
+                    name=circuit.name,
+                    source=circuit.source + without,
+                    heads=here,
+                    kind="chosen",
+                    covers="all" if any(not node.is_head for node in here) else "heads",
+                ),
+            )
+            self._made[key] = made
         return made[1]
 
     def _of_task(self, picture: RunSnapshot) -> Reference | None:

@@ -3,8 +3,16 @@
 import msgspec
 
 from engine.measures import Measure
+from engine.nodes import only_heads
 from engine.results import HeadId
-from sessions.comparison.comparison import CannotCompare, ComparisonSide, GridComparison, check_shapes, compare_grids
+from sessions.comparison.comparison import (
+    CannotCompare,
+    ComparisonSide,
+    GridComparison,
+    check_shapes,
+    compare_grids,
+)
+from tui.state.grid_places import places_of
 from tui.state.grid_view import GridView
 
 
@@ -15,6 +23,8 @@ class GridDifference(msgspec.Struct, frozen=True, kw_only=True):
     """The side that is subtracted."""
     grid: GridComparison
     differences: dict[HeadId, float | None]
+    largest: float
+    """The absolute difference drawn at full intensity: the largest of a head, as in the grid itself (`scale_top`)."""
     here: dict[HeadId, float | None]
     there: dict[HeadId, float | None]
     """The value on either side."""
@@ -23,6 +33,8 @@ class GridDifference(msgspec.Struct, frozen=True, kw_only=True):
     rank: dict[HeadId, int]
     circuit: frozenset[HeadId]
     """The circuit of the subtracted side."""
+    unshared: str = ""
+    """Which nodes only one side has, as text; empty if both have the same."""
 
     @property
     def member(self) -> bool:
@@ -63,13 +75,13 @@ class Subtraction:
 
 def side_of(view: GridView) -> ComparisonSide:
     """Return the shown grid as one side of a comparison."""
-    last = view.nodes[-1]
+    places = places_of(view.nodes)
     return ComparisonSide(
         reference="",
         title="this run",
         kind="run",
-        n_layers=last.layer + 1,
-        n_heads=1 + max(node.head for node in view.nodes),
+        n_layers=places.n_layers,
+        n_heads=places.n_heads,
         nodes=tuple(view.nodes),
         final=view.final,
         measure=view.measure.id,
@@ -86,14 +98,25 @@ def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> G
         found = differences[place]
         return -1.0 if found is None else abs(found)
 
+    heads = [abs(value) for place, value in differences.items() if value is not None and place.is_head]
     order = sorted(places, key=lambda place: (-size(place), place))
     return GridDifference(
         side=side,
         grid=grid,
         differences=differences,
+        largest=max(heads, default=0.0) or grid.largest,
         here=dict(zip(places, (cell.a for cell in grid.cells), strict=True)),
         there=dict(zip(places, (cell.b for cell in grid.cells), strict=True)),
         order=order,
         rank={place: number for number, place in enumerate(order, start=1)},
         circuit=frozenset(HeadId(*head) for head in grid.circuit_b),
+        unshared=_unshared(grid, shown, side),
     )
+
+
+def _unshared(grid: GridComparison, shown: ComparisonSide, side: ComparisonSide) -> str:
+    if side.heads is not None and not only_heads(side.heads) and shown.choice == "heads":
+        return "its MLPs are not here"
+    if not (grid.more_in_a or grid.more_in_b):
+        return ""
+    return f"MLPs only {'here' if grid.more_in_a else 'there'}"

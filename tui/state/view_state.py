@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from engine.analysis.effects import FIELD
-from engine.analysis.ranking import has_signal
+from engine.analysis.ranking import can_enter
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo
 from sessions.events import ViewChanged
 from tui.actions.key_labels import KeyLabel, key_label
+from tui.state.grid_places import GridPlaces, places_of
 from tui.state.grid_view import GridView, make_grid_view
 from tui.state.marked_heads import MarkedHeads
 from tui.state.overlay import Overlay
@@ -29,6 +30,8 @@ class ViewState:
         """Returns the name of an action's key here; the screen knows the user's own keys."""
         self.measure: Measure = DEFAULT_MEASURE
         self.cursor = HeadId(0, 0)
+        self._column = 0
+        """The column to which the cursor returns from the embedding's row, which has only one cell."""
         self.cursor_moved = False
         """Until the user moves it, the cursor stays on the best head of the run."""
         self.overlay = Overlay()
@@ -48,7 +51,7 @@ class ViewState:
         self._views: dict[str, GridView] = {}
         """Views of the same scores, by measure."""
         self._offered: tuple[Sequence[HeadScores], tuple[Measure, ...]] = ((), ())
-        self._shape: tuple[Sequence[HeadScores], tuple[int, int]] = ((), (0, 0))
+        self._places: tuple[Sequence[HeadScores], GridPlaces] = ((), GridPlaces())
 
     @property
     def shown(self) -> SessionRun | None:
@@ -76,7 +79,7 @@ class ViewState:
             nodes,
             measure=measure,
             cut=self.cut_of(run),
-            reference=self.overlay.reference(run.picture, self.session.circuits, self.shape()),
+            reference=self.overlay.reference(run.picture, self.session.circuits, self.places()),
             final=run.picture.nodes_final,
             before=self._views.get(measure.id, self._view),
         )
@@ -101,43 +104,66 @@ class ViewState:
 
     def shape(self) -> tuple[int, int] | None:
         """Return layers and heads of the grid; None until the model is known."""
+        places = self.places()
+        return (places.n_layers, places.n_heads) if places is not None else None
+
+    def places(self) -> GridPlaces | None:
+        """Return the places of the grid's nodes; None until the model is known."""
         run = self.shown
         if run is not None and run.picture.nodes:
             nodes = run.picture.nodes
-            if self._shape[0] is not nodes:
+            if self._places[0] is not nodes:
                 # Requested at every key; a large grid has five thousand nodes.
-                self._shape = (nodes, (nodes[-1].layer + 1, max(node.head for node in nodes) + 1))
-            return self._shape[1]
+                self._places = (nodes, places_of(nodes))
+            return self._places[1]
         info = self.model_info
-        return (info.n_layers, info.n_heads) if info is not None else None
+        if info is None:
+            return None
+        return GridPlaces(info.n_layers, info.n_heads, run is not None and run.config.nodes == "all")
 
     # ---- what the keys change
 
     def move_cursor(self, layers: int, heads: int) -> bool:
-        """Move the cursor, stopping at the edges; return whether it moved."""
-        return self.put_cursor(self.cursor.layer + layers, self.cursor.head + heads)
+        """Move the cursor, stopping at the edges; return whether it moved.
+
+        Right of the last head is the layer's MLP; above layer 0 is the embedding, from which the way down leads back
+        to the column one came from.
+        """
+        places = self.places()
+        if places is None:
+            return False
+        row, column = places.place(self.cursor)
+        if self.cursor.kind == "embedding":
+            column, heads = self._column, 0
+        return self.put_cursor(*places.node(row + layers, column + heads))
 
     def put_cursor(self, layer: int, head: int) -> bool:
-        shape = self.shape()
-        if shape is None:
+        """Move the cursor to a node, or to the nearest one of the grid; return whether it moved."""
+        places = self.places()
+        if places is None:
             return False
-        place = HeadId(min(max(layer, 0), shape[0] - 1), min(max(head, 0), shape[1] - 1))
+        place = HeadId(layer, head)
+        if place not in places:
+            place = HeadId(min(max(layer, 0), places.n_layers - 1), min(max(head, 0), places.n_heads - 1))
         self.cursor_moved = True
         moved = place != self.cursor
         self.cursor = place
+        if place.kind != "embedding":
+            self._column = places.place(place)[1]
         return moved
 
     @property
     def marked(self) -> frozenset[HeadId]:
         """The marked heads that the grid has."""
-        self.marks.fit(self.shape())
+        self.marks.fit(self.places())
         return self.marks.heads
 
     def mark_box(self, layers: int, heads: int) -> bool:
         """Move the cursor and mark the box up to it; the first step begins the box."""
-        begin = self.cursor
+        begin, places = self.cursor, self.places()
         moved = self.move_cursor(layers, heads)
-        self.marks.box_to(self.cursor, begin=begin)
+        if places is not None:
+            self.marks.box_to(self.cursor, begin=begin, places=places)
         return moved
 
     def walk_ranking(self, by: int) -> bool:
@@ -199,9 +225,9 @@ class ViewState:
         if run is None or view is None:
             return False
         if size > len(view.circuit):
-            size = min(size, sum(has_signal(node, view.measure) for node in view.nodes))
+            size = min(size, sum(can_enter(node, view.measure) for node in view.nodes))
             if size <= len(view.circuit):
-                return False  # every head with a signal is in it
+                return False  # every node with a signal is in it
         size = max(size, 1)
         self._cuts[run.run_id] = size
         self._mark_look_as_own()

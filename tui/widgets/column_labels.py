@@ -3,13 +3,17 @@
 from rich.segment import Segment
 
 
-def column_labels(heads: range, n_heads: int, cursor: int, width: int) -> list[str]:
-    """Return the label of each head for cells of that width; empty where a neighbour's label needs the room."""
+def column_labels(heads: range, n_heads: int, cursor: int | None, width: int) -> list[str]:
+    """Return the label of each head for cells of that width; empty where a neighbour's label needs the room.
+
+    `cursor`: the head at the cursor, whose label is always shown; None if there is none.
+    """
     digits = len(str(max(n_heads - 1, 0)))
     stride = 1 if digits < width else (2 if digits < width * 2 else 4)
     labels = []
     for head in heads:
-        shown = head == cursor or (head % stride == 0 and not (0 < abs(head - cursor) < stride))
+        beside = cursor is not None and 0 < abs(head - cursor) < stride
+        shown = head == cursor or (head % stride == 0 and not beside)
         text = str(head) if shown else ""
         if width >= 4:
             text = text.center(width) if len(text) % 2 == width % 2 else (" " + text).center(width)
@@ -17,6 +21,11 @@ def column_labels(heads: range, n_heads: int, cursor: int, width: int) -> list[s
             text = text.rjust(min(width, max(digits, width))) if stride == 1 else text.ljust(width)
         labels.append(text[: max(width, len(text.rstrip()))])
     return labels
+
+
+def mlp_label(gap: int, width: int) -> str:
+    """Return the label above the MLPs, gap included: centred over their cells, or using the gap over narrow ones."""
+    return " " * gap + "mlp".center(width) if width >= 4 else "mlp".rjust(gap + width)
 
 
 def join_labels(labels: list[Segment], width: int) -> list[Segment]:

@@ -37,6 +37,9 @@ def add_meaning(
         words = "+ higher here, - higher there (low values are evidence)"
     if not against.side.final:
         words += "; the subtracted run is partial"
+    if against.unshared:
+        second.add(fit(f"{against.unshared}; {words}; {key('difference')} ends it", width - 2), "second")
+        return
     second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
 
 
@@ -54,7 +57,7 @@ def add_cursor_values(line: StyledLine, against: GridDifference, view: GridView,
 
 def add_scale(line: StyledLine, against: GridDifference, colours: CellPalette, width: int) -> None:
     """Add the colour scale, from higher there to higher here."""
-    largest = against.grid.largest
+    largest = against.largest
     room = max(min(24, width - 44), 8) // 2
     line.add(f" -{format_number(largest, 4)} ", "dim")
     steps = [step * (LEVELS - 1) // max(room - 1, 1) for step in range(room)]
@@ -103,7 +106,7 @@ def make_page_rows(
     lines = [make().add(fit(f" minus {clean(side.title)}", width - 1), "second")]
     other = next((each for each in side.nodes if each.id == node.id), None)
     if other is None:
-        return lines
+        return [*lines, make().add(fit(f" it has no {node.id}: it looked at heads alone", width - 1), "dim")]
     header = make().add(" " * _NAME_WIDTH).add("  here   there     diff", "faint")
     lines.append(header)
     for measure in MEASURES:

@@ -9,10 +9,13 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
+from engine.nodes import EMBEDDING
 from engine.results import HeadId
 from tui.actions.key_labels import fill_keys
+from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.marked_heads import summarise_marked
+from tui.state.node_words import count_nodes
 from tui.state.number_text import format_fixed, format_number
 from tui.state.subtraction import GridDifference
 from tui.state.workbench_state import WorkbenchState
@@ -27,6 +30,7 @@ from tui.widgets.line_widget import LineWidget, ScrollingLineWidget, first_visib
 from tui.widgets.styled_line import StyledLine, bar, fit, wrap
 from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import head_tip, measure_tip, tip
+from tui.widgets.top_line import format_grid_title
 
 _CUT_LINE = 2
 """Index of the cut's line below the grid."""
@@ -57,7 +61,8 @@ class MeasureMeaning(LineWidget):
         elif self.state.signs:
             second.add(fit(SIGNS, width - 2), "second")
         else:
-            loud = f"{'high' if measure.high_is_evidence else 'low'} values are evidence for a head"
+            loud = f"{'high' if measure.high_is_evidence else 'low'} values are evidence"
+            loud += "; heads and MLPs are ranked apart" if view.ranked_apart else f" for a {view.noun(1)}"
             if cell_len(measure.meaning) > width - 2:
                 rows = wrap(f"{measure.meaning}; {loud}", width - 2, 2)
                 return [self.line().add(" ").add(row, "dim").strip() for row in rows]
@@ -107,18 +112,22 @@ class GridScale(LineWidget):
             return head_tip(self.state, self.state.cursor)
         if place.y == 1:
             ends = f"{format_number(view.measure.floor)} to {format_number(view.top)}"
-            return tip(
-                "The colours", f"{view.measure.title} from {ends}: no evidence is dark, strong evidence is bright."
-            )
+            words = f"{view.measure.title} from {ends}: no evidence is dark, strong evidence is bright."
+            more = f"{format_number(view.top)} is the largest of a head; MLPs and the embedding above it are as bright."
+            return tip("The colours", words, more if view.by_heads else "")
         if place.y == _CUT_LINE and place.x < self._slider.stop + 12:
             words = "A click moves it; {cut.fewer} removes the weakest head, {cut.more} adds the next one."
-            return tip(f"The cut: {len(view.circuit)} heads are the circuit", fill_keys(words, self.state.key))
+            if view.others:
+                words = words.replace("head", "node")
+            title = f"The cut: {len(view.circuit)} {view.noun(2)} are the circuit"
+            return tip(title, fill_keys(words, self.state.key))
         if view.reference is not None and view.agreement is not None:
             held = view.agreement
+            nodes = view.noun(2) if view.reference.covers == "all" else "heads"
             meaning = (
-                f"AUC {format_fixed(held.auc)}: how well the whole ranking separates its heads from the others.",
-                f"Precision {format_fixed(held.precision)}: share of the heads inside the cut that are in it.",
-                f"Recall {format_fixed(held.recall)}: share of its heads that are inside the cut.",
+                f"AUC {format_fixed(held.auc)}: how well the whole ranking separates its {nodes} from the others.",
+                f"Precision {format_fixed(held.precision)}: share of the {nodes} inside the cut that are in it.",
+                f"Recall {format_fixed(held.recall)}: share of its {nodes} that are inside the cut.",
             )
             return tip(f"{KNOWN} {view.reference.name}", view.reference.source, *meaning)
         return None
@@ -146,15 +155,16 @@ class GridScale(LineWidget):
     def _under_cursor(self, view: GridView, width: int) -> Strip:
         head = self.state.cursor
         # Fixed columns: for the next head only digits change, and only they are sent.
-        last, heads = view.nodes[-1], str(view.n_ranked)
-        wide = len(f"{last.layer}.{max(last.head, head.head)}")
+        places, heads = self.state.places() or GridPlaces(), str(view.n_ranked)
+        longest = [HeadId(places.n_layers - 1, places.n_heads - 1), head, *([EMBEDDING] if view.others else [])]
+        wide = max(len(str(node)) for node in longest)
         line = self.line().add(f" {head!s:<{wide}} ", "strong")
         value = view.values.get(head)
         line.add(f"{view.measure.title} ", "dim").add(f"{format_number(value):<5}", "strong")
         if head in view.rank:
             place = view.rank_of(head)
             line.add(
-                f" {view.unranked_reason()}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim"
+                f" {view.unranked_reason(head)}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim"
             )
         inside, known = head in view.circuit, head in view.known
         name = f"  {KNOWN} {view.reference_label()}" if known else ""
@@ -176,6 +186,8 @@ class GridScale(LineWidget):
             else:
                 line.add_styled(" ", colours.cells[level])
         line.add(f" {format_number(view.top, 6)}", "dim")
+        if view.by_heads and line.width + 13 <= width:
+            line.add(" largest head", "dim")
         if line.width + 22 <= width:
             line.add("   [ ] ", "strong").add("circuit", "dim")
         if view.known and line.width + 10 <= width:
@@ -186,7 +198,7 @@ class GridScale(LineWidget):
         room = max(min(24, width - 50), 8)
         self._slider = range(6, 6 + room)
         done = min(room, max(1, round(view.cut / len(view.order) * room)))
-        heads = "1 head" if len(view.circuit) == 1 else f"{len(view.circuit)} heads"
+        heads = count_nodes(view.circuit)
         line = self.line().add(" cut ", "dim").add("[", "faint").add("=" * done, "second").add("|", "strong")
         line.add("-" * (room - done), "faint").add("]", "faint").add(f" {heads}", "text")
         if view.tied and line.width + 9 <= width:
@@ -209,12 +221,14 @@ class GridScale(LineWidget):
     def _no_overlay(self) -> str:
         run = self.state.shown
         if run is None or not self.state.overlay.there(run.picture, self.state.session.circuits):
-            return f"no reference yet: {self.state.key('cause')} measures the effects of the heads"
+            view = self.state.view()
+            nodes = "heads" if view is None else view.noun(2)
+            return f"no reference yet: {self.state.key('cause')} measures the effects of the {nodes}"
         return f"no overlay: {self.state.key('overlay')} shows a circuit on the grid"
 
 
 class RankingList(ScrollingLineWidget):
-    """The heads ranked by the measure, best first; those of the circuit are brighter and in brackets."""
+    """The nodes ranked by the measure, best first; those of the circuit are brighter and in brackets."""
 
     can_focus = False
     first = 0
@@ -243,7 +257,8 @@ class RankingList(ScrollingLineWidget):
         head = view.order[place]
         chosen = head == self.state.cursor
         inside = head in view.circuit
-        line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
+        number = str(place + 1) if head.in_circuits else ""
+        line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{number:>3} ", "faint")
         line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
         line.add(f"{format_fixed(view.values[head], decimals_of(view.measure)):>7} ", "text" if inside else "dim")
         room = max(min(width - 49, 40), 4)
@@ -268,7 +283,7 @@ class RankingList(ScrollingLineWidget):
         ink = "dim" if not found else ("positive" if found > 0 else "negative")
         line.add(f"{difference_text.format_signed(found, places):>8} ", ink)
         room = max(min(width - 53, 40), 4)
-        filled, rest = bar(abs(found or 0.0) / (against.grid.largest or 1.0), room)
+        filled, rest = bar(abs(found or 0.0) / (against.largest or 1.0), room)
         line.add(filled, ink).add(" " * len(rest))
         line.add(" [ ] " if head in view.circuit else "     ", "second")
         line.add(KNOWN if head in against.circuit else " ", "accent")
@@ -362,7 +377,7 @@ class GridPane(Vertical, TitledPane, ErrorBoundary):
 def format_title(state: WorkbenchState) -> str:
     """Format the pane's title."""
     run = state.shown
-    words = f"Heads: {state.measure.title}"
+    words = format_grid_title(state)
     if run is not None and run.number > 1:
         words += f" · run {run.number}"
     against = state.against()

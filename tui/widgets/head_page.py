@@ -137,7 +137,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
     def _standing(self, view: GridView, node: HeadScores) -> StyledLine:
         line, place = self.line().add(f" {node.id}", "strong"), view.rank_of(node.id)
         if place is None:
-            line.add(f"  {view.unranked_reason()}", "dim")
+            line.add(f"  {view.unranked_reason(node.id)}", "dim")
         else:
             line.add("  rank ", "dim").add(str(place), "strong").add(f" of {view.n_ranked}", "dim")
         if node.id in view.circuit:
@@ -210,7 +210,8 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
                 on = each.number == run.number
                 row = self.line().add(f"   run {each.number:<3}", "strong" if on else "dim")
                 row.add(f"{format_fixed(each.value, decimals_of(view.measure)):>6}", "strong" if on else "text")
-                place = f"  rank {each.rank:<4}" if each.value is not None else " " * 11
+                ranked = each.value is not None and node.id.in_circuits
+                place = f"  rank {each.rank:<4}" if ranked else " " * 11
                 row.add(place, "dim").add("in the circuit" if each.inside else "", "second")
                 lines.append(row)
         return lines
@@ -219,7 +220,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
         """Return the head in the newest scored runs of the same shape, newest first."""
         found: list[HeadInRun] = []
         for each in reversed(self.state.runs):
-            if len(each.picture.nodes) == len(run.picture.nodes) and len(found) < _PAST:
+            if _shape_of(each) == _shape_of(run) and len(found) < _PAST:
                 past: HeadInRun | None = HeadInRun(
                     each.number, view.values[node.id], view.rank[node.id], node.id in view.circuit
                 )
@@ -286,6 +287,12 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
         room = width - 10 - (len(expected) + 3 if expected else 0)
         line = self.line().add(f"      {sign} ", ink).add(fit_end(one_line(example.prompt), room), "dim")
         return line.add(" → ", "faint").add(expected, "dim") if expected else line
+
+
+def _shape_of(run: SessionRun) -> tuple[int, int] | None:
+    """Return layers and heads of a scored run; runs with and without MLPs have the same heads."""
+    model = run.picture.model
+    return (model.n_layers, model.n_heads) if model is not None and run.picture.nodes else None
 
 
 def _name_of(measure: Measure) -> str:

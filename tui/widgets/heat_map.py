@@ -1,28 +1,30 @@
-"""The grid: layers down, heads across, every value a colour or a shade. Scrolls if it does not fit."""
+"""The grid: layers down, heads across, MLPs apart, every value a colour or a shade. Scrolls if it does not fit."""
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.content import Content
-from textual.geometry import Offset, Region, Size
+from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from engine.nodes import EMBEDDING, mlp
 from engine.results import HeadId
+from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView
 from tui.state.subtraction import GridDifference
 from tui.state.workbench_state import WorkbenchState
 from tui.themes.colour_maps import chosen_map
 from tui.themes.themes import Depth
-from tui.widgets.column_labels import column_labels, join_labels
+from tui.widgets.column_labels import column_labels, join_labels, mlp_label
 from tui.widgets.error_boundary import ErrorBoundary
+from tui.widgets.grid_geometry import LABEL_ROW, GridGeometry
 from tui.widgets.heat_cell import (
     PLAIN,
     CellMark,
     CellPalette,
     CellSize,
-    cell_size,
     palette,
     signed_palette,
     significance_sign,
@@ -30,7 +32,7 @@ from tui.widgets.heat_cell import (
 )
 from tui.widgets.heat_row import CellCache, CellFace, cell_faces
 from tui.widgets.hover_text import HoverText
-from tui.widgets.tooltips import column_tip, head_tip, layer_tip
+from tui.widgets.tooltips import column_tip, head_tip, row_tip
 
 
 class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
@@ -63,13 +65,12 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
         super().__init__(id=id)
         self.state = state
         self.depth = depth
-        self.cell = CellSize(2, 1)
+        self.geometry = GridGeometry()
         self._view: GridView | None = None
         self._against: GridDifference | None = None
-        self._shape = (0, 0)
         self._drawn_cursor = HeadId(0, 0)
         self._faces: dict[int, list[CellFace]] = {}
-        """Cell faces by layer, computed when the layer becomes visible or ahead of time."""
+        """Cell faces by row, computed when the row becomes visible or ahead of time."""
         self._ready: tuple[GridView, CellSize, dict[int, list[CellFace]]] | None = None
         self._looks = CellCache()
         self._marked: frozenset[HeadId] = frozenset()
@@ -81,41 +82,37 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
 
     # ---- what to draw
 
+    @property
+    def cell(self) -> CellSize:
+        """The size of a cell."""
+        return self.geometry.cell
+
     def rows_wanted(self, room: int, beside: int, map_rows: int) -> int:
         """Return the rows of the grid with the tallest cells that leave `beside` rows free; else all rows."""
-        shape = self.state.shape()
-        if shape is None:
+        places = self.state.places()
+        if places is None:
             return min(room, 12)
-        size = cell_size(self.size.width - self._label_width(shape), room - 1, *shape)
-        for height in range(size.height, 0, -1):
-            rows = 1 + shape[0] * height
+        for rows in GridGeometry(places).heights(self.size.width, room):
             if room - rows >= beside:
                 return rows
         # A grid that does not fit scrolls; its minimap may take a third of the room, not half.
-        return room - map_rows if room >= 3 * map_rows and shape[0] >= room else room
+        return room - map_rows if room >= 3 * map_rows and places.rows >= room else room
 
     def fits(self, rows: int, width: int) -> bool:
-        """Return True if all heads fit into these rows and columns."""
-        n_layers, n_heads = self.state.shape() or (0, 0)
-        return n_layers < rows and self._label_width((n_layers, n_heads)) + 2 * n_heads <= width
+        """Return True if all nodes fit into these rows and columns."""
+        return GridGeometry(self.state.places() or GridPlaces()).fits(width, rows)
 
     def in_sight(self) -> tuple[range, range]:
-        """Return the layers and heads that are at least partly visible."""
-        room = self.scrollable_content_region.size
-        n_layers, n_heads = self._shape
-        wide = max(room.width - self._label_width(self._shape), 1)
-        x, y = self.scroll_offset
-        heads = range(x // self.cell.width, min(-(-(x + wide) // self.cell.width), n_heads))
-        layers = range(y // self.cell.height, min(-(-(y + max(room.height - 1, 1)) // self.cell.height), n_layers))
-        return layers, heads
+        """Return the rows and columns of the grid that are at least partly visible."""
+        return self.geometry.in_sight(self.scrollable_content_region.size, self.scroll_offset)
 
     def paint(self) -> None:
         """Draw a new view, measure or cut."""
-        view, shape = self.state.view(), self.state.shape() or (0, 0)
+        view, places = self.state.view(), self.state.places() or GridPlaces()
         against = self.state.against()
         self._take_marks()
         self.update_hover_text()
-        if view is not None and view is self._view and shape == self._shape and against is self._against:
+        if view is not None and view is self._view and places == self.geometry.places and against is self._against:
             self.move_cursor()
             return
         before, self._view = self._view, view
@@ -135,8 +132,7 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
                     self.refresh(region)
             self.move_cursor()
             return
-        self._shape = shape
-        self._fit()
+        self._fit(places)
         self._drawn_cursor = self.state.cursor
         self._show_cursor()
         self.refresh()
@@ -167,33 +163,26 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
             for region in self._regions(head):
                 self.refresh(region)
 
-    def _fit(self) -> None:
-        n_layers, n_heads = self._shape
-        room = self.size.width - self._label_width(self._shape)
-        self.cell = cell_size(room, self.size.height - 1, n_layers, n_heads)
-        if n_layers * self.cell.height > self.size.height - 1:
-            # The scroll bar takes a column.
-            self.cell = cell_size(room - 1, self.size.height - 1, n_layers, n_heads)
-        self.virtual_size = Size(
-            self._label_width(self._shape) + n_heads * self.cell.width, 1 + n_layers * self.cell.height
-        )
+    def _fit(self, places: GridPlaces) -> None:
+        self.geometry = GridGeometry(places).fitting(self.size.width, self.size.height)
+        self.virtual_size = self.geometry.size
         ready, self._ready = self._ready, None
         known = ready is not None and ready[0] is self._view and ready[1] == self.cell and self._against is None
         self._faces = ready[2] if ready is not None and known else {}
 
     def make_ready(self, view: GridView) -> None:
-        """Compute the cell faces of the visible layers for another view ahead of time."""
-        layers, _ = self.in_sight()
-        made = {layer: cell_faces(view, None, layer, self._shape[1], self.cell.width) for layer in layers}
+        """Compute the cell faces of the visible rows for another view ahead of time."""
+        rows, _ = self.in_sight()
+        made = {row: cell_faces(view, None, self.geometry.places.in_row(row), self.cell.width) for row in rows}
         self._ready = (view, self.cell, made)
 
-    def _faces_of(self, layer: int) -> list[CellFace]:
-        made = self._faces.get(layer)
+    def _faces_of(self, row: int) -> list[CellFace]:
+        made = self._faces.get(row)
         if made is None:
-            view, n_heads = self._view, self._shape[1]
+            view, nodes = self._view, self.geometry.places.in_row(row)
             if view is None:
-                return [(-1, "")] * n_heads
-            made = self._faces[layer] = cell_faces(view, self._against, layer, n_heads, self.cell.width)
+                return [(-1, "")] * len(nodes)
+            made = self._faces[row] = cell_faces(view, self._against, nodes, self.cell.width)
         return made
 
     def _palette(self) -> CellPalette:
@@ -205,39 +194,48 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        n_layers = self._shape[0]
-        if not n_layers:
+        if not self.geometry.places.n_layers:
             return Strip.blank(width, self.ground)
-        if y == 0:
+        if y < LABEL_ROW:
             return self._column_labels().adjust_cell_length(width).apply_style(self.ground)
-        row = y - 1 + self.scroll_offset.y
-        layer, within = divmod(row, self.cell.height)
-        if layer >= n_layers:
+        row, within = divmod(y - LABEL_ROW + self.scroll_offset.y, self.cell.height)
+        if row >= self.geometry.places.rows:
             return Strip.blank(width, self.ground)
-        return self._cells(layer, within).adjust_cell_length(width, self.ground)
+        return self._cells(row, within).adjust_cell_length(width, self.ground)
 
-    def _cells(self, layer: int, within: int) -> Strip:
-        label_width = self._label_width(self._shape)
+    def _cells(self, row: int, within: int) -> Strip:
+        geometry, places = self.geometry, self.geometry.places
+        label_width, layer = geometry.label_width, row - places.first_layer
         middle = (self.cell.height - 1) // 2
-        label = f"{layer:>{label_width - 1}} " if within == middle else " " * label_width
+        name = EMBEDDING if row < places.first_layer else layer
+        label = f"{name!s:>{label_width - 1}} " if within == middle else " " * label_width
         ink = self._ink("accent" if layer == self.state.cursor.layer else "dim")
-        first, last, skip = self._visible_heads()
         self._looks.use(self.cell, self._palette(), self._ink("cursor"), self.ground)
+        faces, room = self._faces_of(row), max(self.size.width - label_width, 0)
         special = self._special()
-        cells = []
-        for head, face in zip(range(first, last), self._faces_of(layer)[first:last], strict=True):
-            place = HeadId(layer, head)
-            cells.append((face, self._mark(place) if special is None or place in special else PLAIN))
-        pieces = self._looks.line(within, cells)
-        width = self.cell.width * len(cells)
-        room = max(self.size.width - label_width, 0)
+
+        def cell(node: HeadId, face: CellFace) -> tuple[CellFace, CellMark]:
+            return face, self._mark(node) if special is None or node in special else PLAIN
+
+        if name == EMBEDDING:
+            first, last, skip = 0, 1, 0
+            pieces = self._looks.line(within, [cell(EMBEDDING, faces[0])])
+        else:
+            first, last, skip = geometry.heads_in_sight(self.size.width, self.scroll_offset)
+            cells = [cell(HeadId(layer, head), faces[head]) for head in range(first, last)]
+            pieces = self._looks.line(within, cells)
+        width = self.cell.width * (last - first)
+        if places.others and name != EMBEDDING and last == places.n_heads:
+            pieces.append(Segment(" " * geometry.gap, self.ground))
+            pieces += self._looks.line(within, [cell(mlp(layer), faces[-1])])
+            width += geometry.gap + self.cell.width
         if skip or width > room:
             cut = Strip(pieces, width).crop(skip, skip + room)
             pieces, width = list(cut), cut.cell_length
         return Strip([Segment(label, self.ground + ink), *pieces], label_width + width)
 
     def _special(self) -> frozenset[HeadId] | None:
-        """Return the heads that show more than their value; None: any may."""
+        """Return the nodes that show more than their value; None: any may."""
         view = self._view
         if self._signs and self._against is None:
             return None
@@ -247,18 +245,20 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
         return mine.union(view.circuit, view.known if self._against is None else self._against.circuit)
 
     def _column_labels(self) -> Strip:
-        label_width = self._label_width(self._shape)
-        first, last, skip = self._visible_heads()
-        cursor = self.state.cursor.head
-        texts = column_labels(range(first, last), self._shape[1], cursor, self.cell.width)
+        geometry, cursor = self.geometry, self.state.cursor
+        first, last, skip = geometry.heads_in_sight(self.size.width, self.scroll_offset)
+        at = cursor.head if cursor.is_head else None
+        texts = column_labels(range(first, last), geometry.places.n_heads, at, self.cell.width)
         segments = [
-            Segment(text, self._label_style(head == cursor))
+            Segment(text, self._label_style(head == cursor.head))
             for head, text in zip(range(first, last), texts, strict=True)
         ]
-        strip = Strip(join_labels(segments, self.cell.width))
-        room = max(self.size.width - label_width, 0)
-        corner = Segment(" " * label_width, self._ink("dim"))
-        return Strip.join([Strip([corner]), strip.crop(skip, skip + room)])
+        pieces = join_labels(segments, self.cell.width)
+        if geometry.places.others and last == geometry.places.n_heads:
+            pieces.append(Segment(mlp_label(geometry.gap, self.cell.width), self._label_style(cursor.kind == "mlp")))
+        room = max(self.size.width - geometry.label_width, 0)
+        corner = Segment(" " * geometry.label_width, self._ink("dim"))
+        return Strip.join([Strip([corner]), Strip(pieces).crop(skip, skip + room)])
 
     def _label_style(self, on: bool) -> Style:
         return self._ink("accent" if on else "dim")
@@ -279,61 +279,31 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
 
     # ---- geometry
 
-    @staticmethod
-    def _label_width(shape: tuple[int, int]) -> int:
-        return len(str(max(shape[0] - 1, 0))) + 2
-
-    def _visible_heads(self) -> tuple[int, int, int]:
-        """Return the first and the end of the visible heads, and the hidden columns of the first."""
-        room = max(self.size.width - self._label_width(self._shape), 0)
-        first, skip = divmod(self.scroll_offset.x, self.cell.width)
-        return first, min(self._shape[1], first - (-(room + skip) // self.cell.width)), skip
-
-    def _regions(self, head: HeadId) -> list[Region]:
-        """Return the regions of a head, its row label and its column label."""
-        label_width = self._label_width(self._shape)
-        x = label_width + head.head * self.cell.width - self.scroll_offset.x
-        y = 1 + head.layer * self.cell.height - self.scroll_offset.y
-        middle = (self.cell.height - 1) // 2
-        wide = max(self.cell.width * 4 if self.cell.width < 4 else self.cell.width, 1)
-        found = (
-            Region(x, y, self.cell.width, self.cell.height),
-            Region(0, y + middle, label_width, 1),
-            Region(x - wide + self.cell.width, 0, wide * 2, 1) if wide > self.cell.width else Region(x, 0, wide, 1),
-        )
-        room = self.size.region
-        return [part for part in (region.intersection(room) for region in found) if part]
+    def _regions(self, node: HeadId) -> list[Region]:
+        """Return the visible regions of a node, its row label and its column label."""
+        return self.geometry.regions(node, self.size, self.scroll_offset)
 
     def _show_cursor(self) -> None:
         """Scroll until the cursor's cell is visible beside the labels."""
-        label_width = self._label_width(self._shape)
-        room = self.scrollable_content_region.size
-        room_x, room_y = max(room.width - label_width, 1), max(room.height - 1, 1)
-        x, y = self.state.cursor.head * self.cell.width, self.state.cursor.layer * self.cell.height
         offset = self.scroll_offset
-        to_x = min(max(offset.x, x + self.cell.width - room_x), x)
-        to_y = min(max(offset.y, y + self.cell.height - room_y), y)
+        room = self.scrollable_content_region.size
+        to_x, to_y = self.geometry.scroll_to(self.state.cursor, room, offset)
         if (to_x, to_y) != (offset.x, offset.y):
             self.scroll_to(to_x, to_y, animate=False, force=True, immediate=True)
 
     def head_at(self, x: int, y: int) -> HeadId | None:
-        """Return the head at a position of this widget."""
-        label_width = self._label_width(self._shape)
-        if y < 1 or x < label_width:
-            return None
-        head = (x - label_width + self.scroll_offset.x) // self.cell.width
-        layer = (y - 1 + self.scroll_offset.y) // self.cell.height
-        return HeadId(layer, head) if layer < self._shape[0] and head < self._shape[1] else None
+        """Return the node at a position of this widget."""
+        return self.geometry.node_at(x, y, self.scroll_offset)
 
     # ---- events
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         place = event.get_content_offset(self)
-        if place is None or event.button != 1 or not self._shape[0]:
+        if place is None or event.button != 1 or not self.geometry.places.n_layers:
             return
         head = self.head_at(place.x, place.y)
         if head is None:
-            self.post_message(self.Marked(self._labelled(place.x, place.y)))
+            self.post_message(self.Marked(self.geometry.labelled(place.x, place.y, self.scroll_offset)))
         elif event.ctrl:
             self.post_message(self.Marked((head,)))
         else:
@@ -344,22 +314,22 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if self._pressed is None:
             return
-        head = self.head_at(*self._inside(event.x, event.y))
+        head = self.head_at(*self.geometry.clamp(event.x, event.y, self.size, self.scroll_offset))
         if head is not None and head != (self._dragged or self._pressed):
             self.post_message(self.Boxed(self._pressed, head, begins=self._dragged is None))
             self._dragged = head
 
     def tip_at(self, place: Offset, /) -> Content | None:
         """Return the tooltip of the head, layer or column at a position; None while a box is dragged."""
-        if self._pressed is not None or not self._shape[0]:
+        if self._pressed is not None or not self.geometry.places.n_layers:
             return None
         head = self.head_at(place.x, place.y)
         if head is not None:
             return head_tip(self.state, head)
-        named = self._labelled(place.x, place.y)
+        named = self.geometry.labelled(place.x, place.y, self.scroll_offset)
         if not named:
             return None
-        return column_tip(named[0].head) if place.y == 0 else layer_tip(self.state, named[0].layer)
+        return column_tip(named[0]) if place.y < LABEL_ROW else row_tip(self.state, named)
 
     def on_mouse_up(self, _event: events.MouseUp) -> None:
         if self._pressed is not None:
@@ -368,25 +338,8 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
                 self.post_message(self.Boxed(self._pressed, self._dragged, ends=True))
             self._pressed = self._dragged = None
 
-    def _inside(self, x: int, y: int) -> tuple[int, int]:
-        """Return the nearest position inside the grid, because a drag may leave it."""
-        label_width = self._label_width(self._shape)
-        last_x = label_width + self._shape[1] * self.cell.width - self.scroll_offset.x - 1
-        last_y = self._shape[0] * self.cell.height - self.scroll_offset.y
-        return min(max(x, label_width), self.size.width - 1, last_x), min(max(y, 1), self.size.height - 1, last_y)
-
-    def _labelled(self, x: int, y: int) -> tuple[HeadId, ...]:
-        """Return the heads of the layer or column whose label is at a position."""
-        label_width, (n_layers, n_heads) = self._label_width(self._shape), self._shape
-        if y >= 1 and x < label_width and (layer := (y - 1 + self.scroll_offset.y) // self.cell.height) < n_layers:
-            return tuple(HeadId(layer, head) for head in range(n_heads))
-        if y == 0 and x >= label_width:
-            head = (x - label_width + self.scroll_offset.x) // self.cell.width
-            return tuple(HeadId(layer, head) for layer in range(n_layers)) if head < n_heads else ()
-        return ()
-
     def on_resize(self, _event: events.Resize) -> None:
-        self._fit()
+        self._fit(self.geometry.places)
         self._show_cursor()
         self.refresh()
 

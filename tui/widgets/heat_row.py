@@ -1,6 +1,6 @@
 """Lines of grid cells, with a cache of rendered cells: on a large grid most cells look alike."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
@@ -27,18 +27,17 @@ CellFace = tuple[int, str]
 _UNDERLINED = Style(underline=True)
 
 
-def cell_faces(view: GridView, against: GridDifference | None, layer: int, n_heads: int, width: int) -> list[CellFace]:
-    """Return the faces of a layer's heads for cells of that width."""
+def cell_faces(view: GridView, against: GridDifference | None, nodes: Sequence[HeadId], width: int) -> list[CellFace]:
+    """Return the faces of a row's nodes for cells of that width."""
     digits = decimals_of(view.measure) + 1
-    places = [HeadId(layer, head) for head in range(n_heads)]
     found: list[CellFace] = []
     if against is not None:
-        for difference in map(against.differences.get, places):
-            level = signed_level(difference, against.grid.largest)
+        for difference in map(against.differences.get, nodes):
+            level = signed_level(difference, against.largest)
             found.append((level, format_difference(difference, level, width, digits=digits)))
         return found
     measure, top = view.measure, view.top
-    for value in map(view.values.get, places):
+    for value in map(view.values.get, nodes):
         level = level_of(intensity(value, measure, top))
         found.append((level, format_value(value, level, width, digits=digits)))
     return found

@@ -12,6 +12,7 @@ from engine.events import Stage, TrainStep
 from tui.actions.key_labels import fill_keys
 from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
 from tui.state.messages import format_message
+from tui.state.node_words import node_noun
 from tui.state.notes import list_notes_at
 from tui.state.number_text import format_number
 from tui.state.recorded_run import format_recorded
@@ -173,7 +174,7 @@ class ProgressStrip(LineWidget):
         line.add(sparkline(mean_losses(steps), length), "accent").add("  ")
         moving = max(last.moving, default=0)
         if run.active and run.picture.stage == "train":
-            heads = "1 head" if moving == 1 else f"{moving} heads"
+            heads = f"{moving} {node_noun(moving, others=run.config.nodes == 'all')}"
             words = f"codes still changing in {heads}" if moving else "codes have settled"
             line.add(fit(words, width - line.width - 1), "second" if moving else "good")
         else:

@@ -9,6 +9,7 @@ from textual.strip import Strip
 from engine.events import Stage
 from engine.planning.option_text import format_config
 from tui.state.engine_status import blocking_work, format_work
+from tui.state.node_words import node_noun
 from tui.state.number_text import format_number
 from tui.state.time_left import format_time_left, run_left, stage_left, stages_of, usual_seconds
 from tui.state.workbench_state import SessionRun, WorkbenchState
@@ -167,8 +168,8 @@ class RunPane(ScrollingLineWidget):
         last = reports[-1].moving
         most = max(last, default=0)
         if not most:
-            return [line.add("  have settled in every head", "good")]
-        heads = "head" if most == 1 else "heads"
+            return [line.add(f"  have settled in every {node_noun(1, others=run.config.nodes == 'all')}", "good")]
+        heads = node_noun(most, others=run.config.nodes == "all")
         line.add(f"  still changing in {most} {heads}", "second")
         each = f"  per seed {', '.join(str(count) for count in last)}" if len(last) > 1 else ""
         return [line.add(fit(each, max(width - line.width - 1, 0)), "faint")]

@@ -1,5 +1,7 @@
 """Texts of tooltips: sanitised, and never parsed as markup."""
 
+from collections.abc import Sequence
+
 from textual.content import Content
 
 from engine.measures import Measure, value_of
@@ -41,8 +43,10 @@ def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
         return None
     against = state.against()
     places = []
-    if head in view.rank:
-        places.append(f"rank {view.rank[head]} of {len(view.order)}")
+    if not head.in_circuits:
+        places.append("in every circuit, not ranked")
+    elif head in view.rank:
+        places.append(f"rank {view.rank[head]} of {len(view.order) - int(view.others)}")
     places += ["in the circuit"] if head in view.circuit else []
     known = view.reference.name if view.reference is not None else "known"
     places += [f"◆ in {known}"] if head in view.known else []
@@ -62,11 +66,16 @@ def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
     )
 
 
-def layer_tip(state: WorkbenchState, layer: int) -> Content:
-    """Return the tooltip of a layer's label."""
-    return tip(f"Layer {layer}", f"A click marks or unmarks its heads; {state.key('mark_layer')} too.")
+def row_tip(state: WorkbenchState, nodes: Sequence[HeadId]) -> Content:
+    """Return the tooltip of a row's label."""
+    if nodes[0].kind == "embedding":
+        return tip("The embedding", "What prompts begin with; it is in every circuit, unlisted. A click marks it.")
+    what = "its heads" if nodes[-1].is_head else "its heads and its MLP"
+    return tip(f"Layer {nodes[0].layer}", f"A click marks or unmarks {what}; {state.key('mark_layer')} too.")
 
 
-def column_tip(head: int) -> Content:
-    """Return the tooltip of a column's label."""
-    return tip(f"Head {head} of every layer", "A click marks or unmarks them.")
+def column_tip(node: HeadId) -> Content:
+    """Return the tooltip of the label above a node."""
+    if not node.is_head:
+        return tip("The MLP of every layer", "A click marks or unmarks them.")
+    return tip(f"Head {node.head} of every layer", "A click marks or unmarks them.")

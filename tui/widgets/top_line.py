@@ -77,8 +77,29 @@ class TopLine(LineWidget):
         checked = [format_check(check, shown_model(self.state))] if check is not None else []
         if info is None:
             return tip(self.state.model, "The model; its shape is known after loading.", *checked, another)
-        shape = f"{info.n_layers} layers of {info.n_heads} heads, {info.context} tokens of context"
+        places = self.state.places()
+        mlps = " and an MLP" if places is not None and places.others else ""
+        shape = f"{info.n_layers} layers of {info.n_heads} heads{mlps}, {info.context} tokens of context"
         return tip(info.name, shape, *checked, another)
+
+
+def format_grid_title(state: WorkbenchState) -> str:
+    """Format what the grid shows: Heads, or Nodes where MLPs are in it, and the measure."""
+    places = state.places()
+    return f"{'Nodes' if places is not None and places.others else 'Heads'}: {state.measure.title}"
+
+
+def format_head_title(state: WorkbenchState) -> str:
+    """Format the node at the cursor: Head 1.3, MLP m1, Embedding; Head before there is a grid."""
+    match state.cursor.kind if state.places() is not None else None:
+        case "mlp":
+            return f"MLP {state.cursor}"
+        case "embedding":
+            return "Embedding"
+        case "head":
+            return f"Head {state.cursor}"
+        case None:
+            return "Head"
 
 
 ENGINE = {
@@ -151,8 +172,7 @@ class PaneTabs(LineWidget):
     current = "grid"
 
     def titles(self) -> list[tuple[str, str]]:
-        head = f"Head {self.state.cursor}" if self.state.shape() else "Head"
-        titles = ("Examples", f"Heads: {self.state.measure.title}", head)
+        titles = ("Examples", format_grid_title(self.state), format_head_title(self.state))
         return [
             (pane, f"{self.state.key(f'show_pane.{pane}')} {title}") for pane, title in zip(PANES, titles, strict=True)
         ]

@@ -28,7 +28,7 @@ EDGES = st.lists(st.tuples(ENDS, ENDS).filter(lambda pair: pair[0][0] < pair[1][
 def test_every_head_has_a_place_of_its_own(edges: tuple[EdgeScore, ...], width: int, height: int) -> None:
     layout = lay_out(edges, width, height)
     assert set(layout.nodes) == {HeadId(*end) for edge in edges for end in (edge.source, edge.target)}
-    lines = dict(layout.layers)
+    lines = {int(label): line for label, line in layout.layers}
     for head, (x, y) in layout.nodes.items():
         assert y == lines[head.layer]
         assert 0 <= x < layout.width

@@ -11,9 +11,10 @@ from engine.measures import MEASURES, value_of
 from engine.results import HeadId
 from tui.screens.head_table import HeadTableScreen
 from tui.screens.text_prompt import TextPromptSheet
+from tui.state.grid_places import GridPlaces
 from tui.state.head_filter import read_filter
 from tui.state.number_text import format_fixed
-from tui.state.parsing import guess_measure, read_head
+from tui.state.parsing import guess_measure, read_node
 
 
 def meant(recorded: Any, text: str, **sets: Any) -> set[str]:
@@ -58,13 +59,13 @@ def test_nonsense_is_named(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["3.7", "3 7", "L3H7", "3,7", " 3.7 "])
 def test_heads_are_read(text: str) -> None:
-    assert read_head(text, (6, 8)) == (3, 7)
+    assert read_node(text, GridPlaces(6, 8)) == (3, 7)
 
 
 @pytest.mark.parametrize("text", ["6.0", "0.8", "3", "3.4.5", "", "x", "9" * 400 + ".1", "³.1"])
 def test_heads_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(NoSuchNode if text in ("6.0", "0.8") or len(text) > 24 else ConfigError):
-        read_head(text, (6, 8))
+        read_node(text, GridPlaces(6, 8))
 
 
 def test_measures_are_guessed() -> None:

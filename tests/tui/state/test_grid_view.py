@@ -22,7 +22,7 @@ def test_heads_that_were_not_measured_have_no_rank_and_do_not_count_as_last(reco
     view = make_grid_view(nodes, measure=EXACT, cut=None, reference=KNOWN, final=True)
     assert view.n_ranked == 3
     assert [view.rank_of(HeadId(*head)) for head in ((0, 1), (0, 2), (0, 0), (1, 2))] == [1, 2, 3, None]
-    assert view.unranked_reason() == "not measured"
+    assert view.unranked_reason(HeadId(0, 0)) == "not measured"
     assert view.agreement is not None
     assert view.agreement.auc == 1.0
 

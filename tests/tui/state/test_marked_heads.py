@@ -5,6 +5,7 @@ from typing import Any
 from engine.events import EdgesScored
 from engine.results import EdgeScore, HeadId
 from tui.screens.workbench import WorkbenchScreen
+from tui.state.grid_places import GridPlaces
 from tui.state.marked_heads import MarkedHeads, sort_by_rank
 from tui.widgets.heat_cell import CellMark, CellSize, cell_rows, significance_sign, stability_sign
 
@@ -153,7 +154,7 @@ def test_signs_are_shapes_and_leave_what_is_there() -> None:
 def test_marks_of_another_shape_are_forgotten() -> None:
     marks = MarkedHeads()
     marks.toggle([HeadId(0, 0), HeadId(9, 9)])
-    marks.fit((4, 8))
+    marks.fit(GridPlaces(4, 8))
     assert marks.heads == {(0, 0)}
     marks.toggle([HeadId(0, 0), HeadId(1, 1)])
     assert marks.heads == {(0, 0), (1, 1)}

@@ -77,6 +77,22 @@ async def test_what_a_key_leaves_on_the_terminal_is_what_there_is_to_see(
             await until(lambda: glass == from_nothing(screen))
 
 
+@pytest.mark.parametrize("size", [(160, 48), (60, 24)], ids=["whole", "scrolled"])
+async def test_mlps_and_the_embedding_are_drawn_again_like_heads(
+    size: tuple[int, int], glass: Glass, nodes_host: Any, open_screen: Callable[..., Any]
+) -> None:
+    """The cursor at an MLP, at the embedding and back, marks there, cuts that let an MLP in, other measures."""
+    async with open_screen(nodes_host.only(nodes_host.with_mlps), size=size) as (app, pilot, until):
+        screen = app.screen
+        assert isinstance(screen, WorkbenchScreen)
+        app.state.put_cursor(0, 7)
+        screen.drawing.now()
+        await until(lambda: app.state.view() is not None and glass == from_nothing(screen))
+        for key in ("right", "space", "up", "space", "down", "t", "t", "T", "T", "T", "m", "down", "left", "g", "a"):
+            await pilot.press(key)
+            await until(lambda: glass == from_nothing(screen))
+
+
 async def test_a_title_that_changes_draws_its_line_alone(recorded: Any, open_screen: Callable[..., Any]) -> None:
     """The pane's other lines, and the panes within it, are not drawn for it."""
     host = recorded.host()

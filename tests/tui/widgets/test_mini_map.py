@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from engine.analysis.ranking import has_signal
+from engine.nodes import EMBEDDING, mlp
 from tui.screens.workbench import WorkbenchScreen
+from tui.state.grid_places import GridPlaces
+from tui.widgets import mini_map
 
 
 def frame(lines: list[str]) -> tuple[list[int], list[int]]:
@@ -98,3 +101,18 @@ async def test_the_cut_follows_the_mouse(recorded: Any, open_screen: Any) -> Non
         spoken = sum(has_signal(node, app.state.measure) for node in app.state.view().nodes)
         assert 24 < spoken < 48
         await until(lambda: app.state.view().cut == spoken)
+
+
+def test_mlps_have_a_column_of_their_own_in_the_map() -> None:
+    """Behind a gap; the embedding is the first point. A click on a point leads to a node that it shows."""
+    places = GridPlaces(30, 9, others=True)
+    points = mini_map._Points(places, heads=9, rows=18)
+    assert points.width == 11
+    assert points.of(EMBEDDING) == (0, 0)
+    for node in map(mlp, range(30)):
+        row, column = points.of(node)
+        assert column == 10
+        assert points.middle(column, row + 0.5).kind == "mlp"
+        assert abs(points.of(points.middle(column, row + 0.5))[0] - row) <= 1  # a point shows several layers
+    assert set(points.columns_of(range(3, 9))) == set(range(3, 9))
+    assert set(points.columns_of(range(8, 10))) == {8, 9, 10}

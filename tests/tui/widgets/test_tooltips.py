@@ -48,7 +48,7 @@ async def test_the_grid_is_told_cell_by_cell(recorded: Any, open_screen: Any) ->
     host.add(*recorded.events())
     async with open_screen(host, tooltips=True) as (app, pilot, until):
         heatmap, view = app.screen.grid.heatmap, app.state.view()
-        cell, label = heatmap.cell, heatmap._label_width((6, 8))
+        cell, label = heatmap.cell, heatmap.geometry.label_width
         words = await output(pilot, heatmap, label + 3 * cell.width + 1, 1 + 2 * cell.height)
         assert words.startswith(f"2.3  {view.measure.title} ")
         assert f"rank {view.rank[HeadId(2, 3)]} of 48" in words
@@ -123,7 +123,7 @@ async def test_a_mouse_that_rests_or_stays_in_a_cell_changes_nothing(recorded: A
     host.add(*recorded.events())
     async with open_screen(host, tooltips=True) as (app, pilot, until):
         heatmap = app.screen.grid.heatmap
-        label = heatmap._label_width((6, 8))
+        label = heatmap.geometry.label_width
         await output(pilot, heatmap, label + 1, 1)
         await until(lambda: app.screen.get_child_by_type(Tooltip).display)
         before = heatmap.tooltip
