@@ -3,4 +3,4 @@
 May import: root.
 """
 
-__all__ = ["comparison", "example_diff", "seed_scores"]
+__all__ = ["circuit_sets", "comparison", "example_diff", "seed_scores"]

@@ -16,6 +16,7 @@ from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
 from engine.nodes import NodeChoice, NodeId, NodeLayout, only_heads, parse_node
 from engine.results import HeadId, HeadScores, ModelInfo, Reference, Versions
+from sessions.comparison.circuit_sets import intersection, jaccard, subtract
 from sessions.comparison.example_diff import ExamplesDifference, compare_examples
 from sessions.errors import SessionError
 
@@ -272,32 +273,6 @@ def resolve_cut(side: ComparisonSide, measure: Measure, cut: int | None = None) 
 def struct_difference(a: msgspec.Struct | None, b: msgspec.Struct | None) -> tuple[FieldDifference, ...] | None:
     """Return the fields in which two structs of a type differ; None if one is missing."""
     return None if a is None or b is None else _differences(msgspec.to_builtins(a), msgspec.to_builtins(b))
-
-
-# ---- circuits as sets
-
-
-def union(*circuits: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
-    """Return the heads in any of them, in order of appearance, each once."""
-    return tuple(dict.fromkeys(HeadId(*head) for circuit in circuits for head in circuit))
-
-
-def intersection(first: Collection[tuple[int, int]], *others: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
-    """Return the heads in all of them, in the order of the first."""
-    others_sets = [set(map(tuple, other)) for other in others]
-    return tuple(head for head in union(first) if all(tuple(head) in other for other in others_sets))
-
-
-def subtract(first: Collection[tuple[int, int]], *others: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
-    """Return the heads of the first that are in none of the others, in order."""
-    removed = set(union(*others))
-    return tuple(head for head in union(first) if head not in removed)
-
-
-def jaccard(one: Collection[tuple[int, int]], other: Collection[tuple[int, int]]) -> float | None:
-    """Return heads in both over heads in either; None if both are empty."""
-    either = union(one, other)
-    return len(intersection(one, other)) / len(either) if either else None
 
 
 # ---- helpers

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from engine.nodes import EMBEDDING, NO_HEAD, NodeId
-from sessions.comparison.comparison import intersection, subtract, union
+from sessions.comparison.circuit_sets import intersection, subtract, union
 from sessions.edits.examples import clean_name
 from sessions.errors import BadName, NoSuchRecord
 from sessions.events import CircuitDeleted, CircuitSaved

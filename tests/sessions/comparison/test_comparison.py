@@ -15,16 +15,13 @@ from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.measures import MEASURES, find_measure
 from engine.results import HeadScores, ModelInfo
+from sessions.comparison.circuit_sets import intersection, jaccard, subtract, union
 from sessions.comparison.comparison import (
     CannotCompare,
     ComparisonSide,
     compare,
     compare_grids,
-    intersection,
-    jaccard,
     select_circuit,
-    subtract,
-    union,
 )
 from sessions.comparison.example_diff import compare_examples
 

@@ -82,6 +82,9 @@ HEAVY = [
     ["probe", "ioi", "--model", "./", "--pairs", "12", "--quiet"],
     ["models", "check", "./"],
     ["cause", "latest", "--heads", "0.0"],
+    ["places", "latest", "0.0"],
+    ["neurons", "latest", "m0"],
+    ["neuron", "./", "0.0"],
     ["examples", "make", "latest", "ioi"],
     ["examples", "more", "latest"],
 ]
