@@ -3,4 +3,13 @@
 May import: root modules, analysis, authoring, code_scores, tensors.
 """
 
-__all__ = ["baselines", "code_occurrences", "direct_effects", "resampling", "score_table", "significance", "stability"]
+__all__ = [
+    "baselines",
+    "code_occurrences",
+    "direct_effects",
+    "merging",
+    "resampling",
+    "score_table",
+    "significance",
+    "stability",
+]

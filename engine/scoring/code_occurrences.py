@@ -6,6 +6,7 @@ from torch import Tensor
 
 from engine.code_scores.code_measures import CodeCounts
 from engine.results import NO_CODE
+from engine.scoring.merging import merge_by_share
 
 
 class CodeOccurrences:
@@ -52,16 +53,24 @@ class CodeOccurrences:
         )
 
 
-def top_heads(
-    variation: Float[Tensor, "*many node"], length: Float[Tensor, "*#many node"], size: int
+def top_nodes(
+    variation: Float[Tensor, "*many node"],
+    length: Float[Tensor, "*#many node"],
+    size: int,
+    kinds: Int[Tensor, " node"] | None = None,
 ) -> Bool[Tensor, "*many node"]:
-    """Return a mask of the first `size` heads by total variation, ties by contrast length, as in ranking.ranked.
+    """Return a mask of the first `size` nodes by total variation, ties by contrast length, as in ranking.ranked.
 
-    Heads of zero variation have no signal and are never included, even where fewer than `size` are left.
+    Nodes of zero variation have no signal and are never included, even where fewer than `size` are left. `kinds`
+    (merging.kinds_of): heads and MLPs are ranked each among their own.
     """
     # Rounded, so that sums taken in another order compare equal.
     rounded = (variation.double() * 1e6).round()
     order = length.expand_as(variation).argsort(dim=-1, descending=True, stable=True)
     order = order.gather(-1, rounded.gather(-1, order).argsort(dim=-1, descending=True, stable=True))
-    inside = torch.zeros_like(order, dtype=torch.bool).scatter_(-1, order[..., :size], True)
-    return inside & (rounded > 0)
+    place = order.argsort(dim=-1)
+    signal = rounded > 0
+    # Those without signal come last of all, whatever their share.
+    merged = merge_by_share(place, kinds) + (~signal) * place.shape[-1]
+    first = merged.argsort(dim=-1)[..., :size]
+    return torch.zeros_like(order, dtype=torch.bool).scatter_(-1, first, True) & signal

@@ -22,8 +22,9 @@ from engine.nodes import NodeLayout
 from engine.results import NO_CODE, CircuitStability, HeadScores, Significance
 from engine.sample_size import shuffles_for
 from engine.scoring.baselines import linear_probe, mean_difference, paired_difference, random_score
-from engine.scoring.code_occurrences import CodeOccurrences, top_heads
+from engine.scoring.code_occurrences import CodeOccurrences, top_nodes
 from engine.scoring.direct_effects import DirectEffects
+from engine.scoring.merging import kinds_of
 from engine.scoring.resampling import N_DRAWS, resampled_ranks
 from engine.scoring.significance import STATISTIC, label_permutations, p_values, q_values
 from engine.scoring.stability import bootstrap_scores, measure_stability, resample
@@ -65,6 +66,7 @@ class ScoreTable:
         """Distinct positive and negative prompts."""
         self.config = config
         self.layout = layout
+        self._kinds = kinds_of(layout)
         self.direct = None if direct is None else direct.of_positives(self.rows, self.positive)
         self._x = x
         self.length = length[self.rows].cpu()
@@ -107,10 +109,13 @@ class ScoreTable:
             seed=seed,
             clusters=self.clusters,
             n_bootstraps=self.config.bootstraps,
+            kinds=self._kinds,
         )
         weights = resample(self.positive, self.pairs, N_DRAWS, seed, self.clusters)
         variation, lengths = bootstrap_scores(CodeOccurrences(codes), self.positive, self.length, weights)
-        ranks = resampled_ranks(variation.mean(dim=1), lengths, self._x, self.positive, self.pairs, weights)
+        ranks = resampled_ranks(
+            variation.mean(dim=1), lengths, self._x, self.positive, self.pairs, weights, self._kinds
+        )
         return msgspec.structs.replace(found, resampled=ranks)
 
     @property
@@ -171,7 +176,7 @@ class ScoreTable:
         """Return the share of seeds whose own ranking puts the node into the circuit."""
         counted = torch.from_numpy(variation).masked_fill(self._outside, 0.0)
         length = self.mean_length.masked_fill(self._outside, 0.0)
-        return top_heads(counted, length, self.circuit_size).float().mean(dim=0)
+        return top_nodes(counted, length, self.circuit_size, self._kinds).float().mean(dim=0)
 
 
 def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.results import CircuitStability
-from engine.scoring.code_occurrences import CodeOccurrences, top_heads
+from engine.scoring.code_occurrences import CodeOccurrences, top_nodes
 from engine.tensors.generators import generator
 
 N_BOOTSTRAPS = 100
@@ -24,20 +24,21 @@ def measure_stability(
     seed: int,
     clusters: Sequence[int] | None = None,
     n_bootstraps: int = N_BOOTSTRAPS,
+    kinds: Int[Tensor, " node"] | None = None,
 ) -> CircuitStability:
     """Compare circuits of `size` heads between seeds, and the run's circuit with those of bootstraps over examples.
 
     Circuits are cut by total variation, ties by `length` (of each head's contrast). `clusters`: of the pairs
-    (engine.authoring.distinct_pairs).
+    (engine.authoring.distinct_pairs). `kinds`: of the nodes (engine.scoring.merging); None: all are heads.
     """
     symbols = CodeOccurrences(codes)
     once = torch.ones(1, symbols.n_examples)
     variation, lengths = bootstrap_scores(symbols, positive, length, once)
-    by_seed = top_heads(variation, lengths[:, None], size)[0]
-    run = top_heads(variation.mean(dim=1), lengths, size)[0]
+    by_seed = top_nodes(variation, lengths[:, None], size, kinds)[0]
+    run = top_nodes(variation.mean(dim=1), lengths, size, kinds)[0]
     weights = resample(positive, pairs, n_bootstraps, seed, clusters)
     variation, lengths = bootstrap_scores(symbols, positive, length, weights)
-    drawn = top_heads(variation.mean(dim=1), lengths, size)
+    drawn = top_nodes(variation.mean(dim=1), lengths, size, kinds)
     between = [
         float(_jaccard(by_seed[one], by_seed[other]))
         for one in range(symbols.n_seeds)
