@@ -96,6 +96,7 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
         "cause_edges": to_json(picture.edge_effects, mixed=mixed),
         "circuit_checks": to_json(picture.checks, mixed=mixed),
         "known_circuit": _known_circuit(picture),
+        "direct": msgspec.to_builtins(finished.direct),
     }
 
 

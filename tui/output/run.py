@@ -11,7 +11,7 @@ from engine.analysis.run_state import RunSnapshot
 from engine.authoring.distinct_pairs import distinct_prompts, text_keys
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, value_of
 from engine.nodes import format_count, names, only_heads
-from engine.results import Card, HeadScores, Reference
+from engine.results import Card, DirectSum, HeadScores, Reference
 from sessions.rows import RunRow, SessionRow
 from tui.output.card import card_lines
 from tui.output.console import OutputStyle, make_console
@@ -74,6 +74,8 @@ def print_run(
         line()
         line(f"best {node}s ([ ] in the circuit; right of the bar: baselines without an SAE)", strong)
         console.print(_head_table(picture), soft_wrap=True)
+        if picture.finished and picture.finished.direct is not None:
+            line(_direct_line(picture.finished.direct, node))
         if picture.causes:
             line()
             line(f"effects of {node}s on the answer (below 0: the {node} helps)", strong)
@@ -191,6 +193,15 @@ def _node(picture: RunSnapshot) -> str:
     if picture.model is not None:
         return "head" if picture.model.nodes == "heads" else "node"
     return "head" if only_heads(node.id for node in picture.nodes) else "node"
+
+
+def _direct_line(found: DirectSum, node: str) -> str:
+    """Say what the direct effects add up to, and what the rest is."""
+    rest = "biases" if node == "node" else "what the run did not look at"
+    return (
+        f"direct effects: all {node}s together write {found.nodes:.2f} of the answer's "
+        f"{found.answer:.2f} logits (mean of {found.n_examples} positives); the rest is {rest}"
+    )
 
 
 def _head_table(picture: RunSnapshot) -> "Table":

@@ -55,6 +55,9 @@ def test_text_names_mlps_and_the_embedding_and_counts_them_apart(home: dict[str,
     assert " of 32 heads and 4 MLPs; " in text
     assert re.search(r"nodes in bootstraps  .*\bm\d \d+ of 10", text)
     assert ".-1" not in text
+    found = json.loads(shown(home, "sessions", "show", "all", "--json"))["run"]["direct"]
+    assert f"of the answer's {found['answer']:.2f} logits (mean of 6 positives); the rest is biases" in text
+    assert found["nodes"] + found["rest"] == pytest.approx(found["answer"], abs=1e-5)
 
 
 def test_text_of_a_run_of_heads_speaks_of_heads(home: dict[str, str]) -> None:
@@ -282,10 +285,10 @@ def test_runs_with_and_without_mlps_are_compared_by_what_both_have(home: dict[st
     assert "circuit some  1 head and 1 MLP" in beside
     assert "     mlp\n  emb " in beside
     assert re.search(r"only in B +\d+  m1", shown(home, "compare", "heads/1", "circuit:some"))
-    # The known circuit says nothing about MLPs, so the run's are not held against it.
+    # The known circuit was measured with MLPs, so a run's are held against it; those of heads alone are not.
     known = shown(home, "compare", "all/1", "task:ioi")
-    assert "mlp" not in known.partition("only A says")[0]
-    assert not re.search(r"\bm\d\b", known.partition("only A says")[0].partition("circuits")[2])
+    assert "     mlp\n  emb " in known
+    assert re.search(r"\bm3\b", known.partition("circuits")[2])
 
 
 def test_a_run_with_mlps_is_verified_and_a_changed_one_is_named(home: dict[str, str]) -> None:
