@@ -15,8 +15,6 @@ from ..opening import at_rest
 from ..visits import WAYS, go
 
 _WITHOUT_NODES = {"write", "write-in-a-line", "negatives", "files", "tasks", "options", "settings", "log", "tour"}
-_FROM_OUTPUT = {"card"}
-"""The card's lines are written by tui.output, for the command line, too, and tested there."""
 NO_NODE = re.compile(r"\b\d+\.-1|-1\.-1|\bm-1")
 
 
@@ -241,7 +239,7 @@ async def test_no_screen_writes_a_node_as_layer_and_head(
         app.state.put_cursor(*mlp(3))
         app.state.marks.toggle([mlp(3), mlp(0)])
         for name in WAYS:
-            if name in _WITHOUT_NODES | _FROM_OUTPUT:
+            if name in _WITHOUT_NODES:
                 continue
             await go(app, pilot, name)
             await until(lambda: text_of(app).strip())
