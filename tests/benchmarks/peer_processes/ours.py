@@ -14,10 +14,11 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig, find_recipe
 from engine.events import EffectsMeasured, SilentMonitor
 from engine.examples import Example
 from engine.models.loading import Model, load_model
+from engine.nodes import NodeLayout
 from engine.patching.effects_stage import EffectsStage
 from engine.patching.forward import ForwardPasses
-from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import prepare as prepare_inputs
+from engine.patching.node_patching import measure_replaced, one_each
 from engine.results import HeadId
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.scoring.code_occurrences import CodeOccurrences
@@ -55,7 +56,7 @@ def _exact(job: Job, model: Model, examples: tuple[Example, ...]) -> Answer:
     def work() -> dict[str, object]:
         passes = ForwardPasses(model, SilentMonitor())
         inputs = inputs_of(passes)
-        masks = one_head_each(heads, model.info.n_layers, model.info.n_heads)
+        masks = one_each(heads, passes.layout)
         effects = (measure_replaced(passes, inputs, masks) - inputs.base_by_row).mean(dim=1)
         return {"scores": effects.view(model.info.n_layers, -1).tolist(), "base": inputs.base}
 
@@ -89,6 +90,7 @@ def _codes(job: Job, examples: tuple[Example, ...]) -> Answer:
 
     arrays = load_file(job["arrays"])
     outputs, apart, n_heads = arrays["outputs"], arrays["apart"], job["heads"]
+    layout = NodeLayout(n_layers=outputs.shape[1] // n_heads, n_heads=n_heads)
     pairs = pair_rows(examples)
     positive = torch.tensor([example.positive for example in examples])
     sae = msgspec.structs.replace(find_recipe(job["recipe"]), sparsity=job["sparsity"], n_codes=job["codes"])
@@ -101,7 +103,7 @@ def _codes(job: Job, examples: tuple[Example, ...]) -> Answer:
         length = contrast_lengths(x, outputs, *shape)
         table = None
         if job["what"] == "everything":
-            table = ScoreTable(outputs, examples, config, n_heads, length=length, keys=range(len(examples)))
+            table = ScoreTable(outputs, examples, config, layout, length=length, keys=range(len(examples)))
         times.append(time.perf_counter())
         saes = train_saes(x, positive, config, SilentMonitor(), lambda _codes: None, pairs)
         times.append(time.perf_counter())
@@ -113,7 +115,7 @@ def _codes(job: Job, examples: tuple[Example, ...]) -> Answer:
             nodes = {short: measures[name].mean(axis=0).tolist() for short, name in named}
             times.append(time.perf_counter())
             mean = length[positive].mean(dim=0)
-            edges = score_edges(codes.numpy(), positive.numpy(), n_heads, (mean / mean.mean()).numpy())
+            edges = score_edges(codes.numpy(), positive.numpy(), layout, (mean / mean.mean()).numpy())
             times.append(time.perf_counter())
             names = ("prepare", "train", "codes", "nodes", "edges")
         else:
@@ -124,7 +126,7 @@ def _codes(job: Job, examples: tuple[Example, ...]) -> Answer:
             times.append(time.perf_counter())
             names = ("prepare and baselines", "train", "codes", "scores, edges, evidence")
         stages = {name: times[place + 1] - times[place] for place, name in enumerate(names)}
-        return {"nodes": nodes, "from_edges": edges.heads(outputs.shape[1]).tolist(), "stages": stages}
+        return {"nodes": nodes, "from_edges": edges.per_node().tolist(), "stages": stages}
 
     work()
     return repeated(job, work)
