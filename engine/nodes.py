@@ -68,11 +68,11 @@ def only_heads(nodes: Iterable[tuple[int, int]]) -> bool:
     return all(NodeId(*node).is_head for node in nodes)
 
 
-def format_count(nodes: Collection[tuple[int, int]]) -> str:
-    """Say how many nodes of which kind: 4 heads; 3 heads and 1 MLP; 3 heads, 1 MLP and the embedding."""
+def format_count(nodes: Iterable[tuple[int, int]]) -> str:
+    """Count the nodes of each kind: 1 head; 4 heads; 3 heads and 1 MLP; 3 heads, 1 MLP and the embedding."""
     kinds = Counter(NodeId(*node).kind for node in nodes)
     if not kinds.keys() - {"head"}:
-        return f"{kinds['head']} heads"
+        return f"{kinds['head']} head{'s' * (kinds['head'] != 1)}"
     parts = [f"{kinds[kind]} {word}{'s' * (kinds[kind] != 1)}" for kind, word in _COUNTED if kinds[kind]]
     parts += ["the embedding"] * kinds["embedding"]
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

@@ -118,7 +118,7 @@ def plan_runs(
 ) -> list[BenchmarkRun]:
     """Return every run of the benchmark, model by model, the smaller runs of a model first.
 
-    `mlps`: models and tasks of which MLPs are judged, too.
+    `mlps`: models and tasks whose MLPs are judged, too.
     """
     return [
         BenchmarkRun(

@@ -119,7 +119,7 @@ def _changed(
         seen.append(output.clone())
         raise StopForward
 
-    # A pass from the first layer on reads the prompt's own embedding, unless it is told otherwise.
+    # A pass from the first layer on reads the prompt's own embedding: this replaces it.
     hooks: Hooks = [(STREAM_BEGIN, lambda _stream, hook: stream)] if layer == 0 else []  # noqa: ARG005
     hooks += [(passes.model.mlps.hook(layer), see_output)] if mlp else []
     try:

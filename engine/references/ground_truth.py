@@ -48,7 +48,7 @@ class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
 def at_levels(truths: Sequence[GroundTruth], levels: Collection[Level]) -> tuple[GroundTruth, ...]:
     """Return the ground truths for these levels.
 
-    Where nothing is known about MLPs, a circuit's heads stand for its nodes. At `mlps` there is nothing for circuits
+    Where nothing is known about MLPs, a circuit's nodes are its heads. At `mlps` there is nothing for circuits
     without any.
     """
     with_mlps = [truth for truth in truths if truth.level == "nodes"]

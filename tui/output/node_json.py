@@ -46,7 +46,7 @@ def to_json(value: object, *, mixed: bool) -> Any:
 
 
 def notes_json(notes: Iterable[NoteRow]) -> list[Any]:
-    """Return notes as JSON; those on an MLP or the embedding say of which kind they are."""
+    """Return notes as JSON; those on an MLP or the embedding have its kind."""
     return [to_json(note, mixed=note.head == NO_HEAD) for note in notes]
 
 

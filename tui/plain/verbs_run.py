@@ -1,6 +1,7 @@
 """Verbs that run, show and save; one method each."""
 
 from engine.machine.folders import find_folders
+from engine.nodes import format_count
 from engine.planning.option_table import OPTIONS
 from engine.planning.option_text import format_value as say_option
 from engine.planning.option_text import read_value as read_option
@@ -19,7 +20,6 @@ from tui.plain import wording
 from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
 from tui.plain.workbench import PlainWorkbench
 from tui.state import notes
-from tui.state.node_words import count_nodes
 from tui.state.parsing import guess_measure, read_node
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
@@ -134,7 +134,7 @@ class RunVerbs:
             self.link.record_view()
         view = self.plain.view_for("cut.more")
         inside = [str(head) for head in view.order if head in view.circuit]
-        self.plain.say(f"{count_nodes(view.circuit)} in the circuit: {', '.join(inside)}.")
+        self.plain.say(f"{format_count(view.circuit)} in the circuit: {', '.join(inside)}.")
 
     async def do_edges(self, rest: str) -> None:
         self.plain.tell(wording.edges(self.plain.run_for("edges"), int(rest) if rest.isdecimal() else _EDGES))
@@ -169,7 +169,7 @@ class RunVerbs:
         if saved is not None:
             # The next line may name the circuit: wait until the log has it.
             await self.plain.wait_recorded(lambda: self.state.session.circuits.get(name) is not before)
-            self.plain.say(f"saved {count_nodes(saved.heads)} as {clean(name)}.")
+            self.plain.say(f"saved {format_count(saved.heads)} as {clean(name)}.")
 
     async def do_circuits(self, _: str) -> None:
         self.plain.tell(wording.circuits(self.state))

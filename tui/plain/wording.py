@@ -8,13 +8,14 @@ from engine.analysis.effects import FIELD
 from engine.errors import Failure
 from engine.examples import Example
 from engine.measures import MEASURES, Measure, value_of
+from engine.nodes import format_count
 from engine.results import NO_CODE, Grade, HeadId, HeadScores
 from sessions.rows import HeadCodes
 from tui.output.effects import cause_lines
 from tui.state.checked_models import shown_check
 from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
 from tui.state.grid_view import GridView, decimals_of
-from tui.state.node_words import count_nodes, name_node, node_noun
+from tui.state.node_words import name_node, node_noun
 from tui.state.notes import list_notes_at
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
@@ -46,7 +47,7 @@ def status(state: WorkbenchState) -> list[str]:
         lines.append(format_silence(state, silent, _now_us()))
     view = state.view()
     if view is not None:
-        circuit = f"{count_nodes(view.circuit)} in the circuit"
+        circuit = f"{format_count(view.circuit)} in the circuit"
         lines.append(f"view: {view.measure.title}, {circuit}, cursor at {name_node(state.cursor)}.")
     return lines
 
@@ -109,7 +110,7 @@ def heads(view: GridView, most: int | None) -> list[str]:
         shown = [("AUC", auc.auc), ("precision", auc.precision), ("recall", auc.recall)]
         agreed = " " + (", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None) or "–") + "."
     apart = " Heads and MLPs are ranked apart and merged by share." if view.ranked_apart else ""
-    inside = f"{count_nodes(view.order)}, {len(view.circuit)} in the circuit"
+    inside = f"{format_count(view.order)}, {len(view.circuit)} in the circuit"
     lines = [f"{view.measure.title}, {inside}.{apart}{final}{known}{agreed}"]
     for head in view.order[:most]:
         marks = [

@@ -8,12 +8,11 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.nodes import NodeId
+from engine.nodes import NodeId, format_count
 from sessions.protocol import SetOperation
 from tui.actions import screen_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
-from tui.state.node_words import count_nodes
 from tui.state.session_state import SavedCircuit
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -99,7 +98,7 @@ class CircuitList(ScrollingLineWidget):
         line = self.line().add("▌" if on else " ", "accent")
         mark = str(self.marked.index(circuit.name) + 1) if circuit.name in self.marked else " "
         line.add(f" {mark} ", "second").add(fit(clean(circuit.name), width - 30), "strong" if on else "text")
-        line.add(f"  {count_nodes(circuit.heads)}", "dim")
+        line.add(f"  {format_count(circuit.heads)}", "dim")
         if self.state.overlay.chosen == f"kept:{circuit.name}":
             line.add(f"  {KNOWN} overlaid", "accent")
         return line.add(fit(f"  {clean(circuit.source)}", width - line.width - 1), "faint")

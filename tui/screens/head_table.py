@@ -16,6 +16,7 @@ from textual.strip import Strip
 from engine.analysis.ranking import strength
 from engine.errors import ConfigError
 from engine.measures import MEASURES, Measure, value_of
+from engine.nodes import format_count
 from engine.results import HeadId, HeadScores
 from sessions.errors import CannotWrite
 from tui.actions import screen_actions
@@ -24,7 +25,6 @@ from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.grid_view import decimals_of
 from tui.state.head_filter import filter_hint, read_filter
-from tui.state.node_words import count_nodes
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -314,7 +314,7 @@ def table_csv(rows: list[HeadScores], state: WorkbenchState) -> str:
 
 def _count(rows: list[HeadScores]) -> str:
     """Say how many nodes there are, as in 32 heads."""
-    return count_nodes(node.id for node in rows)
+    return format_count(node.id for node in rows)
 
 
 def _order(node: HeadScores, measure: Measure) -> float:

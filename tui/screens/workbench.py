@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from functools import partial
 
+from engine.nodes import format_count
 from sessions.protocol import (
     CircuitAnswer,
     CombineCircuits,
@@ -16,7 +17,7 @@ from tui.screens.memory_guard import warn_of_memory
 from tui.screens.panes import PanesScreen
 from tui.state import notes
 from tui.state.disabled_reasons import disabled_reason
-from tui.state.node_words import count_nodes, members_of
+from tui.state.node_words import members_of
 from tui.state.workbench_state import Part
 from tui.terminal.sanitize import clean
 from tui.widgets.latest_worker import run_latest
@@ -132,7 +133,7 @@ class WorkbenchScreen(PanesScreen):
         names = ", ".join(self.state.session.circuits) or "none yet"
         marked = self.state.marked
         kept = members_of(marked or view.circuit)
-        words = f"these {count_nodes(kept)}"
+        words = f"these {format_count(kept)}"
         ask = TextPromptSheet(
             f"Keep {words} as a circuit",
             f"A name; an existing one is replaced. Kept: {names}",

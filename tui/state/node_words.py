@@ -2,13 +2,7 @@
 
 from collections.abc import Iterable
 
-from engine.nodes import NodeId, format_count, only_heads
-
-
-def count_nodes(nodes: Iterable[tuple[int, int]]) -> str:
-    """Say how many nodes of each kind there are: 1 head; 5 heads; 4 heads, 2 MLPs and the embedding."""
-    counted = tuple(nodes)
-    return "1 head" if len(counted) == 1 and only_heads(counted) else format_count(counted)
+from engine.nodes import NodeId
 
 
 def node_noun(count: int, *, others: bool) -> str:

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from engine.analysis.ground_truth import as_chosen
 from engine.analysis.run_state import RunSnapshot
-from engine.nodes import NodeId
+from engine.nodes import NodeId, format_count
 from engine.results import Reference
 from tui.state.grid_places import GridPlaces
-from tui.state.node_words import count_nodes
 from tui.state.session_state import SavedCircuit
 
 KNOWN = "known"
@@ -63,7 +62,7 @@ class Overlay:
                 return None  # a circuit of a model with another shape
             here = tuple(node for node in nodes if node in places)
             missing = [node for node in nodes if node not in places]
-            without = f"; without {count_nodes(missing)}: this run has heads alone" if missing else ""
+            without = f"; without {format_count(missing)}: this run has heads alone" if missing else ""
             made = (
                 circuit,
                 Reference(

@@ -9,13 +9,12 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.nodes import EMBEDDING
+from engine.nodes import EMBEDDING, format_count
 from engine.results import HeadId
 from tui.actions.key_labels import fill_keys
 from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.marked_heads import summarise_marked
-from tui.state.node_words import count_nodes
 from tui.state.number_text import format_fixed, format_number
 from tui.state.subtraction import GridDifference
 from tui.state.workbench_state import WorkbenchState
@@ -198,7 +197,7 @@ class GridScale(LineWidget):
         room = max(min(24, width - 50), 8)
         self._slider = range(6, 6 + room)
         done = min(room, max(1, round(view.cut / len(view.order) * room)))
-        heads = count_nodes(view.circuit)
+        heads = format_count(view.circuit)
         line = self.line().add(" cut ", "dim").add("[", "faint").add("=" * done, "second").add("|", "strong")
         line.add("-" * (room - done), "faint").add("]", "faint").add(f" {heads}", "text")
         if view.tied and line.width + 9 <= width:

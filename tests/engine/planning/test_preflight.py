@@ -24,7 +24,7 @@ from engine.results import Timings
 WITHIN = 1.5
 """The factor that docs/running.md states."""
 SMALL_WITHIN = 1.15
-"""Of a small run, nearly all of which is the program itself."""
+"""For a small run: nearly all of its memory is the program itself."""
 NOWHERE = Path("/nonexistent")
 LARGE = ModelShape(n_layers=30, n_heads=9, d_model=576, d_head=64, vocabulary=49_152, parameters=134_515_008)
 

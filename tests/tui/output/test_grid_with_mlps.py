@@ -52,7 +52,7 @@ def test_narrow_grids_have_every_node_once_and_fit(width: int) -> None:
     ("nodes", "text"),
     [
         ([], "0 heads"),
-        ([(0, 1)], "1 heads"),  # as it was before there were MLPs
+        ([(0, 1)], "1 head"),
         ([(0, 1), mlp(0)], "1 head and 1 MLP"),
         ([(0, 1), (0, 2), mlp(0), mlp(1), EMBEDDING], "2 heads, 2 MLPs and the embedding"),
         ([mlp(0), EMBEDDING], "1 MLP and the embedding"),

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from textual.geometry import Offset, Size
 
 from engine.errors import ConfigError, NoSuchNode
-from engine.nodes import EMBEDDING, NodeId, mlp
+from engine.nodes import EMBEDDING, NodeId, format_count, mlp
 from tui.state.grid_places import GridPlaces
-from tui.state.node_words import count_nodes, name_node
+from tui.state.node_words import name_node
 from tui.state.parsing import read_node
 from tui.widgets.grid_geometry import GAP, GridGeometry
 from tui.widgets.heat_cell import CellSize
@@ -77,8 +77,8 @@ def test_what_is_no_node_of_the_run_is_named_with_the_way_out() -> None:
 
 
 def test_kinds_are_counted_and_named() -> None:
-    assert count_nodes(()) == "0 heads"
-    assert count_nodes([NodeId(1, 2)]) == "1 head"
-    assert count_nodes([NodeId(1, 2), NodeId(1, 3), mlp(1)]) == "2 heads and 1 MLP"
-    assert count_nodes([NodeId(1, 2), mlp(0), mlp(1), EMBEDDING]) == "1 head, 2 MLPs and the embedding"
+    assert format_count(()) == "0 heads"
+    assert format_count([NodeId(1, 2)]) == "1 head"
+    assert format_count([NodeId(1, 2), NodeId(1, 3), mlp(1)]) == "2 heads and 1 MLP"
+    assert format_count([NodeId(1, 2), mlp(0), mlp(1), EMBEDDING]) == "1 head, 2 MLPs and the embedding"
     assert [name_node(node) for node in (NodeId(9, 6), mlp(8), EMBEDDING)] == ["head 9.6", "MLP m8", "the embedding"]
