@@ -160,7 +160,7 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     sae: SAEConfig = SAEConfig()
     nodes: NodeChoice = "heads"
-    """heads, or all: MLPs and the embedding, too (engine.nodes)."""
+    """heads, or all: MLPs and the embedding, too (engine.nodes). New runs look at all of them (DEFAULTS)."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """One SAE is trained per seed, all in one batched loop; scores are averaged over them."""
     position: str = "mean"
@@ -211,3 +211,7 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError(f"circuit_size={self.circuit_size}: a circuit has at least one head.", hint="Try 5.")
         if self.theta is not None and not 0 < self.theta < 1:
             raise ConfigError(f"theta={self.theta}: a softmax share lies between 0 and 1.", hint="Try 0.05.")
+
+
+DEFAULTS = ProbeConfig(nodes="all")
+"""What a new run is asked for. ProbeConfig's own default for nodes, heads, is that of runs stored before 2026-12."""

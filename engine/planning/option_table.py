@@ -174,7 +174,7 @@ OPTIONS: tuple[Option, ...] = (
         choices=("all", "heads"),
         meaning="What a run looks at. all: attention heads, the MLP of every layer, and the embedding; MLPs and the "
         "embedding have a dictionary of their own, so heads' codes are the same. heads: attention heads alone.",
-        default="heads",
+        default="all",
         published="heads",
     ),
     Option(

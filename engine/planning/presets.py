@@ -24,18 +24,18 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         name="quick",
         about="a first look: one seed, half the steps, few shuffles",
-        config=ProbeConfig(sae=SAEConfig(steps=10), seeds=(0,), shuffles=200, bootstraps=20),
+        config=ProbeConfig(nodes="all", sae=SAEConfig(steps=10), seeds=(0,), shuffles=200, bootstraps=20),
     ),
     Preset(
         name="published",
-        about="the paper's method: raw activations, 500 steps, 10 training examples, lambda .02",
-        config=ProbeConfig(sae=msgspec.structs.replace(PUBLISHED, sparsity=0.02)),
+        about="the paper's method: raw activations, 500 steps, 10 training examples, lambda .02, heads only",
+        config=ProbeConfig(nodes="heads", sae=msgspec.structs.replace(PUBLISHED, sparsity=0.02)),
     ),
     Preset(
         name="thorough",
         about="for results to report: ten seeds, more shuffles and bootstraps, effects of the best heads",
         config=ProbeConfig(
-            seeds=tuple(range(10)), shuffles=10_000, bootstraps=500, cause=EffectsConfig(method="combined")
+            nodes="all", seeds=tuple(range(10)), shuffles=10_000, bootstraps=500, cause=EffectsConfig(method="combined")
         ),
     ),
 )

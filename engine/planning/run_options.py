@@ -6,14 +6,14 @@ import msgspec
 
 from engine.catalog.local_models import BUNDLED
 from engine.catalog.recommended_config import resolve_config
-from engine.config import RECIPES, LoadOptions, ProbeConfig, SAEConfig
+from engine.config import DEFAULTS, RECIPES, LoadOptions, ProbeConfig, SAEConfig
 from engine.planning.option_table import OPTIONS, Option
 
 
 class RunOptions(LoadOptions, frozen=True, kw_only=True):
     """All options of a run except its examples."""
 
-    config: ProbeConfig = ProbeConfig()
+    config: ProbeConfig = DEFAULTS
     model: str = BUNDLED
 
 
@@ -51,7 +51,7 @@ def defaults(options: RunOptions, *, model: str, models: Path) -> RunOptions:
 
     Values left open are resolved.
     """
-    config = ProbeConfig(sae=RECIPES[options.config.sae.recipe])
+    config = msgspec.structs.replace(DEFAULTS, sae=RECIPES[options.config.sae.recipe])
     return RunOptions(config=resolve_config(config, options.model, models), model=model)
 
 
@@ -71,7 +71,7 @@ def reset(options: RunOptions, path: str, *, model: str) -> RunOptions:
     """Return the options with the default at that path."""
     if path == "sae.sparsity":
         return with_value(options, path, None)
-    plain = RunOptions(config=ProbeConfig(sae=RECIPES[options.config.sae.recipe]), model=model)
+    plain = RunOptions(config=msgspec.structs.replace(DEFAULTS, sae=RECIPES[options.config.sae.recipe]), model=model)
     if path == "sae.recipe":
         plain = RunOptions()
     return with_value(options, path, value_of(plain, path))

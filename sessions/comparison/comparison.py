@@ -195,7 +195,11 @@ def compare_grids(
     else:
         values_a, values_b = _values(a, measure), _values(b, measure)
     cells = tuple(_cell(place, values_a.get(place), values_b.get(place)) for place in places)
-    strengths_a, strengths_b = _strengths(a, measure, in_a, places), _strengths(b, measure, in_b, places)
+    if foreign and not member and not only_heads(places):
+        # Another tool ranks heads and MLPs together, by value.
+        strengths_a, strengths_b = _known(values_a, places), _known(values_b, places)
+    else:
+        strengths_a, strengths_b = _strengths(a, measure, in_a, places), _strengths(b, measure, in_b, places)
     shared = [place for place in places if min(strengths_a[place], strengths_b[place]) > -math.inf]
     ranking_a, ranking_b = [strengths_a[place] for place in shared], [strengths_b[place] for place in shared]
     both = in_a & in_b
@@ -337,6 +341,11 @@ def _shares(side: ComparisonSide, measure: Measure, places: Sequence[NodeId]) ->
 
 def _membership(circuit: Collection[HeadId], places: Sequence[HeadId]) -> dict[HeadId, float | None]:
     return {place: float(place in circuit) for place in places}
+
+
+def _known(values: dict[HeadId, float | None], places: Sequence[HeadId]) -> dict[HeadId, float]:
+    """Return the values of these nodes; -inf where nothing is known."""
+    return {place: -math.inf if (value := values.get(place)) is None else value for place in places}
 
 
 def _strengths(

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.config import EffectsConfig, LoadOptions, ProbeConfig
+from engine.config import DEFAULTS, EffectsConfig, LoadOptions, ProbeConfig
 from engine.examples import Example
 from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
@@ -29,7 +29,7 @@ class QueueRun(LoadOptions, Request, tag="queue_run", frozen=True, kw_only=True)
     """
 
     session: str = ""
-    config: ProbeConfig = ProbeConfig()
+    config: ProbeConfig = DEFAULTS
     model: str | None = None
     """None: the session's."""
     again: str | None = None

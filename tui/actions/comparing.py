@@ -30,7 +30,7 @@ COMPARING: tuple[Action, ...] = (
         id="keep",
         keys=("K", "shift+k"),
         title="Keep the circuit",
-        tooltip="Keep the heads inside the cut, or the marked ones, under a name",
+        tooltip="Keep the nodes inside the cut, or the marked ones, under a name",
         group="Compare",
     ),
     Action(

@@ -1,4 +1,4 @@
-"""Actions that mark several heads, and the symbols in their cells."""
+"""Actions that mark several nodes, and the symbols in their cells."""
 
 from tui.actions.action import Action
 
@@ -6,8 +6,8 @@ MARKING: tuple[Action, ...] = (
     Action(
         id="mark",
         keys=("space",),
-        title="Mark the head",
-        tooltip="Select several heads: effects, keep, copy and edges then use only the marked ones",
+        title="Mark the node",
+        tooltip="Select several nodes: effects, keep, copy and edges then use only the marked ones",
         group="Mark",
         short="mark",
     ),
@@ -16,7 +16,7 @@ MARKING: tuple[Action, ...] = (
         keys=("shift+left",),
         argument="0, -1",
         title="Mark to the left",
-        tooltip="Draw a box of marked heads; with the mouse: drag",
+        tooltip="Draw a box of marked nodes; with the mouse: drag",
         group="Mark",
     ),
     Action(
@@ -24,7 +24,7 @@ MARKING: tuple[Action, ...] = (
         keys=("shift+down",),
         argument="1, 0",
         title="Mark downwards",
-        tooltip="Draw a box of marked heads; with the mouse: drag",
+        tooltip="Draw a box of marked nodes; with the mouse: drag",
         group="Mark",
     ),
     Action(
@@ -32,7 +32,7 @@ MARKING: tuple[Action, ...] = (
         keys=("shift+up",),
         argument="-1, 0",
         title="Mark upwards",
-        tooltip="Draw a box of marked heads; with the mouse: drag",
+        tooltip="Draw a box of marked nodes; with the mouse: drag",
         group="Mark",
     ),
     Action(
@@ -40,28 +40,28 @@ MARKING: tuple[Action, ...] = (
         keys=("shift+right",),
         argument="0, 1",
         title="Mark to the right",
-        tooltip="Draw a box of marked heads; with the mouse: drag",
+        tooltip="Draw a box of marked nodes; with the mouse: drag",
         group="Mark",
     ),
     Action(
         id="mark_layer",
         keys=("a",),
         title="Mark the layer",
-        tooltip="All heads of the cursor's layer; with the mouse: click its number",
+        tooltip="All nodes of the cursor's layer; with the mouse: click its number",
         group="Mark",
     ),
     Action(
         id="mark_circuit",
         keys=("A", "shift+a"),
         title="Mark the circuit",
-        tooltip="All heads inside the cut",
+        tooltip="All nodes inside the cut",
         group="Mark",
     ),
     Action(
         id="unmark",
         keys=("u",),
         title="Clear the marks",
-        tooltip="Unmark all heads",
+        tooltip="Unmark all nodes",
         group="Mark",
     ),
     Action(

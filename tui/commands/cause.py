@@ -1,4 +1,4 @@
-"""`headcode cause`: measure the effects of a stored run's heads on the answer, without training again."""
+"""`headcode cause`: measure the effects of a stored run's nodes on the answer, without training again."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,20 +36,20 @@ def cause(
     ] = None,
     heads: Annotated[
         str | None,
-        typer.Option(metavar="L.H,...", help="Patch only these heads, exactly: 2.3,4.1; also m2 and emb."),
+        typer.Option(metavar="L.H,...", help="Patch only these nodes, exactly: 2.3,4.1,m2,emb."),
     ] = None,
     after: Annotated[
         str | None,
         typer.Option(
             metavar="CIRCUIT",
-            help="Find backup heads: also measure every other head with this circuit replaced. circuit (the run's), "
-            "the name of a saved circuit, or heads: 2.3,4.1,m2",
+            help="Find backups: also measure every other node with this circuit replaced. circuit (the run's), "
+            "the name of a saved circuit, or nodes: 2.3,4.1,m2",
         ),
     ] = None,
     position: Annotated[
         str | None,
         typer.Option(
-            help="Positions at which heads are replaced: mean (all), last, at:N, token:TEXT. [default: the run's]"
+            help="Positions at which nodes are replaced: mean (all), last, at:N, token:TEXT. [default: the run's]"
         ),
     ] = None,
     chosen: Chosen,
@@ -57,7 +57,7 @@ def cause(
     color: ColourOption = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on stderr while it runs.")] = False,
 ) -> None:
-    """Measure the effects of a stored run's heads on the answer; nothing is trained again.
+    """Measure the effects of a stored run's nodes on the answer; nothing is trained again.
 
     The effects are stored with the run. Ctrl+C stops at the next head; what was measured is kept and printed, and the
     exit code is 130.
@@ -126,7 +126,7 @@ def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":
         return (), ""
     if not text.strip():
         raise ConfigError(
-            "--after is empty.", hint="Give circuit (the run's own), the name of a saved circuit, or heads: 2.3,4.1"
+            "--after is empty.", hint="Give circuit (the run's own), the name of a saved circuit, or nodes: 2.3,4.1"
         )
     try:
         return parse_nodes(text, "--after"), ""

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 12
 """Characters of a node's name."""
-_LIST = "Heads are written layer.head: 2.3,4.1; with --nodes all also MLPs, m2, and the embedding, emb."
+_LIST = "Heads are written layer.head: 2.3,4.1; MLPs m2, the embedding emb (not in runs of --nodes heads)."
 
 
 def parse_nodes(text: str, option: str) -> "tuple[NodeId, ...]":

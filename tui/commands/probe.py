@@ -152,14 +152,14 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
     """Return the config: what was chosen, else the preset's values, else the recipe's. Raises ConfigError."""
     import msgspec
 
-    from engine.config import EffectsConfig, ProbeConfig, find_recipe
+    from engine.config import DEFAULTS, EffectsConfig, ProbeConfig, find_recipe
     from engine.errors import ConfigError
     from engine.planning.option_text import read_seeds
     from engine.planning.presets import find_preset
 
     given = dict(chosen or {})
     recipe = given.pop("sae.recipe", None)
-    base = ProbeConfig(sae=find_recipe(recipe))
+    base = msgspec.structs.replace(DEFAULTS, sae=find_recipe(recipe))
     if preset is not None:
         base = find_preset(preset).config
         if recipe not in (None, base.sae.recipe):

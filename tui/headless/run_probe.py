@@ -11,7 +11,7 @@ import msgspec
 
 from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.catalog.local_models import BUNDLED
-from engine.config import LoadOptions, ProbeConfig, load_fields
+from engine.config import DEFAULTS, LoadOptions, ProbeConfig, load_fields
 from engine.errors import Cancelled, ConfigError, Failure
 from engine.events import EngineEvent
 from engine.examples import Example
@@ -51,7 +51,7 @@ class ProbeRequest(LoadOptions, frozen=True, kw_only=True):
     """Use only task pairs the model can do."""
     known: str | None = None
     """Compare the run with this task's known circuit, whoever wrote the examples."""
-    config: ProbeConfig = ProbeConfig()
+    config: ProbeConfig = DEFAULTS
     session: str | None = None
     """Add to this session; None: a new one."""
     name: str | None = None

@@ -174,7 +174,7 @@ def format_event(event: EngineEvent, done: int, unit: str) -> str:
 
 
 def format_train_step(event: TrainStep) -> str:
-    """Format mean loss and the number of heads whose codes still change: loss .0312, codes moving in 3 heads."""
+    """Format mean loss and the number of nodes whose codes still change: loss .0312, codes moving in 3 nodes."""
     losses = [
         reconstruction + sparsity
         for reconstruction, sparsity in zip(event.reconstruction, event.sparsity, strict=False)
@@ -182,4 +182,4 @@ def format_train_step(event: TrainStep) -> str:
     ]
     loss = f"loss {sum(losses) / len(losses):.4g}" if losses else "loss not finite"
     moving = max(event.moving, default=0)
-    return f"{loss}, codes moving in {moving} heads" if moving else f"{loss}, codes still"
+    return f"{loss}, codes moving in {moving} nodes" if moving else f"{loss}, codes still"

@@ -36,8 +36,8 @@ from tui.widgets.tooltips import head_tip, measure_tip
 ACTIONS = screen_actions(
     "Table of heads",
     ("close", "", "escape,L,shift+l,q", "Back", "Back to the workbench", "back"),
-    ("step.down", "1", "down,j", "Next head", "One line down", "head"),
-    ("step.up", "-1", "up,k", "Previous head", "One line up", ""),
+    ("step.down", "1", "down,j", "Next node", "One line down", "node"),
+    ("step.up", "-1", "up,k", "Previous node", "One line up", ""),
     ("step.page_down", "20", "pagedown", "Twenty lines down", "Twenty lines down", ""),
     ("step.page_up", "-20", "pageup", "Twenty lines up", "Twenty lines up", ""),
     ("step.first", "-1000000", "home", "First line", "To the first line", ""),
@@ -45,16 +45,16 @@ ACTIONS = screen_actions(
     ("sort.right", "1", "right,l", "Sort by the next measure", "Sort by the measure to the right", "sort"),
     ("sort.left", "-1", "left,h", "Sort by the previous measure", "Sort by the measure to the left", ""),
     ("turn", "", "r", "Reverse the order", "Weakest first, or strongest first again", "reverse"),
-    ("filter", "", "slash,f", "Filter", "Only heads with conditions such as q < .05, layer > 5", "filter"),
-    ("mark", "", "space", "Mark the head", "Effects, keep and copy use the marked heads", "mark"),
-    ("mark_listed", "", "a", "Mark all listed heads", "Or unmark them if all are marked", ""),
-    ("show", "", "enter", "Go to this head", "Show the head on the workbench, by this measure", "go to it"),
+    ("filter", "", "slash,f", "Filter", "Only nodes with conditions such as q < .05, layer > 5", "filter"),
+    ("mark", "", "space", "Mark the node", "Effects, keep and copy use the marked nodes", "mark"),
+    ("mark_listed", "", "a", "Mark all listed nodes", "Or unmark them if all are marked", ""),
+    ("show", "", "enter", "Go to this node", "Show the node on the workbench, by this measure", "go to it"),
     (
         "keep",
         "",
         "w",
         "Write as CSV",
-        "Write the listed heads as CSV into the folder where Headcode was started",
+        "Write the listed nodes as CSV into the folder where Headcode was started",
         "write CSV",
     ),
 )
@@ -247,7 +247,7 @@ class HeadTableScreen(SubScreen):
         self.dismiss()
 
     def action_keep(self) -> None:
-        """Write the listed heads as CSV into the start folder; an existing name gets a number."""
+        """Write the listed nodes as CSV into the start folder; an existing name gets a number."""
         if not self.table.rows:
             return
         try:

@@ -150,10 +150,10 @@ def test_another_recipe_takes_its_own_values_along() -> None:
 
 
 def test_what_a_queued_run_settled_counts_as_left_open() -> None:
-    stored = RunOptions(config=ProbeConfig(sae=SAEConfig(sparsity=0.5)))
+    stored = RunOptions(config=ProbeConfig(nodes="all", sae=SAEConfig(sparsity=0.5)))
     assert changed_options(stored, model="toy", models=NOWHERE) == ()
     assert with_open_lambda(stored, NOWHERE).config.sae.sparsity is None
-    own = RunOptions(config=ProbeConfig(sae=SAEConfig(sparsity=0.3)))
+    own = RunOptions(config=ProbeConfig(nodes="all", sae=SAEConfig(sparsity=0.3)))
     assert with_open_lambda(own, NOWHERE) == own
     assert [option.path for option in changed_options(own, model="toy", models=NOWHERE)] == ["sae.sparsity"]
 

@@ -107,7 +107,7 @@ def test_runs_seeds_and_circuits_over_a_real_host(at_home: Callable[..., Any]) -
 
     ran = at_home("compare", "one/1", "two/1")
     assert ran.code == 0, ran.err
-    assert "A  one/1  toy 4 x 8  3 + 3 examples" in ran.out
+    assert "A  one/1  toy 4 x 8 and MLPs  3 + 3 examples" in ran.out
     assert "sae.n_codes  200  ->  64" in ran.out
     assert "examples  the same 6" in ran.out
     assert "model     the same" in ran.out
@@ -125,7 +125,7 @@ def test_runs_seeds_and_circuits_over_a_real_host(at_home: Callable[..., Any]) -
 
     kept = at_home("circuits", "keep", "one/1", "movers", "--cut", "4")
     assert kept.code == 0, kept.err
-    assert kept.out.startswith("kept movers in one: 4 heads  ")
+    assert kept.out.startswith("kept movers in one: 3 heads and 1 MLP  ")
     assert at_home("circuits", "keep", "one/1", "truth", "--heads", "1.0,1.1,3.7").code == 0
     both = json.loads(at_home("circuits", "union", "all", "movers", "truth", "--json").out)
     assert both["schema"] == "headcode.circuits/1"

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -299,20 +300,21 @@ def test_every_format_is_written(home: Any) -> None:
     assert [path.name for path in home.folder.iterdir() if path.name.endswith(".part")] == []
     heads = home.folder / "made-heads-parquet.parquet"
     con = connect(":memory:")
-    found = con.execute(f"SELECT layer, head, unique_positive, in_circuit FROM '{heads}' ORDER BY ALL").fetchall()  # noqa: S608
+    found = con.execute(f"SELECT node, unique_positive, in_circuit FROM '{heads}' ORDER BY ALL").fetchall()  # noqa: S608
     con.close()
     result = list(csv.DictReader((home.folder / "made-heads-csv.csv").read_text().splitlines()))
-    read = [(int(row["layer"]), int(row["head"]), float(row["unique_positive"])) for row in result]
-    assert read == [row[:3] for row in found]
-    assert [row["in_circuit"] == "true" for row in result] == [row[3] for row in found]
+    read = [(row["node"], float(row["unique_positive"])) for row in result]
+    assert sorted(read) == [row[:2] for row in found]
+    assert sorted(row["kind"] for row in result) == ["embedding", *["head"] * 32, *["mlp"] * 4]
+    assert {row["node"] for row in result if row["in_circuit"] == "true"} == {row[0] for row in found if row[2]}
     nodes, _ = loader(home.folder / "made-importance-json.json")
-    assert sum(node["in_graph"] for name, node in nodes.items() if name[0] == "a") == 4
+    assert sum(node["in_graph"] for name, node in nodes.items() if name[0] in "am") == 4
 
 
 def test_stdout_takes_text(home: Any) -> None:
     ran = home("export", "one/1", "-", "--format", "heads-csv")
     assert ran.returncode == 0
-    assert ran.stdout.startswith("layer,head,unique_positive")
+    assert ran.stdout.startswith("layer,head,kind,node,unique_positive")
     assert ran.stderr == ""
     assert home("export", "one", "-", "--format", "heads-parquet").returncode == 2
     assert home("export", "one", "-", "--format", "bundle").returncode == 2
@@ -339,7 +341,7 @@ def test_a_circuit_comes_in_and_can_be_compared(home: Any) -> None:
     assert home("compare", "importances.json", "importances.json").returncode == 0
     ran = home("import", "importances.json", "--as-circuit", "theirs", "--session", "one")
     assert ran.returncode == 0, ran.stderr
-    assert "6 heads, the heads that are in its graph" in ran.stdout
+    assert re.search(r"[0-6] heads?( and [1-4] MLPs?)?, the nodes that are in its graph", ran.stdout)
     compared = home("compare", "one", "circuit:theirs", "--json")
     assert compared.returncode == 0, compared.stderr
     ran = home("import", "importances.json", "--as-circuit", "few", "--session", "one", "--top", "2", "--json")

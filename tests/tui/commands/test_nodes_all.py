@@ -27,7 +27,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     environment = {**os.environ, "HEADCODE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
     cause = ("--cause", "circuit", "--cause-edges")
     assert headcode(environment, "probe", "ioi", "--nodes", "all", "--name", "all", *cause, *QUICK).returncode == 0
-    assert headcode(environment, "probe", "ioi", "--name", "heads", "--cause", "combined", *QUICK).returncode == 0
+    assert (
+        headcode(
+            environment, "probe", "ioi", "--nodes", "heads", "--name", "heads", "--cause", "combined", *QUICK
+        ).returncode
+        == 0
+    )
     yield environment
     subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=600)
 
@@ -306,9 +311,9 @@ def test_a_run_with_mlps_is_verified_and_a_changed_one_is_named(home: dict[str, 
 
 def test_what_a_set_lacks_is_said_of_nodes(home: dict[str, str]) -> None:
     few = ("probe", "ioi", "--pairs", "5", "--dry-run")
-    assert "lacks 6 pairs for one node of 37 to reach significance" in shown(home, *few, "--nodes", "all")
-    assert "lacks 6 pairs for one head of 32 to reach significance" in shown(home, *few)
-    assert "nodes" not in json.loads(shown(home, *few, "--json"))
-    assert json.loads(shown(home, *few, "--nodes", "all", "--json"))["nodes"] == "all"
+    assert "lacks 6 pairs for one node of 37 to reach significance" in shown(home, *few)
+    assert "lacks 6 pairs for one head of 32 to reach significance" in shown(home, *few, "--nodes", "heads")
+    assert "nodes" not in json.loads(shown(home, *few, "--nodes", "heads", "--json"))
+    assert json.loads(shown(home, *few, "--json"))["nodes"] == "all"
     notices = json.loads(shown(home, "sessions", "show", "all", "--json"))["run"]["notices"]
     assert any("one node of 37 reach significance" in notice["message"] for notice in notices)

@@ -36,7 +36,9 @@ def test_a_probe_of_one_knows_its_circuit(at_home: Callable[..., Any]) -> None:
     circuit = {tuple(head) for head in found["reference"]["heads"]}
     assert circuit == set(PLANTED["planted-induction"].circuit("induction").heads)
     combined = next(cause for cause in found["cause"] if cause["method"] == "combined")
-    effects = {(each["layer"], each["head"]): abs(each["effect"]) for each in combined["effects"]}
+    effects = {
+        (each["layer"], each["head"]): abs(each["effect"]) for each in combined["effects"] if each["kind"] == "head"
+    }
     assert set(sorted(effects, key=effects.__getitem__)[-len(circuit) :]) == circuit
     assert "built on first use" not in next(
         line for line in at_home("models", "list").out.splitlines() if line.startswith("planted-induction")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def test_json_of_own_examples_and_a_second_run_in_the_same_session(home: dict[st
     assert value["schema"] == "headcode.probe/1"
     assert value["config"]["seeds"] == [5, 7]
     assert value["reference"] is None
-    assert len(value["nodes"]) == value["model"]["n_layers"] * value["model"]["n_heads"]
+    kinds = Counter(node["kind"] for node in value["nodes"])
+    assert kinds == {"head": 4 * 8, "mlp": 4, "embedding": 1}
     again = msgspec.json.decode(headcode(home, "probe", "--session", "own", *words).stdout)
     assert (again["session_id"], again["run_number"]) == (value["session_id"], 2)
     assert again["nodes"] == value["nodes"]
@@ -115,7 +117,7 @@ def test_strict_answers_two_where_the_model_cannot_do_an_example(home: dict[str,
     ran = headcode(home, "probe", "-", "--strict", "--steps", "5", "--shuffles", "0", stdin=text)
     assert ran.returncode == 2, ran.stderr
     assert "examples are broken" in ran.stderr
-    assert "best heads" in ran.stdout
+    assert "best nodes" in ran.stdout
 
 
 def test_in_the_foreground_nothing_is_left_running(tmp_path: Path) -> None:

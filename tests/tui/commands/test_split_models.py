@@ -55,5 +55,5 @@ def test_weights_on_disk_are_planned_used_named_and_verified(at_home: Callable[.
     scores: dict[str, list[tuple[str, float]]] = {"off": [], "plain": []}
     for row in json.loads(at_home("sql", sql, "--json").out)["rows"]:
         scores[row["session"]].append((row["node"], row["total_variation"]))
-    assert len(scores["off"]) == 32
+    assert len(scores["off"]) == 37
     assert scores["off"] == scores["plain"]

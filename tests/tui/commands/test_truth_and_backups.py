@@ -54,7 +54,8 @@ def test_own_examples_are_held_against_nothing_until_a_person_chooses(
         {"reference": "effects measured in this run", "reference_kind": "effects"}
     ]
     base = found["cause"][0]["base"]
-    movers = {f"{e['layer']}.{e['head']}" for e in found["cause"][0]["effects"] if abs(e["effect"]) >= 0.05 * abs(base)}
+    effects = [each for each in found["cause"][0]["effects"] if each["kind"] != "embedding"]
+    movers = {each["node"] for each in effects if abs(each["effect"]) >= 0.05 * abs(base)}
     marked = rows(
         at_home, "SELECT node FROM nodes n JOIN runs r ON r.run_id = n.run_id WHERE r.number = 2 AND in_reference"
     )
@@ -71,7 +72,7 @@ def test_backups_are_asked_for_by_circuit_name_or_heads(at_home: Callable[..., A
     circuit = rows(at_home, "SELECT node FROM nodes WHERE in_circuit")
     gone = {f"{layer}.{head}" for layer, head in backup["after"]}
     assert gone == {row["node"] for row in circuit}
-    assert (len(exact["effects"]), len(backup["effects"])) == (32, 32 - len(gone))
+    assert (len(exact["effects"]), len(backup["effects"])) == (37, 37 - len(gone))
     assert backup["after_name"] == "the run's circuit"
     alone = {(one["layer"], one["head"]): one["effect"] for one in exact["effects"]}
     assert all(one["alone"] == alone[one["layer"], one["head"]] for one in backup["effects"])

@@ -89,9 +89,9 @@ def test_effects_measured_in_the_run_and_after_it_are_measured_again(at_home: Ca
     result = json.loads(at_home("verify", "one/1", "--json", "-q").out)
     assert (result["verdict"], result["stage"]) == ("same", "")
     compared = {check["witness"]: check["compared"] for check in result["checks"]}
-    assert compared["measured heads"] == 32 + 2
+    assert compared["measured nodes"] == 37 + 2
     ran = at_home("verify", "one/1")
-    assert (ran.code, "34 measured heads" in ran.out) == (0, True)
+    assert (ran.code, "39 measured nodes" in ran.out) == (0, True)
     assert "  cause     the same" in ran.out
 
 

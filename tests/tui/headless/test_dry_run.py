@@ -14,7 +14,7 @@ def test_it_says_what_a_run_takes_and_runs_nothing(at_home: Callable[..., Any]) 
     assert "fits: needs" in ran.out
     assert "a rough guess, no run so far" in ran.out
     output = msgspec.json.decode(at_home("probe", "ioi", "--pairs", "30", "--dry-run", "--json").out)
-    assert (output["missing_pairs"], output["n_heads"]) == (0, 32)
+    assert (output["missing_pairs"], output["n_heads"]) == (0, 37)
     assert "pairs  " not in ran.out
     assert output["schema"] == "headcode.preflight/1"
     assert output["n_examples"] == 60
@@ -29,7 +29,7 @@ def test_a_set_that_is_too_small_says_so_before_it_is_run(at_home: Callable[...,
     ran = at_home("probe", str(file), "--dry-run")
     assert ran.code == 0, ran.err
     # Six pairs of three names; eleven are needed.
-    assert re.search(r"(?m)^pairs +lacks 5 pairs for one head of 32 to reach significance$", ran.out)
+    assert re.search(r"(?m)^pairs +lacks 5 pairs for one node of 37 to reach significance$", ran.out)
 
 
 def test_what_does_not_fit_is_exit_code_1_with_what_to_lower(at_home: Callable[..., Any]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import DEFAULTS, ProbeConfig, SAEConfig
 from tui.screens.runs import RunsScreen
 
 
@@ -64,8 +64,8 @@ async def test_a_run_under_way_can_be_stopped_while_another_is_looked_at(recorde
 
 async def test_each_run_says_its_recipe_and_what_was_changed(recorded: Any, open_screen: Any, text_of: Any) -> None:
     host = recorded.host()
-    own = ProbeConfig(sae=SAEConfig(recipe="published", steps=77, training_examples=10), seeds=(4, 8))
-    host.add(*recorded.events(), *recorded.events(config=own))
+    own = ProbeConfig(nodes="all", sae=SAEConfig(recipe="published", steps=77, training_examples=10), seeds=(4, 8))
+    host.add(*recorded.events(config=DEFAULTS), *recorded.events(config=own))
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("R")
         await until(lambda: len(app.screen_stack) == 2)
