@@ -79,9 +79,15 @@ def _importance(run: "ExportedRun") -> Iterable[str]:
 
 
 def _graphml(run: "ExportedRun") -> Iterable[str]:
-    from tui.output.graphml import graphml
+    from tui.headless.edge_picture import run_graphml
 
-    return graphml(run.side.nodes, run.circuit, run.edges, run.side.title)
+    return run_graphml(run.picture, run.drawing, run.circuit, run.side.title)
+
+
+def _drawing(run: "ExportedRun") -> Iterable[str]:
+    from tui.headless.edge_picture import edge_svg
+
+    return [edge_svg(run.picture, run.drawing, run.circuit, run.side.title)]
 
 
 _HEAD, _EDGE = ("head", "node"), ("edge",)
@@ -100,6 +106,7 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = (
     ExportFormat(name="grid-md", suffixes=(".md",), text=partial(_grid, "md")),
     ExportFormat(name="grid-ansi", suffixes=(".ansi", ".ans"), colours=True, text=partial(_grid, "ansi")),
     ExportFormat(name="grid-svg", suffixes=(".svg",), text=partial(_grid, "svg")),
+    ExportFormat(name="edges-svg", suffixes=(".svg",), words=(*_EDGE, "drawing"), edges=True, text=_drawing),
 )
 
 

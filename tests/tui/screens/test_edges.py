@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.events import EdgesScored, Scored
+from engine.nodes import EMBEDDING, NodeLayout, mlp
 from engine.results import EdgeScore, HeadEffect, HeadId
 from tui.screens.edges import EdgesScreen
 from tui.state.circuit_layout import LABEL_WIDTH, CircuitLayout, lay_out
 from tui.state.inactive_heads import idle_heads
+from tui.state.weighted_edges import WeightedEdge
 from tui.widgets.braille import BrailleCanvas
 
 from ...run_parts import effects_measured
@@ -45,19 +47,19 @@ def test_neighbours_are_put_below_each_other() -> None:
     assert all(nodes[HeadId(*a)][0] == nodes[HeadId(*b)][0] for a, b in pairs)
 
 
-def cells_of(layout: CircuitLayout, number: int) -> set[tuple[int, int]]:
+def cells_of(layout: CircuitLayout, number: int, *, dashed: bool = False) -> set[tuple[int, int]]:
     """The cells that an edge's line is drawn in."""
     canvas = BrailleCanvas(layout.width, layout.height)
-    canvas.route(layout.routes[number], "accent")
+    canvas.route(layout.routes[number], "accent", dashed=dashed)
     places = itertools.product(range(layout.width), range(layout.height))
     return {place for place in places if canvas.cell(*place)[0] != " "}
 
 
-def label_cells(layout: CircuitLayout) -> dict[tuple[int, int], HeadId]:
+def label_cells(layout: CircuitLayout, signs: str = "◆") -> dict[tuple[int, int], HeadId]:
     """Whose label is on a cell, every label as long as it can be."""
     found: dict[tuple[int, int], HeadId] = {}
     for head, (_, y) in layout.nodes.items():
-        start, length = layout.label_start(head, len(f"[{head}◆]")), len(f"[{head}◆]")
+        start, length = layout.label_start(head, len(f"[{head}{signs}]")), len(f"[{head}{signs}]")
         mine = {(x, y): head for x in range(start, start + length)}
         assert not mine.keys() & found.keys(), "two labels on one cell"
         assert layout.nodes[head] in mine
@@ -72,19 +74,62 @@ FAR_EDGES = st.lists(FAR_PAIRS, unique=True, max_size=24).map(
 )
 
 
-@settings(deadline=None, max_examples=60)
-@given(EDGES | FAR_EDGES, st.integers(10, 120), st.integers(4, 40))
-def test_no_line_touches_the_label_of_a_head_it_does_not_join(
-    edges: tuple[EdgeScore, ...], width: int, height: int
+@st.composite
+def graphs(draw: Any) -> dict[str, Any]:
+    """Edges among heads, MLPs and the embedding along the forward pass, with nodes alone and nodes in groups."""
+    parallel = draw(st.booleans())
+    layout = NodeLayout(n_layers=0, n_heads=0, choice="all", parallel=parallel)
+    layers, heads = draw(st.sampled_from([(3, 4), (8, 12), (30, 9)]))
+    node = st.builds(HeadId, st.integers(0, layers - 1), st.integers(0, heads - 1))
+    node = st.one_of(node, st.builds(mlp, st.integers(0, layers - 1)), st.just(EMBEDDING))
+    pair = st.tuples(node, node).filter(lambda ends: layout.place(ends[0]) < layout.place(ends[1]))
+    pairs = draw(st.lists(pair, unique=True, max_size=24))
+    there = sorted({end for ends in pairs for end in ends})
+    shuffled = draw(st.permutations(there))
+    cut = draw(st.integers(0, len(there)))
+    return {
+        "edges": tuple(WeightedEdge(source, target, 1.0) for source, target in pairs),
+        "parallel": parallel,
+        "alone": tuple(draw(st.lists(node, unique=True, max_size=3))),
+        "groups": tuple(group for group in (tuple(shuffled[:cut]), tuple(shuffled[cut:])) if group),
+        "signs": 2,
+    }
+
+
+PLAIN = st.builds(lambda edges: {"edges": edges}, EDGES | FAR_EDGES)
+
+
+@settings(deadline=None, max_examples=120)
+@given(PLAIN | graphs(), st.integers(10, 120), st.integers(4, 40), st.booleans())
+def test_no_line_touches_the_label_of_a_node_it_does_not_join(
+    graph: dict[str, Any], width: int, height: int, dashed: bool
 ) -> None:
-    layout = lay_out(edges, width, height)
-    labels = label_cells(layout)
+    layout = lay_out(width=width, height=height, **graph)
+    labels = label_cells(layout, "◆•a" if "signs" in graph else "◆")
+    assert set(graph.get("alone", ())) <= set(layout.nodes)
     for number, edge in enumerate(layout.edges):
         cells = cells_of(layout, number)
         ends = {HeadId(*edge.source), HeadId(*edge.target)}
         assert {labels[cell] for cell in cells if cell in labels} == ends
         assert {layout.nodes[end] for end in ends} <= cells
         assert {y for _, y in cells} == set(range(layout.nodes[HeadId(*edge.source)][1], 1 + max(y for _, y in cells)))
+        if dashed:
+            broken = cells_of(layout, number, dashed=True)
+            assert broken <= cells
+            assert {y for _, y in broken} == {y for _, y in cells}, "it can be followed from line to line"
+
+
+@settings(deadline=None, max_examples=60)
+@given(graphs(), st.integers(40, 120), st.integers(4, 40))
+def test_nodes_of_a_group_stand_side_by_side_where_they_share_a_row(
+    graph: dict[str, Any], width: int, height: int
+) -> None:
+    layout = lay_out(width=width, height=height, **graph)
+    number = {node: place for place, group in enumerate(graph["groups"]) for node in group}
+    for line in {y for _, y in layout.nodes.values()}:
+        row = sorted((node for node, (_, y) in layout.nodes.items() if y == line), key=lambda each: layout.nodes[each])
+        found = [number.get(node, -1 - place) for place, node in enumerate(row)]
+        assert len(list(itertools.groupby(found))) == len(set(found))
 
 
 def test_an_edge_that_skips_a_layer_passes_beside_its_only_head() -> None:
@@ -161,7 +206,7 @@ async def test_the_keys_of_the_edges(size: tuple[int, int], recorded: Any, open_
         await pilot.press("t", "t", "t", "t")
         await until(lambda: "1 of 3 edges" in text_of(app))
         await pilot.press("T", "pagedown")
-        assert (screen.board.shown, screen.board.chosen) == (2, 2)
+        assert (screen.board.drawing.most, screen.board.chosen) == (2, 2)
         await pilot.press(*"HHHHHHHHHHHHHHH")
         far = screen.board.pan
         await pilot.press("H")
