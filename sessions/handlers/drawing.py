@@ -45,15 +45,17 @@ async def set_drawing(host: HandlerContext, request: SetDrawing) -> Done:
 
 
 def _alike(layout: NodeLayout, codes: list[list[list[int]]], nodes: list[NodeId]) -> AlikeNodes:
-    found: list[AlikeGroup] = []
-    # Heads have one dictionary, MLPs and the embedding another: between the two, the same number says nothing.
-    for several in ([node for node in nodes if node.is_head], [node for node in nodes if not node.is_head]):
-        columns = [layout.index(node) for node in several]
-        agreed = agreement(np.array(codes)[:, :, columns])
-        for group in alike_groups(agreed):
-            least = min(float(agreed[a, b]) for a in group for b in group if a != b)
-            found.append(AlikeGroup(nodes=tuple(several[place] for place in group), agreement=round(least, 3)))
-    return AlikeNodes(groups=tuple(sorted(found, key=lambda each: (-len(each.nodes), each.nodes))))
+    # Heads share one dictionary, MLPs and the embedding another.
+    dictionary = np.array([int(not node.is_head) for node in nodes], dtype=np.int64)
+    agreed = agreement(np.array(codes)[:, :, [layout.index(node) for node in nodes]], dictionary)
+    groups = [
+        AlikeGroup(
+            nodes=tuple(nodes[place] for place in group),
+            agreement=round(min(float(agreed[a, b]) for a in group for b in group if a != b), 3),
+        )
+        for group in alike_groups(agreed)
+    ]
+    return AlikeNodes(groups=tuple(groups))
 
 
 def _checked(drawing: DrawingChanged, layout: NodeLayout | None) -> DrawingChanged:

@@ -163,14 +163,14 @@ class _Svg:
         )
 
     def _legend(self) -> list[str]:
-        signed = self.drawing.weight != "codes"
+        signed, least = self.drawing.weight != "codes", self.drawing.least
         words = ["Width: weight. Round: MLP or embedding. Dark frame: in the circuit."]
-        if signed:
-            words[0] += " Dashed: the answer grows without it."
-        if self.pinned:
-            words[0] += " Bold: pinned."
-        if self.drawing.least:
-            words[0] += f" Pruned below {format_fixed(self.drawing.least)} of the strongest."
+        more = [
+            "Dashed: the answer grows without it." if signed else "",
+            "Bold: pinned." if self.pinned else "",
+            f"Pruned below {format_fixed(least)} of the strongest." if least else "",
+        ]
+        words += [" ".join(filter(None, more))] if any(more) else []
         return words + [
             f"{group_letter(place)}  {clean(group.name)}: {' '.join(names(sorted(group.nodes)))}"
             for place, group in enumerate(self.drawing.groups)

@@ -17,7 +17,7 @@ from tui.state.weighted_edges import JoinedNodes
 
 LABEL_WIDTH = 8
 """Minimum columns of a label: [23.12◆]."""
-ROW_HEIGHT = 4
+ROW_HEIGHT = 3
 """Minimum lines from one row of nodes to the next; lines slant between rows."""
 _SWEEPS = 8
 _PULLS = 6

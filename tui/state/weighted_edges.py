@@ -13,8 +13,8 @@ from sessions.events import DrawingChanged, EdgeWeight, NodeGroup
 WEIGHTS: tuple[EdgeWeight, ...] = ("codes", "attribution", "exact")
 WEIGHT_WORDS: Mapping[EdgeWeight, str] = {
     "codes": "code pairs only on +",
-    "attribution": "change of the answer, estimated",
-    "exact": "change of the answer, exact",
+    "attribution": "answer's change, est.",
+    "exact": "answer's change, exact",
 }
 """What the numbers of a weight are."""
 LEAST_STEPS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)

@@ -17,7 +17,7 @@ from tui.widgets.braille import BrailleCanvas
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit
 
-_WEIGHT_INKS = ((0.5, "dim"), (0.2, "faint"), (0.0, "groove"))
+_WEIGHT_INKS = ((0.3, "dim"), (0.03, "faint"), (0.0, "groove"))
 """Inks by share of the strongest drawn edge, for edges that do not touch the selected node."""
 _WORDS = {"codes": "codes", "attribution": "attribution", "exact": "exact effect"}
 
@@ -50,7 +50,7 @@ class CircuitDrawing(LineWidget):
             signs=max((len(board.signs(node)) for edge in edges for node in edge.nodes), default=1) - 1,
         )
         if layout.width > room.width or layout.height > room.height:
-            below[0] = f"{below[0]}  larger than the pane: HJKL pan"
+            below[0] = f"{below[0].partition('  ')[0]}  larger than the pane: HJKL pan  {below[0].partition('  ')[2]}"
         canvas = self._canvas(layout, edges, chosen)
         left, top = self.corner = self._offset(layout, chosen, room)
         labels = self._labels(layout, chosen)
