@@ -57,7 +57,7 @@ def same_sorting(codes: NDArray[np.integer]) -> NDArray[np.float64]:
     # Whether each two prompts share a code; [pair of prompts, node].
     shared = [(each[first] == each[second]).astype(np.float32) for each in codes]
     pairs = list(permutations(range(n_seeds), 2))
-    index = sum(_rand_index(shared[one], shared[other]) for one, other in pairs) / len(pairs)
+    index = np.mean([_rand_index(shared[one], shared[other]) for one, other in pairs], axis=0)
     itself = np.diag(index)
     usable = itself >= _REPEATS
     ceiling = np.sqrt(np.outer(itself.clip(0), itself.clip(0)))

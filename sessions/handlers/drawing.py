@@ -26,7 +26,7 @@ async def find_alike(host: HandlerContext, request: FindAlike) -> AlikeNodes:
     nodes = sorted({NodeId(*node) for node in request.nodes})
     for node in nodes:
         layout.check(node)
-    return await asyncio.to_thread(_alike, layout, codes, nodes)
+    return await asyncio.to_thread(group_nodes, layout, codes, nodes)
 
 
 async def set_drawing(host: HandlerContext, request: SetDrawing) -> Done:
@@ -44,7 +44,8 @@ async def set_drawing(host: HandlerContext, request: SetDrawing) -> Done:
     return Done()
 
 
-def _alike(layout: NodeLayout, codes: list[list[list[int]]], nodes: list[NodeId]) -> AlikeNodes:
+def group_nodes(layout: NodeLayout, codes: list[list[list[int]]], nodes: list[NodeId]) -> AlikeNodes:
+    """Return the groups of these nodes that behave alike; `codes` is [seed][example][node]."""
     # Heads share one dictionary, MLPs and the embedding another.
     dictionary = np.array([int(not node.is_head) for node in nodes], dtype=np.int64)
     agreed = agreement(np.array(codes)[:, :, [layout.index(node) for node in nodes]], dictionary)

@@ -3,15 +3,19 @@
 import itertools
 from itertools import pairwise
 from typing import Any
+from xml.etree import ElementTree
 
+import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.events import EdgesScored, Scored
+from engine.events import EdgesAttributed, EdgesScored, Scored
 from engine.nodes import EMBEDDING, NodeLayout, mlp
-from engine.results import EdgeScore, HeadEffect, HeadId
+from engine.results import EdgeEffect, EdgeScore, HeadEffect, HeadId
+from sessions.events import DrawingChanged, NodeGroup
+from sessions.protocol import AlikeGroup
 from tui.screens.edges import EdgesScreen
 from tui.state.circuit_layout import LABEL_WIDTH, CircuitLayout, lay_out
 from tui.state.inactive_heads import idle_heads
@@ -253,3 +257,107 @@ async def test_edges_between_heads_that_do_nothing_say_so(
         assert ["no effect" in row for row in rows] == [HeadId(2, 3) not in known, False, False]
         assert "0.1∅" in rows[0]
         assert "code pairs only on +" in text_of(app)
+
+
+EFFECTS = EdgesAttributed(
+    metric="logit_difference",
+    replacement="pair",
+    base=4.0,
+    n_examples=4,
+    edges=(
+        EdgeEffect(source=(0, 1), target=(4, 0), effect=-2.0),
+        EdgeEffect(source=(2, 3), target=(5, 7), effect=0.4),
+        EdgeEffect(source=(1, 1), target=(5, 7), effect=-0.02),
+    ),
+    n_pairs=960,
+    passes=2.0,
+)
+
+
+def drawn_as(host: Any) -> list[DrawingChanged]:
+    return [entry.event for entry in host.entries if isinstance(entry.event, DrawingChanged)]
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_edges_are_weighed_pruned_and_pinned(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    events = recorded.events()
+    host = recorded.host()
+    host.add(*events[:-2], SCORED, EFFECTS, *events[-2:])
+    async with open_screen(host, size=size) as (app, pilot, until):
+        await pilot.press("e", "w")
+        await until(lambda: isinstance(app.screen, EdgesScreen) and "answer's change, est." in text_of(app))
+        board = app.screen.board
+        assert "-.500" in text_of(app), "the effect as a share of the answer"
+        assert [(edge.nodes, edge.weight) for edge in board.all] == [
+            (((0, 1), (4, 0)), -0.5), (((2, 3), (5, 7)), 0.1), (((1, 1), (5, 7)), -0.005)
+        ]  # fmt: skip
+        assert "3 of 3 edges by attribution" in text_of(app)
+        assert "dashed: the answer grows" in text_of(app) or size[0] == 80
+        await pilot.press("minus", "minus")
+        await until(lambda: "2 of 3 edges by attribution from .02 of the strongest" in text_of(app))
+        await pilot.press("down", "down", "o", "o", "p", "up", "up")
+        await until(lambda: "3 of 3 edges" in text_of(app))
+        assert "1.1•" in text_of(app)
+        assert board.drawing == DrawingChanged(weight="attribution", least=0.02, pinned=((1, 1),))
+        await pilot.press("plus", "plus", "plus")
+        assert board.drawing.least == 0
+        await until(lambda: drawn_as(host)[-1:] == [board.drawing])
+        assert not app.state.own_drawings, "the log has what was changed here"
+        await pilot.press("down", "down", "p", "w")
+        await until(lambda: "code pairs only" in text_of(app))
+        await host.tell(DrawingChanged(weight="attribution", most=1))
+    assert app.state.shown.drawing.weight == "attribution"
+
+
+async def test_nodes_are_grouped_named_and_kept(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = with_edges(recorded)
+    host.alike = (AlikeGroup(nodes=((0, 1), (2, 3)), agreement=0.8), AlikeGroup(nodes=((4, 0), (5, 7)), agreement=0.5))
+    async with open_screen(host, notifications=True) as (app, pilot, until):
+        await pilot.press("e")
+        await until(lambda: isinstance(app.screen, EdgesScreen))
+        board = app.screen.board
+        await pilot.press("n")
+        await until(lambda: "0.1 is in no group" in text_of(app))
+        await pilot.press("g", *"name", "space", *"movers", "enter")
+        await until(lambda: "a name movers: 0.1" in text_of(app))
+        await pilot.press("G")
+        await until(lambda: "1 group of nodes with the same codes" in text_of(app))
+        groups = (NodeGroup(name="name movers", nodes=((0, 1),)), NodeGroup(name="alike 1", nodes=((4, 0), (5, 7))))
+        assert board.drawing.groups == groups, "a node stays in the group that the user gave it"
+        await pilot.press("o", "g", "ctrl+u", *"name", "space", *"movers", "enter")
+        await until(lambda: "a name movers: 0.1 2.3" in text_of(app))
+        await pilot.press("down", "n", "ctrl+u", *"heads", "enter")
+        await until(lambda: "b heads: 4.0 5.7" in text_of(app))
+        await until(lambda: drawn_as(host)[-1:] == [board.drawing])
+        await pilot.press("n", "ctrl+u", "enter")
+        await until(lambda: "b heads" not in text_of(app))
+        await pilot.press("g", *["x"] * 41)
+        await until(lambda: "At most 40 characters" in text_of(app))
+
+
+async def test_the_drawing_is_written_as_picture_and_graph(
+    recorded: Any, open_screen: Any, text_of: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    events = recorded.events()
+    host = recorded.host()
+    drawing = DrawingChanged(weight="attribution", pinned=((1, 1),), groups=(NodeGroup(name="<m>", nodes=((0, 1),)),))
+    host.add(*events[:-2], SCORED, EFFECTS, *events[-2:], drawing)
+    async with open_screen(host, notifications=True) as (app, pilot, until):
+        await pilot.press("e", "y")
+        await until(lambda: "Written: " in text_of(app))
+    (svg,), (graph,) = tmp_path.glob("*-edges.svg"), tmp_path.glob("*-edges.graphml")
+    root = ElementTree.fromstring(svg.read_text())
+    texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"0.1 a", "4.0", "2.3", "5.7", "1.1", "a  <m>: 0.1"} <= set(texts)
+    paths = list(root.iter("{http://www.w3.org/2000/svg}path"))
+    assert [path.get("stroke-dasharray") is not None for path in paths] == [False, True, False], "weakest first"
+    read = nx.read_graphml(graph)
+    assert read.nodes["0.1"]["group"] == "<m>"
+    assert "group" not in read.nodes["2.3"]
+    assert read.nodes["1.1"]["pinned"] is True
+    assert read.edges["0.1", "4.0"]["score"] == 5.0
+    assert read.edges["0.1", "4.0"]["attribution"] == -0.5
+    assert read.edges["1.1", "5.7"] == {"attribution": -0.005}
