@@ -25,7 +25,7 @@ from engine.machine.folders import find_folders
 from engine.models.loading import load_model
 
 PROCESSES = Path(__file__).parent / "peer_processes"
-RUNS = {"heads": ("--nodes", "heads"), "all": ("--nodes", "all")}
+RUNS = {"heads": ("--nodes", "heads"), "all": ("--nodes", "all", "--cause-edges")}
 MEASURES = {"codes": "total_variation", "effects": "combined"}
 
 
@@ -91,7 +91,7 @@ def read_everywhere(venvs: Path, folder: Path, file: Path, title: str, prompts: 
             "file": str(file),
             "nodes": [5, 10, 20],
             "edges": [20, 100, 400],
-            "counts": [20, 100, 400, 1600],
+            "counts": [20, 100, 400],
             **more,
         }
         (folder / "job.json").write_text(json.dumps(job))

@@ -3,7 +3,7 @@
 To add one: a function of ExportedRun that returns text or an ExportTable, and its row in EXPORT_FORMATS.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import msgspec
 from engine.nodes import only_heads
 
 if TYPE_CHECKING:
+    from engine.results import EdgeScore
     from tui.headless.export_run import ExportedRun
     from tui.output.grid_pictures import PictureFormat
     from tui.output.tables import ExportTable
@@ -75,7 +76,20 @@ def _importance(run: "ExportedRun") -> Iterable[str]:
 
     if run.side.model is None:
         raise CannotCompare(f"{run.side.title} failed before its model was loaded.", hint="Give a run with scores.")
-    return importance_json(run.side.model, run.side.nodes, run.measure, run.circuit, run.edges)
+    return importance_json(run.side.model, run.side.nodes, run.measure, run.circuit, _edge_importances(run))
+
+
+def _edge_importances(run: "ExportedRun") -> "Sequence[EdgeScore]":
+    """Return the scores of edges that fit the measure: beside effects of nodes, signed effects of edges if measured."""
+    from engine.results import EdgeScore
+    from tui.state.weighted_edges import weighted_edges
+
+    for weight in ("exact", "attribution") if run.measure.cause else ():
+        # Exact effects are measured of chosen edges: alone they are the scores only if every edge was chosen.
+        found = weighted_edges(run.picture, weight)
+        if found and (weight == "attribution" or len(found) >= len(run.edges)):
+            return [EdgeScore(source=each.source, target=each.target, score=each.weight) for each in found]
+    return run.edges
 
 
 def _graphml(run: "ExportedRun") -> Iterable[str]:

@@ -58,7 +58,7 @@ def measure(job: Job) -> Answer:
             score = entry["score"] if by == "edges" else min(by_node[source], by_node[target.partition("<")[0]])
             n_scored += score != 0
             scores[edge.dest.module_name][edge.patch_idx] = float(score)
-        for n in sorted({*job["counts"], n_scored}):
+        for n in sorted({*job["counts"], n_scored, min(n_scored + 1, len(patchable.edges))}):
             outputs = run_circuits(
                 patchable, [batch], [n], scores, patch_type=PatchType.TREE_PATCH, ablation_type=AblationType.RESAMPLE
             )  # type: ignore[arg-type]  # an iterable is enough
