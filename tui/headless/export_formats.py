@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.measures import find_measure, value_of
 from engine.nodes import only_heads
 
 if TYPE_CHECKING:
@@ -76,20 +77,25 @@ def _importance(run: "ExportedRun") -> Iterable[str]:
 
     if run.side.model is None:
         raise CannotCompare(f"{run.side.title} failed before its model was loaded.", hint="Give a run with scores.")
-    return importance_json(run.side.model, run.side.nodes, run.measure, run.circuit, _edge_importances(run))
+    measured = _edge_effects(run) if run.measure.cause else ()
+    # Effects are shares of the answer, as direct effects are; scores by codes have another unit.
+    direct = (
+        {node.id: value_of(node, find_measure("direct_effect")) or 0.0 for node in run.side.nodes} if measured else {}
+    )
+    edges = measured or run.edges
+    return importance_json(run.side.model, run.side.nodes, run.measure, run.circuit, edges, into_logits=direct)
 
 
-def _edge_importances(run: "ExportedRun") -> "Sequence[EdgeScore]":
-    """Return the scores of edges that fit the measure: beside effects of nodes, signed effects of edges if measured."""
+def _edge_effects(run: "ExportedRun") -> "Sequence[EdgeScore]":
+    """Return the signed effects of the run's edges, exact if all were measured so, else estimated; empty if neither."""
     from engine.results import EdgeScore
     from tui.state.weighted_edges import weighted_edges
 
-    for weight in ("exact", "attribution") if run.measure.cause else ():
-        # Exact effects are measured of chosen edges: alone they are the scores only if every edge was chosen.
+    for weight in ("exact", "attribution"):
         found = weighted_edges(run.picture, weight)
         if found and (weight == "attribution" or len(found) >= len(run.edges)):
             return [EdgeScore(source=each.source, target=each.target, score=each.weight) for each in found]
-    return run.edges
+    return ()
 
 
 def _graphml(run: "ExportedRun") -> Iterable[str]:

@@ -5,9 +5,11 @@ from collections.abc import Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
+from engine.events import EdgesPatched
 from engine.nodes import names
 from sessions.errors import CannotWrite
 from sessions.protocol import AlikeGroup
@@ -102,6 +104,10 @@ class EdgesScreen(SubScreen):
         self.list = EdgeList(self.board, id="edges")
         self.drawing = CircuitDrawing(self.board, id="drawing")
         self._folder = Path.cwd()
+        self._patching = False
+        """A measurement was requested here, and its result will be shown."""
+        self._patched: EdgesPatched | None = None
+        """What was measured before."""
         self._asked: set[asyncio.Task[None]] = set()
 
     def compose(self) -> ComposeResult:
@@ -116,6 +122,11 @@ class EdgesScreen(SubScreen):
 
     def paint(self) -> None:
         """Redraw after the workbench state changed."""
+        run = self.state.shown
+        if self._patching and run is not None and run.cause is None and run.picture.exact_edges is not self._patched:
+            # What was asked for here is shown as soon as it is measured.
+            self._patching = False
+            self.board.change(msgspec.structs.replace(self.board.drawing, weight="exact"))
         self.board.settle()
         self.list.paint()
         self.drawing.paint()
@@ -250,9 +261,12 @@ class EdgesScreen(SubScreen):
 
     async def _patch(self) -> None:
         edges = [edge.nodes for edge in self.board.drawn][:_MOST_PATCHED]
+        run = self.state.shown
+        self._patched = None if run is None else run.picture.exact_edges
         if await self.link.patch_edges(edges):
-            weight = self.state.key("edges:weigh")
-            self._say(f"Measuring {len(edges)} edges exactly; {weight} weighs the edges by what is measured.")
+            self._patching = True
+            self._say(f"Measuring {len(edges)} edges exactly.")
+            self.paint()
         else:
             self._refused()
 

@@ -11,6 +11,8 @@ from tui.state.weighted_edges import WEIGHT_WORDS
 from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
 from tui.widgets.styled_line import bar
 
+_SELECTED = "›"
+"""Before the selected node, which is not told by its colour alone."""
 _NO_EFFECT = " no effect"
 
 
@@ -38,12 +40,13 @@ class EdgeList(LineWidget):
         for place in range(self.first, min(len(edges), self.first + room)):
             edge = edges[place]
             on, drawn = place == board.chosen, edge in drawn_edges
-            line = self.line().add(" ▸" if on else "  ", "accent").add(f"{place + 1:>3} ", "faint")
-            for end, (node, text) in enumerate(zip(edge.nodes, ("", " → "), strict=True)):
+            line = self.line().add(" ▸" if on else "  ", "accent").add(f"{place + 1:>3}", "faint")
+            for end, (node, text) in enumerate(zip(edge.nodes, (" ", " → "), strict=True)):
                 selected = on and end == board.end
                 ink = "cursor" if selected else "strong" if on else "text" if drawn else "dim"
                 name = str(node)
-                line.add(text, "faint").add(" " * (5 - len(name))).add(name, ink)
+                before = text + " " * (5 - len(name))
+                line.add(before[:-1], "faint").add(_SELECTED if selected else " ", "accent").add(name, ink)
                 signs = board.signs(node)
                 line.add(f"{signs:<{max(wide, 1)}}", "second" if IDLE in signs else "accent")
             number = format_fixed(edge.weight, 1 if weight == "codes" else 3)

@@ -62,6 +62,14 @@ def test_importances_by_an_effect_have_the_effects_of_edges(picture: RunSnapshot
     assert found["a0.h2->a1.h0<q>"] == -0.25
     assert found["a0.h1->a1.h3<v>"] == 0.05
     # Exact effects of some edges would leave out the rest; of all that the run has, they are better.
+    assert not any("logits" in name for name in found), "this run has no direct effects"
+    nodes = tuple(msgspec.structs.replace(node, other={"direct_effect": 0.25}) for node in picture.nodes)
+    assert not any("logits" in name for name in importances(msgspec.structs.replace(picture, nodes=nodes), "combined"))
+    direct = importances(msgspec.structs.replace(estimated, nodes=nodes), "combined")
+    assert {name: score for name, score in direct.items() if name in found} == found
+    assert {name: score for name, score in direct.items() if name not in found} == {
+        f"a{node.layer}.h{node.head}->logits": 0.25 for node in nodes
+    }
     some = msgspec.structs.replace(estimated, edges=(*picture.edges, EdgeScore(source=(0, 0), target=(1, 0), score=1)))
     patched = exact(EdgeEffect(source=(0, 1), target=(1, 3), effect=1.0))
     assert importances(msgspec.structs.replace(some, exact_edges=patched), "combined") == found
