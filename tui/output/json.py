@@ -94,6 +94,7 @@ def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
         "card": None if picture.card is None else {"chance": None, **_card(picture.card, mixed=mixed)},
         "cause": causes_json(picture),
         "cause_edges": to_json(picture.edge_effects, mixed=mixed),
+        "exact_edges": to_json(picture.exact_edges, mixed=mixed),
         "circuit_checks": to_json(picture.checks, mixed=mixed),
         "known_circuit": _known_circuit(picture),
         "direct": msgspec.to_builtins(finished.direct),

@@ -156,7 +156,7 @@ def exported(home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("exports")
     for name in (
         *("heads.csv", "heads.json", "heads.parquet", "edges.csv", "edges.parquet", "edges.graphml"),
-        *("importance.json", "grid.txt", "grid.md", "grid.svg"),
+        *("importance.json", "grid.txt", "grid.md", "grid.svg", "drawing.svg"),
     ):
         shown(home, "export", "all/1", str(folder / name), "--measure", "combined")
     return folder
@@ -215,6 +215,14 @@ def test_pictures_have_a_column_of_mlps_and_a_row_of_the_embedding(exported: Pat
     assert "\n  emb " in (exported / "grid.txt").read_text()
 
 
+def test_the_drawing_has_mlps_and_the_embedding(exported: Path) -> None:
+    root = ElementTree.parse(exported / "drawing.svg").getroot()
+    texts = {each.text or "" for each in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert any(re.fullmatch(r"m\d", text) for text in texts)
+    assert any(text.startswith("24 of 554 edges; code pairs") for text in texts)
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) == 24
+
+
 def test_importances_of_mlps_and_input_are_real_and_read_again(home: dict[str, str], exported: Path) -> None:
     path = exported / "importance.json"
     written = json.loads(path.read_text())
@@ -224,11 +232,19 @@ def test_importances_of_mlps_and_input_are_real_and_read_again(home: dict[str, s
     assert written["nodes"]["input"] == {"in_graph": True, "score": pytest.approx(combined["emb"])}
     assert {written["nodes"][f"m{layer}"]["in_graph"] for layer in range(4)} == {True, False}
     assert written["nodes"]["logits"] == {"in_graph": True}
-    by_codes = {(tuple(edge["source"]), tuple(edge["target"])): edge["score"] for edge in run["edges"]}
-    source, target = next(edge for edge in by_codes if edge[0][1] is None and edge[0][0] is not None and edge[1][1])
+    # Edges of this run were measured: beside effects of nodes they have theirs, signed, as shares of the answer.
+    measured = run["cause_edges"]
+    effects = {(tuple(edge["source"]), tuple(edge["target"])): edge["effect"] for edge in measured["edges"]}
+    source, target = next(edge for edge in effects if edge[0][1] is None and edge[0][0] is not None and edge[1][1])
     name = f"m{source[0]}->a{target[0]}.h{target[1]}<k>"
-    assert written["edges"][name]["score"] == by_codes[source, target]
-    assert written["edges"][name]["score"] > 0
+    assert written["edges"][name]["score"] == pytest.approx(effects[source, target] / measured["base"])
+    direct = {node["node"]: node["direct_effect"] for node in run["nodes"]}
+    assert written["edges"]["m3->logits"]["score"] == pytest.approx(direct["m3"], abs=1e-6)
+    assert written["edges"]["input->logits"]["score"] == pytest.approx(direct["emb"], abs=1e-6)
+    by_codes = json.loads(shown(home, "export", "all/1", "-", "--format", "importance-json", "--measure", "overlap"))
+    codes = {(tuple(edge["source"]), tuple(edge["target"])): edge["score"] for edge in run["edges"]}
+    assert by_codes["edges"][name]["score"] == codes[source, target]
+    assert by_codes["edges"]["m3->logits"]["score"] == 0
 
     file = read_importance(path)
     assert file.scores[EMBEDDING] == pytest.approx(combined["emb"])
