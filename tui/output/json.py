@@ -144,6 +144,7 @@ def cause_json(
         "cause": causes_json(found),
         "run_cause": None if whole is None else causes_json(whole),
         "cause_edges": to_json(found.edge_effects, mixed=mixed),
+        "exact_edges": to_json(found.exact_edges, mixed=mixed),
         "circuit_checks": to_json(found.checks, mixed=mixed),
         "notices": [{"message": notice.message, "hint": notice.hint} for notice in found.notices],
         "seconds": dict(found.seconds).get("cause"),

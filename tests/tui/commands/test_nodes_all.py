@@ -150,6 +150,25 @@ def test_errors_name_the_node_that_does_not_exist(home: dict[str, str]) -> None:
     assert (ran.returncode, "emb cannot be listed in a circuit" in ran.stderr) == (2, True), ran.stderr
 
 
+def test_named_edges_are_measured_exactly(home: dict[str, str]) -> None:
+    words = ("cause", "all/1", "--paths", "emb:0.5,0.5:m0,0.5:1.3")
+    found = json.loads(shown(home, *words, "--json", "-q"))["exact_edges"]
+    by_edge = {(tuple(edge["source"]), tuple(edge["target"])): edge["effect"] for edge in found["edges"]}
+    assert by_edge.keys() == {((None, None), (0, 5)), ((0, 5), (0, None)), ((0, 5), (1, 3))}
+    assert "exact patching of 3 edges" in shown(home, *words, "-q")
+    kept = json.loads(shown(home, "sessions", "show", "all", "--json"))["run"]["exact_edges"]
+    assert {edge["effect"] for edge in kept["edges"]} == {edge["effect"] for edge in found["edges"]}
+    for more, why in (
+        (("--paths", "1.3:0.5"), "1.3 to 0.5 is no edge"),
+        (("--paths", "0.5"), "'0.5' is not an edge"),
+        (("--paths", " "), "names no edge"),
+        (("--paths", "emb:0.5", "--heads", "1.1"), "measures edges alone"),
+        (("--paths", "emb:0.5", "--method", "combined"), "needs --method exact"),
+    ):
+        ran = headcode(home, "cause", "all/1", *more)
+        assert (ran.returncode, why in ran.stderr) == (2, True), ran.stderr
+
+
 @pytest.fixture(scope="module")
 def exported(home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the run of all nodes in every format."""
