@@ -182,6 +182,19 @@ class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True, 
     """For the edges alone; 0: not recorded."""
 
 
+class EdgesPatched(Event, tag="edges_patched", frozen=True, kw_only=True):
+    """Effects of chosen edges by exact patching. Later ones of the same setting are merged."""
+
+    metric: PatchingMetric
+    replacement: Replacement
+    base: float
+    n_examples: int
+    edges: tuple[EdgeEffect, ...]
+    """The largest absolute ones first."""
+    passes: float
+    seconds: float = 0.0
+
+
 class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
     """A circuit compared with the whole model: its effect alone, and the loss without it (docs/method.md 6)."""
 
@@ -253,6 +266,7 @@ EngineEvent = (
     | ArrayReady
     | EffectsMeasured
     | EdgesAttributed
+    | EdgesPatched
     | CircuitChecked
     | CardWritten
     | Notice

@@ -75,6 +75,8 @@ class MeasureEffects(ModelRequest, tag="cause", frozen=True, kw_only=True):
     after: tuple[tuple[int, int], ...] = ()
     """Also measure the heads with these replaced: backups."""
     after_name: str = ""
+    edges: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
+    """Measure these edges exactly, (source, target), and nothing else."""
     nodes: NodeChoice = "heads"
     """The nodes of the run."""
 

@@ -187,7 +187,7 @@ class EdgeEffect(msgspec.Struct, frozen=True, kw_only=True):
     source: tuple[int, int]
     target: tuple[int, int]
     effect: float
-    """Patched minus clean, estimated by attribution; mean over examples."""
+    """Patched minus clean, exact or estimated by attribution; mean over examples."""
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ _JUDGED = ("cause_scored", "circuit_checked")
 """Kinds that update a run's report, together with the scores at that moment."""
 _VERIFICATIONS = ("verify_asked", "verify_ended")
 WEIGHED = (
-    *("stage_started", "stage_progress", "scored", "edges_scored", "run_queued", "verify_progress"),
+    *("stage_started", "stage_progress", "scored", "edges_scored", "run_queued", "verify_progress", "drawing_changed"),
     *_JUDGED,
     *_VERIFICATIONS,
 )

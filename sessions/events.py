@@ -89,6 +89,33 @@ class ViewChanged(Event, tag="look_changed", frozen=True, kw_only=True):
     cut: int
 
 
+EdgeWeight = Literal["codes", "attribution", "exact"]
+"""What an edge of the drawing weighs: its code pairs, or its effect, estimated or by exact patching."""
+DRAWN_EDGES = 24
+"""Edges drawn unless the user changes it; more are unreadable."""
+
+
+class NodeGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes that the user calls by one name: name movers."""
+
+    name: str
+    nodes: tuple[tuple[int, int], ...]
+
+
+class DrawingChanged(Event, tag="drawing_changed", frozen=True, kw_only=True, omit_defaults=True):
+    """How the edges of the entry's run are drawn from now on, complete."""
+
+    weight: EdgeWeight = "codes"
+    most: int = DRAWN_EDGES
+    """Edges drawn at most, the strongest."""
+    least: float = 0.0
+    """Edges below this share of the strongest are not drawn."""
+    pinned: tuple[tuple[int, int], ...] = ()
+    """Nodes that stay, each with its strongest edge."""
+    groups: tuple[NodeGroup, ...] = ()
+    """Named groups; a node is in one at most."""
+
+
 class CircuitSaved(Event, tag="circuit_kept", frozen=True, kw_only=True):
     """Heads saved under a name; the same name again replaces them."""
 
@@ -113,6 +140,8 @@ class EffectsRequested(Event, tag="cause_asked", frozen=True, kw_only=True):
     after: tuple[tuple[int, int], ...] = ()
     """Backup heads that are replaced as well."""
     after_name: str = ""
+    edges: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
+    """Only these edges, (source, target), by exact patching."""
 
 
 class EffectsEnded(Event, tag="cause_ended", frozen=True, kw_only=True):
@@ -216,6 +245,7 @@ SessionEvent = (
     | SessionTrashed
     | SessionRestored
     | ViewChanged
+    | DrawingChanged
     | CircuitSaved
     | CircuitDeleted
     | EffectsRequested

@@ -220,18 +220,16 @@ def _node_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> 
 
 
 def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> list[_Ranking]:
-    """Rank edges by codes, by one gradient, by the product of both heads' baselines, and at random.
+    """Rank edges by codes, by one gradient, by the product of both ends' baselines, and at random.
 
-    Only where all pairs of heads have a value: gaps would distort the score of a list of the best.
+    Only where all pairs have a value: gaps would distort the score of a list of the best. Between heads, or between
+    heads and MLPs where the truth covers them; a run of heads says nothing about those.
     """
-    n_heads = run.model.n_heads
-    pairs = [
-        ((a, i), (b, j))
-        for a in range(run.model.n_layers)
-        for b in range(a + 1, run.model.n_layers)
-        for i in range(n_heads)
-        for j in range(n_heads)
-    ]
+    if truth.covers == "all" and run.model.nodes == "heads":
+        return []
+    ends = [node for node in run.model.layout.ids if node.is_head or (truth.covers == "all" and node.in_circuits)]
+    place = run.model.layout.place
+    pairs = [(source, target) for source in ends for target in ends if place(source) < place(target)]
     true = [pair in truth.edges for pair in pairs]
     found: list[_Ranking] = []
 
@@ -249,10 +247,10 @@ def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> 
         by_gradient = {(e.source, e.target): abs(e.effect) for e in effects.edges}
         add(EDGE_EFFECTS, NO_RECIPE, by_gradient, run.seconds.get("attribution", 0.0) + run.seconds.get("edges", 0.0))
     for measure in MEASURED:
-        value = {(node.layer, node.head): value_of(node, measure) for node in run.nodes if node.id.is_head}
+        value = {node.id: value_of(node, measure) for node in run.nodes if node.id in ends}
         known = {head: number for head, number in value.items() if number is not None}
         if measure.baseline and len(known) == len(value):
-            both = {(a, b): known[a] * known[b] for a, b in pairs}
+            both: dict[Edge, float] = {(a, b): known[a] * known[b] for a, b in pairs}
             add(_name(measure), NO_RECIPE, both, 0.0 if _name(measure) == RANDOM else capture)
     return found
 

@@ -9,6 +9,7 @@ from engine.events import (
     CardWritten,
     CircuitChecked,
     EdgesAttributed,
+    EdgesPatched,
     EdgesScored,
     EffectsMeasured,
     EngineEvent,
@@ -62,6 +63,8 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[CircuitChecked, ...] = ()
     """The newest per circuit."""
     edge_effects: EdgesAttributed | None = None
+    exact_edges: EdgesPatched | None = None
+    """All edges measured so far in the setting of the last measurement."""
     card: Card | None = None
     finished: ProbeFinished | None = None
 
@@ -104,6 +107,8 @@ def fold_event(state: RunSnapshot, event: EngineEvent, at_us: int | None = None)
             return _with_new_card(_with(state, checks=(*others, event)))
         case EdgesAttributed():
             return _with(state, edge_effects=event)
+        case EdgesPatched():
+            return _with(state, exact_edges=_merged(state.exact_edges, event))
         case CardWritten():
             return _with(state, card=event.card)
         case Notice():
@@ -113,6 +118,21 @@ def fold_event(state: RunSnapshot, event: EngineEvent, at_us: int | None = None)
             return _with_new_card(finished) if _has_obsolete_card(finished) else finished
         case _:
             return state
+
+
+def _merged(before: EdgesPatched | None, event: EdgesPatched) -> EdgesPatched:
+    """Return the event with the edges of earlier ones of its setting; of an edge, the newest effect counts."""
+    setting = ("metric", "replacement", "n_examples", "base")
+    if before is None or any(getattr(before, name) != getattr(event, name) for name in setting):
+        return event
+    edges = {(edge.source, edge.target): edge for edge in (*before.edges, *event.edges)}
+    ordered = sorted(edges.values(), key=lambda edge: (-abs(edge.effect), edge.source, edge.target))
+    return msgspec.structs.replace(
+        event,
+        edges=tuple(ordered),
+        passes=round(before.passes + event.passes, 2),
+        seconds=round(before.seconds + event.seconds, 4),
+    )
 
 
 def _with_reference(state: RunSnapshot) -> RunSnapshot:

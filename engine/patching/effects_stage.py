@@ -12,7 +12,7 @@ from engine.analysis.effects import expected_size
 from engine.authoring.distinct_pairs import duplicate_rows
 from engine.config import EffectsConfig
 from engine.errors import Cancelled, ExampleError
-from engine.events import CircuitChecked, EdgesAttributed, EffectsMeasured, Monitor, StageProgress
+from engine.events import CircuitChecked, EdgesAttributed, EdgesPatched, EffectsMeasured, Monitor, StageProgress
 from engine.examples import Example
 from engine.models.loading import Model
 from engine.nodes import NodeChoice
@@ -20,10 +20,11 @@ from engine.patching.attribution import SATURATED_POINTS, attribute, points_betw
 from engine.patching.candidates import affordable, proposals
 from engine.patching.circuit_checks import check_circuit, n_measurements
 from engine.patching.edge_attribution import attribute_edges, best_edges, n_edges
+from engine.patching.edge_patching import Edge, measure_edges
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.patching.node_patching import mask_of, measure_replaced, one_each
-from engine.results import HeadEffect, HeadId, n_edges_reported
+from engine.results import EdgeEffect, HeadEffect, HeadId, n_edges_reported
 from engine.tasks.base import Metric
 
 _PARTIAL_EVERY_S = 1.0
@@ -127,6 +128,36 @@ class EffectsStage:
                 )
 
         self._measure_and_report(beside, done, report_finished)
+
+    def find_edges(self, edges: Sequence[Edge]) -> None:
+        """Report the exact effects of these edges, those into one layer at a time.
+
+        Raises NoSuchNode, ValueError for a pair that is no edge, Cancelled within a block.
+        """
+        self._check([node for edge in edges for node in edge])
+        clean, inputs = self.inputs.base_by_row, self.inputs
+        self._plan(len(edges))
+        for place in sorted({self.layout.place(target) for _, target in edges}):
+            here = [edge for edge in edges if self.layout.place(edge[1]) == place]
+            begun, started = self.passes.work, time.perf_counter()
+            effects = (measure_edges(self.passes, inputs, here) - clean).mean(dim=1).tolist()
+            found = [
+                EdgeEffect(source=source, target=target, effect=round(effect, 6))
+                for (source, target), effect in zip(here, effects, strict=True)
+            ]
+            self.monitor.report(
+                EdgesPatched(
+                    metric=inputs.answer_metric.metric,
+                    replacement=inputs.replacement,
+                    base=round(inputs.base, 6),
+                    n_examples=len(inputs),
+                    edges=tuple(sorted(found, key=lambda edge: (-abs(edge.effect), edge.source, edge.target))),
+                    passes=round(self._cost(begun), 2),
+                    seconds=round(time.perf_counter() - started, 4),
+                )
+            )
+            for _ in here:
+                self._step()
 
     def _attribution(self) -> Float[Tensor, "row node"]:
         effects = attribute(self.passes, self.inputs, steps=self.config.gradient_steps).cpu()

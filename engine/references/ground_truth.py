@@ -12,7 +12,7 @@ from engine.catalog.local_models import BUNDLED, ModelSource, model_identity, re
 from engine.catalog.planted_models import PLANTED
 from engine.catalog.settings_file import bytes_of
 from engine.errors import ConfigError, ModelError
-from engine.nodes import NodeId
+from engine.nodes import NodeChoice, NodeId
 from engine.references.measured import FOLDER, MeasuredReference, effects_by_node, file_of, over_the_cut
 from engine.references.published import PUBLISHED, PublishedCircuit, all_published, names_of
 
@@ -43,6 +43,8 @@ class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
     heads: frozenset[Head] = frozenset()
     """Heads and MLPs (engine.nodes), by level."""
     edges: frozenset[Edge] = frozenset()
+    covers: NodeChoice = "heads"
+    """Of edges: heads, or all: edges into and out of MLPs are known, too. None begins at the embedding."""
 
 
 def at_levels(truths: Sequence[GroundTruth], levels: Collection[Level]) -> tuple[GroundTruth, ...]:
@@ -190,7 +192,13 @@ def _planted(model: str) -> dict[str, tuple[GroundTruth, ...]]:
     return {
         circuit.task: (
             GroundTruth(level="heads", cut=None, source=source, heads=frozenset(circuit.heads)),
-            GroundTruth(level="edges", cut=None, source=source, edges=frozenset(circuit.edges)),
+            GroundTruth(
+                level="edges",
+                cut=None,
+                source=source,
+                edges=frozenset(circuit.node_edges),
+                covers="all" if circuit.mlps else "heads",
+            ),
             GroundTruth(level="nodes", cut=None, source=source, heads=frozenset(circuit.nodes)),
         )
         for circuit in PLANTED[model].circuits

@@ -50,7 +50,9 @@ class EffectsJob:
             seed=request.seed,
             nodes=request.nodes,
         )
-        if request.after:
+        if request.edges:
+            stage.find_edges([(HeadId(*source), HeadId(*target)) for source, target in request.edges])
+        elif request.after:
             stage.find_backups(_ids(request.after), name=request.after_name, only=_ids(request.heads))
         else:
             stage.find(ranking=_ids(request.ranking), circuit=_ids(request.circuit), only=_ids(request.heads))

@@ -7,6 +7,8 @@ from engine.config import LoadOptions, ProbeConfig
 from engine.events import (
     ArrayReady,
     CircuitChecked,
+    EdgesAttributed,
+    EdgesPatched,
     EdgesScored,
     EffectsMeasured,
     EngineEvent,
@@ -27,6 +29,7 @@ from sessions.events import (
     AnyEvent,
     ArrayStored,
     CircuitSaved,
+    DrawingChanged,
     EffectsEnded,
     EffectsRequested,
     ExamplesSet,
@@ -54,6 +57,7 @@ _OF_RUN = (
     | RunEnded
     | ArrayStored
     | ViewChanged
+    | DrawingChanged
     | EffectsRequested
     | EffectsEnded
     | VerificationRequested
@@ -174,6 +178,8 @@ class LogCheck:
                 if event.measure not in _MEASURES:
                     raise InvalidLog(f"views a measure {event.measure[:40]!r}, which does not exist")
                 _check_int("cut", event.cut, 1, MAX_PLACES)
+            case DrawingChanged():
+                _check_drawing(event)
             case ArrayStored():
                 if not _SHA256.fullmatch(event.sha256):
                     raise InvalidLog("stores an array without a checksum")
@@ -225,6 +231,9 @@ def _check_run_event(event: AnyEvent, run: RunFacts) -> None:
                 raise InvalidLog("scores a head twice")
         case EdgesScored():
             _check_heads((place for edge in event.edges for place in (edge.source, edge.target)), run)
+        case EdgesAttributed() | EdgesPatched():
+            _check_heads((place for edge in event.edges for place in (edge.source, edge.target)), run)
+            _check_int("number of examples", event.n_examples, 0, 1 << 31)
         case EffectsMeasured():
             _check_heads((*event.after, *((effect.layer, effect.head) for effect in event.effects)), run)
             _check_int("number of examples", event.n_examples, 0, 1 << 31)
@@ -244,6 +253,16 @@ def _check_run_event(event: AnyEvent, run: RunFacts) -> None:
             _check_heads((*event.circuit, *event.circuit_softmax), run)
         case _:
             pass
+
+
+def _check_drawing(event: DrawingChanged) -> None:
+    _check_int("number of edges", event.most, 1, MAX_PLACES)
+    if not 0 <= event.least <= 1:
+        raise InvalidLog(f"draws edges from {str(event.least)[:40]} of the strongest; allowed are 0 to 1")
+    _check_int("number of groups", len(event.groups), 0, MAX_HEADS)
+    for group in event.groups:
+        _check_text("name", group.name, MAX_NAME)
+    _check_heads((*event.pinned, *(node for group in event.groups for node in group.nodes)), None)
 
 
 def _check_shape(event: ArrayReady, run: RunFacts) -> None:

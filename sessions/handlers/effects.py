@@ -10,7 +10,7 @@ from engine.analysis.ranking import ranked
 from engine.config import PatchingMetric
 from engine.errors import ConfigError, Failure, HeadcodeError
 from engine.events import EffectsMeasured, EngineEvent
-from engine.nodes import NodeId
+from engine.nodes import NodeId, NodeLayout
 from engine.protocol import MeasureEffects
 from sessions.errors import NoSuchRecord
 from sessions.events import EffectsEnded, EffectsRequested, RunState, SessionEvent
@@ -57,7 +57,11 @@ class EffectMeasurements:
         if run_id in self._jobs:
             raise ConfigError("This run's heads are being measured already.", hint="Wait for it, or stop it (x).")
         asked = EffectsRequested(
-            config=request.config, heads=request.heads, after=worker_request.after, after_name=worker_request.after_name
+            config=request.config,
+            heads=request.heads,
+            after=worker_request.after,
+            after_name=worker_request.after_name,
+            edges=request.edges,
         )
         work = self._measure(host, session_id, run_id, worker_request, asked, f"effects of heads in {title}")
         task = asyncio.create_task(work, name=f"cause {run_id}")
@@ -179,6 +183,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
     position = msgspec.structs.replace(run.config, position=request.position or run.config.position).position
     for layer, head in (*request.heads, *request.after):
         info.layout.check(NodeId(layer, head))
+    _check_edges(info.layout, request)
     after = _circuit_of(store, run, request)
     if (after or request.after_name) and request.config.method != "exact":
         raise ConfigError(
@@ -203,11 +208,31 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
         after_name="the run's circuit"
         if request.after_name == OWN_CIRCUIT
         else request.after_name or _name_heads(after),
+        edges=request.edges,
         models=models,
         nodes=info.nodes,
         **rerun.as_loaded,
     )
     return run.session_id, worker_request
+
+
+def _check_edges(layout: NodeLayout, request: MeasureRunEffects) -> None:
+    """Raise NoSuchNode for an edge of other nodes, ConfigError for one against the forward pass."""
+    if not request.edges:
+        return
+    if request.config.method != "exact":
+        raise ConfigError(
+            f"Chosen edges are measured exactly, but method {request.config.method!r} was requested.",
+            hint="Leave the method out.",
+        )
+    for source, target in ((NodeId(*source), NodeId(*target)) for source, target in request.edges):
+        layout.check(source)
+        layout.check(target)
+        if layout.place(source) >= layout.place(target):
+            raise ConfigError(
+                f"{source} to {target} is no edge: {target} does not read what {source} writes.",
+                hint="The source comes first in the forward pass: 2.3 to 4.1, 2.3 to m2, emb to 0.1.",
+            )
 
 
 def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[tuple[int, int], ...]:

@@ -6,6 +6,7 @@ from sessions.edits import examples
 from sessions.handlers import (
     bundles,
     comparison,
+    drawing,
     effects,
     grading,
     head_inspection,
@@ -146,6 +147,7 @@ ANSWERS: dict[type, Answer] = {
     **node_parts.ANSWERS,
     **sessions.ANSWERS,
     **comparison.ANSWERS,
+    **drawing.ANSWERS,
     **replay.ANSWERS,
     **run_options.ANSWERS,
     **effects.ANSWERS,
@@ -153,6 +155,6 @@ ANSWERS: dict[type, Answer] = {
     **bundles.ANSWERS,
 }
 SLOW: frozenset[type] = frozenset().union(
-    *(subject.SLOW for subject in (bundles, grading, sessions, head_inspection, node_parts, run_options))
+    *(subject.SLOW for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options))
 )
 """Requests that are answered concurrently with later ones on the same connection."""

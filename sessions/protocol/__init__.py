@@ -56,13 +56,17 @@ from sessions.protocol.node_parts import (
     StreamGrid,
 )
 from sessions.protocol.results import (
+    AlikeGroup,
+    AlikeNodes,
     CodesAnswer,
+    FindAlike,
     GetCodes,
     GetHeadInspection,
     HeadInspection,
     LogPiece,
     ReadLog,
     ReadTimeline,
+    SetDrawing,
     SetView,
     Subscribe,
     Subscribed,
@@ -110,6 +114,8 @@ __all__ = [
     "MAX_LINE_BYTES",
     "PROTOCOL",
     "AdoptFirstSession",
+    "AlikeGroup",
+    "AlikeNodes",
     "AnyAnswer",
     "AnyRequest",
     "BundleExported",
@@ -131,6 +137,7 @@ __all__ = [
     "EndWork",
     "ExampleSet",
     "ExportSession",
+    "FindAlike",
     "FindRun",
     "FollowEngine",
     "FromHost",
@@ -183,6 +190,7 @@ __all__ = [
     "SessionDetailAnswer",
     "SessionsAnswer",
     "SessionsRemoved",
+    "SetDrawing",
     "SetExamples",
     "SetOperation",
     "SetView",
@@ -255,6 +263,8 @@ AnyRequest = (
     | ReadLog
     | ReadTimeline
     | SetView
+    | SetDrawing
+    | FindAlike
     | VerifyRun
     | MeasureRunEffects
     | FindRun
@@ -289,6 +299,7 @@ AnyAnswer = (
     | SessionDetailAnswer
     | RunAnswer
     | CodesAnswer
+    | AlikeNodes
     | ExampleSet
     | TaskExamplesMade
     | Grades

@@ -1,8 +1,10 @@
 """Requests for the results of a run: its codes, one head, the log for replay and the log as it grows."""
 
+import msgspec
+
 from engine.protocol import CodeWrites
 from engine.results import ModelInfo
-from sessions.events import LogEntry, ViewChanged
+from sessions.events import DrawingChanged, LogEntry, ViewChanged
 from sessions.protocol.base import Message, Request
 from sessions.rows import HeadCodes, Timeline
 
@@ -57,6 +59,37 @@ class SetView(Request, tag="set_look", frozen=True, kw_only=True):
 
     run: str
     look: ViewChanged
+
+
+class SetDrawing(Request, tag="set_drawing", frozen=True, kw_only=True):
+    """Record how the edges of this run are drawn from now on. Answered by Done."""
+
+    run: str
+    drawing: DrawingChanged
+
+
+class FindAlike(Request, tag="find_alike", frozen=True, kw_only=True):
+    """Find those of the nodes that behave alike: the same codes on the same prompts (docs/method.md 5).
+
+    Nothing is recorded. Answered by AlikeNodes.
+    """
+
+    run: str
+    nodes: tuple[tuple[int, int], ...]
+
+
+class AlikeGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes of which every two agree."""
+
+    nodes: tuple[tuple[int, int], ...]
+    agreement: float
+    """The least agreement of any two; 0 is chance, 1 the same codes."""
+
+
+class AlikeNodes(Message, tag="alike", frozen=True, kw_only=True):
+    """The groups, the largest first; nodes like no other are in none."""
+
+    groups: tuple[AlikeGroup, ...]
 
 
 class Subscribe(Request, tag="subscribe", frozen=True, kw_only=True):

@@ -103,6 +103,8 @@ class MeasureRunEffects(Request, tag="ask_cause", frozen=True, kw_only=True):
 
     If `after` is empty: the circuit to use, `circuit` for the run's own, or the name of a saved one.
     """
+    edges: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
+    """Measure these edges exactly, (source, target), and nothing else."""
 
 
 class FindRun(Request, tag="find_run", frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from sessions.condense import WEIGHED, superseded
 from sessions.events import (
     CircuitDeleted,
     CircuitSaved,
+    DrawingChanged,
     ExamplesStepped,
     NoteWritten,
     RunEnded,
@@ -37,6 +38,7 @@ _MARKED: dict[str, MarkerKind] = {
     "run_ended": "run",
     "run_verified": "run",
     "look_changed": "cut",
+    "drawing_changed": "cut",
     "note_written": "note",
     "session_renamed": "kept",
     "tags_set": "kept",
@@ -196,6 +198,9 @@ def _describe(kind: str, payload: str, number: int | None) -> str:
         case ViewChanged() as event:
             title = next((each.title for each in MEASURES if each.id == event.measure), event.measure)
             return f"cut of run {number}: {event.cut} heads by {title}"
+        case DrawingChanged() as event:
+            named = ", ".join(group.name for group in event.groups)
+            return f"drawing of run {number}: {event.most} edges by {event.weight}" + (f"; {named}" if named else "")
         case NoteWritten() as event:
             about = f" on {NodeId(*event.head)}" if event.head is not None else ""
             return f"note{about}: {event.text}"

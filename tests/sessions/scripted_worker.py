@@ -6,6 +6,7 @@ import signal
 import struct
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from engine.config import ProbeConfig
 from engine.errors import Cancelled, Failure
 from engine.events import (
     ArrayReady,
+    EdgesPatched,
     EdgesScored,
     EffectsMeasured,
     Event,
@@ -58,6 +60,7 @@ from engine.protocol import (
     WorkerReady,
 )
 from engine.results import (
+    EdgeEffect,
     EdgeScore,
     ExampleCount,
     Grade,
@@ -275,6 +278,21 @@ def neuron_for(request: InspectNeuron) -> NeuronInspected:
     return NeuronInspected(job=request.job, model=model_ready().model, facts=facts, on_prompt=on_prompt)
 
 
+def patched(edges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> EdgesPatched:
+    """Effects of these edges, each half of the one before."""
+    found = [
+        EdgeEffect(source=source, target=target, effect=-1 / 2**place) for place, (source, target) in enumerate(edges)
+    ]
+    return EdgesPatched(
+        metric="logit_difference",
+        replacement="pair",
+        base=4.0,
+        n_examples=2,
+        edges=tuple(found),
+        passes=1.0,
+    )
+
+
 def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> EffectsMeasured:
     return EffectsMeasured(
         method="exact",
@@ -352,7 +370,10 @@ class Worker:
         heads = request.heads or request.ranking
         waits = request.config.metric == "kl"
         tell(StageStarted(stage="cause", total=len(heads), unit="measurements"))
-        tell(effects(heads[:1] if waits else heads, final=not waits))
+        if request.edges:
+            tell(patched(request.edges))
+        else:
+            tell(effects(heads[:1] if waits else heads, final=not waits))
         while waits and request.job not in self.cancelled:
             self.word.wait()
         if waits:

@@ -16,8 +16,10 @@ from sessions.bundle.import_bundle import CheckedBundle, import_into_store
 from sessions.events import (
     ArrayStored,
     CircuitSaved,
+    DrawingChanged,
     ExamplesSet,
     ExamplesStepped,
+    NodeGroup,
     NoteWritten,
     RunEnded,
     RunQueued,
@@ -35,6 +37,12 @@ from ..sessions import scripted_worker as script
 from ..sessions.drafts import run_drafts
 
 METRIC, REPLACEMENT = get_args(PatchingMetric)[0], get_args(Replacement)[0]
+
+
+EDGES = script.patched((((0, 1), (1, 2)), ((0, 2), (1, 0))))
+DRAWING = DrawingChanged(
+    weight="exact", least=0.1, pinned=((0, 1),), groups=(NodeGroup(name="the first", nodes=((0, 1), (0, 2))),)
+)
 
 
 class Home:
@@ -121,12 +129,18 @@ class Home:
                 passes=9.0,
             ),
         ]
-        events = [RunQueued(config=config, model=model, task="ioi"), RunStarted(), *script.normal(request), *caused]
+        events = [
+            RunQueued(config=config, model=model, task="ioi"),
+            RunStarted(),
+            *script.normal(request),
+            *caused,
+            EDGES,
+        ]
         drafts = run_drafts(session_id, run_id, events, spool)
         self.recorder.append(drafts)
         sha256, n_bytes = store_by_content(spool / "sae.safetensors", self.sae)
         shutil.rmtree(spool)
-        last = [ArrayStored(name="sae", sha256=sha256, n_bytes=n_bytes), RunEnded(state="done")]
+        last = [ArrayStored(name="sae", sha256=sha256, n_bytes=n_bytes), RunEnded(state="done"), DRAWING]
         self.recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=event) for event in last])
         return run_id
 

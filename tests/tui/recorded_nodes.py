@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from engine.events import ModelReady
+from engine.nodes import NodeId
 from sessions.bundle.import_bundle import CheckedBundle, import_into_store
 from sessions.events import LogEntry
-from sessions.protocol import CodesAnswer, ComparisonChoices, GetCodes, GetSides, ListComparable, SidesAnswer
+from sessions.handlers.drawing import group_nodes
+from sessions.protocol import CodesAnswer, ComparisonChoices, FindAlike, GetCodes, GetSides, ListComparable, SidesAnswer
 from sessions.store.comparison_choices import comparable_with
 from sessions.store.comparison_sides import find_sides
 from sessions.store.database import Store
+from sessions.store.drawings import run_codes
 from sessions.store.queries import head_codes
 from sessions.store.recorder import Recorder
 
@@ -43,6 +46,9 @@ class NodesHost(ScriptedHost):
             case GetCodes():
                 found = head_codes(self.store, request.run, layer=request.layer, head=request.head, seed=request.seed)
                 return CodesAnswer(codes=found)
+            case FindAlike():
+                layout, codes = run_codes(self.store, request.run)
+                return group_nodes(layout, codes, sorted(NodeId(*node) for node in request.nodes))
             case ListComparable():
                 return ComparisonChoices(choices=tuple(comparable_with(self.store, request.run)))
             case GetSides():

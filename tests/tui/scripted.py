@@ -25,6 +25,8 @@ from sessions.events import (
 )
 from sessions.protocol import (
     AdoptFirstSession,
+    AlikeGroup,
+    AlikeNodes,
     CancelRun,
     ChooseOptions,
     CircuitAnswer,
@@ -34,6 +36,7 @@ from sessions.protocol import (
     CreateSession,
     DeleteCircuit,
     Done,
+    FindAlike,
     FollowEngine,
     GetCodes,
     GetHeadInspection,
@@ -58,6 +61,7 @@ from sessions.protocol import (
     SessionAnswer,
     SessionDetailAnswer,
     SessionsAnswer,
+    SetDrawing,
     SetExamples,
     SetView,
     ShowSession,
@@ -101,6 +105,7 @@ class ScriptedHost:
         self.script: list[Any] | None = None
         """What a queued run reports; None: nothing."""
         self.step_us = step_us
+        self.alike: tuple[AlikeGroup, ...] = ()
         self.choices: tuple[ComparisonChoice, ...] = ()
         self.markers: tuple[Marker, ...] = ()
         """What the run can be compared with."""
@@ -244,6 +249,15 @@ class ScriptedHost:
             case ChooseOptions():
                 self.add_of_session(OptionsChosen(options=request.options))
                 return Done()
+            case SetDrawing():
+                seq = len(self.entries) + 1
+                at_us, run = START_US + seq * self.step_us, request.run
+                entry = LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=run, event=request.drawing)
+                self.entries.append(entry)
+                self._tell_soon()
+                return Done()
+            case FindAlike():
+                return AlikeNodes(groups=self.alike)
             case WarmUp() | CancelRun() | SetView() | MeasureRunEffects():
                 return Done()
             case ListComparable():

@@ -61,8 +61,9 @@ def circuits(
     level: Annotated[
         str | None,
         typer.Option(
-            help="What is judged: heads, mlps, nodes (heads and MLPs together) or edges, comma-separated. mlps and "
-            "nodes make runs with --nodes all; a reference that covers heads only is judged by its heads. "
+            help="What is judged: heads, mlps, nodes (heads and MLPs together) or edges, comma-separated. mlps, nodes "
+            "and edges of a circuit with MLPs make runs with --nodes all; a reference that covers heads only is judged "
+            "by its heads. "
             "[default: heads,edges]"
         ),
     ] = None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.planning.option_table import OPTIONS
-from tui.commands.node_names import parse_nodes
+from tui.commands.node_names import parse_edges, parse_nodes
 from tui.commands.option_parameters import Chosen, part_of, with_options
 from tui.output.cli_options import ColourOption, JsonOption
 
@@ -46,6 +46,10 @@ def cause(
             "the name of a saved circuit, or nodes: 2.3,4.1,m2",
         ),
     ] = None,
+    paths: Annotated[
+        str | None,
+        typer.Option(metavar="L.H:L.H,...", help="Patch only these edges, exactly: 2.3:4.1,emb:m0."),
+    ] = None,
     position: Annotated[
         str | None,
         typer.Option(
@@ -72,11 +76,20 @@ def cause(
     output = detect_style(color)
     named = parse_nodes(heads, "--heads") if heads is not None else ()
     gone, gone_name = read_after(after)
-    config = make_asked(method, heads=named, after=after is not None, **part_of(chosen, "cause"))
+    edges = parse_edges(paths, "--paths") if paths is not None else ()
+    config = make_asked(method, heads=named, after=after is not None, paths=bool(edges), **part_of(chosen, "cause"))
     with make_reporter(quiet=quiet, color=color) as reporter:
         measured: MeasuredEffects = asyncio.run(
             measure_again(
-                find_folders(), run, config, named, reporter, position=position, after=gone, after_name=gone_name
+                find_folders(),
+                run,
+                config,
+                named,
+                reporter,
+                position=position,
+                after=gone,
+                after_name=gone_name,
+                edges=edges,
             )
         )
     if as_json:
@@ -92,7 +105,7 @@ def cause(
 
 
 def make_asked(
-    method: str | None, *, heads: "tuple[HeadId, ...]", after: bool = False, **how: object
+    method: str | None, *, heads: "tuple[HeadId, ...]", after: bool = False, paths: bool = False, **how: object
 ) -> "EffectsConfig":
     """Return the requested measurement. Raises ConfigError if the options contradict each other."""
     import msgspec
@@ -100,7 +113,11 @@ def make_asked(
     from engine.config import EffectsConfig
     from engine.errors import ConfigError
 
-    method = method or ("exact" if heads or after else "combined")
+    method = method or ("exact" if heads or after or paths else "combined")
+    if paths and (heads or after or how.get("edges")):
+        raise ConfigError("--paths measures edges alone.", hint="Leave out --heads, --after and --edges.")
+    if paths and method != "exact":
+        raise ConfigError(f"--paths needs --method exact, not {method}.", hint="Omit --method, or give exact.")
     if after and method != "exact":
         raise ConfigError(f"--after needs --method exact, not {method}.", hint="Omit --method, or give exact.")
     if after and how.get("edges"):

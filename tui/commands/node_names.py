@@ -28,6 +28,23 @@ def parse_nodes(text: str, option: str) -> "tuple[NodeId, ...]":
     return tuple(found)
 
 
+def parse_edges(text: str, option: str) -> "tuple[tuple[NodeId, NodeId], ...]":
+    """Return the edges of a list like 2.3:4.1,emb:m0, each once, in order. Raises ConfigError like `parse_nodes`."""
+    from engine.errors import ConfigError
+
+    found: dict[tuple[NodeId, NodeId], None] = {}
+    for word in text.replace(",", " ").split():
+        ends = [_node(end) for end in word.split(":")]
+        if len(ends) != 2 or ends[0] is None or ends[1] is None:
+            raise ConfigError(
+                f"{option}: {word[:40]!r} is not an edge.", hint="Edges are written source:target: 2.3:4.1, emb:m0."
+            )
+        found[ends[0], ends[1]] = None
+    if not found:
+        raise ConfigError(f"{option} names no edge.", hint="Edges are written source:target: 2.3:4.1, emb:m0.")
+    return tuple(found)
+
+
 def parse_one_node(text: str) -> "NodeId":
     """Return the node that is written so. Raises ConfigError."""
     from engine.errors import ConfigError

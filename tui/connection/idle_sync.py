@@ -8,7 +8,7 @@ import msgspec
 from engine.errors import HeadcodeError
 from engine.planning.run_options import RunOptions
 from sessions.events import ViewChanged
-from sessions.protocol import ChooseOptions, Done, GetPreflight, PreflightAnswer, SetView
+from sessions.protocol import ChooseOptions, Done, GetPreflight, PreflightAnswer, SetDrawing, SetView
 from tui.connection.requests import Changed, HostRequests
 from tui.state.workbench_state import WorkbenchState
 
@@ -26,12 +26,14 @@ class IdleSync(HostRequests):
         super().__init__(state, changed)
         self._looks: dict[str, ViewChanged] = {}
         self._view_timer: asyncio.TimerHandle | None = None
+        self._drawing_timer: asyncio.TimerHandle | None = None
         self._preflight_asked: object = None
         self._options_timer: asyncio.TimerHandle | None = None
 
     async def flush(self) -> None:
         """Send everything that is pending; return when the host has recorded it."""
         self._send_views()
+        self._send_drawings()
         self.record_options()
         await asyncio.gather(*self._background, return_exceptions=True)
 
@@ -92,6 +94,18 @@ class IdleSync(HostRequests):
             if self._view_timer is None:
                 self._view_timer = asyncio.get_running_loop().call_later(_LOOK_S, self._send_views)
 
+    def record_drawing(self) -> None:
+        """Record how the edges of the shown run are drawn, after a second without changes at most."""
+        if self._drawing_timer is None and self.state.link == "live":
+            self._drawing_timer = asyncio.get_running_loop().call_later(_LOOK_S, self._send_drawings)
+
+    def _send_drawings(self) -> None:
+        if self._drawing_timer is not None:
+            self._drawing_timer.cancel()
+            self._drawing_timer = None
+            for run_id, drawing in self.state.own_drawings.items():
+                self._spawn(self._send(SetDrawing(run=run_id, drawing=drawing)))
+
     def _send_views(self) -> None:
         if self._view_timer is not None:
             self._view_timer.cancel()
@@ -100,7 +114,7 @@ class IdleSync(HostRequests):
         for run_id, look in looks.items():
             self._spawn(self._send(SetView(run=run_id, look=look)))
 
-    async def _send(self, request: SetView | ChooseOptions) -> None:
+    async def _send(self, request: SetView | SetDrawing | ChooseOptions) -> None:
         # A view that could not be recorded is no loss: the next one will be.
         with contextlib.suppress(HeadcodeError):
             await self.ask(request, Done)

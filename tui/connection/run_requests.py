@@ -1,15 +1,18 @@
 """Requests for runs, effects, circuits, differences, verifications and notes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
 from engine.config import EffectsConfig, PatchingMethod, load_fields
 from sessions.comparison.comparison import CannotCompare, check_shapes
 from sessions.protocol import (
+    AlikeGroup,
+    AlikeNodes,
     CancelRun,
     CircuitAnswer,
     Done,
+    FindAlike,
     GetSides,
     MeasureRunEffects,
     NoteAnswer,
@@ -111,6 +114,26 @@ class RunRequests(HostRequests):
             ),
             Done,
         )
+
+    async def patch_edges(self, edges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> bool:
+        """Measure these edges of the shown run exactly; return False if that was refused."""
+        run = self.state.shown
+        if run is None:
+            return False
+        chosen = self.state.options.config.cause
+        how = run.config.cause if chosen == EffectsConfig() else chosen
+        request = MeasureRunEffects(
+            run=run.run_id, config=msgspec.structs.replace(how, method="exact"), edges=tuple(edges)
+        )
+        return await self.try_ask(request, Done) is not None
+
+    async def find_alike(self, nodes: Collection[tuple[int, int]]) -> tuple[AlikeGroup, ...] | None:
+        """Return the groups of these nodes of the shown run that behave alike; None if that was refused."""
+        run = self.state.shown
+        if run is None:
+            return None
+        answer = await self.try_ask(FindAlike(run=run.run_id, nodes=tuple(sorted(nodes))), AlikeNodes)
+        return None if answer is None else answer.groups
 
     async def save_circuit(self, name: str) -> CircuitRow | None:
         """Save the marked nodes, else those inside the cut, under a name; return them, or None if refused.

@@ -51,9 +51,11 @@ class BenchInputs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mlps(self) -> frozenset[tuple[str, str]]:
-        """Models and tasks whose MLPs are judged."""
+        """Models and tasks whose MLPs are judged, as nodes or as ends of edges."""
         return frozenset(
-            key for key, truths in self.truths.items() if any(truth.level in ("mlps", "nodes") for truth in truths)
+            key
+            for key, truths in self.truths.items()
+            if any(truth.level in ("mlps", "nodes") or truth.covers == "all" for truth in truths)
         )
 
 

@@ -3,15 +3,17 @@
 To add one: a function of ExportedRun that returns text or an ExportTable, and its row in EXPORT_FORMATS.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.measures import find_measure, value_of
 from engine.nodes import only_heads
 
 if TYPE_CHECKING:
+    from engine.results import EdgeScore
     from tui.headless.export_run import ExportedRun
     from tui.output.grid_pictures import PictureFormat
     from tui.output.tables import ExportTable
@@ -75,13 +77,37 @@ def _importance(run: "ExportedRun") -> Iterable[str]:
 
     if run.side.model is None:
         raise CannotCompare(f"{run.side.title} failed before its model was loaded.", hint="Give a run with scores.")
-    return importance_json(run.side.model, run.side.nodes, run.measure, run.circuit, run.edges)
+    measured = _edge_effects(run) if run.measure.cause else ()
+    # Effects are shares of the answer, as direct effects are; scores by codes have another unit.
+    direct = (
+        {node.id: value_of(node, find_measure("direct_effect")) or 0.0 for node in run.side.nodes} if measured else {}
+    )
+    edges = measured or run.edges
+    return importance_json(run.side.model, run.side.nodes, run.measure, run.circuit, edges, into_logits=direct)
+
+
+def _edge_effects(run: "ExportedRun") -> "Sequence[EdgeScore]":
+    """Return the signed effects of the run's edges, exact if all were measured so, else estimated; empty if neither."""
+    from engine.results import EdgeScore
+    from tui.state.weighted_edges import weighted_edges
+
+    for weight in ("exact", "attribution"):
+        found = weighted_edges(run.picture, weight)
+        if found and (weight == "attribution" or len(found) >= len(run.edges)):
+            return [EdgeScore(source=each.source, target=each.target, score=each.weight) for each in found]
+    return ()
 
 
 def _graphml(run: "ExportedRun") -> Iterable[str]:
-    from tui.output.graphml import graphml
+    from tui.headless.edge_picture import run_graphml
 
-    return graphml(run.side.nodes, run.circuit, run.edges, run.side.title)
+    return run_graphml(run.picture, run.drawing, run.circuit, run.side.title)
+
+
+def _drawing(run: "ExportedRun") -> Iterable[str]:
+    from tui.headless.edge_picture import edge_svg
+
+    return [edge_svg(run.picture, run.drawing, run.circuit, run.side.title)]
 
 
 _HEAD, _EDGE = ("head", "node"), ("edge",)
@@ -100,6 +126,7 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = (
     ExportFormat(name="grid-md", suffixes=(".md",), text=partial(_grid, "md")),
     ExportFormat(name="grid-ansi", suffixes=(".ansi", ".ans"), colours=True, text=partial(_grid, "ansi")),
     ExportFormat(name="grid-svg", suffixes=(".svg",), text=partial(_grid, "svg")),
+    ExportFormat(name="edges-svg", suffixes=(".svg",), words=(*_EDGE, "drawing"), edges=True, text=_drawing),
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.analysis.run_state import RunSnapshot
 from engine.errors import ConfigError
 from engine.machine.folders import find_folders
 from engine.machine.memory import format_bytes
@@ -14,6 +15,7 @@ from engine.machine.paths import path_of
 from engine.measures import Measure, find_measure
 from engine.results import EdgeScore, HeadId
 from sessions.comparison.comparison import CannotCompare, ComparisonSide, select_circuit
+from sessions.events import DrawingChanged
 from sessions.files.atomic_write import apply_umask, check_goal, write_atomically
 from tui.headless.export_formats import ExportFormat
 from tui.headless.host_request import with_host
@@ -35,6 +37,9 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
     circuit: tuple[HeadId, ...]
     edges: tuple[EdgeScore, ...] = ()
     """The stored edges, best first; empty if the format does not need them."""
+    picture: RunSnapshot = RunSnapshot()
+    """The run with all that was measured, and how its edges are drawn, if the format needs edges."""
+    drawing: DrawingChanged = DrawingChanged()
 
     @property
     def about(self) -> dict[str, object]:
@@ -100,18 +105,20 @@ async def find_subject(
 ) -> ExportedRun:
     """Return the named run with its scores. Raises NoSuchRecord, or CannotCompare if it has none."""
     from sessions.protocol import GetSides, SessionDetailAnswer, ShowSession, SidesAnswer
-    from tui.headless.run_probe import read_run
+    from tui.headless.run_probe import read_drawn_run
 
     side = (await client.ask(GetSides(a=what, b=what), SidesAnswer)).a
     if not side.nodes:
         raise CannotCompare(f"{side.title} has no scores to export.", hint="Give a run: NAME/2, or its id.")
     by = measure or find_measure(side.measure or "total_variation")
-    found: tuple[EdgeScore, ...] = ()
+    picture, drawing = RunSnapshot(), DrawingChanged()
     if edges and side.run_id is not None:
         detail = (await client.ask(ShowSession(session=side.session_id), SessionDetailAnswer)).detail
         run = next(run for run in detail.runs if run.run_id == side.run_id)
-        found = (await read_run(client, side.session_id, run, detail.last_seq)).edges
-    return ExportedRun(side=side, measure=by, circuit=select_circuit(side, by, cut), edges=found)
+        picture, drawing = await read_drawn_run(client, side.session_id, run, detail.last_seq)
+        picture = msgspec.structs.replace(picture, nodes=side.nodes)
+    circuit = select_circuit(side, by, cut)
+    return ExportedRun(side=side, measure=by, circuit=circuit, edges=picture.edges, picture=picture, drawing=drawing)
 
 
 def _parquet(table: "ExportTable", goal: Path, *, force: bool) -> None:

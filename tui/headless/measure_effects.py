@@ -49,6 +49,7 @@ async def measure_again(
     position: str | None = None,
     after: Sequence[HeadId] = (),
     after_name: str = "",
+    edges: Sequence[tuple[HeadId, HeadId]] = (),
 ) -> MeasuredEffects:
     """Measure effects and return them.
 
@@ -69,6 +70,7 @@ async def measure_again(
                 position=position,
                 after=tuple((*head,) for head in after),
                 after_name=after_name,
+                edges=tuple(edges),
             ),
             Done,
         )

@@ -18,7 +18,7 @@ from engine.examples import Example
 from engine.machine.folders import AppFolders
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.events import LogEntry, RunEnded
+from sessions.events import DrawingChanged, LogEntry, RunEnded
 from sessions.protocol import (
     CancelRun,
     CreateSession,
@@ -100,14 +100,24 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunSnapshot) -> tu
 
 async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: int) -> RunSnapshot:
     """Return a stored run, folded up to the session's last entry: effects may be measured long after its end."""
-    picture = RunSnapshot()
+    return (await read_drawn_run(client, session_id, run, last_seq))[0]
+
+
+async def read_drawn_run(
+    client: HostClient, session_id: str, run: RunRow, last_seq: int
+) -> tuple[RunSnapshot, DrawingChanged]:
+    """Return the same, and how its edges are drawn."""
+    picture, drawing = RunSnapshot(), DrawingChanged()
     follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session_id))
     async with contextlib.aclosing(follow):
         async for entries in follow:
             picture, _ = fold(entries, run.run_id, picture)
+            for entry in entries:
+                if entry.run_id == run.run_id and isinstance(entry.event, DrawingChanged):
+                    drawing = entry.event
             if any(entry.seq >= last_seq for entry in entries):
                 break
-    return picture
+    return picture, drawing
 
 
 class _ProbeRunner:

@@ -1,5 +1,7 @@
 """Effects of heads on the answer as lines of text, for the command line and the screen."""
 
+from collections.abc import Sequence
+
 from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, effect_share, primary, rank_effects
 from engine.analysis.run_state import RunSnapshot
 from engine.events import CircuitChecked, EffectsMeasured
@@ -76,8 +78,13 @@ def cause_lines(picture: RunSnapshot) -> list[str]:
         lines.append(
             f"attribution on edges: the largest of {found.n_pairs} pairs of {nodes}; {found.passes:.3g} forward passes"
         )
-        parts = [_edge_words(edge) for edge in found.edges[:MOST]]
-        lines += ["  " + "   ".join(parts[start : start + 5]) for start in range(0, len(parts), 5)]
+        lines += _edge_lines(found.edges)
+    if picture.exact_edges is not None:
+        exact = picture.exact_edges
+        n_edges = f"{len(exact.edges)} edge{'s' * (len(exact.edges) != 1)}"
+        metric = METRIC_WORDS[exact.metric]
+        lines.append(f"exact patching of {n_edges}: {metric}, {exact.base:.3g}; {exact.passes:.3g} forward passes")
+        lines += _edge_lines(exact.edges)
     for check in picture.checks:
         lines += check_lines(check)
     return lines
@@ -131,6 +138,11 @@ def _measured_words(cause: EffectsMeasured) -> str:
     if not times or max(times) - min(times) < 60_000_000:
         return ""
     return f"; measured {moment(min(times))} to {moment(max(times))}"
+
+
+def _edge_lines(edges: Sequence[EdgeEffect]) -> list[str]:
+    parts = [_edge_words(edge) for edge in edges[:MOST]]
+    return ["  " + "   ".join(parts[start : start + 5]) for start in range(0, len(parts), 5)]
 
 
 def _edge_words(edge: EdgeEffect) -> str:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -76,8 +77,12 @@ def importance_json(
     measure: Measure,
     circuit: Collection[tuple[int, int]],
     edges: Sequence[EdgeScore],
+    *,
+    into_logits: Mapping[NodeId, float] = MappingProxyType({}),
 ) -> Iterator[str]:
     """Yield the file in pieces: every node and edge of the graph, in the graph's order.
+
+    `edges`: scores of edges between nodes; `into_logits`: of edges from a node to the logits. Others have 0.
 
     A node's score is the distance of its measure from the floor, never negative. In runs of heads only, MLPs and the
     input have none, and a node without a score is always kept. An edge is in the graph if both its ends are.
@@ -100,9 +105,7 @@ def importance_json(
     yield '"logits": {"in_graph": true}}, "edges": {'
     between = ""
     for parent, child, entry_by in graph_edges(model.n_layers, model.n_heads, parallel=parallel):
-        score = 0.0
-        if child != "logits":
-            score = weights.get((parent, child), 0.0)
+        score = into_logits.get(parent, 0.0) if child == "logits" else weights.get((parent, child), 0.0)
         both = parent in inside and (child == "logits" or child in inside)
         yield f'{between}"{_name(parent)}->{_name(child)}{entry_by}": {json.dumps({"score": score, "in_graph": both})}'
         between = ", "

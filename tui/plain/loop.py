@@ -11,6 +11,7 @@ from engine.errors import HeadcodeError
 from tui.connection.requests import Connect
 from tui.plain.comparing import ComparisonVerbs
 from tui.plain.verb_table import NoSuchVerb, find_verb
+from tui.plain.verbs_edges import EdgeVerbs
 from tui.plain.verbs_examples import ExampleVerbs
 from tui.plain.verbs_run import RunVerbs
 from tui.plain.workbench import PlainWorkbench, Say
@@ -25,7 +26,7 @@ class VerbRunner:
 
     def __init__(self, plain: PlainWorkbench) -> None:
         self.plain = plain
-        parts = (RunVerbs(plain), ComparisonVerbs(plain), ExampleVerbs(plain))
+        parts = (RunVerbs(plain), EdgeVerbs(plain), ComparisonVerbs(plain), ExampleVerbs(plain))
         self.handlers: dict[str, Callable[[str], Awaitable[None]]] = {
             name.removeprefix("do_"): getattr(part, name)
             for part in parts

@@ -89,7 +89,20 @@ VERBS: tuple[Verb, ...] = (
         "measure.previous",
     ),
     _verb("cut", "N|more|fewer", "set the number of nodes in the circuit", "cut.more", "cut.fewer"),
-    _verb("edges", "[N]", "list pairs of nodes whose codes occur together only on positives", "edges"),
+    _verb(
+        "edges",
+        "[N|by codes|by attribution|by exact|from SHARE|draw N]",
+        "list edges, strongest first; by, from and draw change what they weigh and which are drawn",
+        *("edges", "edges:weigh", "edges:cut.fewer", "edges:cut.more", "edges:prune.on", "edges:prune.back"),
+    ),
+    _verb("patch", "", "measure the drawn edges by exact patching", "edges:patch"),
+    _verb("pin", "[NODE]", "keep a node in the drawing, or release it; alone: list pinned nodes", "edges:pin"),
+    _verb(
+        "group",
+        "[alike|NAME = 2.3 4.1|NAME as NEW]",
+        "list groups of nodes; alike: find nodes that behave alike; name nodes, or rename a group",
+        *("edges:group", "edges:name", "edges:alike"),
+    ),
     _verb("runs", "[NUMBER]", "list the runs of the session; with a number: show that one", "runs"),
     _verb(
         "mark",

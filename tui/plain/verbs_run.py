@@ -24,7 +24,7 @@ from tui.state.parsing import guess_measure, read_node
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
 
-_HEADS, _EDGES = 10, 10
+_HEADS = 10
 
 
 class RunVerbs:
@@ -135,9 +135,6 @@ class RunVerbs:
         view = self.plain.view_for("cut.more")
         inside = [str(head) for head in view.order if head in view.circuit]
         self.plain.say(f"{format_count(view.circuit)} in the circuit: {', '.join(inside)}.")
-
-    async def do_edges(self, rest: str) -> None:
-        self.plain.tell(wording.edges(self.plain.run_for("edges"), int(rest) if rest.isdecimal() else _EDGES))
 
     async def do_card(self, _: str) -> None:
         card = self.plain.run_for("card").picture.card

@@ -212,17 +212,6 @@ def _codes(found: HeadCodes, examples_: tuple[Example, ...]) -> list[str]:
     return [*lines, f"silent on {silent} of {len(found.codes)} examples."]
 
 
-def edges(run: SessionRun, most: int) -> list[str]:
-    """List the strongest edges of a run."""
-    found = run.picture.edges
-    lines = [
-        f"{place}. {name_node(HeadId(*edge.source))} to {name_node(HeadId(*edge.target))}: {edge.score:.2f}"
-        for place, edge in enumerate(found[:most], start=1)
-    ]
-    more = [f"{len(found) - most} more; edges {len(found)} lists them."] if len(found) > most else []
-    return [f"{len(found)} edges of run {run.number}, strongest first.", *lines, *more]
-
-
 def runs(state: WorkbenchState) -> list[str]:
     """List the runs of the session."""
     shown = state.shown

@@ -10,6 +10,7 @@ from sessions.errors import HostGone
 from sessions.events import LogEntry
 from sessions.protocol import (
     AnyRequest,
+    FindAlike,
     GetCodes,
     GetSides,
     GetStatus,
@@ -31,7 +32,10 @@ from tui.replay.player import Player
 from tui.state.workbench_state import ALL_PARTS, Part, WorkbenchState
 
 READS: frozenset[type] = frozenset(
-    {GetCodes, GetSides, GetStatus, ListCircuits, ListComparable, ListSessions, ReadLog, ReadTimeline, ShowSession}
+    {
+        *(FindAlike, GetCodes, GetSides, GetStatus, ListCircuits, ListComparable, ListSessions),
+        *(ReadLog, ReadTimeline, ShowSession),
+    }
 )
 """Requests allowed in a replay; others could change the session."""
 

@@ -13,10 +13,10 @@ from sessions.protocol import SetOperation
 from tui.actions import screen_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
+from tui.state.node_signs import KNOWN
 from tui.state.session_state import SavedCircuit
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import LinePicked, ScrollingLineWidget
 from tui.widgets.styled_line import StyledLine, fit, wrap
 

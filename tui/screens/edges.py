@@ -1,27 +1,44 @@
-"""Edges: head pairs whose codes occur together only on positives, as a list and as a drawing by layers."""
+"""Edges: what nodes do through one another, as a list and as a drawing by layers that the user prunes and groups."""
 
-from textual import events
+import asyncio
+from collections.abc import Collection, Coroutine, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.geometry import Size
-from textual.strip import Strip
 
-from engine.results import EdgeScore, HeadId
+from engine.events import EdgesPatched
+from engine.nodes import names
+from sessions.errors import CannotWrite
+from sessions.protocol import AlikeGroup
 from tui.actions import screen_actions
+from tui.headless.edge_picture import edge_files
+from tui.screens.new_file import file_stem, write_new
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
-from tui.state.circuit_layout import CircuitLayout, lay_out
-from tui.state.inactive_heads import idle_heads
+from tui.screens.text_prompt import TextPromptSheet
+from tui.state.disabled_reasons import disabled_reason
+from tui.state.edges_state import EdgesState
 from tui.state.number_text import format_fixed
+from tui.state.weighted_edges import (
+    add_groups,
+    group_of,
+    name_trouble,
+    put_in_group,
+    rename_group,
+    step_least,
+    toggle_pin,
+)
 from tui.state.workbench_state import WorkbenchState
-from tui.widgets.braille import BrailleCanvas
-from tui.widgets.heat_cell import IDLE, KNOWN
-from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
-from tui.widgets.styled_line import StyledLine, bar, fit
+from tui.terminal.sanitize import clean
+from tui.widgets.circuit_drawing import CircuitDrawing
+from tui.widgets.edge_list import EdgeList
+from tui.widgets.line_widget import LinePicked
 
-FIRST_SHOWN = 24
-"""Edges drawn at first; more would be unreadable."""
 _PAN = 8
-_NO_EFFECT = " no effect"
+_MOST_PATCHED = 200
+"""Edges measured exactly by one key; each is a forward pass of its own."""
 ACTIONS = screen_actions(
     "Edges",
     ("close", "", "escape,e,q", "Back", "Back to the workbench", "back"),
@@ -31,6 +48,10 @@ ACTIONS = screen_actions(
     ("step.page_up", "-10", "pageup", "Ten edges up", "Ten edges stronger", ""),
     ("cut.fewer", "-1", "t", "Edge cut: fewer", "Remove the weakest edge from the drawing", "cut"),
     ("cut.more", "1", "T,shift+t", "Edge cut: more", "Draw the next weaker edge too", ""),
+    ("prune.on", "1", "minus", "Prune more", "Draw only edges above a higher share of the strongest", "prune"),
+    ("prune.back", "-1", "plus,equals_sign", "Prune less", "Lower that share; at 0 nothing is pruned by weight", ""),
+    ("weigh", "", "w", "Edge weight", "Weigh edges by codes, by attribution or by exact effects", "weight"),
+    ("patch", "", "v", "Exact effects", "Measure the drawn edges by exact patching", "exact"),
     (
         "inside",
         "",
@@ -39,6 +60,19 @@ ACTIONS = screen_actions(
         "Only edges between heads of the circuit; again: all",
         "circuit only",
     ),
+    ("other", "", "o", "Other end", "Select the node at the other end of the edge", "other end"),
+    ("pin", "", "p", "Pin", "Keep the selected node in the drawing, with its strongest edge; again: release", "pin"),
+    ("group", "", "g", "Group", "Put the selected node into a group, by its name", "group"),
+    ("name", "", "n", "Name the group", "Rename the group of the selected node; without a name: dissolve it", "name"),
+    (
+        "alike",
+        "",
+        "G,shift+g",
+        "Group alike",
+        "Group drawn nodes with the same codes on the same prompts",
+        "alike",
+    ),
+    ("save", "", "y", "Write the drawing", "Write the drawing as SVG and the graph as GraphML", "write"),
     ("end.source", "0", "left,h", "Go to its source", "The head that the edge comes from", "to its head"),
     ("end.target", "1", "right,l,enter", "Go to its target", "The head that the edge goes to", ""),
     ("pan.left", "-1, 0", "H,shift+h,shift+left", "Pan left", "Move a drawing wider than its pane", "pan"),
@@ -48,202 +82,12 @@ ACTIONS = screen_actions(
 )
 
 
-class EdgesState:
-    """Shared state of the list and the drawing."""
+class EdgeRequests(Protocol):
+    """What the screen asks of the host."""
 
-    def __init__(self, state: WorkbenchState) -> None:
-        self.state = state
-        self.shown = FIRST_SHOWN
-        self.chosen = 0
-        self.inside = False
-        self.of_marked = bool(state.marked)
-        """Show only edges from or to marked heads."""
-        self.pan = (0, 0)
-        """Offset of the drawing by the pan keys, in cells."""
-        self._idle: tuple[object, object, frozenset[HeadId]] = (None, None, frozenset())
-
-    @property
-    def all(self) -> tuple[EdgeScore, ...]:
-        """The run's best edges, strongest first, filtered."""
-        run = self.state.shown
-        edges = run.picture.edges if run is not None else ()
-        view = self.state.view()
-        marked = self.state.marked if self.of_marked else frozenset()
-        if marked:
-            return tuple(edge for edge in edges if HeadId(*edge.source) in marked or HeadId(*edge.target) in marked)
-        if not self.inside or view is None:
-            return edges
-        return tuple(
-            edge for edge in edges if HeadId(*edge.source) in view.circuit and HeadId(*edge.target) in view.circuit
-        )
-
-    @property
-    def drawn(self) -> tuple[EdgeScore, ...]:
-        """The edges up to the cut, and the selected one."""
-        edges = self.all
-        return (*edges[: self.shown], *(edges[self.chosen : self.chosen + 1] if self.chosen >= self.shown else ()))
-
-    def sign(self, head: HeadId) -> str:
-        """Return a head's symbol besides the circuit's: known, else idle."""
-        view = self.state.view()
-        if view is not None and head in view.known:
-            return KNOWN
-        return IDLE if head in self.idle else ""
-
-    @property
-    def idle(self) -> frozenset[HeadId]:
-        """Heads with a measured effect near zero, except known ones."""
-        run = self.state.shown
-        if run is None:
-            return frozenset()
-        nodes, causes, found = self._idle
-        if nodes is not run.picture.nodes or causes is not run.picture.causes:
-            nodes, causes = run.picture.nodes, run.picture.causes
-            found = idle_heads(nodes, causes)
-            self._idle = nodes, causes, found
-        view = self.state.view()
-        return found if view is None else found - view.known
-
-    @property
-    def parallel(self) -> bool:
-        """True if the model's MLPs do not read their layer's heads."""
-        run = self.state.shown
-        return run is not None and run.picture.model is not None and run.picture.model.parallel_mlps
-
-    @property
-    def noun(self) -> str:
-        """What the ends of edges are: heads or nodes."""
-        view = self.state.view()
-        return "heads" if view is None else view.noun(2)
-
-    def step(self, by: int) -> None:
-        self.chosen = min(max(self.chosen + by, 0), max(len(self.all) - 1, 0))
-        self.pan = (0, 0)
-
-    def cut(self, by: int) -> None:
-        self.shown = min(max(min(self.shown, len(self.all)) + by, 1), max(len(self.all), 1))
-
-
-class EdgeList(LineWidget):
-    """The list of edges, best first; drawn ones are brighter."""
-
-    can_focus = False
-
-    def __init__(self, board: EdgesState, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(board.state, id=id)
-        self.board = board
-        self.first = 0
-
-    def lines(self, size: Size, /) -> list[Strip]:
-        edges, idle = self.board.all, self.board.idle
-        if not edges:
-            return [self.line().add(f" {_empty(self.board)}", "dim").strip()]
-        head = self.line().add("      edge             code pairs only on +", "faint").strip()
-        room = size.height - 1
-        self.first = first_visible(self.first, self.board.chosen, room, len(edges), centre=True)
-        top = edges[0].score or 1.0
-        rows = [head]
-        for place in range(self.first, min(len(edges), self.first + room)):
-            edge = edges[place]
-            on, drawn = place == self.board.chosen, place < self.board.shown
-            line = self.line().add(" ▸" if on else "  ", "accent").add(f"{place + 1:>3} ", "faint")
-            for end, text in ((edge.source, ""), (edge.target, " → ")):
-                line.add(text, "faint").add(f"{HeadId(*end)!s:>5}", "strong" if on else ("text" if drawn else "dim"))
-                sign = self.board.sign(HeadId(*end))
-                line.add(sign or " ", "second" if sign == IDLE else "accent")
-            line.add(f"{format_fixed(edge.score, 1):>7} ", "text" if drawn else "dim")
-            # Codes occur together but neither head has an effect: note it, as the edge would look strong.
-            moved = _NO_EFFECT if HeadId(*edge.source) in idle and HeadId(*edge.target) in idle else ""
-            done, rest = bar(edge.score / top, max(size.width - line.width - len(moved) - 1, 0))
-            line.add(done, "accent" if drawn and not moved else "faint").add(" " * len(rest)).add(moved, "second")
-            rows.append(line.strip())
-        return rows
-
-    def on_click(self, event: events.Click) -> None:
-        place = self.first + event.y - 1
-        if event.y >= 1 and place < len(self.board.all):
-            self.post_message(LinePicked(place))
-
-
-class CircuitDrawing(LineWidget):
-    """The drawing of the edges: layers down, the selected edge and its heads bright."""
-
-    def __init__(self, board: EdgesState, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(board.state, id=id)
-        self.board = board
-        self.corner = (0, 0)
-
-    def lines(self, size: Size, /) -> list[Strip]:
-        if not self.board.drawn or size.width < 12 or size.height < 4:
-            return []
-        layout = lay_out(tuple(self.board.drawn), size.width - 4, size.height - 2, parallel=self.board.parallel)
-        chosen = self.board.all[self.board.chosen] if self.board.chosen < len(self.board.all) else None
-        canvas = self._canvas(layout, chosen)
-        left, top = self.corner = self._offset(layout, chosen, size)
-        labels = self._labels(layout, chosen)
-        rows = []
-        layers = {y: layer for layer, y in layout.layers}
-        for y in range(top, min(layout.height, top + size.height - 1)):
-            line = self.line().add(f"{layers.get(y, ''):>3} ", "dim")
-            x = left
-            while x < min(layout.width, left + size.width - 4):
-                label = labels.get((x, y))
-                if label is not None and x + len(label[0]) <= left + size.width - 4:
-                    line.add(*label)
-                    x += len(label[0])
-                else:
-                    line.add(*canvas.cell(x, y))
-                    x += 1
-            rows.append(line.strip())
-        while len(rows) < size.height - 1:
-            rows.append(self.line().strip())
-        return [*rows, self._legend(layout, size).strip()]
-
-    def _canvas(self, layout: CircuitLayout, chosen: EdgeScore | None) -> BrailleCanvas:
-        canvas = BrailleCanvas(layout.width, layout.height)
-        routes = dict(zip(layout.edges, layout.routes, strict=True))
-        ends = () if chosen is None else (tuple(chosen.source), tuple(chosen.target))
-        # Weakest first, so that important edges are drawn on top.
-        order = sorted(layout.edges, key=lambda edge: (edge is chosen, _touches(edge, ends), edge.score))
-        best = max((edge.score for edge in layout.edges), default=1.0) or 1.0
-        for edge in order:
-            ink = "groove" if edge.score < 0.75 * best else "faint"
-            ink = "second" if edge is chosen else ("dim" if _touches(edge, ends) else ink)
-            canvas.route(routes[edge], ink)
-        return canvas
-
-    def _labels(self, layout: CircuitLayout, chosen: EdgeScore | None) -> dict[tuple[int, int], tuple[str, str]]:
-        """Return text and ink of the labels by their first cell."""
-        view = self.state.view()
-        ends = set() if chosen is None else {HeadId(*chosen.source), HeadId(*chosen.target)}
-        labels = {}
-        for head, (_, y) in layout.nodes.items():
-            inside = view is not None and head in view.circuit
-            sign = self.board.sign(head)
-            text = f"[{head}{sign}]" if inside else f" {head}{sign} "
-            ink = "cursor" if head in ends else "strong" if inside else "dim" if sign == IDLE else "text"
-            labels[layout.label_start(head, len(text)), y] = (text, ink)
-        return labels
-
-    def _offset(self, layout: CircuitLayout, chosen: EdgeScore | None, size: Size) -> tuple[int, int]:
-        """Return the cell at the upper left: the selected edge is visible, plus the pan offset."""
-        room_x, room_y = size.width - 4, size.height - 1
-        x = y = 0
-        if chosen is not None and HeadId(*chosen.source) in layout.nodes:
-            (x0, y0), (x1, y1) = layout.nodes[HeadId(*chosen.source)], layout.nodes[HeadId(*chosen.target)]
-            x, y = (x0 + x1) // 2 - room_x // 2, (y0 + y1) // 2 - room_y // 2
-        left = min(max(x + self.board.pan[0], 0), max(layout.width - room_x, 0))
-        top = min(max(y + self.board.pan[1], 0), max(layout.height - room_y, 0))
-        return left, top
-
-    def _legend(self, layout: CircuitLayout, size: Size) -> StyledLine:
-        larger = layout.width > size.width - 4 or layout.height > size.height - 1
-        words = f" {len(layout.edges)} of {len(self.board.all)} edges"
-        words += "  larger than the pane: HJKL pan" if larger else ""
-        words += f"  [ ] circuit  {KNOWN} known"
-        if any(self.board.sign(head) == IDLE for head in layout.nodes):
-            words += f"  {IDLE} effect below 5%"
-        return self.line().add(fit(words, size.width), "faint")
+    def record_drawing(self) -> None: ...
+    async def patch_edges(self, edges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> bool: ...
+    async def find_alike(self, nodes: Collection[tuple[int, int]]) -> tuple[AlikeGroup, ...] | None: ...
 
 
 class EdgesScreen(SubScreen):
@@ -253,11 +97,18 @@ class EdgesScreen(SubScreen):
     actions = ACTIONS
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it so
 
-    def __init__(self, state: WorkbenchState) -> None:
+    def __init__(self, state: WorkbenchState, link: EdgeRequests) -> None:
         super().__init__(state)
-        self.board = EdgesState(state)
+        self.link = link
+        self.board = EdgesState(state, link.record_drawing)
         self.list = EdgeList(self.board, id="edges")
         self.drawing = CircuitDrawing(self.board, id="drawing")
+        self._folder = Path.cwd()
+        self._patching = False
+        """A measurement was requested here, and its result will be shown."""
+        self._patched: EdgesPatched | None = None
+        """What was measured before."""
+        self._asked: set[asyncio.Task[None]] = set()
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="halves"):
@@ -271,9 +122,16 @@ class EdgesScreen(SubScreen):
 
     def paint(self) -> None:
         """Redraw after the workbench state changed."""
-        self.board.step(0)
+        run = self.state.shown
+        if self._patching and run is not None and run.cause is None and run.picture.exact_edges is not self._patched:
+            # What was asked for here is shown as soon as it is measured.
+            self._patching = False
+            self.board.change(msgspec.structs.replace(self.board.drawing, weight="exact"))
+        self.board.settle()
         self.list.paint()
         self.drawing.paint()
+
+    # ---- what is drawn
 
     def action_step(self, by: int) -> None:
         self.board.step(by)
@@ -281,6 +139,22 @@ class EdgesScreen(SubScreen):
 
     def action_cut(self, by: int) -> None:
         self.board.cut(by)
+        self.paint()
+
+    def action_prune(self, by: int) -> None:
+        before = self.board.drawing
+        self.board.change(step_least(before, by))
+        if self.board.drawing == before:
+            self._say("Nothing is pruned by weight." if by < 0 else f"{format_fixed(before.least)} is the highest.")
+        self.paint()
+
+    def action_weigh(self) -> None:
+        if not self.board.weigh():
+            exact, cause = self.state.key("edges:patch"), self.state.key("options")
+            self._say(
+                f"Nothing else was measured: {exact} measures the drawn edges exactly; Edges in {cause} has them "
+                "estimated together with effects."
+            )
         self.paint()
 
     def action_inside(self) -> None:
@@ -298,27 +172,136 @@ class EdgesScreen(SubScreen):
         if self.drawing.corner == corner:
             # Undo it, or as many presses the other way would have no effect.
             self.board.pan = was
-            self.notify("The drawing ends here.", markup=False, timeout=4)
+            self._say("The drawing ends here.")
 
     def action_end(self, which: int) -> None:
-        if self.board.chosen < len(self.board.all):
-            edge = self.board.all[self.board.chosen]
-            self.state.put_cursor(*(edge.target if which else edge.source))
+        edge = self.board.chosen_edge
+        if edge is not None:
+            self.state.put_cursor(*edge.nodes[which])
             self.dismiss()
 
     def on_line_picked(self, message: LinePicked) -> None:
         self.board.step(message.place - self.board.chosen)
         self.paint()
 
+    # ---- the selected node
 
-def _touches(edge: EdgeScore, ends: tuple[tuple[int, ...], ...]) -> bool:
-    return tuple(edge.source) in ends or tuple(edge.target) in ends
+    def action_other(self) -> None:
+        self.board.end = 1 - self.board.end
+        self.paint()
 
+    def action_pin(self) -> None:
+        node = self.board.chosen_node
+        if node is not None and self._allowed("pin"):
+            self.board.change(toggle_pin(self.board.drawing, node))
+            self.paint()
 
-def _empty(board: EdgesState) -> str:
-    every = board.state.key("edges:inside")
-    if board.of_marked and board.state.marked:
-        return f"No edge has a marked {board.noun.removesuffix('s')}; {every} shows all."
-    if board.inside:
-        return f"No edge between {board.noun} of the circuit: {every} shows all."
-    return "No edges yet: they are scored at the end of a run."
+    def action_group(self) -> None:
+        """Ask for the group of the selected node."""
+        node = self.board.chosen_node
+        if node is None or not self._allowed("group"):
+            return
+        drawing = self.board.drawing
+        group = group_of(drawing, node)
+        there = ", ".join(each.name for each in drawing.groups) or "none yet"
+
+        def put(name: str | None) -> None:
+            if name is not None:
+                self.board.change(put_in_group(self.board.drawing, [node], clean(name).strip()))
+                self.paint()
+
+        hint = f"A name, or nothing to take it out. Groups: {there}"
+        text = group.name if group is not None else ""
+        self.app.push_screen(TextPromptSheet(f"Group of {node}", hint, text=text, judge=name_trouble), put)
+
+    def action_name(self) -> None:
+        """Ask for another name of the selected node's group."""
+        node = self.board.chosen_node
+        group = None if node is None else group_of(self.board.drawing, node)
+        if not self._allowed("name"):
+            return
+        if group is None:
+            self._say(f"{node} is in no group: {self.state.key('edges:group')} puts it into one.")
+            return
+
+        def rename(name: str | None) -> None:
+            if name is not None:
+                self.board.change(rename_group(self.board.drawing, group.name, clean(name).strip()))
+                self.paint()
+
+        hint = f"{' '.join(names(group.nodes))}. Without a name, the group is dissolved."
+        sheet = TextPromptSheet(f"Name of the group {group.name}", hint, text=group.name, judge=name_trouble)
+        self.app.push_screen(sheet, rename)
+
+    # ---- requests
+
+    def action_alike(self) -> None:
+        if self._allowed("alike"):
+            self._ask(self._group_alike())
+
+    async def _group_alike(self) -> None:
+        nodes = {node for edge in self.board.drawn for node in edge.nodes}
+        found = await self.link.find_alike(nodes)
+        if found is None:
+            self._refused()
+            return
+        before = self.board.drawing
+        self.board.change(add_groups(before, [group.nodes for group in found]))
+        new = len(self.board.drawing.groups) - len(before.groups)
+        if new:
+            name = self.state.key("edges:name")
+            self._say(f"{new} {'group' if new == 1 else 'groups'} of nodes with the same codes; {name} names one.")
+        else:
+            self._say("No other drawn nodes have the same codes on the same prompts.")
+        self.paint()
+
+    def action_patch(self) -> None:
+        if self._allowed("patch"):
+            self._ask(self._patch())
+
+    async def _patch(self) -> None:
+        edges = [edge.nodes for edge in self.board.drawn][:_MOST_PATCHED]
+        run = self.state.shown
+        self._patched = None if run is None else run.picture.exact_edges
+        if await self.link.patch_edges(edges):
+            self._patching = True
+            self._say(f"Measuring {len(edges)} edges exactly.")
+            self.paint()
+        else:
+            self._refused()
+
+    def action_save(self) -> None:
+        """Write the drawing and the graph as new files into the folder where Headcode was started."""
+        run, view = self.state.shown, self.state.view()
+        if run is None:
+            return
+        circuit = frozenset() if view is None else view.circuit
+        title = f"{self.state.session_name}, run {run.number}, {run.model}"
+        files = edge_files(run.picture, self.board.drawing, circuit, title, edges=self.board.drawn)
+        try:
+            paths = [write_new(self._folder, f"{file_stem(self.state)}-edges", *file) for file in files]
+        except CannotWrite as error:
+            self._say(f"{error.message} Start headcode in another folder.")
+        else:
+            self._say(f"Written: {', '.join(str(path) for path in paths)}")
+
+    # ---- inside
+
+    def _allowed(self, action: str) -> bool:
+        reason = disabled_reason(self.state, f"edges:{action}", key=self.state.key)
+        if reason:
+            self._say(f"{reason[0].upper()}{reason[1:]}.")
+        return not reason
+
+    def _ask(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    def _refused(self) -> None:
+        failure = self.state.failure
+        if failure is not None:
+            self._say(f"{failure.message} {failure.hint}")
+
+    def _say(self, words: str) -> None:
+        self.notify(clean(words), markup=False, timeout=6)

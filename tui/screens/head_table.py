@@ -25,10 +25,10 @@ from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.grid_view import decimals_of
 from tui.state.head_filter import filter_hint, read_filter
+from tui.state.node_signs import KNOWN
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
 from tui.widgets.styled_line import fit, wrap
 from tui.widgets.tooltips import head_tip, measure_tip

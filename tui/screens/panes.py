@@ -250,7 +250,7 @@ class PanesScreen(Screen[None], ActionKeys):
 
         run = self.state.shown
         if run is not None and run.picture.edges:
-            self.app.push_screen(EdgesScreen(self.state), self._back)
+            self.app.push_screen(EdgesScreen(self.state, self.link), self._back)
 
     def action_runs(self) -> None:
         from tui.screens.runs import RunsScreen

@@ -12,11 +12,12 @@ from itertools import pairwise
 import msgspec
 
 from engine.nodes import NodeLayout
-from engine.results import EdgeScore, HeadId
+from engine.results import HeadId
+from tui.state.weighted_edges import JoinedNodes
 
 LABEL_WIDTH = 8
 """Minimum columns of a label: [23.12◆]."""
-ROW_HEIGHT = 4
+ROW_HEIGHT = 3
 """Minimum lines from one row of nodes to the next; lines slant between rows."""
 _SWEEPS = 8
 _PULLS = 6
@@ -36,7 +37,7 @@ class CircuitLayout(msgspec.Struct, frozen=True):
     height: int
     nodes: dict[HeadId, Point]
     """The centre of each node."""
-    edges: tuple[EdgeScore, ...]
+    edges: tuple[JoinedNodes, ...]
     routes: tuple[tuple[Point, ...], ...]
     """The path of each edge: the centre of its source, its points in the rows between, the centre of its target."""
     layers: tuple[tuple[str, int], ...]
@@ -48,12 +49,23 @@ class CircuitLayout(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=4)
-def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int, *, parallel: bool = False) -> CircuitLayout:
+def lay_out(
+    edges: tuple[JoinedNodes, ...],
+    width: int,
+    height: int,
+    *,
+    parallel: bool = False,
+    alone: tuple[HeadId, ...] = (),
+    groups: tuple[tuple[HeadId, ...], ...] = (),
+    signs: int = 0,
+) -> CircuitLayout:
     """Lay out the nodes of these edges in rows by layer, as large as the room or, if that is too small, larger.
 
-    `parallel`: MLPs do not read their layer's heads (NodeLayout.parallel) and stand in their row.
+    `parallel`: MLPs do not read their layer's heads (NodeLayout.parallel) and stand in their row. `alone`: nodes that
+    are drawn with or without edges. `groups`: nodes that stand side by side where they share a row. `signs`: columns
+    that a label may need beside its node's name and its frame.
     """
-    heads = sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)})
+    heads = sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)} | set(alone))
     forward = NodeLayout(n_layers=0, n_heads=0, parallel=parallel)
     row_of = {head: forward.place(head) for head in heads}
     layers = sorted(set(row_of.values()))
@@ -70,8 +82,11 @@ def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int, *, parallel: 
             rows[item[0]].append(item)
         ways.append(((row_of[source], source.head, -1), *passed, (row_of[target], target.head, -1)))
     beside = _neighbours(ways)
-    _untangle(rows, layers, beside)
-    half = max(LABEL_WIDTH, *(len(f"[{head}◆]") for head in heads)) // 2 + 1
+    group_of = {
+        (row_of[node], node.head, -1): number for number, group in enumerate(groups) for node in group if node in row_of
+    }
+    _untangle(rows, layers, beside, group_of)
+    half = max(LABEL_WIDTH, *(len(f"[{head}◆]") + signs for head in heads)) // 2 + 1
     columns, drawing_width = _columns(rows, layers, beside, half, width)
     drawing_height = max(height, ROW_HEIGHT * (len(layers) - 1) + 1)
     lines = {
@@ -107,15 +122,27 @@ def _untangle(
     rows: dict[int, list[_Item]],
     layers: Sequence[int],
     beside: Mapping[_Item, tuple[list[_Item], list[_Item]]],
+    group_of: Mapping[_Item, int],
 ) -> None:
-    """Order each row by the mean position of its neighbours, sweeping down and up (Sugiyama's barycentres)."""
+    """Order each row by the mean position of its neighbours, sweeping down and up (Sugiyama's barycentres).
+
+    The nodes of a group stand together, where the mean of all of them is.
+    """
     where = {item: (place + 0.5) / len(row) for row in rows.values() for place, item in enumerate(row)}
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
         for layer in layers if down else reversed(layers):
             row, side = rows[layer], 0 if down else 1
-            pull = {item: _mean([where[other] for other in beside[item][side]], where[item]) for item in row}
-            row.sort(key=lambda item: (pull[item], item))
+            pull = {item: _mean([where[other] for other in _beside(item, beside)[side]], where[item]) for item in row}
+            members: dict[int, list[float]] = {}
+            for item in row:
+                if item in group_of:
+                    members.setdefault(group_of[item], []).append(pull[item])
+            ordered = {
+                item: (_mean(members.get(group_of.get(item, -1), []), pull[item]), group_of.get(item, -1), pull[item])
+                for item in row
+            }
+            row.sort(key=lambda item: (ordered[item], item))
             where.update({item: (place + 0.5) / len(row) for place, item in enumerate(row)})
 
 
@@ -152,7 +179,7 @@ def _columns(
             row = rows[layer]
             wanted = []
             for item in row:
-                above, below = beside[item]
+                above, below = _beside(item, beside)
                 drawn = _mean([at[other] for other in (*above, *below)], at[item])
                 own = _OWN_PLACE if item[2] < 0 else _LINE_PLACE
                 wanted.append(own * even[item] + (1 - own) * drawn)
@@ -166,6 +193,11 @@ def _columns(
             # Rounded without the offset, distances stay whole numbers of columns.
             columns[item] = round(at[item] - offset) + offset
     return columns, width
+
+
+def _beside(item: _Item, beside: Mapping[_Item, tuple[list[_Item], list[_Item]]]) -> tuple[list[_Item], list[_Item]]:
+    """Return what the item is connected to above and below; nothing for a node without edges."""
+    return beside.get(item, ([], []))
 
 
 def _rising(wanted: Sequence[float]) -> list[float]:

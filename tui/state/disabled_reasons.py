@@ -137,6 +137,8 @@ def _all(*conditions: Condition) -> Condition:
 
 _effects = _all(_host, _run, _not_measuring, _finished)
 
+_recordable = _all(_host, _has_edges)
+
 CONDITIONS: Mapping[str, Condition] = {
     "run": _run_host,
     "options": _all(_host, _session),
@@ -148,6 +150,11 @@ CONDITIONS: Mapping[str, Condition] = {
     "card": _has_card,
     "seed": _several_seeds,
     "edges": _has_edges,
+    "edges:pin": _recordable,
+    "edges:group": _recordable,
+    "edges:name": _recordable,
+    "edges:alike": _recordable,
+    "edges:patch": _effects,
     "cut.fewer": _scored,
     "cut.more": _scored,
     "ranking.next": _scored,

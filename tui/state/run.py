@@ -10,6 +10,7 @@ from engine.planning.run_options import RunOptions
 from sessions.events import (
     FINAL_STATES,
     ArrayStored,
+    DrawingChanged,
     EffectsEnded,
     EffectsRequested,
     LogEntry,
@@ -53,6 +54,8 @@ class SessionRun(msgspec.Struct, kw_only=True):
     """The run whose examples and settings this one repeats."""
     look: ViewChanged | None = None
     """The view last recorded on any screen."""
+    drawing: DrawingChanged = DrawingChanged()
+    """How its edges are drawn, as last recorded."""
     verified: RunVerified | None = None
     verifying: VerificationRequested | VerificationProgress | None = None
     """The verification in progress: requested, then how far it is."""
@@ -99,6 +102,8 @@ class SessionRun(msgspec.Struct, kw_only=True):
                 self.picture = msgspec.structs.replace(self.picture, stage=None)
             case ViewChanged():
                 self.look = event
+            case DrawingChanged():
+                self.drawing = event
             case RunVerified():
                 self.verified = event
             case VerificationRequested():

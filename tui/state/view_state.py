@@ -6,7 +6,7 @@ from engine.analysis.effects import FIELD
 from engine.analysis.ranking import can_enter
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo
-from sessions.events import ViewChanged
+from sessions.events import DrawingChanged, ViewChanged
 from tui.actions.key_labels import KeyLabel, key_label
 from tui.state.grid_places import GridPlaces, places_of
 from tui.state.grid_view import GridView, make_grid_view
@@ -45,6 +45,8 @@ class ViewState:
         """The run whose effects were requested on this screen, and the measure shown then."""
         self._cuts: dict[str, int] = {}
         self._own_looks: dict[str, Measure] = {}
+        self.own_drawings: dict[str, DrawingChanged] = {}
+        """Drawings changed here that the log does not have yet, by run."""
         """Runs whose measure or cut the user changed on this screen; recorded views of other screens do not apply to
         them."""
         self._view: GridView | None = None
@@ -232,6 +234,21 @@ class ViewState:
         self._cuts[run.run_id] = size
         self._mark_look_as_own()
         return size != view.cut
+
+    @property
+    def drawing(self) -> DrawingChanged:
+        """How the edges of the shown run are drawn: as changed here, else as recorded."""
+        run = self.shown
+        if run is None:
+            return DrawingChanged()
+        return self.own_drawings.get(run.run_id, run.drawing)
+
+    def change_drawing(self, drawing: DrawingChanged) -> bool:
+        """Draw the edges of the shown run in another way; return False if nothing changes."""
+        if self.shown is None or drawing == self.drawing:
+            return False
+        self.own_drawings[self.shown.run_id] = drawing
+        return True
 
     def current_look(self) -> ViewChanged | None:
         """Return the current view of the shown run as an event; None while nothing is scored."""

@@ -20,6 +20,7 @@ from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
 from engine.results import Grade, HeadId, ModelInfo
 from sessions.events import (
+    DrawingChanged,
     EffectsEnded,
     LogEntry,
     RunEnded,
@@ -143,6 +144,7 @@ class WorkbenchState(ViewState):
         self.codes.clear()
         self._cuts.clear()
         self._own_looks.clear()
+        self.own_drawings.clear()
         self.subtraction.end()
         self.marks.clear()
         self.own_options, self.preflight = None, None
@@ -232,6 +234,8 @@ class WorkbenchState(ViewState):
             self.just_ended.append(run)
         if isinstance(entry.event, RunStarted) and run is self.shown:
             self._reset_look()
+        if isinstance(entry.event, DrawingChanged) and self.own_drawings.get(run.run_id) == entry.event:
+            del self.own_drawings[run.run_id]
         if isinstance(entry.event, ViewChanged):
             self._fold_look_changed(run, entry.event)
         elif isinstance(entry.event, Scored | RunEnded):

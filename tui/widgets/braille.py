@@ -19,22 +19,24 @@ class BrailleCanvas:
         """Draw from the middle of one cell (column, line) to the middle of another."""
         self.stroke((start[0] * 2, start[1] * 4 + 2), (end[0] * 2, end[1] * 4 + 2), ink)
 
-    def route(self, points: Sequence[tuple[int, int]], ink: str) -> None:
+    def route(self, points: Sequence[tuple[int, int]], ink: str, *, dashed: bool = False) -> None:
         """Draw from cell to cell, each in a lower line than the previous one.
 
         The line leaves and enters each cell vertically and slants only between them, where no labels are.
         """
         for (x0, y0), (x1, y1) in pairwise(points):
             out, into = (x0 * 2, y0 * 4 + 3), (x1 * 2, y1 * 4)
-            self.stroke((x0 * 2, y0 * 4 + 2), out, ink)
-            self.stroke((out[0], out[1] + 1), (into[0], into[1] - 1), ink)
-            self.stroke(into, (x1 * 2, y1 * 4 + 2), ink)
+            self.stroke((x0 * 2, y0 * 4 + 2), out, ink, dashed=dashed)
+            self.stroke((out[0], out[1] + 1), (into[0], into[1] - 1), ink, dashed=dashed)
+            self.stroke(into, (x1 * 2, y1 * 4 + 2), ink, dashed=dashed)
 
-    def stroke(self, start: tuple[int, int], end: tuple[int, int], ink: str) -> None:
-        """Draw from one dot (column, row) to another."""
+    def stroke(self, start: tuple[int, int], end: tuple[int, int], ink: str, *, dashed: bool = False) -> None:
+        """Draw from one dot (column, row) to another; dashed: two dots, then none for two."""
         (x0, y0), (x1, y1) = start, end
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)
         for step in range(steps + 1):
+            if dashed and step % 4 >= 2:
+                continue
             x = x0 + round((x1 - x0) * step / steps)
             y = y0 + round((y1 - y0) * step / steps)
             cell = (x // 2, y // 4)

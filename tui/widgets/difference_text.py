@@ -8,11 +8,12 @@ from engine.measures import MEASURES, Measure, value_of
 from engine.results import HeadId, HeadScores
 from tui.actions.key_labels import KeyLabel
 from tui.state.grid_view import GridView, decimals_of
+from tui.state.node_signs import KNOWN
 from tui.state.number_text import format_fixed, format_number
 from tui.state.subtraction import GridDifference
 from tui.terminal.sanitize import clean
 from tui.themes.themes import LEVELS
-from tui.widgets.heat_cell import KNOWN, SHADES, CellPalette
+from tui.widgets.heat_cell import SHADES, CellPalette
 from tui.widgets.styled_line import StyledLine, fit
 
 _NAME_WIDTH = 22

@@ -15,6 +15,7 @@ from tui.actions.key_labels import fill_keys
 from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.marked_heads import summarise_marked
+from tui.state.node_signs import KNOWN
 from tui.state.number_text import format_fixed, format_number
 from tui.state.subtraction import GridDifference
 from tui.state.workbench_state import WorkbenchState
@@ -23,7 +24,7 @@ from tui.themes.colour_maps import chosen_map
 from tui.themes.themes import LEVELS, Depth
 from tui.widgets import difference_text, mini_map
 from tui.widgets.error_boundary import ErrorBoundary
-from tui.widgets.heat_cell import KNOWN, SHADES, SIGNS, palette, signed_palette
+from tui.widgets.heat_cell import SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heat_map import HeatMap
 from tui.widgets.line_widget import LineWidget, ScrollingLineWidget, first_visible
 from tui.widgets.styled_line import StyledLine, bar, fit, wrap

@@ -16,13 +16,13 @@ from tui.actions import screen_actions
 from tui.output.effects import format_base, format_effect
 from tui.state.grid_view import GridView, brightest_value, decimals_of
 from tui.state.head_details import HeadInRun, RankingCache, edges_of, group_by_code, leave_one_out
+from tui.state.node_signs import KNOWN
 from tui.state.notes import list_notes_at, list_notes_in_other_runs
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.widgets import difference_text
 from tui.widgets.action_keys import ActionKeys
 from tui.widgets.example_list import format_answer
-from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import ScrollingLineWidget
 from tui.widgets.styled_line import StyledLine, bar, fit, fit_end, one_line, wrap
 from tui.widgets.titled_pane import TitledPane

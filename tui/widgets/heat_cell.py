@@ -7,16 +7,14 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.style import Style
 
+from tui.state.node_signs import KNOWN
 from tui.state.number_text import format_number
 from tui.themes.colour_maps import DEFAULT_MAP, Rgb
 from tui.themes.diverging import diverging_colours
 from tui.themes.themes import LEVELS, Depth, heat_colours, needs_dark_text
 
-KNOWN = "◆"
 KNOWN_INSIDE = "◈"
 """A known head inside the circuit, where two columns must also show its shade."""
-IDLE = "∅"
-"""A head whose measured effect on the answer is below 5%."""
 SILENT = "·"
 SHADES = " ░▒▓█"
 

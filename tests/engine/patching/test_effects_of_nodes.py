@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from torch import Tensor
 
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.config import EffectsConfig
-from engine.events import CircuitChecked, EdgesAttributed, EffectsMeasured
+from engine.errors import NoSuchNode
+from engine.events import CircuitChecked, EdgesAttributed, EdgesPatched, EffectsMeasured
 from engine.models.loading import Model
 from engine.nodes import EMBEDDING, NodeId, NodeLayout, mlp
 from engine.patching.attribution import attribute
@@ -16,6 +19,7 @@ from engine.patching.edge_attribution import attribute_edges, n_edges
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.effects_stage import EffectsStage
 from engine.patching.node_patching import mask_of, measure_replaced, one_each
+from engine.results import EdgeEffect
 from engine.tasks.registry import TASKS
 
 from ..by_hand import ioi, prepared
@@ -136,6 +140,35 @@ def test_edges_of_a_run_name_nodes(model: Model, recorder: Any) -> None:
     assert edges.n_pairs == n_edges(found.layout)
     assert edges.edges[0].source == EMBEDDING
     assert {NodeId(*each.target).kind for each in edges.edges} == {"head", "mlp"}
+
+
+def test_chosen_edges_are_measured_exactly_layer_by_layer(model: Model, recorder: Any) -> None:
+    monitor = recorder()
+    found = stage(model, monitor, method="exact")
+    edges = [(mlp(0), NodeId(2, 5)), (EMBEDDING, mlp(0)), (NodeId(1, 2), mlp(1)), (EMBEDDING, NodeId(2, 5))]
+    found.find_edges(edges)
+    events = [event for event in monitor.events if isinstance(event, EdgesPatched)]
+    assert [{each.target for each in event.edges} for event in events] == [{mlp(0)}, {mlp(1)}, {NodeId(2, 5)}]
+    picture = RunSnapshot()
+    for event in events:
+        picture = fold_event(picture, event)
+    merged = picture.exact_edges
+    assert merged is not None
+    assert merged.passes == pytest.approx(sum(event.passes for event in events))
+    effects = {(NodeId(*each.source), NodeId(*each.target)): each.effect for each in merged.edges}
+    assert [abs(each.effect) for each in merged.edges] == sorted(map(abs, effects.values()), reverse=True)
+    clean = found.inputs.base_by_row
+    for edge, values in zip(edges, measure_edges(found.passes, found.inputs, edges), strict=True):
+        assert effects[edge] == pytest.approx(float((values - clean).mean()), abs=1e-4)
+    # Measured again, the newest counts; in another setting, nothing of before.
+    newer = (EdgeEffect(source=EMBEDDING, target=mlp(0), effect=9.0),)
+    again = fold_event(picture, msgspec.structs.replace(events[0], edges=newer))
+    assert again.exact_edges.edges[0].effect == 9.0
+    assert len(again.exact_edges.edges) == 4
+    other = fold_event(picture, msgspec.structs.replace(events[0], n_examples=1))
+    assert other.exact_edges.edges == events[0].edges
+    with pytest.raises(NoSuchNode):
+        found.find_edges([(EMBEDDING, NodeId(77, 0))])
 
 
 def _with_edge(model: Model, inputs: Any, source: NodeId, target: NodeId, share: float) -> Tensor:

@@ -55,6 +55,14 @@ LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
         lambda lines: first(lines, "cause_scored")["event"]["effects"][0].update(head=99),
         "the node 0.99",
     ),
+    "a drawing of another model": (
+        lambda lines: first(lines, "run_started").update(event={"kind": "drawing_changed", "pinned": [[10**9, 0]]}),
+        "the node 1000000000.0",
+    ),
+    "a drawing below nothing": (
+        lambda lines: first(lines, "run_started").update(event={"kind": "drawing_changed", "least": -1.0}),
+        "from -1.0 of the strongest",
+    ),
     "huge model": (
         lambda lines: first(lines, "model_ready")["event"]["model"].update(n_layers=10**9),
         "a number of layers of 1000000000",

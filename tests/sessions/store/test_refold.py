@@ -13,6 +13,7 @@ from sessions.events import (
     ArrayStored,
     CircuitDeleted,
     CircuitSaved,
+    DrawingChanged,
     EffectsEnded,
     EffectsRequested,
     ExamplesSet,
@@ -76,6 +77,7 @@ OF_RUN = st.one_of(
     st.just(RunStarted()),
     st.builds(RunEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
     st.builds(ViewChanged, measure=FEW, cut=NUMBER),
+    st.builds(DrawingChanged, most=NUMBER, pinned=HEADS),
     st.builds(
         RunVerified,
         verdict=st.sampled_from(["same", "rounding", "differs", "impossible"]),
@@ -106,6 +108,7 @@ RUN_KINDS = (
     RunStarted,
     RunEnded,
     ViewChanged,
+    DrawingChanged,
     RunVerified,
     VerificationRequested,
     VerificationProgress,

@@ -16,7 +16,9 @@ import pytest
 from engine.analysis.benchmark import MEASURED, BenchmarkRow, measure_names
 from engine.analysis.ranking_metrics import QUALITIES
 from engine.catalog.local_models import bundled_folder
+from engine.catalog.planted_models import PLANTED
 from engine.measures import DEFAULT_MEASURE
+from engine.nodes import NodeLayout
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 SMALL = ("bench", "circuits", "--models", "toy", "--examples", "3", "--recipe", "contrast", "--seeds", "2")
@@ -233,6 +235,22 @@ def test_the_level_says_what_is_judged(home: dict[str, str]) -> None:
     assert "planted-lookup, heads and MLPs: AUC for finding the circuit's heads and MLPs (true by" in shown.stdout
     shown = headcode(home, "bench", "circuits", "--show", found.session, "--level", "mlps")
     assert shown.stdout.startswith("planted-lookup, MLPs: AUC for finding the circuit's MLPs (true by construction)")
+
+
+def test_edges_of_a_circuit_with_mlps_are_judged_over_heads_and_mlps(home: dict[str, str]) -> None:
+    words = ("--models", "planted-lookup", "--tasks", "induction", "--examples", "6", "--seeds", "1")
+    output = answer(
+        headcode(home, "bench", "circuits", *words, "--recipe", "contrast", "--level", "edges", "--json", "-q")
+    )
+    edges = {row.measure: row for row in output.rows}
+    circuit = PLANTED["planted-lookup"].circuits[0]
+    layout = NodeLayout(n_layers=6, n_heads=8, choice="all")
+    places = [place for place, node in zip(layout.order, layout.ids, strict=True) if node.in_circuits]
+    n_all = sum(a < b for a in places for b in places)
+    assert {(row.level, row.n_true, row.n_all) for row in edges.values()} == {("edges", len(circuit.node_edges), n_all)}
+    assert any(not target.is_head for _, target in circuit.node_edges)
+    assert {"edge_score", "attribution", "baseline_linear_probe", "random"} <= set(edges)
+    assert edges["attribution"].auc > 0.99 > edges["random"].auc
 
 
 def test_runs_may_have_only_pairs_the_model_can_do(home: dict[str, str]) -> None:

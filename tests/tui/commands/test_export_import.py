@@ -42,6 +42,8 @@ NASTY = "evil <b>&\x1b]52;c;aGk=\x07 [/] | `x` *y*"
         ("edges.parquet", "edges-parquet"),
         ("importances.json", "importance-json"),
         ("grid.SVG", "grid-svg"),
+        ("my-edges.svg", "edges-svg"),
+        ("drawing.svg", "edges-svg"),
         ("notes.md", "grid-md"),
         ("x.txt", "grid-txt"),
         ("x.ans", "grid-ansi"),

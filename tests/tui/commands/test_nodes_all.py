@@ -155,13 +155,32 @@ def test_errors_name_the_node_that_does_not_exist(home: dict[str, str]) -> None:
     assert (ran.returncode, "emb cannot be listed in a circuit" in ran.stderr) == (2, True), ran.stderr
 
 
+def test_named_edges_are_measured_exactly(home: dict[str, str]) -> None:
+    words = ("cause", "all/1", "--paths", "emb:0.5,0.5:m0,0.5:1.3")
+    found = json.loads(shown(home, *words, "--json", "-q"))["exact_edges"]
+    by_edge = {(tuple(edge["source"]), tuple(edge["target"])): edge["effect"] for edge in found["edges"]}
+    assert by_edge.keys() == {((None, None), (0, 5)), ((0, 5), (0, None)), ((0, 5), (1, 3))}
+    assert "exact patching of 3 edges" in shown(home, *words, "-q")
+    kept = json.loads(shown(home, "sessions", "show", "all", "--json"))["run"]["exact_edges"]
+    assert {edge["effect"] for edge in kept["edges"]} == {edge["effect"] for edge in found["edges"]}
+    for more, why in (
+        (("--paths", "1.3:0.5"), "1.3 to 0.5 is no edge"),
+        (("--paths", "0.5"), "'0.5' is not an edge"),
+        (("--paths", " "), "names no edge"),
+        (("--paths", "emb:0.5", "--heads", "1.1"), "measures edges alone"),
+        (("--paths", "emb:0.5", "--method", "combined"), "needs --method exact"),
+    ):
+        ran = headcode(home, "cause", "all/1", *more)
+        assert (ran.returncode, why in ran.stderr) == (2, True), ran.stderr
+
+
 @pytest.fixture(scope="module")
 def exported(home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the run of all nodes in every format."""
     folder = tmp_path_factory.mktemp("exports")
     for name in (
         *("heads.csv", "heads.json", "heads.parquet", "edges.csv", "edges.parquet", "edges.graphml"),
-        *("importance.json", "grid.txt", "grid.md", "grid.svg"),
+        *("importance.json", "grid.txt", "grid.md", "grid.svg", "drawing.svg"),
     ):
         shown(home, "export", "all/1", str(folder / name), "--measure", "combined")
     return folder
@@ -220,6 +239,14 @@ def test_pictures_have_a_column_of_mlps_and_a_row_of_the_embedding(exported: Pat
     assert "\n  emb " in (exported / "grid.txt").read_text()
 
 
+def test_the_drawing_has_mlps_and_the_embedding(exported: Path) -> None:
+    root = ElementTree.parse(exported / "drawing.svg").getroot()
+    texts = {each.text or "" for each in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert any(re.fullmatch(r"m\d", text) for text in texts)
+    assert any(text.startswith("24 of 554 edges; code pairs") for text in texts)
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) == 24
+
+
 def test_importances_of_mlps_and_input_are_real_and_read_again(home: dict[str, str], exported: Path) -> None:
     path = exported / "importance.json"
     written = json.loads(path.read_text())
@@ -229,11 +256,19 @@ def test_importances_of_mlps_and_input_are_real_and_read_again(home: dict[str, s
     assert written["nodes"]["input"] == {"in_graph": True, "score": pytest.approx(combined["emb"])}
     assert {written["nodes"][f"m{layer}"]["in_graph"] for layer in range(4)} == {True, False}
     assert written["nodes"]["logits"] == {"in_graph": True}
-    by_codes = {(tuple(edge["source"]), tuple(edge["target"])): edge["score"] for edge in run["edges"]}
-    source, target = next(edge for edge in by_codes if edge[0][1] is None and edge[0][0] is not None and edge[1][1])
+    # Edges of this run were measured: beside effects of nodes they have theirs, signed, as shares of the answer.
+    measured = run["cause_edges"]
+    effects = {(tuple(edge["source"]), tuple(edge["target"])): edge["effect"] for edge in measured["edges"]}
+    source, target = next(edge for edge in effects if edge[0][1] is None and edge[0][0] is not None and edge[1][1])
     name = f"m{source[0]}->a{target[0]}.h{target[1]}<k>"
-    assert written["edges"][name]["score"] == by_codes[source, target]
-    assert written["edges"][name]["score"] > 0
+    assert written["edges"][name]["score"] == pytest.approx(effects[source, target] / measured["base"])
+    direct = {node["node"]: node["direct_effect"] for node in run["nodes"]}
+    assert written["edges"]["m3->logits"]["score"] == pytest.approx(direct["m3"], abs=1e-6)
+    assert written["edges"]["input->logits"]["score"] == pytest.approx(direct["emb"], abs=1e-6)
+    by_codes = json.loads(shown(home, "export", "all/1", "-", "--format", "importance-json", "--measure", "overlap"))
+    codes = {(tuple(edge["source"]), tuple(edge["target"])): edge["score"] for edge in run["edges"]}
+    assert by_codes["edges"][name]["score"] == codes[source, target]
+    assert by_codes["edges"]["m3->logits"]["score"] == 0
 
     file = read_importance(path)
     assert file.scores[EMBEDDING] == pytest.approx(combined["emb"])

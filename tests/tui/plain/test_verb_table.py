@@ -64,6 +64,10 @@ def test_every_action_has_a_verb_or_says_where_to_turn() -> None:
         "circuits:close"
     }
     assert {name for name in covered if name.startswith("write:")} <= write
+    # Of the drawing all that changes it or measures; files are written by headcode export.
+    edges = {f"edges:{action.id}" for action in all_tables()["edges"]}
+    moves = ("close", "step", "inside", "other", "save", "end", "pan")
+    assert {name for name in edges - covered if name.partition(":")[2].split(".")[0] not in moves} == set()
 
 
 def test_verbs_are_found_by_name_id_key_title_and_beginning() -> None:
@@ -113,6 +117,9 @@ EFFECTS = {
     "measure": ("measure overlap", "overlap: "),
     "cut": ("cut 3", "3 heads in the circuit: "),
     "edges": ("edges", "1. head 0.1 to head 2.3: 6.30"),
+    "patch": ("patch", "measuring the 1 drawn edges exactly"),
+    "pin": ("pin 2.3", "pinned: 2.3"),
+    "group": ("group movers = 2.3 5.7", "movers: 2.3 5.7"),
     "runs": ("runs", "run 1: done, model toy"),
     "mark": ("mark 5.7 3.6", "marked: 5.7, 3.6. "),
     "difference": ("difference", "there is nothing to subtract yet"),

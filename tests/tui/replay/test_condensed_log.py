@@ -14,6 +14,7 @@ from engine.events import EdgesScored, EngineEvent, Scored, StageFinished, Stage
 from engine.results import EdgeScore
 from sessions.condense import condensed, superseded
 from sessions.events import (
+    DrawingChanged,
     ExamplesSet,
     ExamplesStepped,
     LogEntry,
@@ -95,6 +96,7 @@ def logs(draw: st.DrawFn, nodes: Any, examples: Any) -> list[LogEntry]:
             moving=st.just((1,)),
         ),
         st.builds(ViewChanged, measure=st.sampled_from(["overlap", "q_value"]), cut=st.integers(1, 4)),
+        st.builds(DrawingChanged, most=st.integers(1, 3), pinned=st.sampled_from([(), ((0, 1),)])),
         st.builds(ExamplesSet, examples=st.sampled_from(sets), content_hash=st.just("h")),
         st.builds(ExamplesStepped, by=st.sampled_from([-1, 1]), version=st.integers(1, 4), content_hash=st.just("h")),
         st.just(RunStarted()),

@@ -107,9 +107,9 @@ async def test_what_is_marked_is_what_is_measured_kept_copied_and_shown(
 
         await pilot.press("e")
         await until(lambda: "Circuit by layers" in text_of(app))
-        assert [edge.score for edge in app.screen.board.all] == [5.1]
+        assert [edge.weight for edge in app.screen.board.all] == [5.1]
         await pilot.press("c")
-        assert [edge.score for edge in app.screen.board.all] == [6.3, 5.1]
+        assert [edge.weight for edge in app.screen.board.all] == [6.3, 5.1]
 
 
 async def test_signs_of_chance_and_seeds_stand_in_the_cells(recorded: Any, open_screen: Any, text_of: Any) -> None:

@@ -1,0 +1,168 @@
+"""What the edges screen shows: the run's edges, which of them are drawn, the selected edge and node."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from engine.results import HeadId
+from sessions.events import DrawingChanged, NodeGroup
+from tui.state.inactive_heads import idle_heads
+from tui.state.node_signs import IDLE, KNOWN, PINNED
+from tui.state.weighted_edges import (
+    WeightedEdge,
+    cut_edges,
+    group_letter,
+    measured_weights,
+    weighted_edges,
+)
+from tui.state.workbench_state import WorkbenchState
+
+
+class EdgesState:
+    """Shared state of the list and the drawing."""
+
+    def __init__(self, state: WorkbenchState, record: Callable[[], None] = lambda: None) -> None:
+        self.state = state
+        self._record = record
+        self.chosen = 0
+        self.end = 0
+        """The selected node: 0 for the source of the selected edge, 1 for its target."""
+        self.inside = False
+        self.of_marked = bool(state.marked)
+        """Show only edges from or to marked heads."""
+        self.pan = (0, 0)
+        """Offset of the drawing by the pan keys, in cells."""
+        self._idle: tuple[object, object, frozenset[HeadId]] = (None, None, frozenset())
+
+    @property
+    def drawing(self) -> DrawingChanged:
+        """How the run is drawn: as changed here, else as recorded."""
+        return self.state.drawing
+
+    def change(self, drawing: DrawingChanged) -> None:
+        """Draw in another way from now on, and have it recorded."""
+        if self.state.change_drawing(drawing):
+            self._record()
+
+    @property
+    def every(self) -> tuple[WeightedEdge, ...]:
+        """All edges of the run by the current weight, strongest first."""
+        run = self.state.shown
+        return () if run is None else weighted_edges(run.picture, self.drawing.weight)
+
+    @property
+    def all(self) -> tuple[WeightedEdge, ...]:
+        """The same, filtered."""
+        edges, view = self.every, self.state.view()
+        marked = self.state.marked if self.of_marked else frozenset()
+        if marked:
+            return tuple(edge for edge in edges if not marked.isdisjoint(edge.nodes))
+        if not self.inside or view is None:
+            return edges
+        return tuple(edge for edge in edges if view.circuit.issuperset(edge.nodes))
+
+    @property
+    def cut_off(self) -> tuple[WeightedEdge, ...]:
+        """The edges that the cut, the threshold and the pins leave."""
+        found = cut_edges(self.all, self.drawing)
+        if not self.drawing.pinned:
+            return found
+        # A pinned node stays even if the filter leaves none of its edges.
+        there = {node for edge in found for node in edge.nodes}
+        missing = tuple(node for node in self.drawing.pinned if HeadId(*node) not in there)
+        only = DrawingChanged(most=1, least=1.0, pinned=missing)
+        more = cut_edges(self.every, only) if missing else ()
+        wanted = {HeadId(*node) for node in missing}
+        return (*found, *(edge for edge in dict.fromkeys(more) if not wanted.isdisjoint(edge.nodes)))
+
+    @property
+    def drawn(self) -> tuple[WeightedEdge, ...]:
+        """The drawn edges, with the selected one."""
+        found, chosen = self.cut_off, self.chosen_edge
+        return found if chosen is None or chosen in found else (*found, chosen)
+
+    @property
+    def alone(self) -> tuple[HeadId, ...]:
+        """Pinned nodes that no edge of this weight touches."""
+        joined = {node for edge in self.every for node in edge.nodes}
+        return tuple(node for each in self.drawing.pinned if (node := HeadId(*each)) not in joined)
+
+    @property
+    def chosen_edge(self) -> WeightedEdge | None:
+        edges = self.all
+        return edges[self.chosen] if self.chosen < len(edges) else None
+
+    @property
+    def chosen_node(self) -> HeadId | None:
+        edge = self.chosen_edge
+        return None if edge is None else edge.nodes[self.end]
+
+    @property
+    def groups(self) -> tuple[tuple[str, NodeGroup], ...]:
+        """The groups with their letters."""
+        return tuple((group_letter(place), group) for place, group in enumerate(self.drawing.groups))
+
+    def signs(self, node: HeadId) -> str:
+        """Return all symbols of a node besides the circuit's frame: known or idle, pinned, its group's letter."""
+        letter = next((letter for letter, group in self.groups if node in map(tuple, group.nodes)), "")
+        pinned = PINNED if node in map(tuple, self.drawing.pinned) else ""
+        return f"{self.sign(node)}{pinned}{letter}"
+
+    def sign(self, head: HeadId) -> str:
+        """Return whether a node is known, else whether it is idle."""
+        view = self.state.view()
+        if view is not None and head in view.known:
+            return KNOWN
+        return IDLE if head in self.idle else ""
+
+    @property
+    def idle(self) -> frozenset[HeadId]:
+        """Heads with a measured effect near zero, except known ones."""
+        run = self.state.shown
+        if run is None:
+            return frozenset()
+        nodes, causes, found = self._idle
+        if nodes is not run.picture.nodes or causes is not run.picture.causes:
+            nodes, causes = run.picture.nodes, run.picture.causes
+            found = idle_heads(nodes, causes)
+            self._idle = nodes, causes, found
+        view = self.state.view()
+        return found if view is None else found - view.known
+
+    @property
+    def parallel(self) -> bool:
+        """True if the model's MLPs do not read their layer's heads."""
+        run = self.state.shown
+        return run is not None and run.picture.model is not None and run.picture.model.parallel_mlps
+
+    @property
+    def noun(self) -> str:
+        """What the ends of edges are: heads or nodes."""
+        view = self.state.view()
+        return "heads" if view is None else view.noun(2)
+
+    def step(self, by: int) -> None:
+        self.chosen = min(max(self.chosen + by, 0), max(len(self.all) - 1, 0))
+        self.pan = (0, 0)
+
+    def settle(self) -> None:
+        """Keep the selection inside the list after it changed."""
+        self.chosen = min(self.chosen, max(len(self.all) - 1, 0))
+
+    def cut(self, by: int) -> None:
+        """Draw more or fewer edges."""
+        n_edges = max(len(self.all), 1)
+        most = min(max(min(self.drawing.most, n_edges) + by, 1), n_edges)
+        self.change(msgspec.structs.replace(self.drawing, most=most))
+
+    def weigh(self) -> bool:
+        """Weigh the edges by the next of what was measured; return False if there is nothing else."""
+        run = self.state.shown
+        weights = () if run is None else measured_weights(run.picture)
+        others = [weight for weight in weights if weight != self.drawing.weight]
+        if not others:
+            return False
+        later = weights[weights.index(self.drawing.weight) + 1 :] if self.drawing.weight in weights else weights
+        self.change(msgspec.structs.replace(self.drawing, weight=later[0] if later else weights[0]))
+        self.chosen = 0
+        return True
