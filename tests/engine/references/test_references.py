@@ -79,7 +79,7 @@ def test_a_reference_says_what_was_measured_and_how(path: Path) -> None:
 
 def test_every_truth_of_the_bundled_model_splits_its_heads() -> None:
     known = known_truths("toy", bundled_folder())
-    assert set(known.truths) == set(TASKS)
+    assert set(known.truths) < set(TASKS)
     assert not known.left_out
     for truths in known.truths.values():
         heads = [truth for truth in truths if truth.level == "heads"]
