@@ -50,9 +50,11 @@ from sessions.protocol.node_parts import (
     GetMlp,
     GetNeuron,
     GetPlaces,
+    GetSpecificity,
     MlpInspection,
     NeuronInspection,
     Places,
+    SpecificityOfRun,
     StreamGrid,
 )
 from sessions.protocol.results import (
@@ -144,6 +146,7 @@ __all__ = [
     "GetPlaces",
     "GetPreflight",
     "GetSides",
+    "GetSpecificity",
     "GetStatus",
     "GetVerification",
     "GradeExamples",
@@ -188,6 +191,7 @@ __all__ = [
     "SetView",
     "ShowSession",
     "SidesAnswer",
+    "SpecificityOfRun",
     "SqlAnswer",
     "StatusAnswer",
     "StepExamples",
@@ -240,6 +244,7 @@ AnyRequest = (
     | GradeExamples
     | GetHeadInspection
     | GetPlaces
+    | GetSpecificity
     | GetGrid
     | GetMlp
     | GetNeuron
@@ -294,6 +299,7 @@ AnyAnswer = (
     | Grades
     | HeadInspection
     | Places
+    | SpecificityOfRun
     | StreamGrid
     | MlpInspection
     | NeuronInspection
