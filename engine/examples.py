@@ -77,12 +77,12 @@ class _Line(msgspec.Struct):
 def answer_text(prompt: str, answer: str) -> str:
     """Return the answer as the model would see it after the prompt: a word after a word gets a space.
 
-    A written leading space stays; a digit directly after a digit continues the number, and in a script without spaces
-    no space is added.
+    A written leading space stays; a digit directly after a digit continues the number, after an equals sign it is
+    the result (37+48= 85 would be another token), and in a script without spaces no space is added.
     """
     if not answer or answer[0].isspace() or not prompt or prompt[-1].isspace():
         return answer
-    if answer[0].isdigit() and (prompt[-1].isdigit() or _is_unspaced(prompt[-1])):
+    if answer[0].isdigit() and (prompt[-1].isdigit() or prompt[-1] == "=" or _is_unspaced(prompt[-1])):
         return answer
     if _is_unspaced(prompt[-1]) and _is_unspaced(answer[0]):
         return answer

@@ -1,4 +1,4 @@
-"""What is measured inside a node: its effect position by position, the grid of the stream, the neurons of an MLP."""
+"""What is measured of nodes beside a run: effects by position, the grid of the stream, neurons, what tasks lose."""
 
 import math
 from collections.abc import Sequence
@@ -196,3 +196,28 @@ def mean_grid(prompts: Sequence[PromptGrid]) -> dict[GridKind, tuple[tuple[Place
 
 def _most_frequent(tokens: Sequence[str]) -> str:
     return max(tokens, key=tokens.count, default="")
+
+
+class TaskLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task loses when some nodes are replaced, and when as many random ones are."""
+
+    task: str
+    """Empty: the run's own examples, of no ready-made task."""
+    metric: str
+    replacement: str
+    pairs: int
+    base: float
+    """The metric with nothing replaced, the mean over the positives."""
+    removed: float
+    """The metric with the nodes replaced."""
+    random: float
+    """The same for random nodes, as many heads and as many MLPs; the mean over several draws."""
+
+    @property
+    def share(self) -> float:
+        """Share of the base that is lost; above 1: the answer is turned round. 0 for a base of 0."""
+        return round(1 - self.removed / self.base, 4) if abs(self.base) > 1e-9 else 0.0
+
+    @property
+    def random_share(self) -> float:
+        return round(1 - self.random / self.base, 4) if abs(self.base) > 1e-9 else 0.0

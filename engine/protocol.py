@@ -6,7 +6,7 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
-from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron
+from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron, TaskLoss
 from engine.nodes import NodeChoice
 from engine.results import Grade, ModelInfo, PromptTokens
 
@@ -141,6 +141,15 @@ class MeasureGrid(PartsRequest, tag="grid", frozen=True, kw_only=True):
     """Measure the exact effect of stream, attention and MLPs at every layer and position. Answered by GridMeasured."""
 
 
+class MeasureSpecificity(PartsRequest, tag="specificity", frozen=True, kw_only=True):
+    """Remove nodes and measure what every task loses. Answered by one SpecificityMeasured or JobFailed."""
+
+    nodes: tuple[tuple[int, int], ...]
+    """(layer, head), as in MeasurePlaces."""
+    pairs: int
+    """Of each other task."""
+
+
 class InspectMlp(PartsRequest, tag="mlp", frozen=True, kw_only=True):
     """Find the most important neurons of one MLP. Answered by one MlpInspected or JobFailed."""
 
@@ -164,7 +173,16 @@ class InspectNeuron(ModelRequest, tag="neuron", frozen=True, kw_only=True):
     """Also return its activations on this prompt."""
 
 
-SideRequest = GradePrompts | MakeExamples | InspectHead | MeasurePlaces | MeasureGrid | InspectMlp | InspectNeuron
+SideRequest = (
+    GradePrompts
+    | MakeExamples
+    | InspectHead
+    | MeasurePlaces
+    | MeasureGrid
+    | MeasureSpecificity
+    | InspectMlp
+    | InspectNeuron
+)
 """Requests that are answered between the reports of a run."""
 
 
@@ -262,6 +280,19 @@ class GridMeasured(WorkerMessage, tag="grid_measured", frozen=True, kw_only=True
     prompts: tuple[PromptGrid, ...]
 
 
+class SpecificityMeasured(WorkerMessage, tag="specificity_measured", frozen=True, kw_only=True):
+    """What the run's own examples and every other task lose without some nodes."""
+
+    job: str
+    model: ModelInfo
+    own: TaskLoss
+    others: tuple[TaskLoss, ...]
+    """The largest loss first."""
+    left_out: dict[str, str]
+    """Tasks that the model cannot do, and why."""
+    seconds: float
+
+
 class MlpInspected(WorkerMessage, tag="mlp_inspected", frozen=True, kw_only=True):
     """The most important neurons of an MLP on the prompts of a run."""
 
@@ -291,7 +322,16 @@ class NeuronInspected(WorkerMessage, tag="neuron_inspected", frozen=True, kw_onl
     on_prompt: PromptActivations | None
 
 
-SideAnswer = GradesMade | ExamplesOf | HeadInspected | PlacesMeasured | GridMeasured | MlpInspected | NeuronInspected
+SideAnswer = (
+    GradesMade
+    | ExamplesOf
+    | HeadInspected
+    | PlacesMeasured
+    | GridMeasured
+    | SpecificityMeasured
+    | MlpInspected
+    | NeuronInspected
+)
 
 
 class JobDone(WorkerMessage, tag="done", frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from tui.commands import (
     replay,
     sessions,
     sessions_edit,
+    specificity,
     sql,
     tasks,
     verify,
@@ -77,6 +78,7 @@ app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
 app.command("cause")(cause.cause)
 app.command("places")(places.places)
+app.command("specificity")(specificity.specificity)
 app.command("neurons")(neurons.neurons)
 app.command("neuron")(neurons.neuron)
 app.add_typer(circuits.app, name="circuits")

@@ -1,6 +1,6 @@
 """Measure a model's circuits by exact patching.
 
-`python -m engine.asset_tools.measure_toy_circuits [MODEL_FOLDER] [--pairs 48]`
+`python -m engine.asset_tools.measure_toy_circuits [MODEL] [--pairs 48]`
 
 Every single head (circuits.json) and every single edge from head to head (edges.json), with the engine's own patching.
 """
@@ -14,10 +14,12 @@ from typing import Any
 import msgspec
 import torch
 
-from engine.catalog.local_models import bundled_folder
-from engine.config import EffectsConfig, LoadOptions
+from engine.capture.head_outputs import read_examples
+from engine.catalog.local_models import BUNDLED
+from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import TaskError
 from engine.events import SilentMonitor
+from engine.grading.rules import grade_examples
 from engine.models.loading import Model, load_model
 from engine.nodes import NodeChoice
 from engine.patching.edge_patching import all_edges, measure_edges
@@ -111,6 +113,18 @@ def inputs_for_task(
     return passes, prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=monitor)
 
 
+def can_do(model: Model, name: str, *, pairs: int = 48, seed: int = TASK_SEED) -> bool:
+    """Return True if the model answers the positives more often than not.
+
+    Raises TaskError if the model's tokenizer cannot express the task.
+    """
+    examples = TASKS[name].make(model, pairs=pairs, seed=seed)
+    with torch.inference_mode():
+        reading = read_examples(model, list(examples), ProbeConfig(), SilentMonitor(), None)
+    grades = grade_examples(model, examples, reading)
+    return sum(grade.verdict == "ok" for grade in grades if examples[grade.index].positive) > pairs / 2
+
+
 def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredTask:
     """Return the exact effect of every head on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
     passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed, nodes="all")
@@ -152,15 +166,18 @@ def measure_task_edges(model: Model, name: str, *, pairs: int, seed: int = TASK_
 def main() -> None:
     """Measure every task the model can express; write circuits.json and edges.json beside it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=bundled_folder())
+    parser.add_argument("model", nargs="?", default=BUNDLED, help="toy, adder, or a folder")
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--seed", type=int, default=TASK_SEED)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = load_model(str(given.folder), given.folder.parent, LoadOptions(device="cpu"))
+    model = load_model(given.model, Path(), LoadOptions(device="cpu"))
     tasks, edges = {}, {}
     for name in TASKS:
         try:
+            if not can_do(model, name):
+                print(f"{name}: left out. The model cannot do it.")
+                continue
             tasks[name] = measure_task(model, name, pairs=given.pairs, seed=given.seed)
         except TaskError as error:
             print(f"{name}: left out. {error.message}")
@@ -172,7 +189,7 @@ def main() -> None:
         found = tasks[name] = msgspec.structs.replace(tasks[name], edges=passing)
         print(f"{name}: base {found.base}, {len(found.heads)} heads and {len(passing)} edges pass", flush=True)
     about: dict[str, Any] = {
-        "model": given.folder.resolve().name,
+        "model": model.info.name,
         "identity": model.info.identity,
         "versions": {name: version(name) for name in ("torch", "transformers", "transformer-lens")},
     }
@@ -191,7 +208,7 @@ def main() -> None:
     )
     for file, content in (("circuits.json", circuits), ("edges.json", between_heads)):
         lines = msgspec.json.format(msgspec.json.encode(content), indent=1).decode()
-        (given.folder / file).write_text(_rows_on_one_line(lines) + "\n", encoding="utf-8")
+        (model.folder / file).write_text(_rows_on_one_line(lines) + "\n", encoding="utf-8")
 
 
 def _rounded(row: torch.Tensor) -> list[float]:

@@ -5,6 +5,8 @@ Torch-free. May import: root modules, machine, tasks.
 
 __all__ = [
     "check_report",
+    "checkpoint_folders",
+    "checkpoints",
     "declared_shape",
     "fetch_messages",
     "local_models",

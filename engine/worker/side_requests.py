@@ -11,11 +11,13 @@ from engine.protocol import (
     MakeExamples,
     MeasureGrid,
     MeasurePlaces,
+    MeasureSpecificity,
     SideAnswer,
     SideRequest,
 )
 from engine.worker.head_inspection import Inspector
 from engine.worker.measure_places import measure_grid_of, measure_places_of
+from engine.worker.measure_specificity import measure_specificity_of
 from engine.worker.neuron_inspection import inspect_mlp, inspect_neuron
 
 
@@ -40,6 +42,8 @@ class SideRequestHandler:
                 return measure_places_of(request, self._warm_model, monitor)
             case MeasureGrid():
                 return measure_grid_of(request, self._warm_model, monitor)
+            case MeasureSpecificity():
+                return measure_specificity_of(request, self._warm_model, monitor)
             case InspectMlp():
                 return inspect_mlp(request, self._warm_model, monitor)
             case InspectNeuron():

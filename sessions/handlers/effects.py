@@ -18,7 +18,7 @@ from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
 from sessions.protocol import Done, FindRun, MeasureRunEffects, RunAnswer
 from sessions.rows import RunRow
-from sessions.store.circuits import find_circuit
+from sessions.store.circuits import find_circuit, stored_circuit
 from sessions.store.comparison_sides import run_side
 from sessions.store.database import Store
 from sessions.store.projections import event_decoder
@@ -243,11 +243,7 @@ def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[
     if request.after or not request.after_name:
         return request.after
     if request.after_name == OWN_CIRCUIT:
-        stored = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
-        heads = msgspec.json.decode(stored, type=tuple[tuple[int, int], ...]) if stored else ()
-        if not heads:
-            raise NoSuchRecord(f"Run {run.number} has no circuit.", hint="Name heads: --after 2.3,4.1")
-        return heads
+        return stored_circuit(store, run, instead="--after 2.3,4.1")
     heads = find_circuit(store, request.after_name.removeprefix("circuit:"), session_id=run.session_id).heads
     info = run.model_info
     for layer, head in heads:

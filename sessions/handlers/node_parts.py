@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from engine.config import load_fields
-from engine.errors import Failure, NoSuchNode
+from engine.errors import ConfigError, Failure, NoSuchNode
 from engine.nodes import NodeId, mlp, parse_node
 from engine.protocol import (
     GridMeasured,
@@ -11,10 +11,12 @@ from engine.protocol import (
     InspectNeuron,
     MeasureGrid,
     MeasurePlaces,
+    MeasureSpecificity,
     MlpInspected,
     NeuronInspected,
     PlacesMeasured,
     SideRequest,
+    SpecificityMeasured,
 )
 from engine.results import ModelInfo
 from sessions.errors import NoSuchRecord, error_from
@@ -25,17 +27,21 @@ from sessions.protocol import (
     GetMlp,
     GetNeuron,
     GetPlaces,
+    GetSpecificity,
     MlpInspection,
     NeuronInspection,
     Places,
+    SpecificityOfRun,
     StreamGrid,
 )
 from sessions.rows import RunRow
+from sessions.store.circuits import stored_circuit
 from sessions.store.database import Store
 from sessions.store.queries import find_run, run_row
 from sessions.store.rerun import find_rerun
 
 Answered = TypeVar("Answered")
+_MOST_PAIRS = 1000
 
 
 async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
@@ -60,6 +66,38 @@ async def measure_grid(host: HandlerContext, request: GetGrid) -> StreamGrid:
     worker_request = MeasureGrid(job=new_id("p"), config=request.config, models=str(host.places.models), **fields)
     answer = await _answered(host, worker_request, GridMeasured)
     return StreamGrid(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
+
+
+async def measure_specificity(host: HandlerContext, request: GetSpecificity) -> SpecificityOfRun:
+    """Return what tasks lose. Raises NoSuchRecord, NoSuchNode, ConfigError and the engine's errors."""
+    if not 1 <= request.pairs <= _MOST_PAIRS:
+        raise ConfigError(f"pairs={request.pairs}: 1 to {_MOST_PAIRS} are measured.", hint="Try 24.")
+
+    def read(store: Store) -> tuple[RunRow, ModelInfo, dict[str, Any], tuple[tuple[int, int], ...]]:
+        run, info, fields = _of_run(store, request.run)
+        return run, info, fields, request.nodes or stored_circuit(store, run, instead="--heads 2.3,4.1")
+
+    run, info, fields, nodes = await host.writer.read(read)
+    for node in nodes:
+        named_node(str(NodeId(*node)), info)
+    worker_request = MeasureSpecificity(
+        job=new_id("s"),
+        nodes=nodes,
+        pairs=request.pairs,
+        config=request.config,
+        models=str(host.places.models),
+        **fields,
+    )
+    answer = await _answered(host, worker_request, SpecificityMeasured)
+    return SpecificityOfRun(
+        run=run,
+        model=answer.model,
+        nodes=nodes,
+        own=answer.own,
+        others=answer.others,
+        left_out=answer.left_out,
+        seconds=answer.seconds,
+    )
 
 
 async def inspect_mlp(host: HandlerContext, request: GetMlp) -> MlpInspection:
@@ -144,6 +182,7 @@ def _of_run(store: Store, reference: str) -> tuple[RunRow, ModelInfo, dict[str, 
 ANSWERS: dict[type, Answer] = {
     GetPlaces: measure_places,
     GetGrid: measure_grid,
+    GetSpecificity: measure_specificity,
     GetMlp: inspect_mlp,
     GetNeuron: inspect_neuron,
 }

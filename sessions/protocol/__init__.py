@@ -50,9 +50,11 @@ from sessions.protocol.node_parts import (
     GetMlp,
     GetNeuron,
     GetPlaces,
+    GetSpecificity,
     MlpInspection,
     NeuronInspection,
     Places,
+    SpecificityOfRun,
     StreamGrid,
 )
 from sessions.protocol.results import (
@@ -151,6 +153,7 @@ __all__ = [
     "GetPlaces",
     "GetPreflight",
     "GetSides",
+    "GetSpecificity",
     "GetStatus",
     "GetVerification",
     "GradeExamples",
@@ -196,6 +199,7 @@ __all__ = [
     "SetView",
     "ShowSession",
     "SidesAnswer",
+    "SpecificityOfRun",
     "SqlAnswer",
     "StatusAnswer",
     "StepExamples",
@@ -248,6 +252,7 @@ AnyRequest = (
     | GradeExamples
     | GetHeadInspection
     | GetPlaces
+    | GetSpecificity
     | GetGrid
     | GetMlp
     | GetNeuron
@@ -305,6 +310,7 @@ AnyAnswer = (
     | Grades
     | HeadInspection
     | Places
+    | SpecificityOfRun
     | StreamGrid
     | MlpInspection
     | NeuronInspection

@@ -1,7 +1,7 @@
 """Requests that look inside a node: its effect position by position, the grid of the stream, neurons of an MLP."""
 
 from engine.config import EffectsConfig, LoadOptions
-from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron
+from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron, TaskLoss
 from engine.results import ModelInfo
 from sessions.protocol.base import Message, Request
 from sessions.rows import RunRow
@@ -47,6 +47,35 @@ class StreamGrid(Message, tag="grid", frozen=True, kw_only=True):
     model: ModelInfo
     how: MeasuredHow
     prompts: tuple[PromptGrid, ...]
+
+
+class GetSpecificity(Request, tag="specificity", frozen=True, kw_only=True):
+    """Remove nodes and measure what the run's task and every other ready-made task lose.
+
+    Nothing is recorded. Answered by SpecificityOfRun, concurrently with other requests.
+    """
+
+    run: str
+    nodes: tuple[tuple[int, int], ...] = ()
+    """Empty: the run's circuit."""
+    pairs: int = 24
+    """Of each other task."""
+    config: EffectsConfig = EffectsConfig(method="exact")
+    """Metric, replacement and number of the run's examples."""
+
+
+class SpecificityOfRun(Message, tag="specificity", frozen=True, kw_only=True):
+    """What tasks lose without the nodes."""
+
+    run: RunRow
+    model: ModelInfo
+    nodes: tuple[tuple[int, int], ...]
+    own: TaskLoss
+    others: tuple[TaskLoss, ...]
+    """The largest loss first."""
+    left_out: dict[str, str]
+    """Tasks that the model cannot do, and why."""
+    seconds: float
 
 
 class GetMlp(Request, tag="mlp", frozen=True, kw_only=True):

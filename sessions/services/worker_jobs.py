@@ -15,6 +15,7 @@ from engine.protocol import (
     MeasureEffects,
     MeasureGrid,
     MeasurePlaces,
+    MeasureSpecificity,
     RunProbe,
     SideAnswer,
     SideRequest,
@@ -132,6 +133,8 @@ class PendingSideRequest:
                 return f"effects of {node} by position ({self.request.model})"
             case MeasureGrid():
                 return f"effects by layer and position ({self.request.model})"
+            case MeasureSpecificity():
+                return f"what other tasks lose without a circuit ({self.request.model})"
             case InspectMlp():
                 return f"neurons of m{self.request.layer} ({self.request.model})"
             case InspectNeuron():

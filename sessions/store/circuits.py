@@ -3,7 +3,7 @@
 import msgspec
 
 from sessions.errors import NoSuchRecord
-from sessions.rows import CircuitRow
+from sessions.rows import CircuitRow, RunRow
 from sessions.store.database import Store
 
 _CIRCUIT = """
@@ -62,3 +62,12 @@ def find_circuit(store: Store, name: str, *, session_id: str | None = None) -> C
         if there
         else "headcode circuits keep saves one.",
     )
+
+
+def stored_circuit(store: Store, run: RunRow, *, instead: str) -> tuple[tuple[int, int], ...]:
+    """Return the run's circuit. Raises NoSuchRecord without one; `instead`: how to name nodes."""
+    stored = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
+    nodes = msgspec.json.decode(stored, type=tuple[tuple[int, int], ...]) if stored else ()
+    if not nodes:
+        raise NoSuchRecord(f"Run {run.number} has no circuit.", hint=f"Name heads: {instead}")
+    return nodes

@@ -211,6 +211,21 @@ def test_identity_is_of_content_not_of_place(tmp_path: Path) -> None:
     assert model_identity(tmp_path / "a") != model_identity(tmp_path / "b")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answer", "whole"),
+    [
+        ("37+48=", "85", "85"),
+        ("from 17", "32", "32"),
+        ("x =", "y", " y"),
+        ("a word", "85", " 85"),
+        ("x =", " 85", " 85"),
+        ("1, 2,", "3", " 3"),
+    ],
+)
+def test_an_answer_gets_a_space_where_a_word_would(prompt: str, answer: str, whole: str) -> None:
+    assert answer_text(prompt, answer) == whole
+
+
 def test_headcode_home_moves_every_folder(tmp_path: Path) -> None:
     places = find_folders({"HEADCODE_HOME": str(tmp_path)})
     for place in (places.store, places.models, places.activations, places.logs, places.settings, places.spool):

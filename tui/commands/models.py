@@ -11,6 +11,7 @@ from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from engine.catalog.check_report import CheckStatus
+    from engine.catalog.local_models import ModelSummary
 
 app = typer.Typer(help="List, show, check, fetch and import models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -48,7 +49,7 @@ def list_models(as_json: JsonOption = False) -> None:
                 str(sheet.d_model),
                 str(sheet.context),
                 format_bytes(sheet.weights_bytes),
-                sheet.origin if sheet.path else f"{sheet.origin}, built on first use",
+                _origin(sheet),
                 checks[sheet.name].words,
             )
             for sheet in sheets
@@ -94,10 +95,18 @@ def show_model(
             ("context", f"{sheet.context} tokens"),
             ("vocabulary", f"{sheet.vocabulary} tokens"),
             ("weights", format_bytes(sheet.weights_bytes)),
+            *([("checkpoints", f"{', '.join(sheet.checkpoints)}; {name}@STEP")] if sheet.checkpoints else []),
             *([("identity", identity)] if identity else []),
             ("check", format_check(status, name)),
         ]
     )
+
+
+def _origin(sheet: "ModelSummary") -> str:
+    """Return where the model is from, and what else there is to know about that."""
+    if not sheet.path:
+        return f"{sheet.origin}, built on first use"
+    return f"{sheet.origin}, {len(sheet.checkpoints)} checkpoints" if sheet.checkpoints else sheet.origin
 
 
 def _check_of(status: "CheckStatus") -> dict[str, object] | None:

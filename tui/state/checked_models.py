@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.catalog.check_report import UNCHECKED, CheckStarted, CheckStatus, check_status
-from engine.catalog.local_models import BUNDLED, find_model
+from engine.catalog.local_models import find_model, is_bundled
 from engine.catalog.planted_models import PLANTED
 from engine.errors import HeadcodeError
 from engine.machine.folders import find_folders
@@ -77,7 +77,7 @@ def shown_check(state: "WorkbenchState") -> CheckStatus | None:
         return None
     name, info = shown_model(state), state.model_info
     found = state.checked.of(name, info.identity if info is not None else None)
-    return None if found.state == "unchecked" and (name == BUNDLED or name in PLANTED) else found
+    return None if found.state == "unchecked" and (is_bundled(name) or name in PLANTED) else found
 
 
 def shown_model(state: "WorkbenchState") -> str:

@@ -10,6 +10,7 @@ from engine.catalog.local_models import bundled_folder
 from engine.errors import TaskError
 from engine.examples import Example, check_set
 from engine.tasks.base import PairDraft, Splitter, collect
+from engine.tasks.facts import CAPITALS
 from engine.tasks.greater_than import usable_years
 from engine.tasks.registry import TASKS, find_task
 
@@ -63,8 +64,20 @@ def halves(examples: tuple[Example, ...]) -> list[tuple[Example, Example]]:
     return [(pair["positive"], pair["negative"]) for pair in by_pair.values()]
 
 
+NOT_BUNDLED = ("facts", "identifier_swap")
+"""Tasks whose words the bundled tokenizer does not have."""
+
+
+def skip_unless_it_has_the_words(name: str, splitter: Splitter) -> None:
+    if isinstance(splitter, Bundled) and name in NOT_BUNDLED:
+        with pytest.raises(TaskError, match="has 0 of the"):
+            TASKS[name].make(splitter, pairs=1)
+        pytest.skip("refused in words")
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_pairs_can_be_compared_token_by_token(name: str, splitter: Splitter) -> None:
+    skip_unless_it_has_the_words(name, splitter)
     examples = TASKS[name].make(splitter, pairs=12)
     pairs = halves(check_set(examples))
     assert len(pairs) == 12
@@ -83,6 +96,7 @@ def test_pairs_can_be_compared_token_by_token(name: str, splitter: Splitter) -> 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_same_seed_makes_the_same_examples(name: str, splitter: Splitter) -> None:
+    skip_unless_it_has_the_words(name, splitter)
     task = TASKS[name]
     assert task.make(splitter, pairs=5, seed=3) == task.make(splitter, pairs=5, seed=3)
     assert task.make(splitter, pairs=5, seed=3) != task.make(splitter, pairs=5, seed=4)
@@ -98,6 +112,8 @@ def test_pairs_do_not_repeat(name: str) -> None:
 def test_a_tokenizer_without_the_words_is_told_what_it_lacks(name: str) -> None:
     if name == "greater_than":
         unsuited: Splitter = Rules(r" ?[A-Za-z]+| ?\d+| ?[^\sA-Za-z\d]|\s")  # years in one token
+    elif name == "addition":
+        unsuited = Rules(r".{4}|.")  # 37+4|8=85
     else:
         unsuited = LETTERS
     if name == "sequence_continuation":
@@ -211,3 +227,43 @@ def test_tasks_do_not_touch_the_global_random_state() -> None:
     before = random.getstate()
     TASKS["ioi"].make(PAIRS, pairs=3)
     assert random.getstate() == before
+
+
+@pytest.mark.parametrize(("rules", "whole"), [(DIGITS, False), (PAIRS, True), (TRIPLES, True)])
+def test_sums_are_asked_for_as_the_tokenizer_splits_them(rules: Rules, whole: bool) -> None:
+    for positive, negative in halves(TASKS["addition"].make(rules, pairs=40)):
+        (a, b), (same, other) = (map(int, example.prompt[:-1].split("+")) for example in (positive, negative))
+        assert a == same
+        assert b // 10 == other // 10
+        assert a % 10 + b % 10 >= 10 > a % 10 + other % 10
+        assert (a + b) // 10 == (a + other) // 10 + 1
+        text = str(a + b) if whole else str(a + b)[0]
+        assert positive.expected == (text,)
+        assert int(positive.foils[0]) == int(text) - (10 if whole else 1)
+
+
+def test_the_foil_of_a_sum_is_the_digit_that_the_negative_has() -> None:
+    for _, negative in halves(TASKS["addition"].make(DIGITS, pairs=40)):
+        a, b = map(int, negative.prompt[:-1].split("+"))
+        assert negative.foils == (str(a + b)[0],)
+
+
+def test_facts_negative_has_the_same_words_and_the_other_answer() -> None:
+    for positive, negative in halves(TASKS["facts"].make(PAIRS, pairs=40)):
+        words, other = set(re.findall(r"\w+", positive.prompt)), set(re.findall(r"\w+", negative.prompt))
+        assert words == other
+        (country,), (beside,) = (re.findall(r"capital of (\w+) is", each.prompt) for each in (positive, negative))
+        assert positive.expected == (f" {CAPITALS[country]}",)
+        assert positive.foils == (f" {CAPITALS[beside]}",)
+
+
+def test_a_swapped_builtin_is_answered_by_the_others_name() -> None:
+    for positive, negative in halves(TASKS["identifier_swap"].make(PAIRS, pairs=40)):
+        results = []
+        for example, answer in ((positive, positive.expected[0]), (negative, negative.foils[0])):
+            function = re.findall(r"def (\w+)", example.prompt)[0]
+            names: dict[str, object] = {}
+            argument = re.findall(r"\((\w+)\)", example.prompt)[0]
+            exec(f"{example.prompt}{answer}({argument})", names)  # what the answer completes does what it says
+            results.append(names[function]([3, 1, 2, 2]))  # type: ignore[operator]
+        assert results[0] == results[1]

@@ -73,7 +73,7 @@ async def test_negatives_wide(recorded: Any, open_screen: Any, screenshot: Any) 
 
 
 async def test_tasks_small(recorded: Any, open_screen: Any, screenshot: Any) -> None:
-    """You should see six ready-made tasks with what they ask; the chosen one offers 10 pairs."""
+    """You should see nine ready-made tasks with what they ask; the chosen one offers 10 pairs."""
     host = recorded.host()
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await opened(recorded, app, pilot, until, host)

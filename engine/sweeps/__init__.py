@@ -1,0 +1,3 @@
+"""Sweeps: what is computed over many runs."""
+
+__all__ = ["transitions"]
