@@ -88,8 +88,12 @@ class HostRequests:
 
     async def look_at_head(self, request: GetHeadInspection) -> HeadInspection | Failure:
         """Return the inspection of the head on the prompt, or the failure."""
+        return await self.ask_or_failure(request, HeadInspection)
+
+    async def ask_or_failure(self, request: AnyRequest, want: type[T]) -> T | Failure:
+        """Return the answer, or why there is none: for a screen that shows either."""
         try:
-            return await self.ask(request, HeadInspection)
+            return await self.ask(request, want)
         except HeadcodeError as error:
             return error.as_failure()
 

@@ -1,7 +1,4 @@
-"""Inspection of one head: its prompts, output and attention per token, and what its codes write.
-
-Of an MLP or the embedding, which neither attend nor copy, it shows the prompts by code and the page of the node.
-"""
+"""Inspection of one head: its prompts, output and attention per token, where it matters, and what its codes write."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -17,18 +14,20 @@ from textual.timer import Timer
 
 from engine.errors import Failure
 from engine.results import NO_CODE
-from sessions.protocol import GetHeadInspection, HeadInspection
+from sessions.protocol import GetHeadInspection, HeadInspection, Places
 from tui.actions import screen_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys
+from tui.screens.node_screen import NodeScreen
+from tui.screens.parts_loader import FetchPart, Wanted
+from tui.screens.sub_screen import SubScreenKeys
 from tui.state.head_inspection import COLOURINGS, WORDS, InspectorState, Key
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.themes import Depth
-from tui.widgets.head_page import HeadPage
 from tui.widgets.heat_cell import SHADES
 from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_widget import LinePicked, LineWidget
+from tui.widgets.places_strip import PlacesStrip
 from tui.widgets.prompts_by_code import PromptList, TokenWidget
 from tui.widgets.styled_line import StyledLine, bar, fit, take_cells, wrap
 from tui.widgets.top_line import format_head_title
@@ -60,7 +59,6 @@ ACTIONS = screen_actions(
     ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
     ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
 )
-_REST_S = 0.12
 _NAMED = 3
 """Maximum tokens listed that the selected token attends to."""
 _OTHERS_AFTER_S = 0.5
@@ -77,10 +75,6 @@ class TokenView(TokenWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         look = self.inspector.look
-        if not self.state.cursor.is_head:
-            what = "an MLP has neither" if self.state.cursor.kind == "mlp" else "the embedding has neither"
-            reason = fit(f" Attention and copied words are of heads; {what}.", size.width)
-            return [self.line().add(reason, "dim").strip()]
         if look is None:
             return [
                 self.line().add(" asking the model …" if self.inspector.key else " No run to inspect.", "dim").strip()
@@ -195,72 +189,75 @@ class CodeTokenList(LineWidget):
             line.add(f"{text} ", ink)
 
 
-class HeadInspectorScreen(SubScreen):
-    """The screen: prompts left, tokens and attention of the selected one right, tokens of the codes below."""
+class HeadInspectorScreen(NodeScreen):
+    """The screen: prompts left; tokens, attention and places of the selected one right, tokens of the codes below."""
 
     CSS_PATH = "head_inspector.tcss"
     actions = ACTIONS
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
 
-    def __init__(self, state: WorkbenchState, depth: Depth, fetch: Fetch, want_codes: Callable[[], object]) -> None:
-        super().__init__(state)
+    def __init__(
+        self,
+        state: WorkbenchState,
+        depth: Depth,
+        fetch: Fetch,
+        want_codes: Callable[[], object],
+        fetch_part: FetchPart,
+        reopen: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(state, fetch_part, reopen)
         self.inspector = InspectorState(state, depth)
         self._fetch, self._want_codes = fetch, want_codes
-        self._timer: Timer | None = None
         self._others: Timer | None = None
         self._asked: Key | None = None
         self.prompts = PromptList(self.inspector, id="prompts")
         self.tokens = TokenView(self.inspector, id="tokens")
+        self.places = PlacesStrip(state, depth, lambda: self.inspector.example, self._place, id="places")
         self.writes = CodeTokenList(self.inspector, id="writes")
-        self.page = HeadPage(state, id="page")
-        """What applies to every node; shown for those that are no heads."""
-        self.page.can_focus = False
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="close"):
             yield self.prompts
             with Vertical():
                 yield self.tokens
+                yield self.places
                 yield self.writes
-                yield self.page
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self.prompts.border_title = "Prompts by code"
         self.writes.border_title = "What its codes write"
         self._asked = self.inspector.key
-        self._want()
-        self.paint()
 
     def paint(self) -> None:
         head = self.state.cursor
+        if self.leaves():
+            return
         if self.inspector.key != self._asked:
             # The cursor or the shown run has changed.
-            self._want_soon()
+            self._asked = self.inspector.key
+            self.want_soon()
         view = self.state.view()
         look = self.inspector.look
         code = look.code if isinstance(look, HeadInspection) else None
         coded = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
         place = None if view is None else view.rank_of(head)
         rank = "" if place is None else f" · rank {place} by {self.state.measure.title}"
-        where = f" on prompt {self.inspector.example + 1} ·{coded}" if head.is_head else " ·"
+        where = f" on prompt {self.inspector.example + 1} ·{coded}"
         self.tokens.border_title = Content(f"{format_head_title(self.state)}{where} seed {self.state.seed}{rank}")
-        self._show_page(not head.is_head)
-        parts = (self.tokens, self.writes) if head.is_head else (self.tokens, self.page)
-        for part in (self.prompts, *parts):
+        self.places.border_title = Content(f"{head} replaced at one token alone")
+        for part in (self.prompts, self.tokens, self.places, self.writes):
             part.paint()
 
-    def _show_page(self, on: bool) -> None:
-        """Show the page of a node that is no head, and let the arrows scroll it."""
-        if on is not self.page.can_focus:
-            self.set_class(on, "-no-head")
-            self.page.can_focus = on
-            self.set_focus(self.page if on else None)
+    def _place(self) -> int | None:
+        """Return the position of the selected token in the whole prompt; None while the prompt is not here."""
+        look = self.inspector.look
+        return self.inspector.chosen_token(look) + look.skipped if isinstance(look, HeadInspection) else None
 
     def action_step(self, by: int) -> None:
         self.inspector.step(by)
-        self._moved()
+        self.moved()
 
     def action_order(self) -> None:
         self.inspector.by_code = not self.inspector.by_code
@@ -278,33 +275,23 @@ class HeadInspectorScreen(SubScreen):
 
     def action_seed(self) -> None:
         self.state.seed_index += 1
-        self._moved()
-
-    def action_rank(self, by: int) -> None:
-        if self.state.walk_ranking(by):
-            self._moved()
+        self.moved()
 
     def on_line_picked(self, message: LinePicked) -> None:
         self.inspector.example, self.inspector.token = message.place, None
-        self._moved()
+        self.moved()
 
     # ---- fetching
 
-    def _moved(self) -> None:
-        """Redraw at once; fetch when the cursor rests."""
-        self._want_soon()
-        self.paint()
+    def wanted(self) -> Wanted:
+        return [(self.places.request, Places)]
 
-    def _want_soon(self) -> None:
+    def want(self) -> None:
         self._asked = self.inspector.key
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(_REST_S, self._want)
-
-    def _want(self) -> None:
-        if self.inspector.key is not None and self.inspector.look is None and self.state.cursor.is_head:
+        if self.inspector.key is not None and self.inspector.look is None:
             run_latest(self, "look", partial(self._ask, self.inspector.key))
         self._want_codes()
+        super().want()
         if self._others is not None:
             self._others.stop()
         self._others = self.set_timer(_OTHERS_AFTER_S, self._want_others)

@@ -14,6 +14,7 @@ from sessions.protocol import (
     SetOperation,
 )
 from tui.screens.memory_guard import warn_of_memory
+from tui.screens.node_screen import NodeScreen
 from tui.screens.panes import PanesScreen
 from tui.state import notes
 from tui.state.disabled_reasons import disabled_reason
@@ -166,14 +167,25 @@ class WorkbenchScreen(PanesScreen):
             self.app.push_screen(WriteScreen(self.state, self.link), self._back)
 
     def action_close_up(self) -> None:
+        """Open the page of the node at the cursor: a head, an MLP or the embedding."""
+        from tui.screens.embedding_page import EmbeddingScreen
         from tui.screens.head_inspector import HeadInspectorScreen
+        from tui.screens.mlp_inspector import MlpScreen
 
-        if self.state.view() is not None and self.state.examples:
-            depth = self.grid.heatmap.depth
-            self.state.cursor_moved = True  # the user chose this head: provisional scores no longer move the cursor
-            self.app.push_screen(
-                HeadInspectorScreen(self.state, depth, self.link.look_at_head, self.drawing.want_codes), self._back
+        state, depth, fetch = self.state, self.grid.heatmap.depth, self.link.ask_or_failure
+        if state.view() is None or not state.examples:
+            return
+        state.cursor_moved = True  # the user chose this node: provisional scores no longer move the cursor
+        page: NodeScreen
+        if state.cursor.is_head:
+            page = HeadInspectorScreen(
+                state, depth, self.link.look_at_head, self.drawing.want_codes, fetch, self.action_close_up
             )
+        elif state.cursor.kind == "mlp":
+            page = MlpScreen(state, depth, fetch, self.action_close_up)
+        else:
+            page = EmbeddingScreen(state, depth, fetch, self.action_close_up)
+        self.app.push_screen(page, self._back)
 
     def action_sessions(self) -> None:
         from tui.screens.sessions import SessionsScreen

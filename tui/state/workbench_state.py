@@ -34,6 +34,7 @@ from sessions.events import (
 )
 from sessions.rows import HeadCodes, HostStatus
 from tui.state.checked_models import CheckedModels
+from tui.state.node_parts import NodeParts
 from tui.state.redraw_regions import ALL_PARTS, Part, parts_of
 from tui.state.run import SessionRun
 from tui.state.session_state import SessionState
@@ -88,6 +89,8 @@ class WorkbenchState(ViewState):
         self.selected: int | None = None
         """The example shown in full."""
         self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
+        self.parts = NodeParts()
+        """What was measured inside nodes."""
         self._chosen_run: str | None = None
         self.own_options: RunOptions | None = None
         """Options chosen on this screen and not recorded yet."""
@@ -142,6 +145,7 @@ class WorkbenchState(ViewState):
         self.runs.clear()
         self._chosen_run = None
         self.codes.clear()
+        self.parts.forget()
         self._cuts.clear()
         self._own_looks.clear()
         self.own_drawings.clear()

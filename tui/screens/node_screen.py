@@ -1,0 +1,70 @@
+"""Base of the pages of MLPs and the embedding: loading in the background, and walking the ranking."""
+
+from collections.abc import Callable
+
+from textual.timer import Timer
+
+from sessions.protocol import GetPlaces, Places
+from tui.screens.parts_loader import FetchPart, PartsLoader, Wanted
+from tui.screens.sub_screen import SubScreen
+from tui.state.workbench_state import WorkbenchState
+
+_REST_S = 0.12
+
+
+class NodeScreen(SubScreen):
+    """A page of the node at the cursor; `reopen` opens the page of another kind of node."""
+
+    def __init__(self, state: WorkbenchState, fetch: FetchPart, reopen: Callable[[], None]) -> None:
+        super().__init__(state)
+        self._reopen = reopen
+        self.loader = PartsLoader(self, state.parts, fetch, self.wanted, self.paint)
+        self._timer: Timer | None = None
+        self._kind = state.cursor.kind
+        self._left = False
+
+    def on_mount(self) -> None:
+        self.state.parts.forget_failures()
+        self.want()
+        self.paint()
+
+    def wanted(self) -> Wanted:
+        """Return what is shown, as requests to the host."""
+        raise NotImplementedError
+
+    def want(self) -> None:
+        """Ask for what is shown and not here yet."""
+        self.loader.start()
+
+    def want_soon(self) -> None:
+        """Fetch when the cursor rests."""
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(_REST_S, self.want)
+
+    def moved(self) -> None:
+        """Redraw at once; fetch when the cursor rests."""
+        self.want_soon()
+        self.paint()
+
+    def leaves(self) -> bool:
+        """Open the page of another kind of node if the cursor is on one; return True if this page goes."""
+        if self._left or self.state.cursor.kind == self._kind:
+            return self._left
+        self._left = True
+        self.dismiss()
+        self.app.call_later(self._reopen)
+        return True
+
+    def action_rank(self, by: int) -> None:
+        if self.state.walk_ranking(by) and not self.leaves():
+            self.moved()
+
+    def step_token(self, token: int | None, by: int, example: int, asked: GetPlaces | None) -> int | None:
+        """Return the token after or before this one on the prompt; None if it was not measured on it."""
+        found = self.state.parts.get(asked, Places)
+        prompts = found.prompts if isinstance(found, Places) else ()
+        last = next((len(each.tokens) - 1 for each in prompts if each.example == example), None)
+        if last is None:
+            return None
+        return min(max((last if token is None else token) + by, 0), last)
