@@ -80,6 +80,30 @@ class PromptGrid(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class ThroughEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node does to the answer through one later node alone."""
+
+    layer: int
+    head: int
+    """Of the later node: NO_HEAD for an MLP."""
+    effect: float
+    """Exact change of the metric when that node alone reads the other side's output of the first; the mean."""
+    error: float | None
+    """Standard error of `effect`; None for one prompt."""
+
+
+class NextToken(msgspec.Struct, frozen=True, kw_only=True):
+    """One candidate for the next token, with nodes as they are and with some turned off."""
+
+    token: str
+    before: float
+    """Its probability with nothing replaced."""
+    after: float
+    rank_before: int
+    """Counted from 1."""
+    rank_after: int
+
+
 Tokens = tuple[tuple[str, float], ...]
 """Tokens and a number for each, the largest size first."""
 

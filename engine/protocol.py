@@ -6,7 +6,17 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
-from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron, TaskLoss
+from engine.node_parts import (
+    MeasuredHow,
+    NeuronFacts,
+    NextToken,
+    PromptActivations,
+    PromptGrid,
+    PromptPlaces,
+    RunNeuron,
+    TaskLoss,
+    ThroughEffect,
+)
 from engine.nodes import NodeChoice
 from engine.results import Grade, ModelInfo, PromptTokens
 
@@ -140,6 +150,30 @@ class MeasurePlaces(PartsRequest, tag="places", frozen=True, kw_only=True):
 class MeasureGrid(PartsRequest, tag="grid", frozen=True, kw_only=True):
     """Measure the exact effect of stream, attention and MLPs at every layer and position. Answered by GridMeasured."""
 
+    layers: tuple[int, ...] = ()
+    """Only these layers, so that a long measurement can be asked for in parts; empty: all."""
+
+
+class MeasureThrough(PartsRequest, tag="through", frozen=True, kw_only=True):
+    """Measure what a node does through each later node of some layers. Answered by ThroughMeasured or JobFailed."""
+
+    layer: int
+    head: int
+    """NO_HEAD and NO_LAYER (engine.nodes) for MLPs and the embedding."""
+    layers: tuple[int, ...] = ()
+    """Of the later nodes; empty: all."""
+
+
+class AblateNodes(PartsRequest, tag="ablate", frozen=True, kw_only=True):
+    """Predict the next token with some nodes turned off. Answered by one NodesAblated or JobFailed.
+
+    The first example is the prompt, the second its pair, if it has one; negatives for means follow.
+    """
+
+    nodes: tuple[tuple[int, int], ...]
+    most: int = 10
+    """Tokens of each table; those in both are listed once."""
+
 
 class MeasureSpecificity(PartsRequest, tag="specificity", frozen=True, kw_only=True):
     """Remove nodes and measure what every task loses. Answered by one SpecificityMeasured or JobFailed."""
@@ -180,6 +214,8 @@ SideRequest = (
     | MeasurePlaces
     | MeasureGrid
     | MeasureSpecificity
+    | MeasureThrough
+    | AblateNodes
     | InspectMlp
     | InspectNeuron
 )
@@ -293,6 +329,31 @@ class SpecificityMeasured(WorkerMessage, tag="specificity_measured", frozen=True
     seconds: float
 
 
+class ThroughMeasured(WorkerMessage, tag="through_measured", frozen=True, kw_only=True):
+    """What the node does through each later node of the layers that were asked for."""
+
+    job: str
+    model: ModelInfo
+    how: MeasuredHow
+    base: float
+    prompts: int
+    through: tuple[ThroughEffect, ...]
+
+
+class NodesAblated(WorkerMessage, tag="nodes_ablated", frozen=True, kw_only=True):
+    """The next token with nothing replaced and with the nodes turned off."""
+
+    job: str
+    model: ModelInfo
+    how: MeasuredHow
+    tokens: tuple[str, ...]
+    """Of the prompt."""
+    next_tokens: tuple[NextToken, ...]
+    """By the probability before, then by that after."""
+    kl: float
+    """KL divergence of the distribution after from that before, in nats."""
+
+
 class MlpInspected(WorkerMessage, tag="mlp_inspected", frozen=True, kw_only=True):
     """The most important neurons of an MLP on the prompts of a run."""
 
@@ -329,6 +390,8 @@ SideAnswer = (
     | PlacesMeasured
     | GridMeasured
     | SpecificityMeasured
+    | ThroughMeasured
+    | NodesAblated
     | MlpInspected
     | NeuronInspected
 )

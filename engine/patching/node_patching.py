@@ -8,7 +8,7 @@ from torch import Tensor
 
 from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import EMBEDDING, NodeId, NodeLayout, mlp
-from engine.patching.forward import ForwardPasses, Hooks
+from engine.patching.forward import Edit, ForwardPasses, Hooks
 from engine.patching.inputs import PatchingInputs
 from engine.patching.partial_forward import PartialPass
 
@@ -111,6 +111,31 @@ def replaced_in(
 
     `where`: the tail's positions at which each mask counts; None: all at which anything is replaced.
     """
+    many = len(masks)
+    edit, changed, hooks = replacing(passes, inputs, masks, tail, where)
+    return tail.run(
+        passes,
+        inputs,
+        many,
+        first=first,
+        residual=tail.entering(inputs, first).repeat(many, 1, 1),
+        edit=edit,
+        edited=changed,
+        more_hooks=hooks,
+    )
+
+
+def replacing(
+    passes: ForwardPasses,
+    inputs: PatchingInputs,
+    masks: Bool[Tensor, "many node"],
+    tail: PartialPass,
+    where: Bool[Tensor, "many some position"] | None = None,
+) -> tuple[Edit, set[int], Hooks]:
+    """Return what replaces the nodes of each mask in a pass over copies of the tail's rows.
+
+    The edit of heads, the layers that it changes, and the hooks of MLPs and the embedding. `where`: as in replaced_in.
+    """
     masks = masks.to(tail.tokens.device)
     layout = passes.layout
     heads = masks[:, : layout.n_heads_in_all].view(len(masks), layout.n_layers, layout.n_heads)
@@ -124,16 +149,7 @@ def replaced_in(
         other = inputs.other[layer][tail.rows, span]
         return torch.where(here, other, z.view(many, len(tail.rows), *z.shape[1:])).view(z.shape)
 
-    return tail.run(
-        passes,
-        inputs,
-        many,
-        first=first,
-        residual=tail.entering(inputs, first).repeat(many, 1, 1),
-        edit=replace,
-        edited=changed,
-        more_hooks=_output_hooks(passes, inputs, masks, tail, where),
-    )
+    return replace, changed, _output_hooks(passes, inputs, masks, tail, where)
 
 
 def _output_hooks(

@@ -23,22 +23,36 @@ def grid_kinds(passes: ForwardPasses) -> tuple[GridKind, ...]:
     return ("stream", "attention", "mlp") if passes.layout.n_outputs else ("stream", "attention")
 
 
-def measure_grid(passes: ForwardPasses, inputs: PatchingInputs, progress: Progress | None = None) -> Grid:
+def read_streams(passes: ForwardPasses, inputs: PatchingInputs) -> list[Float[Tensor, "row position d_model"]]:
+    """Return by what every layer's input is replaced. Raises Cancelled within a block."""
+    return read_replacements(passes, inputs, [f"blocks.{layer}.hook_in" for layer in range(passes.n_layers)])
+
+
+def measure_grid(
+    passes: ForwardPasses,
+    inputs: PatchingInputs,
+    progress: Progress | None = None,
+    *,
+    layers: Sequence[int] | None = None,
+    streams: Sequence[Float[Tensor, "row position d_model"]] | None = None,
+) -> Grid:
     """Return by how much the metric changes per kind, layer, row and position.
+
+    `layers`: only these, in this order; `streams`: of `read_streams`, if they are known.
 
     `stream`: the layer's input is replaced at one position; `attention` and `mlp`: all that the layer's heads or its
     MLP write there. Each value is exact. Zero where nothing is replaced (see measure_places). Raises Cancelled within
     a block.
     """
     n_layers = passes.n_layers
-    names = [f"blocks.{layer}.hook_in" for layer in range(n_layers)]
-    streams = read_replacements(passes, inputs, names)
+    layers = range(n_layers) if layers is None else layers
+    streams = read_streams(passes, inputs) if streams is None else streams
     kinds = grid_kinds(passes)
-    shape = (n_layers, *inputs.where.shape)
+    shape = (len(layers), *inputs.where.shape)
     found: Grid = {kind: torch.zeros(shape, device=inputs.tokens.device) for kind in kinds}
     with torch.no_grad():
         planned = place_passes(passes, inputs, layers=n_layers * (n_layers + 1) // 2, kinds=len(kinds))
-        for layer in range(n_layers):
+        for row, layer in enumerate(layers):
             for tail, places in planned:
                 items = [(kind, place) for kind in kinds for place in places]
                 size = copies_at_once(passes, tail)
@@ -47,9 +61,9 @@ def measure_grid(passes: ForwardPasses, inputs: PatchingInputs, progress: Progre
                     metric = _measure(passes, inputs, tail, layer, some, streams[layer])
                     for (kind, place), values in zip(some, metric - inputs.base_by_row[tail.rows], strict=True):
                         replaced = inputs.where[tail.rows, place]
-                        found[kind][layer, tail.rows, place] = torch.where(replaced, values, 0.0)
+                        found[kind][row, tail.rows, place] = torch.where(replaced, values, 0.0)
             if progress is not None:
-                progress(layer + 1, n_layers)
+                progress(row + 1, len(layers))
     return found
 
 

@@ -9,7 +9,7 @@ import msgspec
 from torch import Tensor
 
 from engine.capture.prompts import encode_prompt
-from engine.errors import ModelError, OutOfMemory
+from engine.errors import ModelError, NoSuchNode, OutOfMemory
 from engine.events import Event, Monitor, Notice
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
@@ -18,7 +18,7 @@ from engine.nodes import NodeId
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.patching.places import measure_places
-from engine.patching.stream_grid import Grid, measure_grid
+from engine.patching.stream_grid import Grid, measure_grid, read_streams
 from engine.protocol import GridMeasured, MeasureGrid, MeasurePlaces, PartsRequest, PlacesMeasured
 from engine.tasks.registry import find_task
 from engine.tensors.out_of_memory import is_out_of_memory
@@ -44,11 +44,21 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """Of the passes until it was prepared."""
 
     unequal: bool
+    streams: list[Tensor]
+    """Replacements of every layer's input, once they were read: the grid is asked for in parts."""
 
     def serves(self, request: PartsRequest, *, unequal: bool) -> bool:
         """Return True if another request needs the same inputs."""
         here, wanted = ((each.examples, each.config, each.task) for each in (self.request, request))
-        return here == wanted and self.unequal == unequal
+        return here == wanted and (self.unequal == unequal or self._equal)
+
+    @property
+    def _equal(self) -> bool:
+        """True if pairs of unequal length were welcome and there are none: nothing would be left out without them."""
+        side = self.inputs.other_side
+        if not self.unequal or side is None or side.take is None:
+            return self.unequal
+        return len(side.last) == len(self.inputs.last) and bool((side.last == self.inputs.last).all())
 
     def how(self) -> MeasuredHow:
         """Return how effects were measured until now and what they cost."""
@@ -162,6 +172,7 @@ def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor
         work=passes.work,
         work_before=passes.work,
         unequal=unequal,
+        streams=[],
     )
     if _bytes_of(inputs) <= _KEPT_BYTES:
         warm_model.computed = prepared
@@ -193,7 +204,14 @@ def measure_grid_of(request: MeasureGrid, warm_model: WarmModel, monitor: Monito
 
     def measure() -> GridMeasured:
         prepared = prepare_parts(request, warm_model, monitor, unequal=True)
-        grid = measure_grid(prepared.passes, prepared.inputs)
+        model = prepared.model
+        n_layers = model.info.n_layers
+        for layer in request.layers:
+            if not 0 <= layer < n_layers:
+                raise NoSuchNode(f"m{layer}", n_layers, model.info.n_heads, mlps=True)
+        if not prepared.streams:
+            prepared.streams.extend(read_streams(prepared.passes, prepared.inputs))
+        grid = measure_grid(prepared.passes, prepared.inputs, layers=request.layers or None, streams=prepared.streams)
         return GridMeasured(
             job=request.job, model=prepared.model.info, how=prepared.how(), prompts=prepared.grids(grid)
         )

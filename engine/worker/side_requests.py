@@ -4,6 +4,7 @@ from engine.events import Monitor
 from engine.grading.grader import Grader
 from engine.models.warm_model import WarmModel
 from engine.protocol import (
+    AblateNodes,
     GradePrompts,
     InspectHead,
     InspectMlp,
@@ -12,12 +13,15 @@ from engine.protocol import (
     MeasureGrid,
     MeasurePlaces,
     MeasureSpecificity,
+    MeasureThrough,
     SideAnswer,
     SideRequest,
 )
+from engine.worker.ablate_nodes import ablate_nodes
 from engine.worker.head_inspection import Inspector
 from engine.worker.measure_places import measure_grid_of, measure_places_of
 from engine.worker.measure_specificity import measure_specificity_of
+from engine.worker.measure_through import measure_through
 from engine.worker.neuron_inspection import inspect_mlp, inspect_neuron
 
 
@@ -44,6 +48,10 @@ class SideRequestHandler:
                 return measure_grid_of(request, self._warm_model, monitor)
             case MeasureSpecificity():
                 return measure_specificity_of(request, self._warm_model, monitor)
+            case MeasureThrough():
+                return measure_through(request, self._warm_model, monitor)
+            case AblateNodes():
+                return ablate_nodes(request, self._warm_model, monitor)
             case InspectMlp():
                 return inspect_mlp(request, self._warm_model, monitor)
             case InspectNeuron():

@@ -1,38 +1,49 @@
 """Look inside a node of a run: the warm worker answers, nothing is recorded."""
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from engine.config import load_fields
-from engine.errors import ConfigError, Failure, NoSuchNode
+import msgspec
+
+from engine.config import EffectsConfig, load_fields
+from engine.errors import ConfigError, ExampleError, Failure, NoSuchNode
+from engine.examples import Example
 from engine.nodes import NodeId, mlp, parse_node
 from engine.protocol import (
+    AblateNodes,
     GridMeasured,
     InspectMlp,
     InspectNeuron,
     MeasureGrid,
     MeasurePlaces,
     MeasureSpecificity,
+    MeasureThrough,
     MlpInspected,
     NeuronInspected,
+    NodesAblated,
     PlacesMeasured,
     SideRequest,
     SpecificityMeasured,
+    ThroughMeasured,
 )
 from engine.results import ModelInfo
 from sessions.errors import NoSuchRecord, error_from
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
 from sessions.protocol import (
+    Ablation,
+    GetAblation,
     GetGrid,
     GetMlp,
     GetNeuron,
     GetPlaces,
     GetSpecificity,
+    GetThrough,
     MlpInspection,
     NeuronInspection,
     Places,
     SpecificityOfRun,
     StreamGrid,
+    Through,
 )
 from sessions.rows import RunRow
 from sessions.store.circuits import stored_circuit
@@ -63,7 +74,9 @@ async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
 async def measure_grid(host: HandlerContext, request: GetGrid) -> StreamGrid:
     """Return the effects by layer and position. Raises NoSuchRecord and the engine's errors."""
     run, _, fields = await host.writer.read(lambda store: _of_run(store, request.run))
-    worker_request = MeasureGrid(job=new_id("p"), config=request.config, models=str(host.places.models), **fields)
+    worker_request = MeasureGrid(
+        job=new_id("p"), config=request.config, layers=request.layers, models=str(host.places.models), **fields
+    )
     answer = await _answered(host, worker_request, GridMeasured)
     return StreamGrid(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
 
@@ -98,6 +111,96 @@ async def measure_specificity(host: HandlerContext, request: GetSpecificity) -> 
         left_out=answer.left_out,
         seconds=answer.seconds,
     )
+
+
+async def measure_through(host: HandlerContext, request: GetThrough) -> Through:
+    """Return the effects through each later node. Raises NoSuchRecord, NoSuchNode and the engine's errors."""
+    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    node = named_node(request.node, info)
+    worker_request = MeasureThrough(
+        job=new_id("p"),
+        layer=node.layer,
+        head=node.head,
+        layers=request.layers,
+        config=request.config,
+        models=str(host.places.models),
+        **fields,
+    )
+    answer = await _answered(host, worker_request, ThroughMeasured)
+    return Through(
+        run=run, model=answer.model, how=answer.how, base=answer.base, prompts=answer.prompts, through=answer.through
+    )
+
+
+async def ablate(host: HandlerContext, request: GetAblation) -> Ablation:
+    """Return the next token with the nodes turned off.
+
+    Raises NoSuchRecord, NoSuchNode, ConfigError, ExampleError and the engine's errors.
+    """
+    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    nodes = [named_node(node, info) for node in request.nodes]
+    if not nodes:
+        raise ConfigError("No node is named.", hint="Nodes are written 9.6, m8 or emb.")
+    chosen, replacement = chosen_examples(fields["examples"], request)
+    worker_request = AblateNodes(
+        job=new_id("a"),
+        nodes=tuple((node.layer, node.head) for node in nodes),
+        most=request.most,
+        config=EffectsConfig(method="exact", metric="kl", replacement=replacement),
+        models=str(host.places.models),
+        **(fields | {"examples": chosen, "task": None}),
+    )
+    answer = await _answered(host, worker_request, NodesAblated)
+    return Ablation(
+        run=run,
+        model=answer.model,
+        how=answer.how,
+        nodes=tuple(map(str, nodes)),
+        prompt=chosen[0].prompt,
+        other=chosen[1].prompt if replacement == "pair" else "",
+        tokens=answer.tokens,
+        next_tokens=answer.next_tokens,
+        kl=answer.kl,
+    )
+
+
+def chosen_examples(
+    examples: tuple[Example, ...], request: GetAblation
+) -> tuple[tuple[Example, ...], Literal["pair", "mean", "zero"]]:
+    """Return the prompt as a positive, what it is replaced from as negatives, and by what nodes are replaced.
+
+    Raises ExampleError for an example that does not exist, and where there is nothing to replace from.
+    """
+    own = None
+    if not request.prompt:
+        if not 0 <= request.example < len(examples):
+            raise ExampleError(
+                f"The run has no example {request.example + 1}.", hint=f"Examples are 1 to {len(examples)}."
+            )
+        own = examples[request.example]
+    pairs = [each for each in examples if own is not None and own.pair is not None and each.pair == own.pair]
+    partner = next((each.prompt for each in pairs if own is not None and each.positive != own.positive), "")
+    prompt, other = own.prompt if own is not None else request.prompt, request.other or partner
+    negatives = [each for each in examples if not each.positive]
+    kind = request.replacement
+    if kind == "auto":
+        kind = "pair" if other else "mean" if negatives else "zero"
+    begin = Example(prompt=prompt, polarity="positive", pair=1)
+    if kind == "pair":
+        if not other:
+            raise ExampleError(
+                "The prompt has no pair to replace from.",
+                hint="Give the other prompt, or turn nodes off by mean or zero.",
+            )
+        return (begin, Example(prompt=other, polarity="negative", pair=1)), "pair"
+    if kind == "mean":
+        if not negatives:
+            raise ExampleError("The run has no negatives to take means over.", hint="Turn nodes off by zero.")
+        rest = (Example(prompt=each.prompt, polarity="negative") for each in negatives)
+        return (msgspec.structs.replace(begin, pair=None), *rest), "mean"
+    if kind == "zero":
+        return (msgspec.structs.replace(begin, pair=None),), "zero"
+    raise ConfigError(f"Nodes are turned off by pair, mean or zero, not by {kind}.", hint="mean, for example.")
 
 
 async def inspect_mlp(host: HandlerContext, request: GetMlp) -> MlpInspection:
@@ -182,6 +285,8 @@ def _of_run(store: Store, reference: str) -> tuple[RunRow, ModelInfo, dict[str, 
 ANSWERS: dict[type, Answer] = {
     GetPlaces: measure_places,
     GetGrid: measure_grid,
+    GetThrough: measure_through,
+    GetAblation: ablate,
     GetSpecificity: measure_specificity,
     GetMlp: inspect_mlp,
     GetNeuron: inspect_neuron,

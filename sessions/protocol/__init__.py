@@ -46,16 +46,20 @@ from sessions.protocol.host import (
     Welcome,
 )
 from sessions.protocol.node_parts import (
+    Ablation,
+    GetAblation,
     GetGrid,
     GetMlp,
     GetNeuron,
     GetPlaces,
     GetSpecificity,
+    GetThrough,
     MlpInspection,
     NeuronInspection,
     Places,
     SpecificityOfRun,
     StreamGrid,
+    Through,
 )
 from sessions.protocol.results import (
     AlikeGroup,
@@ -115,6 +119,7 @@ from sessions.protocol.sessions import (
 __all__ = [
     "MAX_LINE_BYTES",
     "PROTOCOL",
+    "Ablation",
     "AdoptFirstSession",
     "AlikeGroup",
     "AlikeNodes",
@@ -144,6 +149,7 @@ __all__ = [
     "FollowEngine",
     "FromHost",
     "GarbageReport",
+    "GetAblation",
     "GetCodes",
     "GetExamples",
     "GetGrid",
@@ -155,6 +161,7 @@ __all__ = [
     "GetSides",
     "GetSpecificity",
     "GetStatus",
+    "GetThrough",
     "GetVerification",
     "GradeExamples",
     "Grades",
@@ -210,6 +217,7 @@ __all__ = [
     "TableColumn",
     "TaskExamples",
     "TaskExamplesMade",
+    "Through",
     "TimelineAnswer",
     "TrashSession",
     "Unsubscribe",
@@ -254,6 +262,8 @@ AnyRequest = (
     | GetPlaces
     | GetSpecificity
     | GetGrid
+    | GetThrough
+    | GetAblation
     | GetMlp
     | GetNeuron
     | Subscribe
@@ -312,6 +322,8 @@ AnyAnswer = (
     | Places
     | SpecificityOfRun
     | StreamGrid
+    | Through
+    | Ablation
     | MlpInspection
     | NeuronInspection
     | SidesAnswer

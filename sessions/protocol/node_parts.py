@@ -1,7 +1,17 @@
 """Requests that look inside a node: its effect position by position, the grid of the stream, neurons of an MLP."""
 
-from engine.config import EffectsConfig, LoadOptions
-from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces, RunNeuron, TaskLoss
+from engine.config import EffectsConfig, LoadOptions, Replacement
+from engine.node_parts import (
+    MeasuredHow,
+    NeuronFacts,
+    NextToken,
+    PromptActivations,
+    PromptGrid,
+    PromptPlaces,
+    RunNeuron,
+    TaskLoss,
+    ThroughEffect,
+)
 from engine.results import ModelInfo
 from sessions.protocol.base import Message, Request
 from sessions.rows import RunRow
@@ -38,6 +48,8 @@ class GetGrid(Request, tag="grid", frozen=True, kw_only=True):
 
     run: str
     config: EffectsConfig = EffectsConfig(method="exact", examples=8)
+    layers: tuple[int, ...] = ()
+    """Only these layers, so that a long measurement can be asked for in parts; empty: all."""
 
 
 class StreamGrid(Message, tag="grid", frozen=True, kw_only=True):
@@ -76,6 +88,65 @@ class SpecificityOfRun(Message, tag="specificity", frozen=True, kw_only=True):
     left_out: dict[str, str]
     """Tasks that the model cannot do, and why."""
     seconds: float
+
+
+class GetThrough(Request, tag="through", frozen=True, kw_only=True):
+    """Measure exactly what a node does to the answer through each later node alone.
+
+    Nothing is recorded. Answered by Through, concurrently with other requests; a few layers at a time keep it short.
+    """
+
+    run: str
+    node: str
+    layers: tuple[int, ...] = ()
+    """Of the later nodes; empty: all."""
+    config: EffectsConfig = EffectsConfig(method="exact", examples=16)
+
+
+class Through(Message, tag="through", frozen=True, kw_only=True):
+    """The effects through each later node, in the order of the model's nodes."""
+
+    run: RunRow
+    model: ModelInfo
+    how: MeasuredHow
+    base: float
+    prompts: int
+    through: tuple[ThroughEffect, ...]
+
+
+class GetAblation(Request, tag="ablation", frozen=True, kw_only=True):
+    """Predict the next token of one prompt with some nodes turned off.
+
+    Nothing is recorded. Answered by Ablation, concurrently with other requests.
+    """
+
+    run: str
+    nodes: tuple[str, ...]
+    """9.6, m8 or emb; also MLPs of a run with heads only."""
+    example: int = 0
+    """Index into the run's examples, from 0; does not apply with a prompt."""
+    prompt: str = ""
+    """Another prompt than one of the run's examples."""
+    other: str = ""
+    """The prompt that the nodes' values are read on, with replacement pair; empty: the example's pair."""
+    replacement: Replacement = "auto"
+    """pair, mean (over the run's negatives) or zero; auto: pair if there is one, else mean, else zero."""
+    most: int = 10
+
+
+class Ablation(Message, tag="ablation", frozen=True, kw_only=True):
+    """The next token before and after."""
+
+    run: RunRow
+    model: ModelInfo
+    how: MeasuredHow
+    nodes: tuple[str, ...]
+    prompt: str
+    other: str
+    """The prompt that values were read on; empty unless replaced by pair."""
+    tokens: tuple[str, ...]
+    next_tokens: tuple[NextToken, ...]
+    kl: float
 
 
 class GetMlp(Request, tag="mlp", frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import ExamplesMade
 from engine.examples import content_hash
@@ -40,6 +41,8 @@ from sessions.protocol import (
     FollowEngine,
     GetCodes,
     GetHeadInspection,
+    GetMlp,
+    GetPlaces,
     GetPreflight,
     GetSides,
     GetStatus,
@@ -89,6 +92,7 @@ from sessions.rows import (
 from tui.state.session_state import SessionState
 
 from .pretended import grades_for, look_at, preflight_for
+from .pretended_parts import part_of
 from .recorded import START_US, make_codes, make_examples
 
 
@@ -214,7 +218,7 @@ class ScriptedHost:
                 if self.script is not None:
                     self.add(*self.script)
                     self._tell_soon()
-                return RunAnswer(run=self._run_row(request))
+                return RunAnswer(run=self._run_row(request.config))
             case GetCodes():
                 return self._codes(request)
             case GetHeadInspection():
@@ -222,6 +226,8 @@ class ScriptedHost:
                     GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)
                 )
                 return look_at(request, self._made()[-1].examples, codes.codes)
+            case GetPlaces() | GetMlp():
+                return part_of(request, self._run_row(self._queued().config), self._made()[-1].examples)
             case FollowEngine() | GetStatus():
                 return StatusAnswer(status=self._status())
             case SetExamples():
@@ -376,7 +382,10 @@ class ScriptedHost:
         self.add(SessionCreated(name=name, model=model, task=task))
         return self.session
 
-    def _run_row(self, request: QueueRun) -> RunRow:
+    def _queued(self) -> RunQueued:
+        return next(entry.event for entry in reversed(self.entries) if isinstance(entry.event, RunQueued))
+
+    def _run_row(self, config: ProbeConfig) -> RunRow:
         return RunRow(
             run_id=f"run-{self._runs}",
             session_id="s-1",
@@ -385,7 +394,7 @@ class ScriptedHost:
             model="toy",
             model_info=None,
             task="ioi",
-            config=request.config,
+            config=config,
             queued_us=START_US,
             started_us=None,
             ended_us=None,

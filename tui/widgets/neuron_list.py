@@ -118,7 +118,7 @@ class NeuronView(SignedWidget):
         line = self.line().add(" replacing it ", "dim")
         if exact is not None and exact.effect is not None:
             error = "" if exact.error is None else f" ±{format_signed(exact.error).lstrip('+')}"
-            share = "" if kl or not base else f" ({exact.effect / base:.0%} of {base:.3g})"
+            share = "" if kl or not base else f" ({round(100 * exact.effect / base)}% of {base:.3g})"
             line.add(f"{format_signed(exact.effect)}{error}{share}", "strong").add(" exact · ", "dim")
         elif (failure := self._failure()) is not None:
             line.add(fit(one_line(failure.message), 40), "bad").add(" · ", "dim")

@@ -7,7 +7,9 @@ import pytest
 from textual.events import MouseDown, MouseMove, MouseUp
 
 from engine.nodes import EMBEDDING, NodeId, mlp
+from tui.screens.embedding_page import EmbeddingScreen
 from tui.screens.head_inspector import HeadInspectorScreen
+from tui.screens.mlp_inspector import MlpScreen
 from tui.screens.workbench import WorkbenchScreen
 from tui.state.parsing import guess_measure
 
@@ -165,26 +167,25 @@ async def test_a_circuit_with_mlps_over_heads_alone_says_what_is_missing(nodes_h
         assert "without 1 MLP: this run has heads alone" in view.reference.source
 
 
-async def test_a_node_that_is_no_head_is_inspected_without_asking_the_model(
+async def test_a_walk_of_the_ranking_opens_the_page_of_every_kind_of_node(
     nodes_host: Any, open_screen: Any, text_of: Any
 ) -> None:
-    """You should see its prompts by code and its page; the next head of the ranking is inspected as ever."""
     async with open_screen(nodes_host) as (app, pilot, until):
         show(app, nodes_host.with_mlps)
         await pilot.press("slash", *"m0", "enter")
         await until(lambda: app.state.cursor == mlp(0))
         await pilot.press("enter")
-        await until(lambda: isinstance(app.screen, HeadInspectorScreen) and "an MLP has neither" in text_of(app))
-        await until(lambda: "codes" in text_of(app) and "copies tokens on" in text_of(app))
-        assert "MLP m0 · seed 0 · rank" in text_of(app)
-        assert "What its codes write" not in text_of(app)
-        await pilot.pause(0.8)  # longer than the inspector waits before it asks for other prompts
+        await until(lambda: isinstance(app.screen, MlpScreen) and "MLP m0 neurons by attribution" in text_of(app))
         assert not nodes_host.of_kind("GetHeadInspection")
-        before = app.screen.page.scroll_offset.y
-        await pilot.press("down", "down", "down")
-        await until(lambda: app.screen.page.scroll_offset.y > before)
-        await pilot.press("right_square_bracket")
-        await until(lambda: nodes_host.of_kind("GetHeadInspection") and "What its codes write" in text_of(app))
+        kinds = {"head": HeadInspectorScreen, "mlp": MlpScreen, "embedding": EmbeddingScreen}
+        for _ in range(len(app.state.view().order)):
+            await pilot.press("right_square_bracket" if app.state.cursor.is_head else "n")
+            await until(lambda: type(app.screen) is kinds[app.state.cursor.kind])
+            assert len(app.screen_stack) == 2
+        assert app.state.cursor == EMBEDDING  # the last of every ranking
+        await until(lambda: "it is in every circuit" in text_of(app) and "emb replaced" not in text_of(app))
+        await pilot.press("N")
+        await until(lambda: type(app.screen) is kinds[app.state.cursor.kind] is not EmbeddingScreen)
 
 
 async def test_the_table_lists_nodes_and_writes_their_names(
