@@ -57,9 +57,17 @@ VIEWING: tuple[Action, ...] = (
         id="close_up",
         keys=("enter",),
         title="Inspect the node",
-        tooltip="Its output and attention on a prompt, token by token, and what its codes write",
+        tooltip="A head's attention, places and codes, an MLP's neurons, or the embedding, on a prompt",
         group="Look",
         short="closer",
+    ),
+    Action(
+        id="stream_grid",
+        keys=("P", "shift+p"),
+        title="Places by layer",
+        tooltip="Replace stream, attention or MLP at one layer and token alone: where the answer is made",
+        group="Look",
+        short="places",
     ),
     Action(
         id="edges",

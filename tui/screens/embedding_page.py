@@ -26,6 +26,14 @@ ACTIONS = screen_actions(
     ("step.previous", "-1", "left_square_bracket", "Previous prompt", "Its effects on the prompt before", ""),
     ("walk.right", "1", "right,l", "Next token", "Effect of the next token", "token"),
     ("walk.left", "-1", "left,h", "Previous token", "Effect of the previous token", ""),
+    (
+        "through",
+        "",
+        "t",
+        "Through whom",
+        "What it does through each later node, measured exactly; again: back",
+        "through",
+    ),
     ("rank.next", "1", "n", "Next node of the ranking", "The page of the next weaker node", "node"),
     ("rank.previous", "-1", "N,shift+n", "Previous node of the ranking", "The page of the next stronger node", ""),
 )
@@ -53,9 +61,14 @@ class EmbeddingScreen(NodeScreen):
     actions = ACTIONS
 
     def __init__(
-        self, state: WorkbenchState, depth: Depth, fetch: FetchPart, reopen: Callable[[], None] = lambda: None
+        self,
+        state: WorkbenchState,
+        depth: Depth,
+        fetch: FetchPart,
+        want_codes: Callable[[], object] = lambda: None,
+        reopen: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(state, fetch, reopen)
+        super().__init__(state, depth, fetch, want_codes, reopen)
         self.example = state.selected or 0
         self.token: int | None = None
         self.about = AboutEmbedding(state, id="about")
@@ -65,6 +78,7 @@ class EmbeddingScreen(NodeScreen):
     def compose(self) -> ComposeResult:
         yield self.about
         yield self.places
+        yield self.through
         yield self.page
         yield SubScreenKeys(self.state, ACTIONS)
 
@@ -75,9 +89,10 @@ class EmbeddingScreen(NodeScreen):
         self.places.border_title = Content(f"The embedding replaced at one token alone, prompt {self.example + 1}")
         for part in (self.about, self.places, self.page):
             part.paint()
+        self.paint_through()
 
     def wanted(self) -> Wanted:
-        return [(self.places.request, Places)]
+        return [(self.places.request, Places), *super().wanted()]
 
     def action_step(self, by: int) -> None:
         self.example = min(max(self.example + by, 0), max(len(self.state.examples) - 1, 0))

@@ -56,6 +56,14 @@ ACTIONS = screen_actions(
         "order",
     ),
     ("seed", "", "s", "Codes of the next seed", "Tokens written by the codes of the next seed", "seed"),
+    (
+        "through",
+        "",
+        "t",
+        "Through whom",
+        "What it does through each later node, measured exactly; again: back",
+        "through",
+    ),
     ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
     ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
 )
@@ -202,13 +210,13 @@ class HeadInspectorScreen(NodeScreen):
         state: WorkbenchState,
         depth: Depth,
         fetch: Fetch,
-        want_codes: Callable[[], object],
         fetch_part: FetchPart,
+        want_codes: Callable[[], object] = lambda: None,
         reopen: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(state, fetch_part, reopen)
+        super().__init__(state, depth, fetch_part, want_codes, reopen)
         self.inspector = InspectorState(state, depth)
-        self._fetch, self._want_codes = fetch, want_codes
+        self._fetch = fetch
         self._others: Timer | None = None
         self._asked: Key | None = None
         self.prompts = PromptList(self.inspector, id="prompts")
@@ -223,6 +231,7 @@ class HeadInspectorScreen(NodeScreen):
                 yield self.tokens
                 yield self.places
                 yield self.writes
+                yield self.through
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
@@ -249,6 +258,7 @@ class HeadInspectorScreen(NodeScreen):
         self.places.border_title = Content(f"{head} replaced at one token alone")
         for part in (self.prompts, self.tokens, self.places, self.writes):
             part.paint()
+        self.paint_through()
 
     def _place(self) -> int | None:
         """Return the position of the selected token in the whole prompt; None while the prompt is not here."""
@@ -284,13 +294,12 @@ class HeadInspectorScreen(NodeScreen):
     # ---- fetching
 
     def wanted(self) -> Wanted:
-        return [(self.places.request, Places)]
+        return [(self.places.request, Places), *super().wanted()]
 
     def want(self) -> None:
         self._asked = self.inspector.key
         if self.inspector.key is not None and self.inspector.look is None:
             run_latest(self, "look", partial(self._ask, self.inspector.key))
-        self._want_codes()
         super().want()
         if self._others is not None:
             self._others.stop()

@@ -29,6 +29,14 @@ ACTIONS = screen_actions(
     ("step.up", "-1", "up,k", "Previous prompt", "Activations on the previous prompt", ""),
     ("walk.right", "1", "right,l", "Next token", "Effect of the MLP at the next token", "token"),
     ("walk.left", "-1", "left,h", "Previous token", "Effect of the MLP at the previous token", ""),
+    (
+        "through",
+        "",
+        "t",
+        "Through whom",
+        "What it does through each later node, measured exactly; again: back",
+        "through",
+    ),
     ("rank.next", "1", "n", "Next node of the ranking", "The page of the next weaker node", "node"),
     ("rank.previous", "-1", "N,shift+n", "Previous node of the ranking", "The page of the next stronger node", ""),
 )
@@ -42,9 +50,14 @@ class MlpScreen(NodeScreen):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(
-        self, state: WorkbenchState, depth: Depth, fetch: FetchPart, reopen: Callable[[], None] = lambda: None
+        self,
+        state: WorkbenchState,
+        depth: Depth,
+        fetch: FetchPart,
+        want_codes: Callable[[], object] = lambda: None,
+        reopen: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(state, fetch, reopen)
+        super().__init__(state, depth, fetch, want_codes, reopen)
         self.inspector = MlpState(state)
         self.token: int | None = None
         self.neurons = NeuronList(self.inspector, depth, id="neurons")
@@ -57,6 +70,7 @@ class MlpScreen(NodeScreen):
             with Vertical():
                 yield self.neuron
                 yield self.places
+                yield self.through
         yield SubScreenKeys(self.state, ACTIONS)
 
     def paint(self) -> None:
@@ -72,6 +86,7 @@ class MlpScreen(NodeScreen):
         self.places.border_title = Content(f"{self.state.cursor} replaced at one token alone")
         for part in (self.neurons, self.neuron, self.places):
             part.paint()
+        self.paint_through()
 
     def wanted(self) -> Wanted:
         """Return the neurons, the places, then the exact effects of the neurons around the selected one."""
@@ -79,6 +94,7 @@ class MlpScreen(NodeScreen):
             (self.inspector.request, MlpInspection),
             (self.places.request, Places),
             (self.inspector.exact_wanted, MlpInspection),
+            *super().wanted(),
         ]
 
     def action_neuron(self, by: int) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
+from textual.content import Content
 from textual.timer import Timer
 
-from sessions.protocol import GetPlaces, Places
+from engine.errors import Failure
+from sessions.protocol import GetPlaces, Places, Through
 from tui.screens.parts_loader import FetchPart, PartsLoader, Wanted
 from tui.screens.sub_screen import SubScreen
 from tui.state.workbench_state import WorkbenchState
+from tui.themes.themes import Depth
+from tui.widgets.through_list import ThroughList
 
 _REST_S = 0.12
 
@@ -15,10 +19,20 @@ _REST_S = 0.12
 class NodeScreen(SubScreen):
     """A page of the node at the cursor; `reopen` opens the page of another kind of node."""
 
-    def __init__(self, state: WorkbenchState, fetch: FetchPart, reopen: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        state: WorkbenchState,
+        depth: Depth,
+        fetch: FetchPart,
+        want_codes: Callable[[], object] = lambda: None,
+        reopen: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(state)
-        self._reopen = reopen
+        self._want_codes, self._reopen = want_codes, reopen
         self.loader = PartsLoader(self, state.parts, fetch, self.wanted, self.paint)
+        self.through = ThroughList(state, depth, id="through")
+        self.through_on = False
+        """Show through whom the node acts; measured only then."""
         self._timer: Timer | None = None
         self._kind = state.cursor.kind
         self._left = False
@@ -29,11 +43,14 @@ class NodeScreen(SubScreen):
         self.paint()
 
     def wanted(self) -> Wanted:
-        """Return what is shown, as requests to the host."""
-        raise NotImplementedError
+        """Return what is shown, as requests to the host; through whom the node acts comes last, until it fails."""
+        asked = self.through.requests if self.through_on else []
+        failed = any(isinstance(self.state.parts.answers.get(request), Failure) for request in asked)
+        return [] if failed else [(request, Through) for request in asked]
 
     def want(self) -> None:
         """Ask for what is shown and not here yet."""
+        self._want_codes()
         self.loader.start()
 
     def want_soon(self) -> None:
@@ -59,6 +76,18 @@ class NodeScreen(SubScreen):
     def action_rank(self, by: int) -> None:
         if self.state.walk_ranking(by) and not self.leaves():
             self.moved()
+
+    def action_through(self) -> None:
+        """Show through whom the node acts, or what was there before."""
+        self.through_on = not self.through_on
+        self.set_class(self.through_on, "-through")
+        self.want()
+        self.paint()
+
+    def paint_through(self) -> None:
+        if self.through_on:
+            self.through.border_title = Content(f"Through whom {self.state.cursor} acts")
+            self.through.paint()
 
     def step_token(self, token: int | None, by: int, example: int, asked: GetPlaces | None) -> int | None:
         """Return the token after or before this one on the prompt; None if it was not measured on it."""

@@ -23,8 +23,8 @@ from tui.widgets.timeline import ReplayTimeline
 
 OPEN_GROUPS = ("Look", "Mark", "Move", "Panes", "Program")
 """Groups of actions that do not change the session."""
-_CLOSED = ("replay", "close_up", "tour")
-"""Actions of those groups that need a live session or a model."""
+_CLOSED = ("replay", "tour")
+"""Actions of those groups that need a live session. Those that need a model say so (tui.state.disabled_reasons)."""
 REPLAY_ACTIONS = screen_actions(
     "Replay",
     ("play", "", "space", "Play or pause", "Play or pause; at the end, play from the start", "play"),

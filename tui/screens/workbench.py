@@ -178,14 +178,19 @@ class WorkbenchScreen(PanesScreen):
         state.cursor_moved = True  # the user chose this node: provisional scores no longer move the cursor
         page: NodeScreen
         if state.cursor.is_head:
-            page = HeadInspectorScreen(
-                state, depth, self.link.look_at_head, self.drawing.want_codes, fetch, self.action_close_up
-            )
-        elif state.cursor.kind == "mlp":
-            page = MlpScreen(state, depth, fetch, self.action_close_up)
+            look, more = self.link.look_at_head, (fetch, self.drawing.want_codes, self.action_close_up)
+            page = HeadInspectorScreen(state, depth, look, *more)
         else:
-            page = EmbeddingScreen(state, depth, fetch, self.action_close_up)
+            kind = MlpScreen if state.cursor.kind == "mlp" else EmbeddingScreen
+            page = kind(state, depth, fetch, self.drawing.want_codes, self.action_close_up)
         self.app.push_screen(page, self._back)
+
+    def action_stream_grid(self) -> None:
+        from tui.screens.stream_grid import StreamGridScreen
+
+        if self._allows("stream_grid"):
+            depth = self.grid.heatmap.depth
+            self.app.push_screen(StreamGridScreen(self.state, depth, self.link.ask_or_failure), self._back)
 
     def action_sessions(self) -> None:
         from tui.screens.sessions import SessionsScreen

@@ -135,6 +135,13 @@ def _all(*conditions: Condition) -> Condition:
     return lambda state, hint: next((reason for each in conditions if (reason := each(state, hint))), "")
 
 
+def _model(state: WorkbenchState, hint: Hint) -> str:
+    """Allow what computes with the run's model: not in a replay, which may be of a model that is not here."""
+    if state.link == "replay":
+        return f"this is measured with the model, and a replay has none{hint('replay:close', 'goes back to live')}"
+    return _host(state, hint)
+
+
 _effects = _all(_host, _run, _not_measuring, _finished)
 
 _recordable = _all(_host, _has_edges)
@@ -149,6 +156,8 @@ CONDITIONS: Mapping[str, Condition] = {
     "write": _session,
     "card": _has_card,
     "seed": _several_seeds,
+    "close_up": _all(_model, _view),
+    "stream_grid": _all(_model, _scored),
     "edges": _has_edges,
     "edges:pin": _recordable,
     "edges:group": _recordable,

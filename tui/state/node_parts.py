@@ -9,12 +9,14 @@ import msgspec
 from engine.config import EffectsConfig
 from engine.errors import Failure
 from engine.results import HeadId
-from sessions.protocol import AnyRequest, GetMlp, GetPlaces
+from sessions.protocol import AnyRequest, GetMlp, GetPlaces, GetThrough
 from tui.state.run import SessionRun
 
 Clock = Callable[[], float]
 T = TypeVar("T")
-_KEPT = 200
+_KEPT = 4000
+EXAMPLES = 16
+"""Positives that nodes are measured on for a screen: an answer that takes a second is wanted."""
 EXACT_AT_ONCE = 8
 """Neurons whose exact effects are measured together: the selected one and those after it."""
 
@@ -62,7 +64,7 @@ class NodeParts:
         self.answers.clear()
 
 
-def parts_config(run: SessionRun, examples: int = 64) -> EffectsConfig:
+def parts_config(run: SessionRun, examples: int = EXAMPLES) -> EffectsConfig:
     """Return how effects inside nodes are measured: metric and replacement as in the run, at most so many positives."""
     how = run.config.cause
     return EffectsConfig(
@@ -73,6 +75,15 @@ def parts_config(run: SessionRun, examples: int = 64) -> EffectsConfig:
 def places_request(run: SessionRun | None, node: HeadId) -> GetPlaces | None:
     """Return the request for the node's effects position by position; None without a run."""
     return None if run is None else GetPlaces(run=run.run_id, node=str(node), config=parts_config(run))
+
+
+def through_requests(run: SessionRun | None, node: HeadId, n_layers: int) -> list[GetThrough]:
+    """Return the requests for the node's effects through later nodes, layer by layer; none without a run."""
+    if run is None:
+        return []
+    config = parts_config(run)
+    layers = range(max(node.layer, 0), n_layers)
+    return [GetThrough(run=run.run_id, node=str(node), layers=(layer,), config=config) for layer in layers]
 
 
 def mlp_request(run: SessionRun | None, node: HeadId, example: int) -> GetMlp | None:
