@@ -15,6 +15,7 @@ import typer
 
 from engine.errors import Failure, HeadcodeError
 from tui.commands import (
+    ablate,
     bench,
     cause,
     circuits,
@@ -79,6 +80,8 @@ app.command("verify")(verify.verify)
 app.command("cause")(cause.cause)
 app.command("places")(places.places)
 app.command("specificity")(specificity.specificity)
+app.command("through")(ablate.through)
+app.command("ablate")(ablate.ablate)
 app.command("neurons")(neurons.neurons)
 app.command("neuron")(neurons.neuron)
 app.add_typer(circuits.app, name="circuits")

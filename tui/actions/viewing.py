@@ -70,6 +70,21 @@ VIEWING: tuple[Action, ...] = (
         short="places",
     ),
     Action(
+        id="side_by_side",
+        keys=("H", "shift+h"),
+        title="Heads side by side",
+        tooltip="Attention of the marked heads on the same prompt; with fewer than two marked, of the best",
+        group="Look",
+    ),
+    Action(
+        id="switch_off",
+        keys=("z",),
+        title="Switch nodes off",
+        tooltip="The next token with the marked nodes, or the one at the cursor, turned off; recorded nowhere",
+        group="Look",
+        short="off",
+    ),
+    Action(
         id="edges",
         keys=("e",),
         title="Edges",

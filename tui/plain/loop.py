@@ -13,6 +13,7 @@ from tui.plain.comparing import ComparisonVerbs
 from tui.plain.verb_table import NoSuchVerb, find_verb
 from tui.plain.verbs_edges import EdgeVerbs
 from tui.plain.verbs_examples import ExampleVerbs
+from tui.plain.verbs_inside import InsideVerbs
 from tui.plain.verbs_run import RunVerbs
 from tui.plain.workbench import PlainWorkbench, Say
 from tui.state.messages import format_message
@@ -26,7 +27,8 @@ class VerbRunner:
 
     def __init__(self, plain: PlainWorkbench) -> None:
         self.plain = plain
-        parts = (RunVerbs(plain), EdgeVerbs(plain), ComparisonVerbs(plain), ExampleVerbs(plain))
+        own = (RunVerbs(plain), InsideVerbs(plain), EdgeVerbs(plain))
+        parts = (*own, ComparisonVerbs(plain), ExampleVerbs(plain))
         self.handlers: dict[str, Callable[[str], Awaitable[None]]] = {
             name.removeprefix("do_"): getattr(part, name)
             for part in parts

@@ -1,6 +1,6 @@
 """The workbench: the panes of a live session and all its actions."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from engine.nodes import format_count
@@ -16,11 +16,14 @@ from sessions.protocol import (
 from tui.screens.memory_guard import warn_of_memory
 from tui.screens.node_screen import NodeScreen
 from tui.screens.panes import PanesScreen
+from tui.screens.parts_loader import FetchPart
+from tui.screens.sub_screen import SubScreen
 from tui.state import notes
 from tui.state.disabled_reasons import disabled_reason
 from tui.state.node_words import members_of
-from tui.state.workbench_state import Part
+from tui.state.workbench_state import Part, WorkbenchState
 from tui.terminal.sanitize import clean
+from tui.themes.themes import Depth
 from tui.widgets.latest_worker import run_latest
 
 _GRID: frozenset[Part] = frozenset({"grid", "head", "progress"})
@@ -189,8 +192,23 @@ class WorkbenchScreen(PanesScreen):
         from tui.screens.stream_grid import StreamGridScreen
 
         if self._allows("stream_grid"):
-            depth = self.grid.heatmap.depth
-            self.app.push_screen(StreamGridScreen(self.state, depth, self.link.ask_or_failure), self._back)
+            self._open_measured(StreamGridScreen)
+
+    def action_side_by_side(self) -> None:
+        from tui.screens.side_by_side import SideBySideScreen
+
+        if self._allows("side_by_side"):
+            self._open_measured(SideBySideScreen)
+
+    def action_switch_off(self) -> None:
+        from tui.screens.switch_off import SwitchOffScreen
+
+        if self._allows("switch_off"):
+            self._open_measured(SwitchOffScreen)
+
+    def _open_measured(self, screen: Callable[[WorkbenchState, Depth, FetchPart], SubScreen]) -> None:
+        """Open a screen that asks the model."""
+        self.app.push_screen(screen(self.state, self.grid.heatmap.depth, self.link.ask_or_failure), self._back)
 
     def action_sessions(self) -> None:
         from tui.screens.sessions import SessionsScreen

@@ -158,6 +158,8 @@ CONDITIONS: Mapping[str, Condition] = {
     "seed": _several_seeds,
     "close_up": _all(_model, _view),
     "stream_grid": _all(_model, _scored),
+    "side_by_side": _all(_model, _view),
+    "switch_off": _all(_model, _view),
     "edges": _has_edges,
     "edges:pin": _recordable,
     "edges:group": _recordable,
