@@ -30,8 +30,17 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.node_parts import MeasuredHow, NeuronFacts, PromptActivations, PromptGrid, PromptPlaces
+from engine.node_parts import (
+    MeasuredHow,
+    NeuronFacts,
+    NextToken,
+    PromptActivations,
+    PromptGrid,
+    PromptPlaces,
+    ThroughEffect,
+)
 from engine.protocol import (
+    AblateNodes,
     AnyWorkerRequest,
     CancelJob,
     CodeWrites,
@@ -50,12 +59,15 @@ from engine.protocol import (
     MeasureEffects,
     MeasureGrid,
     MeasurePlaces,
+    MeasureThrough,
     MlpInspected,
     NeuronInspected,
+    NodesAblated,
     PartsRequest,
     PlacesMeasured,
     Quit,
     RunProbe,
+    ThroughMeasured,
     WorkerMessage,
     WorkerReady,
 )
@@ -255,6 +267,23 @@ def grid_for(request: MeasureGrid) -> GridMeasured:
     return GridMeasured(job=request.job, model=model_ready().model, how=how_of(request), prompts=(grid,))
 
 
+def through_for(request: MeasureThrough) -> ThroughMeasured:
+    """One later node per layer that was asked for."""
+    through = tuple(ThroughEffect(layer=layer, head=0, effect=float(layer), error=None) for layer in request.layers)
+    how = how_of(request, f"{request.layer}.{request.head}")
+    return ThroughMeasured(job=request.job, model=model_ready().model, how=how, base=2.0, prompts=1, through=through)
+
+
+def ablated_for(request: AblateNodes) -> NodesAblated:
+    """Use words as tokens; the next token is the number of nodes."""
+    token = NextToken(token=str(len(request.nodes)), before=0.5, after=0.25, rank_before=1, rank_after=2)
+    how = how_of(request, request.config.replacement, *(each.prompt for each in request.examples))
+    tokens = tuple(request.examples[0].prompt.split())
+    return NodesAblated(
+        job=request.job, model=model_ready().model, how=how, tokens=tokens, next_tokens=(token,), kl=0.5
+    )
+
+
 def mlp_for(request: InspectMlp) -> MlpInspected:
     return MlpInspected(
         job=request.job,
@@ -331,6 +360,10 @@ class Worker:
                     say(places_for(request))
                 case MeasureGrid():
                     say(grid_for(request))
+                case MeasureThrough():
+                    say(through_for(request))
+                case AblateNodes():
+                    say(ablated_for(request))
                 case InspectMlp():
                     say(mlp_for(request))
                 case InspectNeuron():

@@ -4,8 +4,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.examples import Example
-from engine.node_parts import MeasuredHow, PromptPlaces, RunNeuron
-from sessions.protocol import GetMlp, GetPlaces, MlpInspection, Places
+from engine.node_parts import (
+    GridKind,
+    MeasuredHow,
+    NextToken,
+    PromptGrid,
+    PromptPlaces,
+    RunNeuron,
+    ThroughEffect,
+)
+from engine.nodes import parse_node
+from sessions.protocol import (
+    Ablation,
+    GetAblation,
+    GetGrid,
+    GetMlp,
+    GetPlaces,
+    GetThrough,
+    MlpInspection,
+    Places,
+    StreamGrid,
+    Through,
+)
 from sessions.rows import RunRow
 
 from .recorded import model_info
@@ -18,7 +38,62 @@ def part_of(request: Any, run: RunRow, examples: Sequence[Example]) -> Any:
             return places_of(run, examples)
         case GetMlp():
             return neurons_of(request, run, examples)
+        case GetGrid():
+            return grid_of(request, run, examples)
+        case GetThrough():
+            return through_of(request, run)
+        case GetAblation():
+            return ablation_of(request, run, examples)
     raise AssertionError(request)
+
+
+def grid_of(request: GetGrid, run: RunRow, examples: Sequence[Example]) -> StreamGrid:
+    """The stream matters at its last token from layer 2 on, attention and MLPs at the token before."""
+    prompts = []
+    for index, example in enumerate(examples):
+        if example.positive:
+            tokens = tuple(f"{word} " for word in example.prompt.split())
+            zeros = (0.0,) * (len(tokens) - 2)
+            effects: dict[GridKind, tuple[tuple[float, ...], ...]] = {
+                "stream": tuple((*zeros, 0.0, -1.5 if layer > 1 else 0.0) for layer in request.layers),
+                "attention": tuple((*zeros, -0.5 - layer, 0.0) for layer in request.layers),
+                "mlp": tuple((*zeros, 0.25, 0.0) for _ in request.layers),
+            }
+            prompts.append(PromptGrid(example=index, base=3.0, tokens=tokens, other=(), effects=effects))
+    return StreamGrid(run=run, model=model_info(6, 8), how=measured_how(), prompts=tuple(prompts))
+
+
+def through_of(request: GetThrough, run: RunRow) -> Through:
+    """Two heads and the MLP of every later layer; none in the layer of a head."""
+    node = parse_node(request.node)
+    assert node is not None
+    through = tuple(
+        ThroughEffect(layer=layer, head=head, effect=0.1 * (head + 2) - 0.3 * layer, error=0.02)
+        for layer in request.layers
+        for head in (0, 1, -1)
+        if layer > node.layer
+    )
+    return Through(run=run, model=model_info(6, 8), how=measured_how(), base=3.0, prompts=5, through=through)
+
+
+def ablation_of(request: GetAblation, run: RunRow, examples: Sequence[Example]) -> Ablation:
+    """Two tokens that change places."""
+    tokens = (
+        NextToken(token=" Mary", before=0.75, after=0.125, rank_before=1, rank_after=2),
+        NextToken(token=" John", before=0.125, after=0.75, rank_before=2, rank_after=1),
+    )
+    own = examples[request.example]
+    return Ablation(
+        run=run,
+        model=model_info(6, 8),
+        how=measured_how(),
+        nodes=request.nodes,
+        prompt=own.prompt,
+        other="the other prompt" if request.replacement == "pair" else "",
+        tokens=tuple(own.prompt.split()),
+        next_tokens=tokens,
+        kl=1.25,
+    )
 
 
 def places_of(run: RunRow, examples: Sequence[Example]) -> Places:

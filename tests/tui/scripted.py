@@ -39,13 +39,16 @@ from sessions.protocol import (
     Done,
     FindAlike,
     FollowEngine,
+    GetAblation,
     GetCodes,
+    GetGrid,
     GetHeadInspection,
     GetMlp,
     GetPlaces,
     GetPreflight,
     GetSides,
     GetStatus,
+    GetThrough,
     GradeExamples,
     Grades,
     HeadInspection,
@@ -226,7 +229,7 @@ class ScriptedHost:
                     GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)
                 )
                 return look_at(request, self._made()[-1].examples, codes.codes)
-            case GetPlaces() | GetMlp():
+            case GetPlaces() | GetMlp() | GetGrid() | GetThrough() | GetAblation():
                 return part_of(request, self._run_row(self._queued().config), self._made()[-1].examples)
             case FollowEngine() | GetStatus():
                 return StatusAnswer(status=self._status())

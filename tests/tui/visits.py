@@ -4,6 +4,7 @@ from typing import Any
 
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored
+from engine.nodes import EMBEDDING, mlp
 from engine.results import Card, EdgeScore
 from tui.actions.registry import all_tables
 from tui.screens.error import ErrorSheet
@@ -22,6 +23,11 @@ WAYS: dict[str, tuple[str, ...]] = {
     "options": ("options",),
     "progress": ("progress",),
     "close-look": ("close_up",),
+    "mlp-page": ("close_up",),
+    "embedding-page": ("close_up",),
+    "places-by-layer": ("stream_grid",),
+    "side-by-side": ("side_by_side",),
+    "switch-off": ("switch_off",),
     "edges": ("edges",),
     "table-of-heads": ("table",),
     "runs": ("runs",),
@@ -39,6 +45,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "trouble": (),
 }
 """From the workbench to each screen, by the ids of the actions; a new one is missed by the first test."""
+_NODES = {"mlp-page": mlp(1), "embedding-page": EMBEDDING}
+"""Pages of a node that is no head."""
 _KEYS = {action.full_id: action.keys[0] for table in all_tables().values() for action in table}
 
 
@@ -63,7 +71,14 @@ async def go(app: Any, pilot: Any, name: str, text: str = "gone") -> None:
     while len(app.screen_stack) > 1:
         app.pop_screen()
         await pilot.pause()
+    state = app.state
+    if state.places() is not None and state.cursor not in state.places():
+        state.cursor = state.view().order[0]
     await pilot.press("2")
+    if name in _NODES:
+        state.cursor = _NODES[name]  # also of a run with heads alone, whose grid it is not in
+    elif name == "close-look" and not state.cursor.is_head:
+        state.cursor = next(node for node in state.view().order if node.is_head)
     for action in WAYS[name]:
         await pilot.press(_KEYS[action])
         await pilot.pause(0.02)

@@ -34,8 +34,14 @@ ACTIONS = screen_actions(
         "What it does through each later node, measured exactly; again: back",
         "through",
     ),
-    ("rank.next", "1", "n", "Next node of the ranking", "The page of the next weaker node", "node"),
-    ("rank.previous", "-1", "N,shift+n", "Previous node of the ranking", "The page of the next stronger node", ""),
+    (
+        "rank.previous",
+        "-1",
+        "N,shift+n",
+        "Previous node of the ranking",
+        "The embedding is last; the one before",
+        "node",
+    ),
 )
 _ABOUT = (
     "The embedding writes each token, and in some models its position, into the stream before layer 0. It has no "

@@ -5,14 +5,18 @@ import pytest
 from engine.config import EffectsConfig
 from sessions.errors import SessionError
 from sessions.protocol import (
+    Ablation,
+    GetAblation,
     GetGrid,
     GetMlp,
     GetNeuron,
     GetPlaces,
+    GetThrough,
     MlpInspection,
     NeuronInspection,
     Places,
     StreamGrid,
+    Through,
 )
 
 
@@ -51,6 +55,52 @@ async def test_the_grid_and_neurons_are_of_the_runs_own_examples(lab) -> None:
     with pytest.raises(SessionError, match="m2") as refused:
         await client.ask(GetMlp(run=run.run_id, layer=2), MlpInspection)
     assert refused.value.hint
+
+
+async def test_later_nodes_are_of_the_runs_own_examples(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    found = await client.ask(GetThrough(run=run.run_id, node="m0", layers=(1,)), Through)
+    assert found.how.notices == ("0.-1", found.model.identity, str(run.task))
+    assert [(one.layer, one.effect) for one in found.through] == [(1, 1.0)]
+    with pytest.raises(SessionError, match=r"7\.7"):
+        await client.ask(GetThrough(run=run.run_id, node="7.7"), Through)
+
+
+async def test_nodes_are_turned_off_on_an_example_or_on_another_prompt(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    before = (await lab.detail(client, run.session_id)).last_seq
+
+    async def off(**given: object) -> Ablation:
+        asked = {"run": run.run_id, "nodes": ("0.1", "m1")} | given
+        return await client.ask(GetAblation(**asked), Ablation)
+
+    found = await off()
+    assert (found.nodes, found.kl) == (("0.1", "m1"), 0.5)
+    assert found.next_tokens[0].token == "2"
+    # With its pair, whichever side it is on; without one by the mean over negatives.
+    assert found.how.notices[:3] == ("pair", found.prompt, found.other)
+    turned = await off(example=1)
+    assert (turned.prompt, turned.other) == (found.other, found.prompt)
+    own = await off(prompt="Another prompt")
+    assert (own.how.notices[0], own.prompt, own.other) == ("mean", "Another prompt", "")
+    assert found.other in own.how.notices
+    assert (await off(prompt="Another prompt", other="A pair")).how.notices[:3] == ("pair", "Another prompt", "A pair")
+    assert (await off(replacement="zero")).how.notices[0] == "zero"
+    assert (await lab.detail(client, run.session_id)).last_seq == before
+    for given, named in (
+        ({"nodes": ()}, "No node"),
+        ({"nodes": ("0.1", "m9")}, "m9"),
+        ({"example": 99}, "example 100"),
+        ({"prompt": "Another prompt", "replacement": "pair"}, "no pair"),
+        ({"replacement": "resample"}, "resample"),
+    ):
+        with pytest.raises(SessionError, match=named) as refused:
+            await off(**given)
+        assert refused.value.hint
 
 
 async def test_a_neuron_needs_no_run(lab) -> None:

@@ -28,8 +28,8 @@ from tui.app.app import HeadcodeApp
 
 from ..waiting import under_way
 
-SHORT = ProbeConfig(sae=SAEConfig(steps=30), seeds=(0, 1), shuffles=100, bootstraps=10)
-"""A run of a second."""
+SHORT = ProbeConfig(sae=SAEConfig(steps=30), seeds=(0, 1), shuffles=100, bootstraps=10, nodes="heads")
+"""A run of a second. A module's CONFIG takes its place there."""
 SIZES = ((160, 48), (80, 24))
 PATIENCE_S = 600
 """For the engine on a machine that does ten other things; an answer takes a tenth of a second on one that does not."""
@@ -44,7 +44,7 @@ Or it is a function of the walk, whose answer becomes another one.
 
 
 @pytest.fixture(scope="module")
-def home() -> Iterator[AppFolders]:
+def home(request: pytest.FixtureRequest) -> Iterator[AppFolders]:
     """Sessions of two short runs and two saved circuits, one for each size, on a host of their own."""
     folder = tempfile.mkdtemp(prefix="hc-")  # short: a socket's path has about 100 characters
     places = find_folders({"HEADCODE_HOME": folder})
@@ -55,7 +55,7 @@ def home() -> Iterator[AppFolders]:
     async def measured() -> None:
         async with await HostClient.connect(places) as client:
             for width, _ in SIZES:
-                await _measure(client, f"at {width}", width)
+                await _measure(client, f"at {width}", width, getattr(request.module, "CONFIG", SHORT))
 
     asyncio.run(measured())
     yield places
@@ -63,10 +63,10 @@ def home() -> Iterator[AppFolders]:
     shutil.rmtree(folder)
 
 
-async def _measure(client: HostClient, name: str, width: int) -> None:
+async def _measure(client: HostClient, name: str, width: int, config: ProbeConfig) -> None:
     made = (await client.ask(CreateSession(name=name, model="toy", task="ioi", pairs=10), SessionAnswer)).session
     for _ in range(2):
-        run = (await client.ask(QueueRun(session=made.session_id, config=SHORT), RunAnswer)).run.run_id
+        run = (await client.ask(QueueRun(session=made.session_id, config=config), RunAnswer)).run.run_id
     for word, heads in (("one", ((0, 1), (1, 3))), ("two", ((0, 1), (2, 3)))):
         kept = SaveCircuit(session=made.session_id, name=f"{word}{width}", heads=heads, source="by hand", run=run)
         await client.ask(kept, CircuitAnswer)

@@ -8,6 +8,7 @@ from sessions.protocol import CreateSession, SessionAnswer
 from tui.actions.registry import all_tables
 
 from .test_at_the_workbench import WALKS as AT_THE_WORKBENCH
+from .test_inside_nodes import INSIDE
 
 SCREEN = "~ (?s)(.*)"
 """Where a whole page or drawing moves."""
@@ -26,6 +27,7 @@ CLOSE_LOOK = (
     ("colour", "~ coloured by (.*)"),
     ("order", r"- only \+"),
     ("seed", r"~ seed (\d)"),
+    ("through", "Through whom", (), ("/each alone|No node is later/", "t"), "- Through whom"),
     ("rank.next", r"+ rank (\d+) by"),
     ("rank.previous", r"< rank (\d+) by"),
     ("close", "2 Heads: "),
@@ -241,7 +243,7 @@ async def test_a_screen_that_finds_no_session(size: tuple[int, int], home: AppFo
 def test_no_action_is_left_out() -> None:
     tried = {
         (scope, step[0])
-        for walks in (WALKS, AT_THE_WORKBENCH, TROUBLE)
+        for walks in (WALKS, AT_THE_WORKBENCH, INSIDE, TROUBLE)
         for scope, (_, steps) in walks.items()
         for step in steps
     }

@@ -1,0 +1,93 @@
+"""Every action of the pages inside nodes, by its key on real sessions with MLPs, at both sizes."""
+
+from typing import Any
+
+import msgspec
+
+from .conftest import SHORT
+
+CONFIG = msgspec.structs.replace(SHORT, nodes="all")
+"""Of this module's runs."""
+
+
+def node(walk: Any) -> Any:
+    """The node that the page is of."""
+    return walk.app.state.cursor
+
+
+def token(walk: Any) -> Any:
+    """The token at hand, with what is said of it."""
+    return walk.app.screen.places.lines(walk.app.screen.places.size)[0].text
+
+
+MLP_PAGE = (
+    ("neuron.next", r"~ Neuron 2\.(\d+) on"),
+    ("neuron.previous", r"~ Neuron 2\.(\d+) on"),
+    ("order", "neurons by difference", (), "g", "neurons by attribution"),
+    ("step.down", "on prompt 2"),
+    ("step.up", "on prompt 1", (), (), " here "),
+    ("walk.left", token),
+    ("walk.right", token),
+    ("through", "Through whom m2 acts", (), ("/each alone/", "t"), "- Through whom"),
+    ("rank.next", node, (), ("escape", "slash", "'m2'", "enter", "enter"), "MLP m2 neurons"),
+    ("rank.previous", node, (), ("escape", "slash", "'m2'", "enter", "enter"), "MLP m2 neurons"),
+    ("close", "2 Nodes: "),
+)
+EMBEDDING_PAGE = (
+    ("step.next", "prompt 2"),
+    ("step.previous", "prompt 1", (), (), " here "),
+    ("walk.left", token),
+    ("walk.right", token),
+    ("through", "Through whom emb acts", (), ("/each alone/", "t"), "- Through whom"),
+    ("rank.previous", node, (), ("escape", "slash", "'emb'", "enter", "enter"), "in every circuit"),
+    (
+        "rank.next",
+        node,
+        ("N", "- in every circuit"),
+        ("escape", "slash", "'emb'", "enter", "enter"),
+        "in every circuit",
+    ),
+    ("close", "2 Nodes: "),
+)
+PLACES_BY_LAYER = (
+    ("kind.next", "all that its heads write|attention .*·"),
+    ("kind.previous", r"~ (?s)(.*)"),
+    ("move.down", "layer 1, "),
+    ("move.up", "layer 0, "),
+    ("move.left", r"~ layer 0, (\S+)"),
+    ("move.right", "layer 0, -1"),
+    ("prompt.next", ", prompt 1"),
+    ("prompt.previous", ", mean of"),
+    ("close", "2 Nodes: "),
+)
+SIDE_BY_SIDE = (
+    ("step.down", "prompt 2"),
+    ("step.up", "prompt 1", (), (), "attends to"),
+    ("walk.left", r"~ (\S+) attends to"),
+    ("walk.right", r"~ (\S+) attends to"),
+    ("page.next", r"~ (\d+) to \d+ of 32"),
+    ("page.previous", r"~ (\d+) to \d+ of 32"),
+    ("close", "2 Nodes: "),
+)
+SWITCH_OFF = (
+    ("kind.next", "by their mean", (), (), "KL divergence"),
+    ("kind.previous", "by their value on the paired", (), (), "KL divergence"),
+    ("step.down", "off on prompt 2"),
+    ("step.up", "off on prompt 1"),
+    ("close", "2 Nodes: "),
+)
+ALL_HEADS = tuple(key for layer in range(4) for key in ("slash", f"'{layer}.1'", "enter", "a"))
+INSIDE: dict[str, Any] = {
+    "mlp-page": (("slash", "'m2'", "enter", "enter", "/exact ·/"), MLP_PAGE),
+    "embedding-page": (("slash", "'emb'", "enter", "enter", "/ here /"), EMBEDDING_PAGE),
+    "places-by-layer": (("P", "/mean of/"), PLACES_BY_LAYER),
+    "side-by-side": ((*ALL_HEADS, "H", "/attends to/"), SIDE_BY_SIDE),
+    "switch-off": (("z", "/KL divergence/"), SWITCH_OFF),
+}
+"""By table of actions: the way there from where the one before ended, and the steps."""
+
+
+async def test_every_key_inside_nodes(size: tuple[int, int], opened: Any) -> None:
+    async with opened(size) as (_app, walk):
+        for scope, (way, steps) in INSIDE.items():
+            await walk.on(scope, way, steps)
