@@ -6,6 +6,7 @@ from engine.errors import Failure
 from engine.node_parts import GridKind, PlaceEffect, PromptGrid, mean_places
 from sessions.protocol import GetGrid, StreamGrid
 from tui.state.node_parts import parts_config
+from tui.state.token_columns import ROUNDING
 from tui.state.workbench_state import WorkbenchState
 
 KINDS: tuple[GridKind, ...] = get_args(GridKind)
@@ -87,7 +88,8 @@ class GridState:
         rows = [row for kind in self.kinds for row in self.rows(kind) if row is not None]
         if not rows:
             return []
-        changed = {each.from_end for row in rows for each in row if each.effect}
+        least = ROUNDING * max(abs(each.effect) for row in rows for each in row)
+        changed = {each.from_end for row in rows for each in row if abs(each.effect) > least}
         return [each for each in rows[0] if each.from_end in changed or each.from_end == 0]
 
     def at(self, kind: GridKind, layer: int, from_end: int) -> PlaceEffect | None:

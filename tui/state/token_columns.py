@@ -6,6 +6,9 @@ import msgspec
 
 from engine.node_parts import PlaceEffect, PromptPlaces, mean_places
 
+ROUNDING = 0.003
+"""A share of the largest effect that is taken as none: it is rounding, or as good as that."""
+
 
 class TokenPlace(msgspec.Struct, frozen=True):
     """One position: its token, the effect of a replacement there, and the mean over prompts."""
@@ -39,7 +42,8 @@ def shown_places(places: Sequence[TokenPlace], room: int, keep: int | None = Non
     `keep`: this position is always among them.
     """
     sizes = [max(abs(each.effect), abs(each.mean.effect) if each.mean is not None else 0.0) for each in places]
-    first = next((index for index, size in enumerate(sizes) if size), 0)
+    least = ROUNDING * max(sizes, default=0.0)
+    first = next((index for index, size in enumerate(sizes) if size > least), 0)
     later = list(range(first, len(places)))
     if len(later) > room:
         later = sorted(sorted(later, key=lambda index: -sizes[index])[:room])

@@ -11,7 +11,7 @@ from engine.errors import Failure
 from sessions.protocol import GetPlaces, Places
 from tui.output.effects import format_signed
 from tui.state.node_parts import places_request
-from tui.state.token_columns import TokenPlace, shown_places, token_places
+from tui.state.token_columns import ROUNDING, TokenPlace, shown_places, token_places
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.colour_maps import chosen_map
@@ -36,7 +36,7 @@ class SignedWidget(LineWidget):
         palette = signed_palette(
             dark=self.app.current_theme.dark, depth=self.depth, faded=False, name=chosen_map(self.app)
         )
-        level = signed_level(value, largest)
+        level = signed_level(value if abs(value) > ROUNDING * largest else 0.0, largest)
         return palette.cells[level] if self.depth != "none" else Style(bold=abs(value) > largest / 2)
 
 

@@ -16,13 +16,18 @@ SIZES = pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "8
 DEPTHS = pytest.mark.parametrize("depth", ["full", "none"])
 
 
+def show(app: Any, run_id: str) -> None:
+    app.state.show_run(run_id)
+    app.screen.drawing.now()
+
+
 @SIZES
 @DEPTHS
 async def test_the_grid_fills_layer_by_layer_and_has_its_numbers_under_the_cursor(
     size: tuple[int, int], depth: str, nodes_host: Any, open_screen: Any, text_of: Any
 ) -> None:
     async with open_screen(nodes_host, size=size, depth=depth) as (app, pilot, until):
-        app.state.show_run(nodes_host.with_mlps)
+        show(app, nodes_host.with_mlps)
         await pilot.press("P")
         await until(lambda: isinstance(app.screen, StreamGridScreen) and app.screen.grid.done == 4)
         assert [request.layers for request in nodes_host.of_kind("GetGrid")] == [(0,), (1,), (2,), (3,)]
@@ -51,12 +56,12 @@ async def test_a_layer_that_fails_ends_the_grid_and_keeps_what_is_there(
 
     nodes_host.ask = refuse
     async with open_screen(nodes_host) as (app, pilot, until):
-        app.state.show_run(nodes_host.with_mlps)
+        show(app, nodes_host.with_mlps)
         await pilot.press("P")
         await until(lambda: "Memory ran out. Fewer examples." in text_of(app))
         assert app.screen.grid.done == 2
         assert len(nodes_host.of_kind("GetGrid")) == 2
-        await pilot.press("down", "m")
+        await pilot.press("down", "m", "left")
         await until(lambda: "attention -1.5" in text_of(app))
 
 
@@ -65,7 +70,7 @@ async def test_later_nodes_are_listed_with_signed_numbers(
     size: tuple[int, int], nodes_host: Any, open_screen: Any, text_of: Any
 ) -> None:
     async with open_screen(nodes_host, size=size) as (app, pilot, until):
-        app.state.show_run(nodes_host.with_mlps)
+        show(app, nodes_host.with_mlps)
         for node, layers in ((NodeId(1, 3), (1, 2, 3)), (mlp(2), (2, 3)), (EMBEDDING, (0, 1, 2, 3))):
             nodes_host.asked.clear()
             app.state.put_cursor(*node)
@@ -90,7 +95,7 @@ async def test_marked_heads_are_side_by_side_on_one_prompt(
     size: tuple[int, int], depth: str, nodes_host: Any, open_screen: Any, text_of: Any
 ) -> None:
     async with open_screen(nodes_host, size=size, depth=depth) as (app, pilot, until):
-        app.state.show_run(nodes_host.with_mlps)
+        show(app, nodes_host.with_mlps)
         app.state.marks.toggle([*(NodeId(2, head) for head in range(6)), mlp(2), EMBEDDING])
         await pilot.press("H")
         await until(lambda: isinstance(app.screen, SideBySideScreen) and "Attention of 6 marked heads" in text_of(app))
@@ -110,7 +115,7 @@ async def test_marked_heads_are_side_by_side_on_one_prompt(
 
 async def test_without_marks_the_best_heads_are_side_by_side(nodes_host: Any, open_screen: Any, text_of: Any) -> None:
     async with open_screen(nodes_host) as (app, pilot, until):
-        app.state.show_run(nodes_host.with_mlps)
+        show(app, nodes_host.with_mlps)
         await pilot.press("H")
         await until(lambda: isinstance(app.screen, SideBySideScreen) and "mark others" in text_of(app))
         assert len(app.screen.panels.heads) == 4
@@ -122,7 +127,7 @@ async def test_marked_nodes_are_turned_off_in_one_key(
     size: tuple[int, int], depth: str, nodes_host: Any, open_screen: Any, text_of: Any
 ) -> None:
     async with open_screen(nodes_host, size=size, depth=depth) as (app, pilot, until):
-        app.state.show_run(nodes_host.with_mlps)
+        show(app, nodes_host.with_mlps)
         app.state.marks.toggle([NodeId(2, 6), mlp(3)])
         await pilot.press("z")
         await until(lambda: isinstance(app.screen, SwitchOffScreen) and "KL divergence 1.25" in text_of(app))
@@ -138,6 +143,7 @@ async def test_marked_nodes_are_turned_off_in_one_key(
         await until(lambda: len(app.screen_stack) == 1)
         app.state.marks.clear()
         app.state.put_cursor(*mlp(1))
+        app.screen.drawing.now()
         await pilot.press("z")
         await until(lambda: "1 MLP off on prompt 1" in text_of(app) and "KL divergence" in text_of(app))
 
@@ -155,7 +161,7 @@ async def test_what_needs_the_model_says_so_where_there_is_none(
 
     nodes_host.ask = refuse
     async with open_screen(nodes_host, notifications=True) as (app, pilot, until):
-        app.state.show_run(nodes_host.with_mlps)
+        show(app, nodes_host.with_mlps)
         await pilot.press("z")
         await until(lambda: "The model is not here. headcode models fetch it" in text_of(app))
         await pilot.press("escape", "p")
