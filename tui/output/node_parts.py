@@ -12,7 +12,7 @@ THROUGH_SCHEMA = "headcode.through/1"
 ABLATION_SCHEMA = "headcode.ablation/1"
 
 
-def through_rows(found: Through, most: int | None = None) -> list[tuple[str, str, str]]:
+def through_rows(found: Through, most: int | None = None) -> list[tuple[str, ...]]:
     """Return node, effect and standard error, the largest effect first."""
     ordered = sorted(found.through, key=lambda one: (-abs(one.effect), one.layer, one.head))[:most]
     return [

@@ -73,13 +73,13 @@ class AttentionPanels(TokenWidget):
             return [self.line().add(" This run has no heads to compare.", "dim").strip()]
         found: list[Strip] = []
         for start in range(0, len(heads), across):
-            row = [self._panel(head, width, height) for head in heads[start : start + across]]
+            row = [self._of_head(head, width, height) for head in heads[start : start + across]]
             for y in range(height):
                 parts = [panel[y].to(width).strip() if y < len(panel) else Strip.blank(width) for panel in row]
                 found.append(Strip.join(parts))
         return found[: size.height]
 
-    def _panel(self, head: HeadId, width: int, height: int) -> list[StyledLine]:
+    def _of_head(self, head: HeadId, width: int, height: int) -> list[StyledLine]:
         view, look = self.state.view(), self.panels.look(head)
         place = None if view is None else view.rank_of(head)
         line = self.line().add(f" {head}", "strong").add("" if place is None else f" · rank {place}", "dim")
@@ -87,8 +87,8 @@ class AttentionPanels(TokenWidget):
             words = self.state.parts.format_wait(self.panels.request(head), "asking the model")
             return [line, self.line().add(fit(f" {words}", width - 1), "dim")]
         if isinstance(look, Failure):
-            words = wrap(f"{look.message} {look.hint}", width - 2, height - 1)
-            return [line, *(self.line().add(f" {each}", "bad") for each in words)]
+            rows = wrap(f"{look.message} {look.hint}", width - 2, height - 1)
+            return [line, *(self.line().add(f" {each}", "bad") for each in rows)]
         chosen = self.panels.chosen_token(look.tokens)
         weights = look.attention[chosen] if chosen < len(look.attention) else ()
         best = sorted(range(len(weights)), key=lambda at: (-weights[at], at))

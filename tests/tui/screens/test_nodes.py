@@ -183,7 +183,7 @@ async def test_a_walk_of_the_ranking_opens_the_page_of_every_kind_of_node(
             await until(lambda: type(app.screen) is kinds[app.state.cursor.kind])
             assert len(app.screen_stack) == 2
         assert app.state.cursor == EMBEDDING  # the last of every ranking
-        await until(lambda: "it is in every circuit" in text_of(app) and "emb replaced" not in text_of(app))
+        await until(lambda: "no attention and no neurons" in text_of(app))
         await pilot.press("N")
         await until(lambda: type(app.screen) is kinds[app.state.cursor.kind] is not EmbeddingScreen)
 
