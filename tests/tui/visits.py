@@ -66,19 +66,23 @@ def scopes(app: Any) -> set[str]:
     return found
 
 
+def put_cursor(app: Any, name: str) -> None:
+    """The cursor on a node that the page of this name is of; else on one that is in the grid."""
+    state = app.state
+    if name in _NODES:
+        state.cursor = _NODES[name]  # also of a run with heads alone, whose grid it is not in
+    elif state.view() is not None and (name == "close-look" or state.cursor not in state.places()):
+        state.cursor = next(node for node in state.view().order if node.is_head)
+
+
 async def go(app: Any, pilot: Any, name: str, text: str = "gone") -> None:
     """To a screen from any other."""
     while len(app.screen_stack) > 1:
         app.pop_screen()
         await pilot.pause()
-    state = app.state
-    if state.places() is not None and state.cursor not in state.places():
-        state.cursor = state.view().order[0]
+    put_cursor(app, "")
     await pilot.press("2")
-    if name in _NODES:
-        state.cursor = _NODES[name]  # also of a run with heads alone, whose grid it is not in
-    elif name == "close-look" and not state.cursor.is_head:
-        state.cursor = next(node for node in state.view().order if node.is_head)
+    put_cursor(app, name)
     for action in WAYS[name]:
         await pilot.press(_KEYS[action])
         await pilot.pause(0.02)

@@ -23,7 +23,7 @@ from tui.screens.tour import STEPS
 from tui.state.workbench_state import WorkbenchState
 
 from ...run_parts import weak_card
-from ..visits import WAYS, whole
+from ..visits import WAYS, put_cursor, whole
 
 ACTIONS = {action.full_id: action for table in all_tables().values() for action in table}
 LETTERS = [chr(code) for code in range(0x1200, 0x1400) if unicodedata.category(chr(code)) == "Lo"]
@@ -177,7 +177,9 @@ async def test_no_screen_names_a_key_that_was_given_away(
             while len(app.screen_stack) > 1:
                 app.pop_screen()
                 await pilot.pause()
+            put_cursor(app, "")
             await pilot.press(ODD["show_pane.grid"])
+            put_cursor(app, name)
             for place, full_id in enumerate(way):
                 depth = len(app.screen_stack)
                 await pilot.press(ODD[full_id])
