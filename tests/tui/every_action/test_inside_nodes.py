@@ -40,13 +40,6 @@ EMBEDDING_PAGE = (
     ("walk.right", token),
     ("through", "Through whom emb acts", (), ("/each alone/", "t"), "- Through whom"),
     ("rank.previous", node, (), ("escape", "slash", "'emb'", "enter", "enter"), "in every circuit"),
-    (
-        "rank.next",
-        node,
-        ("N", "- in every circuit"),
-        ("escape", "slash", "'emb'", "enter", "enter"),
-        "in every circuit",
-    ),
     ("close", "2 Nodes: "),
 )
 PLACES_BY_LAYER = (
