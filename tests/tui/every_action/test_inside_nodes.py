@@ -20,6 +20,12 @@ def token(walk: Any) -> Any:
     return walk.app.screen.places.lines(walk.app.screen.places.size)[0].text
 
 
+def replaced(walk: Any) -> Any:
+    """What is replaced, as it is drawn: the stream, attention or MLPs."""
+    view = walk.app.screen.view
+    return str(view.lines(view.size)[0])
+
+
 MLP_PAGE = (
     ("neuron.next", r"~ Neuron 2\.(\d+) on"),
     ("neuron.previous", r"~ Neuron 2\.(\d+) on"),
@@ -43,8 +49,8 @@ EMBEDDING_PAGE = (
     ("close", "2 Nodes: "),
 )
 PLACES_BY_LAYER = (
-    ("kind.next", "all that its heads write|attention .*·"),
-    ("kind.previous", r"~ (?s)(.*)"),
+    ("kind.next", replaced),
+    ("kind.previous", replaced),
     ("move.down", "layer 1, "),
     ("move.up", "layer 0, "),
     ("move.left", r"~ layer 0, (\S+)"),
