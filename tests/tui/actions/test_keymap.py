@@ -80,7 +80,7 @@ def test_every_screen_has_its_table_and_no_key_twice() -> None:
     kinds = [SubScreen]
     for kind in kinds:
         kinds += kind.__subclasses__()
-        if kind is not SubScreen:
+        if not kind.__subclasses__():  # bases such as NodeScreen are never opened themselves
             assert kind.actions in list(tables.values()), kind
 
 
