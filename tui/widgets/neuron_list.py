@@ -12,6 +12,7 @@ from engine.errors import Failure
 from engine.node_parts import RunNeuron
 from tui.output.effects import format_signed
 from tui.state.mlp_inspection import MlpState
+from tui.state.number_text import format_fixed
 from tui.terminal.sanitize import clean
 from tui.themes.themes import Depth
 from tui.widgets.line_widget import LinePicked, first_visible
@@ -41,8 +42,8 @@ class NeuronList(SignedWidget):
         if not neurons:
             return [self.line().add(" This MLP has no neurons to show.", "dim").strip()]
         by_difference = self.page.order == "difference"
-        title = "differs" if by_difference else "attrib."
-        head = self.line().add(f"  neuron {title:>8}   exact  fires most at", "faint").strip()
+        titles = "differs" if by_difference else "  size   attrib."
+        head = self.line().add(f"  neuron  {titles}   exact  fires most at", "faint").strip()
         room = max(size.height - 1, 1)
         self.first = first_visible(self.first, self.page.chosen, room, len(neurons), centre=True)
         largest = max(abs(each.attribution) for each in neurons)
@@ -59,6 +60,8 @@ class NeuronList(SignedWidget):
         if by_difference:
             line.add(f"{each.difference:>8.3g} ", "text")
         else:
+            # Sorted by mean size: effects of opposite signs on two prompts do not cancel.
+            line.add(f"{format_fixed(each.size, 2):>6} ", "text")
             line.add_styled(f"{format_signed(each.attribution):>8} ", self.signed(each.attribution, largest))
         value = "·" if exact is None or exact.effect is None else format_signed(exact.effect)
         line.add(f"{value:>7}  ", "text" if exact is not None else "faint")
