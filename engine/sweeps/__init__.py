@@ -1,3 +1,6 @@
-"""Sweeps: what is computed over many runs."""
+"""Sweeps: axes and values, the units they expand to, a unit's content key, packs by model, fits over many runs.
 
-__all__ = ["transitions"]
+Torch-free and pure: nothing here runs, stores or draws. May import: root modules, catalog, machine, planning, tasks.
+"""
+
+__all__ = ["axes", "checkpoints", "content_key", "expansion", "packs", "plan", "spec", "transitions", "values"]
