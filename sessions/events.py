@@ -9,6 +9,7 @@ from engine.errors import Failure
 from engine.events import EngineEvent, Event, Stage
 from engine.examples import Example
 from engine.planning.run_options import RunOptions
+from engine.sweeps.plan import SweepPlan
 
 EVENT_VERSION = 1
 """Stored with every event; a kind that changes its meaning gets a higher number and its own reader."""
@@ -213,6 +214,19 @@ class RunQueued(LoadOptions, Event, tag="run_queued", frozen=True, kw_only=True)
     """The run that this one repeats."""
     known: str | None = None
     """The task whose known circuit the user compares their own examples with."""
+    unit: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a run of a sweep: its content key (engine.sweeps.content_key)."""
+
+
+class SweepPlanned(Event, tag="sweep_planned", frozen=True, kw_only=True):
+    """The session holds these units of a sweep, a new one or one that is extended.
+
+    A unit replaces an earlier one of the same sweep and session that has its labels or its key.
+    """
+
+    sweep_id: str
+    plan: SweepPlan
+    """Of this session: its units, their options, and their one source, whose examples the session has."""
 
 
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
@@ -256,6 +270,7 @@ SessionEvent = (
     | RunVerified
     | SessionImported
     | OptionsChosen
+    | SweepPlanned
     | RunQueued
     | RunStarted
     | ArrayStored

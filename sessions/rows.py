@@ -91,6 +91,54 @@ class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Oldest first."""
 
 
+SweepUnitState = Literal["waiting", "queued", "running", "done", "stopped", "failed", "interrupted"]
+"""waiting: it has no run yet; the others are those of its run."""
+
+
+class SweepRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A sweep as lists show it."""
+
+    sweep_id: str
+    name: str
+    planned_us: int
+    """When it was planned or extended last."""
+    units: int
+    done: int
+    failed: int
+    """With a reason; not those that were stopped or interrupted."""
+    running: int
+    interrupted: int
+    """Stopped, or interrupted by the end of the host or of a worker."""
+    sessions: int
+
+    @property
+    def left(self) -> int:
+        """Units without a finished run."""
+        return self.units - self.done
+
+
+class SweepUnitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit of a sweep and its run: the newest that is done, else the newest."""
+
+    key: str
+    labels: tuple[tuple[str, str], ...]
+    """(axis, value), in the order of the axes."""
+    model: str
+    draw: int
+    """Seed of the task's examples."""
+    run_id: str | None
+    session_id: str
+    """Of the run; without one, of the plan."""
+    session: str
+    """The name of the run's session; empty without a run."""
+    number: int | None
+    state: SweepUnitState
+    failure: Failure | None
+    seconds: float | None
+    attempts: int
+    """Runs of this unit, in any state."""
+
+
 class FileGroup(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of file that accumulates on the disk."""
 

@@ -24,6 +24,7 @@ from engine.examples import Example, content_hash
 from engine.measures import MEASURES
 from engine.nodes import NodeLayout
 from engine.results import ModelInfo
+from engine.sweeps.plan import MAX_UNITS
 from sessions.events import (
     FINAL_STATES,
     AnyEvent,
@@ -43,6 +44,7 @@ from sessions.events import (
     SessionCreated,
     SessionImported,
     SessionRenamed,
+    SweepPlanned,
     TagsSet,
     VerificationEnded,
     VerificationProgress,
@@ -76,6 +78,7 @@ _EARLIEST_US = 0
 _LATEST_US = 253_370_764_800_000_000
 """1970 to the end of 9998: clocks can be wrong, and what was recorded then can still be exported."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_KEY = re.compile(r"[0-9a-f]{32}")
 _MEASURES = frozenset(measure.id for measure in MEASURES)
 
 
@@ -191,6 +194,10 @@ class LogCheck:
             case RunQueued():
                 _check_text("model", event.model, 1_000)
                 _check_loading(event)
+                if event.unit and not _KEY.fullmatch(event.unit):
+                    raise InvalidLog("queues a run of a unit whose key is not one")
+            case SweepPlanned():
+                _check_plan(event, self._sets)
             case RunEnded():
                 if event.state not in FINAL_STATES:
                     raise InvalidLog(f"ends a run as {event.state}, which is not a final state")
@@ -263,6 +270,33 @@ def _check_drawing(event: DrawingChanged) -> None:
     for group in event.groups:
         _check_text("name", group.name, MAX_NAME)
     _check_heads((*event.pinned, *(node for group in event.groups for node in group.nodes)), None)
+
+
+def _check_plan(event: SweepPlanned, sets: list[str]) -> None:
+    plan = event.plan
+    if not (is_id(event.sweep_id) and event.sweep_id[0] == "w"):
+        raise InvalidLog(f"plans a sweep {event.sweep_id[:40]!r}, which is not a valid id")
+    _check_text("sweep's name", plan.name, MAX_NAME)
+    _check_int("number of units", len(plan.units), 1, MAX_UNITS)
+    _check_int("number of sources", len(plan.sources), 1, 1)
+    (source,) = plan.sources
+    _check_text("source's label", source.label, 1_000)
+    _check_int("number of pairs", source.pairs, 0, 1_000_000)
+    if source.examples or (source.content_hash and source.content_hash not in sets):
+        raise InvalidLog("plans units of examples that the session does not have")
+    for options in plan.options:
+        _check_loading(options)
+    for unit in plan.units:
+        if not _KEY.fullmatch(unit.key):
+            raise InvalidLog("plans a unit whose key is not one")
+        _check_text("model", unit.model, 1_000)
+        _check_int("source of a unit", unit.source, 0, 0)
+        _check_int("options of a unit", unit.options, 0, len(plan.options) - 1)
+        _check_int("draw", unit.draw, 0, 2**31)
+        _check_int("number of labels", len(unit.labels), 1, 100)
+        for label in unit.labels:
+            for text in label:
+                _check_text("label", text, 1_000)
 
 
 def _check_shape(event: ArrayReady, run: RunFacts) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from engine.errors import Failure
 from engine.events import Notice
+from engine.sweeps.plan import SweepPlan
 from sessions.events import (
     AnyEvent,
     EffectsEnded,
@@ -15,6 +16,7 @@ from sessions.events import (
     RunVerified,
     SessionCreated,
     SessionImported,
+    SweepPlanned,
     VerificationEnded,
 )
 from sessions.ids import is_id
@@ -65,6 +67,8 @@ def make_portable(event: AnyEvent) -> AnyEvent:
         case RunQueued():
             # Trust in a model's code must not be passed on to whoever repeats the run.
             return msgspec.structs.replace(event, model=model_name(event.model), trust_remote_code=False)
+        case SweepPlanned():
+            return msgspec.structs.replace(event, plan=_portable_plan(event.plan))
         case Notice():
             return Notice(message=strip_paths(event.message), hint=strip_paths(event.hint))
         case (
@@ -80,6 +84,19 @@ def make_portable(event: AnyEvent) -> AnyEvent:
             return msgspec.structs.replace(event, words=strip_paths(event.words))
         case _:
             return event
+
+
+def _portable_plan(plan: SweepPlan) -> SweepPlan:
+    """Return the plan without folders and without trust in a model's own code; keys identify the weights."""
+    options = tuple(msgspec.structs.replace(each, trust_remote_code=False) for each in plan.options)
+    units = tuple(
+        msgspec.structs.replace(
+            unit, model=model_name(unit.model), labels=tuple((axis, model_name(text)) for axis, text in unit.labels)
+        )
+        for unit in plan.units
+    )
+    sources = tuple(msgspec.structs.replace(each, label=model_name(each.label)) for each in plan.sources)
+    return msgspec.structs.replace(plan, options=options, units=units, sources=sources)
 
 
 def model_name(model: str) -> str:

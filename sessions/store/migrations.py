@@ -232,6 +232,26 @@ MIGRATIONS: tuple[Migration, ...] = (
             "UPDATE run SET nodes = 'heads', parallel_mlps = false WHERE n_layers IS NOT NULL",
         ),
     ),
+    Migration(
+        "sweeps, their units, and the unit that a run is of",
+        (
+            "ALTER TABLE run ADD COLUMN unit_key VARCHAR",
+            """CREATE TABLE sweep (
+                session_id VARCHAR NOT NULL,
+                sweep_id VARCHAR NOT NULL,
+                name VARCHAR NOT NULL,
+                planned_us BIGINT NOT NULL)""",
+            """CREATE TABLE sweep_unit (
+                session_id VARCHAR NOT NULL,
+                sweep_id VARCHAR NOT NULL,
+                seq BIGINT NOT NULL,
+                place INTEGER NOT NULL,
+                unit_key VARCHAR NOT NULL,
+                labels JSON NOT NULL,
+                model VARCHAR NOT NULL,
+                draw BIGINT NOT NULL)""",
+        ),
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)
@@ -250,6 +270,8 @@ PROJECTIONS = (
     "circuit",
     "cause",
     "circuit_check",
+    "sweep",
+    "sweep_unit",
 )
 """Tables that are projections of the event log. `code` is not: its arrays came as files, not as events."""
 

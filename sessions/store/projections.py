@@ -19,7 +19,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.results import EFFECT_FIELDS, EdgeScore, Grade, HeadScores, Timings
+from engine.results import EFFECT_FIELDS, Grade, HeadScores, Timings
 from engine.tasks.registry import made_by
 from sessions.events import (
     AnyEvent,
@@ -40,12 +40,14 @@ from sessions.events import (
     SessionRenamed,
     SessionRestored,
     SessionTrashed,
+    SweepPlanned,
     TagsSet,
     ViewChanged,
 )
 from sessions.store.database import append_rows
 from sessions.store.effects import find_truths, replace_effects
 from sessions.store.migrations import PROJECTIONS
+from sessions.store.sweep_units import add_units
 
 MEASURES = tuple(
     name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other", *EFFECT_FIELDS)
@@ -138,6 +140,9 @@ class Projector:
                 self._update(con, run, verified=text_of(event))
             case RunQueued():
                 self._queued(con, entry, event)
+            case SweepPlanned():
+                add_units(con, entry, event)
+                self._touched[entry.session_id] = entry.at_us
             case RunStarted():
                 self._update(con, run, state="running", started_us=entry.at_us)
                 self._touched[entry.session_id] = entry.at_us
@@ -168,7 +173,7 @@ class Projector:
             case EdgesScored():
                 self._replace(con, "edge_score", run)
                 for place, edge in enumerate(event.edges):
-                    self._add("edge_score", _edge(run, place, edge))
+                    self._add("edge_score", (run, place, *edge.source, *edge.target, edge.score))
             case EffectsMeasured():
                 self._effects(con, entry, event)
             case CircuitChecked():
@@ -246,8 +251,8 @@ class Projector:
             "SELECT count(*) FROM run WHERE session_id = $session", {"session": entry.session_id}
         ).fetchall()[0][0]
         con.execute(
-            "INSERT INTO run (run_id, session_id, number, state, model, task, config, device_asked, queued_us, again) "
-            "VALUES ($run, $session, $number, 'queued', $model, $task, $config, $device, $at, $again)",
+            "INSERT INTO run (run_id, session_id, number, state, model, task, config, device_asked, queued_us, again, "
+            "unit_key) VALUES ($run, $session, $number, 'queued', $model, $task, $config, $device, $at, $again, $unit)",
             {
                 "run": entry.run_id,
                 "session": entry.session_id,
@@ -258,6 +263,7 @@ class Projector:
                 "device": event.device,
                 "at": entry.at_us,
                 "again": event.again,
+                "unit": event.unit or None,
             },
         )
         self._seeds[entry.run_id or ""] = event.config.seeds
@@ -391,7 +397,3 @@ def clear(con: duckdb.DuckDBPyConnection) -> None:
     """Empty every table that is a projection of the log."""
     for table in PROJECTIONS:
         con.execute(f"DELETE FROM {table}")  # noqa: S608  # names of our own
-
-
-def _edge(run: str, place: int, edge: EdgeScore) -> tuple[object, ...]:
-    return (run, place, *edge.source, *edge.target, edge.score)

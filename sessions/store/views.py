@@ -69,6 +69,22 @@ _RANKED = f"""
           FROM node_score)"""  # noqa: S608  # names of our own
 
 
+# A unit's run is the newest that is done, else the newest, in whatever sweep or session.
+SWEEP_UNITS = f"""
+    SELECT t.sweep_id, w.name, w.planned_us, t.session_id, t.seq, t.place, t.unit_key, t.labels, t.model, t.draw,
+           b.run_id, b.session_id AS run_session_id, b.session AS run_session, b.number, b.state, b.failure,
+           b.started_us, b.ended_us, b.attempts
+    FROM sweep_unit AS t JOIN sweep AS w ON w.session_id = t.session_id AND w.sweep_id = t.sweep_id
+    JOIN session AS s ON s.session_id = t.session_id
+    LEFT JOIN (SELECT r.unit_key, r.run_id, r.session_id, s.name AS session, r.number, r.state, r.failure, r.started_us,
+                      r.ended_us, row_number() OVER (PARTITION BY r.unit_key
+                          ORDER BY r.state <> 'done', r.queued_us DESC, r.run_id DESC) AS best,
+                      count(*) OVER (PARTITION BY r.unit_key) AS attempts
+               FROM run AS r JOIN session AS s ON s.session_id = r.session_id
+               WHERE r.unit_key IS NOT NULL AND s.trashed_us IS NULL) AS b ON b.unit_key = t.unit_key AND b.best = 1
+    {_LIVING}"""  # noqa: S608  # names of our own
+
+
 VIEWS: dict[str, str] = {
     "sessions": """
         SELECT s.session_id, s.name, s.model, s.task,
@@ -196,5 +212,19 @@ VIEWS: dict[str, str] = {
               FROM circuit) AS c
         JOIN session AS s ON s.session_id = c.session_id
         WHERE s.trashed_us IS NULL""",  # noqa: S608
+    "sweeps": f"""
+        SELECT u.sweep_id, any_value(u.name) AS name, make_timestamp(max(u.planned_us)) AS planned, count(*) AS units,
+               count(*) FILTER (u.state = 'done') AS done, count(*) FILTER (u.state = 'failed') AS failed,
+               count(*) FILTER (u.state IN ('queued', 'running')) AS running,
+               count(*) FILTER (u.state IN ('stopped', 'interrupted')) AS interrupted,
+               count(DISTINCT u.session_id) AS sessions
+        FROM ({SWEEP_UNITS}) AS u GROUP BY u.sweep_id""",  # noqa: S608
+    "sweep_runs": f"""
+        SELECT u.sweep_id, u.name AS sweep, u.unit_key, u.labels, u.model, CAST(u.draw AS INTEGER) AS draw,
+               coalesce(u.state, 'waiting') AS state, u.run_id, u.run_session_id AS session_id,
+               u.run_session AS session,
+               u.number, (u.ended_us - u.started_us) / 1e6 AS seconds, u.failure->>'$.message' AS failure,
+               coalesce(u.attempts, 0) AS attempts
+        FROM ({SWEEP_UNITS}) AS u""",  # noqa: S608
 }
 """Created again when their text changed: views hold no data, and a foreign view must not replace ours."""

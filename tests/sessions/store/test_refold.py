@@ -2,6 +2,7 @@
 
 from typing import Any, get_args
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
 from engine.planning.run_options import RunOptions
+from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
 from sessions.events import (
     ArrayStored,
     CircuitDeleted,
@@ -31,6 +33,7 @@ from sessions.events import (
     SessionRenamed,
     SessionRestored,
     SessionTrashed,
+    SweepPlanned,
     TagsSet,
     VerificationEnded,
     VerificationProgress,
@@ -58,7 +61,19 @@ EXAMPLES = st.lists(
     max_size=3,
 ).map(tuple)
 FAILURES = st.none() | st.builds(Failure, family=st.just("engine"), name=FEW, message=TEXT, hint=TEXT)
-
+UNITS = st.builds(
+    PlannedUnit,
+    key=FEW,
+    labels=st.lists(st.tuples(FEW, FEW), max_size=2, unique_by=lambda label: label[0]).map(tuple),
+    model=FEW,
+)
+PLANS = st.builds(
+    SweepPlan,
+    name=TEXT,
+    sources=st.just((ExampleSource(label="ioi", task="ioi"),)),
+    options=st.just((RunOptions(),)),
+    units=st.lists(UNITS, max_size=4).map(tuple),
+)
 OF_SESSION = st.one_of(
     EXAMPLES.map(lambda examples: ExamplesSet(examples=examples, content_hash=content_hash(examples))),
     st.builds(ExamplesStepped, by=st.sampled_from([-1, 1]), version=st.integers(1, 4), content_hash=FEW),
@@ -71,6 +86,7 @@ OF_SESSION = st.one_of(
     st.builds(CircuitSaved, name=FEW, heads=HEADS, source=TEXT),
     st.builds(CircuitDeleted, name=FEW),
     st.builds(OptionsChosen, options=st.builds(RunOptions, model=FEW, device=FEW)),
+    st.builds(SweepPlanned, sweep_id=FEW, plan=PLANS),
     st.builds(SessionImported, bundle_sha256=FEW, from_session=FEW, headcode=FEW),
 )
 OF_RUN = st.one_of(
@@ -102,6 +118,7 @@ QUEUED = st.builds(
     device=FEW,
     task=st.none() | FEW,
     again=st.none() | FEW,
+    unit=st.just(msgspec.UNSET) | FEW,
 )
 STEP = st.tuples(st.integers(0, 1), st.one_of(OF_SESSION, OF_RUN, OF_RUN, QUEUED), st.booleans())
 RUN_KINDS = (
@@ -148,7 +165,7 @@ def drafts(plan: list[Any], script: Any) -> list[tuple[EventDraft, bool]]:
 def test_every_kind_of_session_event_is_tried() -> None:
     tried = {SessionCreated, RunQueued, *RUN_KINDS[:-1]}
     tried |= {ExamplesSet, ExamplesStepped, SessionRenamed, TagsSet, NoteWritten, NoteRemoved, SessionTrashed}
-    tried |= {SessionRestored, CircuitSaved, CircuitDeleted, SessionImported, OptionsChosen}
+    tried |= {SessionRestored, CircuitSaved, CircuitDeleted, SessionImported, OptionsChosen, SweepPlanned}
     assert tried == set(get_args(SessionEvent))
 
 
