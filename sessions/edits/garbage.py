@@ -45,7 +45,7 @@ class _Item(msgspec.Struct, frozen=True):
 
 
 def find_garbage(
-    places: AppFolders, unowned: Collection[Path], limits: CacheLimits, *, running: str | None
+    places: AppFolders, unowned: Collection[Path], limits: CacheLimits, *, running: Collection[str]
 ) -> list[DeletableGroup]:
     """Return every group of files that accumulate. `unowned`: SAE weights that no run names.
 
@@ -66,7 +66,7 @@ def find_garbage(
             "temporary files of runs",
             places.spool,
             lambda _: True,
-            lambda item: item.path.name != running and now - item.used_s > _SPOOL_S,
+            lambda item: item.path.name not in running and now - item.used_s > _SPOOL_S,
         ),
         _pile(
             "fetches",

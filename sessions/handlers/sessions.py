@@ -156,7 +156,7 @@ async def collect_garbage(host: HandlerContext, request: CollectGarbage) -> Garb
     unowned = await host.writer.read(lambda store: find_orphans(store, weights))
 
     def sweep() -> tuple[list[garbage.DeletableGroup], int]:
-        found = garbage.find_garbage(host.places, unowned, limits, running=host.runs.running)
+        found = garbage.find_garbage(host.places, unowned, limits, running=host.runs.all_running)
         return found, garbage.remove(found) if request.remove else 0
 
     found, n_bytes = await asyncio.to_thread(sweep)

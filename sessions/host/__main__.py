@@ -94,10 +94,13 @@ class HeadcodeHost:
         self._states: dict[Callable[[], object], object] = {}
         self.subscriptions = Subscriptions()
         self.writer = StoreWriter(store, self._thread, self.subscriptions.publish)
-        self.supervisor = WorkerSupervisor(
-            worker_command or WORKER, SizedLog(worker_log(places)), idle_s=settings.worker_idle_s
-        )
-        self.runs = RunQueue(places, self.writer, self.supervisor)
+        command, worker_output = worker_command or WORKER, SizedLog(worker_log(places))
+
+        def supervisor() -> WorkerSupervisor:
+            return WorkerSupervisor(command, worker_output, idle_s=settings.worker_idle_s)
+
+        self.supervisor = supervisor()
+        self.runs = RunQueue(places, self.writer, self.supervisor, more=supervisor)
         self.runs.changed = self._reset_idle_timer
         self.runs.cannot_record = self.subscriptions.fail
         self.server = Server(self)

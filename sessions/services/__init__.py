@@ -6,6 +6,7 @@ May import: root, files, protocol, store, transport.
 __all__ = [
     "fair_queue",
     "run_queue",
+    "run_recording",
     "run_records",
     "subscriptions",
     "worker_exit",

@@ -1,54 +1,33 @@
-"""Queue runs, run them one at a time, and record how each ended."""
+"""Queue runs and do them on a pool of workers: one, warm for people, and more for the units of a sweep."""
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
 from engine.config import load_fields
-from engine.errors import Cancelled, Failure, HeadcodeError
-from engine.events import ArrayReady, EngineEvent, ExamplesMade
+from engine.errors import Cancelled, Failure
 from engine.machine.folders import AppFolders
 from engine.protocol import MeasureEffects, RunProbe
-from sessions.errors import StoreError
-from sessions.events import ArrayStored, RunEnded, RunStarted, RunState
-from sessions.files.array_files import remove_spool, spool_file, store_by_content
+from engine.sweeps.packs import PackKey, pack_key
 from sessions.ids import new_id
 from sessions.protocol import CancelRun, QueueRun
 from sessions.rows import CurrentJob, RunRow
-from sessions.services.run_records import describe_interruption, record_examples, record_queued
+from sessions.services.run_recording import QueuedRun, RunRecording
+from sessions.services.run_records import record_queued
 from sessions.services.worker_jobs import PendingSideRequest, Report
 from sessions.services.worker_supervisor import WorkerSupervisor
 from sessions.services.writer import StoreWriter
 from sessions.store.queries import (
     find_run,
 )
-from sessions.store.recorder import EventDraft, RecordedEntry
 
 log = logging.getLogger("headcode.runs")
 
-_MAX_BACKLOG = 32 << 20
-"""Bytes of uncommitted events from which on the worker has to wait."""
-_WRITE_TIMEOUT_S = 10.0
-"""Seconds that a worker has to stop a run that cannot be recorded; then it is ended."""
-RETRY_S = 2.0
-"""Seconds between attempts to record the end of a run while the disk is full."""
-
-
-class _QueuedRun(msgspec.Struct, kw_only=True, eq=False):
-    session_id: str
-    title: str
-    request: RunProbe
-    spool: Path
-    own_examples: bool = False
-    """Its examples belong to this run only and do not become the session's."""
-    writing: "set[asyncio.Future[list[RecordedEntry]]]" = msgspec.field(default_factory=set)
-    write_error: HeadcodeError | None = None
-    interrupted: bool = False
-    sae: str | None = None
+_FORCE_S = 1.5
+"""Seconds that the unit of a cancelled sweep has to stop; then its worker is ended."""
 
 
 class _UnrecordedJob(msgspec.Struct, kw_only=True, eq=False):
@@ -66,26 +45,67 @@ class _UnrecordedJob(msgspec.Struct, kw_only=True, eq=False):
             self.ended.set_result(failure)
 
 
-class RunQueue:
-    """The queue of runs and the one in progress."""
+class _Worker:
+    """One worker of the pool, and what it does."""
 
-    def __init__(self, places: AppFolders, writer: StoreWriter, supervisor: WorkerSupervisor) -> None:
+    def __init__(self, number: int, supervisor: WorkerSupervisor) -> None:
+        self.number = number
+        """From 0; the first also does what people ask for, and answers side requests."""
+        self.supervisor = supervisor
+        self.current: QueuedRun | _UnrecordedJob | None = None
+        self.holds: PackKey | None = None
+        """What its last unit had loaded."""
+        self.wake = asyncio.Event()
+        self.closing = False
+        self.task: asyncio.Task[None]
+
+
+class UnitRun(QueuedRun, kw_only=True, eq=False):
+    """The run of a sweep's unit; any worker may do it."""
+
+    on_start: Callable[[int], None]
+    """Called with the worker's number."""
+
+    @property
+    def pack(self) -> PackKey:
+        return pack_key(self.request.model, self.request)
+
+
+class RunQueue:
+    """The runs that wait and those in progress. What people ask for is done by the first worker, in order."""
+
+    def __init__(
+        self,
+        places: AppFolders,
+        writer: StoreWriter,
+        supervisor: WorkerSupervisor,
+        more: Callable[[], WorkerSupervisor] | None = None,
+    ) -> None:
+        """`more`: makes the supervisors of further workers; without it there is one."""
         self._places = places
         self._writer = writer
-        self._supervisor = supervisor
-        self._waiting: deque[_QueuedRun | _UnrecordedJob] = deque()
-        self._current: _QueuedRun | _UnrecordedJob | None = None
-        self._wake = asyncio.Event()
+        self._more = more
+        self._waiting: deque[QueuedRun | _UnrecordedJob] = deque()
+        self._units: deque[UnitRun] = deque()
+        self._workers: list[_Worker] = []
         self._idle = asyncio.Event()
         """Set while no run is active."""
         self._idle.set()
         self._closing = False
-        self._unwritten: set[asyncio.Task[None]] = set()
+        self._recording = RunRecording(places, writer)
         self.changed: Callable[[], None] = lambda: None
         """Called whenever a run is queued or ends."""
-        self.cannot_record: Callable[[str, Failure], None] = lambda *_: None
+        self._recording.changed = lambda: self.changed()
+        self._add_worker(supervisor)
+
+    @property
+    def cannot_record(self) -> Callable[[str, Failure], None]:
         """Called when events of a session can no longer be recorded."""
-        self._task = asyncio.create_task(self._work(), name="runs")
+        return self._recording.cannot_record
+
+    @cannot_record.setter
+    def cannot_record(self, call: Callable[[str, Failure], None]) -> None:
+        self._recording.cannot_record = call
 
     @property
     def queued(self) -> int:
@@ -93,15 +113,26 @@ class RunQueue:
 
     @property
     def running(self) -> str | None:
-        return None if self._current is None else self._current.request.job
+        """Return the job of the first worker that has one."""
+        return next(iter(self.all_running), None)
+
+    @property
+    def all_running(self) -> tuple[str, ...]:
+        """Return the jobs of all workers."""
+        return tuple(worker.current.request.job for worker in self._workers if worker.current is not None)
+
+    @property
+    def workers(self) -> int:
+        return len(self._workers)
 
     @property
     def at_work(self) -> CurrentJob | None:
-        """Return the engine's current job: the active run or measurement, or a side request."""
-        found = self._supervisor.at_work
+        """Return the first worker's current job: the active run or measurement, or a side request."""
+        first = self._workers[0]
+        found = first.supervisor.at_work
         if found is None:
             return None
-        current = None if isinstance(found, PendingSideRequest) else self._current
+        current = None if isinstance(found, PendingSideRequest) else first.current
         return CurrentJob(
             job=found.request.job,
             title=found.title
@@ -124,7 +155,8 @@ class RunQueue:
 
     @property
     def busy(self) -> bool:
-        return self._current is not None or bool(self._waiting) or bool(self._unwritten)
+        working = any(worker.current is not None for worker in self._workers)
+        return working or bool(self._waiting) or bool(self._units) or self._recording.busy
 
     async def queue(self, request: QueueRun) -> RunRow:
         """Queue and record a run; return its row. Raises NoSuchRecord, ExampleError, StoreError."""
@@ -152,22 +184,46 @@ class RunQueue:
         )
         made = request.made is not None and request.again is None
         self._waiting.append(
-            _QueuedRun(session_id=work.session_id, title=title, request=probe, spool=spool, own_examples=made)
+            QueuedRun(session_id=work.session_id, title=title, request=probe, spool=spool, own_examples=made)
         )
-        self._wake.set()
-        self.changed()
+        self._wake()
         return row
+
+    def queue_units(self, units: Sequence[UnitRun]) -> None:
+        """Queue units behind those that wait; a free worker takes one of the model that it has loaded."""
+        self._units += units
+        self._wake()
+
+    def set_workers(self, number: int) -> None:
+        """Use so many workers for units from now on; those that are too many end after their unit."""
+        while self._more is not None and len(self._workers) < number and not self._closing:
+            self._add_worker(self._more())
+        for worker in self._workers:
+            worker.closing = worker.number >= max(1, number)
+            worker.wake.set()
+
+    def cancel_units(self, jobs: Collection[str]) -> list[UnitRun]:
+        """Remove these waiting units and return them; those under way are stopped, with their workers if they hang."""
+        removed = [unit for unit in self._units if unit.request.job in jobs]
+        self._units = deque(unit for unit in self._units if unit.request.job not in jobs)
+        for worker in self._workers:
+            current = worker.current
+            if isinstance(current, UnitRun) and current.request.job in jobs:
+                job, supervisor = current.request.job, worker.supervisor
+                supervisor.cancel(job, force=False)
+                later = asyncio.get_running_loop().call_later
+                later(_FORCE_S, lambda job=job, end=supervisor.cancel: end(job, force=True))  # type: ignore[misc]
+        return removed
 
     async def cancel(self, request: CancelRun) -> None:
         """Stop a queued or active run; a finished one is left unchanged. Raises NoSuchRecord."""
         run_id = await self._writer.read(lambda store: find_run(store, request.run))
-        if self.running == run_id:
-            self._supervisor.cancel(run_id, force=request.force)
+        if self._cancel_active(run_id, force=request.force):
             return
         for run in self._waiting:
-            if isinstance(run, _QueuedRun) and run.request.job == run_id:
+            if isinstance(run, QueuedRun) and run.request.job == run_id:
                 self._waiting.remove(run)
-                await self._end(run, Cancelled().as_failure())
+                await self._recording.end(run, Cancelled().as_failure())
                 self.changed()
                 return
 
@@ -179,14 +235,12 @@ class RunQueue:
             title=title, run_id=run_id, request=request, report=report, ended=asyncio.get_running_loop().create_future()
         )
         self._waiting.append(job)
-        self._wake.set()
-        self.changed()
+        self._wake()
         return await job.ended
 
     def cancel_unrecorded(self, job: str, *, force: bool) -> None:
         """Stop a queued or active job of `run_unrecorded`; a finished one is left unchanged."""
-        if self.running == job:
-            self._supervisor.cancel(job, force=force)
+        self._cancel_active(job, force=force)
         for item in self._waiting:
             if isinstance(item, _UnrecordedJob) and item.request.job == job:
                 self._waiting.remove(item)
@@ -195,133 +249,85 @@ class RunQueue:
                 return
 
     async def close(self) -> None:
-        """End the worker and record queued and active runs as interrupted."""
-        self._closing = True
-        if isinstance(self._current, _QueuedRun):
-            self._current.interrupted = True
-        await self._supervisor.close()
+        """End the workers and record queued and active runs as interrupted; waiting units were never recorded."""
+        self._closing = self._recording.closing = True
+        self._units.clear()
+        for worker in self._workers:
+            if isinstance(worker.current, QueuedRun):
+                worker.current.interrupted = True
+        await asyncio.gather(*(worker.supervisor.close() for worker in self._workers))
         await self._idle.wait()
-        self._task.cancel()
-        for task in self._unwritten:
-            task.cancel()
+        for worker in self._workers:
+            worker.task.cancel()
+        self._recording.close()
         while self._waiting:
             run = self._waiting.popleft()
             if isinstance(run, _UnrecordedJob):
                 run.end(Cancelled().as_failure())
                 continue
             run.interrupted = True
-            await self._end(run, None)
+            await self._recording.end(run, None)
 
-    async def _work(self) -> None:
+    def _cancel_active(self, job: str, *, force: bool) -> bool:
+        for worker in self._workers:
+            if worker.current is not None and worker.current.request.job == job:
+                worker.supervisor.cancel(job, force=force)
+                return True
+        return False
+
+    def _wake(self) -> None:
+        for worker in self._workers:
+            worker.wake.set()
+        self.changed()
+
+    def _add_worker(self, supervisor: WorkerSupervisor) -> None:
+        worker = _Worker(len(self._workers), supervisor)
+        name = "runs" if worker.number == 0 else f"units {worker.number}"
+        worker.task = asyncio.create_task(self._work(worker), name=name)
+        self._workers.append(worker)
+
+    def _take(self, worker: _Worker) -> QueuedRun | _UnrecordedJob | None:
+        """Return the worker's next item: what people wait for, else a unit of the model that it has loaded."""
+        if worker.number == 0 and self._waiting:
+            return self._waiting.popleft()
+        if not self._units or worker.closing:
+            return None
+        unit = next((each for each in self._units if each.pack == worker.holds), None)
+        if unit is None:
+            # Another model: one that no other worker has, if there is any, so that a model is loaded once.
+            elsewhere = {each.holds for each in self._workers if each is not worker}
+            unit = next((each for each in self._units if each.pack not in elsewhere), self._units[0])
+        self._units.remove(unit)
+        worker.holds = unit.pack
+        return unit
+
+    async def _work(self, worker: _Worker) -> None:
         while True:
-            while self._waiting and not self._closing:
-                self._current = self._waiting.popleft()
+            while not self._closing and (item := self._take(worker)) is not None:
+                worker.current = item
                 self._idle.clear()
                 try:
-                    await self._perform(self._current)
+                    await self._perform(item, worker)
                 except Exception:
-                    log.exception("run %s", self.running)
+                    log.exception("run %s", item.request.job)
                 finally:
-                    self._current = None
-                    self._idle.set()
+                    worker.current = None
+                    if not any(each.current is not None for each in self._workers):
+                        self._idle.set()
                     self.changed()
-            self._wake.clear()
-            await self._wake.wait()
+            if worker.closing and worker.number and worker is self._workers[-1]:
+                self._workers.pop()
+                for other in self._workers:
+                    other.wake.set()  # one below may be the next to leave
+                await worker.supervisor.close()
+                return
+            worker.wake.clear()
+            await worker.wake.wait()
 
-    async def _perform(self, run: _QueuedRun | _UnrecordedJob) -> None:
-        if isinstance(run, _UnrecordedJob):
-            run.end(await self._supervisor.perform(run.request, run.report))
+    async def _perform(self, item: QueuedRun | _UnrecordedJob, worker: _Worker) -> None:
+        if isinstance(item, _UnrecordedJob):
+            item.end(await worker.supervisor.perform(item.request, item.report))
             return
-        log.info("run %s begins", run.request.job)
-        failure: Failure | None
-        try:
-            await self._writer.append(self._make_draft(run, RunStarted()))
-            failure = await self._supervisor.perform(run.request, lambda event: self._on_event(run, event))
-            await asyncio.gather(*run.writing, return_exceptions=True)
-            if run.write_error is None and run.sae is not None:
-                await self._keep_sae(run, run.sae)
-        except HeadcodeError as error:
-            failure = error.as_failure()
-        if run.write_error is not None:
-            failure = run.write_error.as_failure()
-        await asyncio.to_thread(remove_spool, run.spool)
-        await self._end(run, failure)
-
-    async def _on_event(self, run: _QueuedRun, event: EngineEvent) -> None:
-        """Pass an event to the writer; the next event is read without waiting for the commit."""
-        if run.write_error is not None:
-            return
-        if isinstance(event, ExamplesMade):
-            await asyncio.gather(*run.writing, return_exceptions=True)
-            try:
-                adopt = not run.request.examples and not run.own_examples
-                await self._writer.change(
-                    lambda recorder: record_examples(recorder, run.session_id, run.request.job, event, adopt=adopt)
-                )
-            except HeadcodeError as error:
-                self._write_failed(run, error)
-            return
-        if isinstance(event, ArrayReady) and event.name == "sae":
-            run.sae = event.file
-        future = self._writer.append_soon(self._make_draft(run, event))
-        run.writing.add(future)
-        future.add_done_callback(lambda done: self._on_written(run, done))
-        if self._writer.backlog > _MAX_BACKLOG:
-            await asyncio.wait([future])
-
-    def _on_written(self, run: _QueuedRun, done: "asyncio.Future[list[RecordedEntry]]") -> None:
-        run.writing.discard(done)
-        error = None if done.cancelled() else done.exception()
-        if error is not None:
-            self._write_failed(run, error)
-
-    def _write_failed(self, run: _QueuedRun, error: BaseException) -> None:
-        if run.write_error is None:
-            log.error("run %s cannot be recorded: %s", run.request.job, error)
-            known = error if isinstance(error, HeadcodeError) else None
-            run.write_error = known or StoreError(f"The run cannot be recorded: {error}.")
-            self._supervisor.cancel(run.request.job, force=False)
-            later = asyncio.get_running_loop().call_later
-            later(_WRITE_TIMEOUT_S, lambda: self._supervisor.cancel(run.request.job, force=True))
-
-    async def _keep_sae(self, run: _QueuedRun, name: str) -> None:
-        def move() -> tuple[str, int]:
-            return store_by_content(spool_file(run.spool, name), self._places.data / "sae")
-
-        sha256, n_bytes = await asyncio.to_thread(move)
-        await self._writer.append(self._make_draft(run, ArrayStored(name="sae", sha256=sha256, n_bytes=n_bytes)))
-
-    async def _end(self, run: _QueuedRun, failure: Failure | None) -> None:
-        """Record the end. If the disk is full, report that to the subscribers and keep trying."""
-        state: RunState
-        if run.interrupted and (failure is None or failure.name in ("WorkerDied", "Cancelled")):
-            state, failure = "interrupted", describe_interruption(run.request.job, "was stopped")
-        elif failure is None:
-            state = "done"
-        else:
-            state = "stopped" if failure.family == "cancelled" else "failed"
-        log.info("run %s: %s %s", run.request.job, state, "" if failure is None else failure.message)
-        ending = self._make_draft(run, RunEnded(state=state, failure=failure))
-        try:
-            await self._writer.append(ending)
-        except HeadcodeError as error:
-            log.error("the end of run %s cannot be recorded: %s", run.request.job, error)
-            self.cannot_record(run.session_id, error.as_failure())
-            if not self._closing:
-                task = asyncio.create_task(self._end_later(ending))
-                self._unwritten.add(task)
-                task.add_done_callback(self._unwritten.discard)
-
-    async def _end_later(self, ending: EventDraft) -> None:
-        while True:
-            await asyncio.sleep(RETRY_S)
-            try:
-                await self._writer.append(ending)
-            except HeadcodeError:
-                continue
-            self.changed()
-            return
-
-    def _make_draft(self, run: _QueuedRun, event: EngineEvent | RunStarted | RunEnded | ArrayStored) -> EventDraft:
-        spool = run.spool if isinstance(event, ArrayReady) else None
-        return EventDraft(session_id=run.session_id, run_id=run.request.job, event=event, spool=spool)
+        if isinstance(item, UnitRun):
+            item.on_start(worker.number)
+        await self._recording.perform(item, worker.supervisor)

@@ -70,7 +70,7 @@ def fill(places: AppFolders) -> tuple[set[Path], set[Path]]:
 def test_each_kind_is_counted_and_only_what_is_old_goes(places: AppFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, deletable = fill(places)
     unowned = [places.data / "sae" / "nobodys.safetensors"]
-    found = garbage.find_garbage(places, unowned, garbage.CacheLimits(), running="r-running")
+    found = garbage.find_garbage(places, unowned, garbage.CacheLimits(), running=("r-running",))
     assert {path for each in found for path in each.deletable} == deletable
     piles = {each.pile.kind: each.pile for each in found}
     assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "set aside", "copies", "repairs"]
@@ -82,15 +82,15 @@ def test_each_kind_is_counted_and_only_what_is_old_goes(places: AppFolders, monk
     assert garbage.remove(found) == sum(pile.deletable_bytes for pile in piles.values()) - 1000
     assert unowned[0].exists()
     monkeypatch.setattr(garbage, "SETTLED_S", 0)
-    assert garbage.remove(garbage.find_garbage(places, unowned, garbage.CacheLimits(), running="r-running")) == 1000
+    assert garbage.remove(garbage.find_garbage(places, unowned, garbage.CacheLimits(), running=("r-running",))) == 1000
     assert not any(path.exists() for path in deletable)
     assert all(path.exists() for path in kept)
-    assert garbage.remove(garbage.find_garbage(places, [], garbage.CacheLimits(), running="r-running")) == 0
+    assert garbage.remove(garbage.find_garbage(places, [], garbage.CacheLimits(), running=("r-running",))) == 0
 
 
 def test_the_activations_have_an_age_and_a_size(places: AppFolders) -> None:
     files = [lay(places.activations / f"{days}.safetensors", 100, days=days) for days in (40, 20, 10, 1)]
-    survey = lambda limits: garbage.find_garbage(places, [], limits, running=None)[0].deletable  # noqa: E731
+    survey = lambda limits: garbage.find_garbage(places, [], limits, running=())[0].deletable  # noqa: E731
     assert set(survey(garbage.CacheLimits())) == {files[0]}
     assert set(survey(garbage.CacheLimits(cache_days=15))) == set(files[:2])
     assert set(survey(garbage.CacheLimits(cache_days=0))) == set(files)
@@ -109,7 +109,7 @@ def test_links_are_removed_and_never_followed(places: AppFolders, tmp_path: Path
     partial = old_folder(places.models / ".partial-x", 10, days=9)
     (partial / "out").symlink_to(mine.parent)
     os.utime(partial, (0, 0))
-    garbage.remove(garbage.find_garbage(places, [], garbage.CacheLimits(), running=None))
+    garbage.remove(garbage.find_garbage(places, [], garbage.CacheLimits(), running=()))
     assert not link.is_symlink()
     assert not partial.exists()
     assert mine.exists()
@@ -152,7 +152,7 @@ def test_stores_that_were_set_aside_are_listed_and_never_removed(places: AppFold
     ]
     lay(store, 100, days=1000)
     lay(store.with_name("sessions.reserve"), 100, days=1000)
-    (found,) = garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)
+    (found,) = garbage.find_garbage(places, [], garbage.CacheLimits(), running=())
     assert (found.pile.kind, found.pile.n, found.pile.n_bytes, found.pile.n_deletable) == ("set aside", 7, 700, 0)
     assert garbage.remove([found]) == 0
     assert all(path.exists() for path in aside)

@@ -121,14 +121,14 @@ def test_what_a_killed_export_left_goes_wherever_it_is(tmp_path: Path) -> None:
     elsewhere = tmp_path / "thesis, 2nd draft"
     elsewhere.mkdir()
     part = killed(elsewhere / "heads.csv", places)
-    (pile,) = [found.pile for found in garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)]
+    (pile,) = [found.pile for found in garbage.find_garbage(places, [], garbage.CacheLimits(), running=())]
     assert (pile.kind, pile.n, pile.n_bytes, pile.n_deletable) == ("parts", 1, 4, 0)  # it may be in progress
     os.utime(part, (0, 0))
-    found = garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)
+    found = garbage.find_garbage(places, [], garbage.CacheLimits(), running=())
     assert found[0].deletable == (part,)
     assert garbage.remove(found) == 4
     assert list(elsewhere.iterdir()) == []
-    assert garbage.find_garbage(places, [], garbage.CacheLimits(), running=None) == []
+    assert garbage.find_garbage(places, [], garbage.CacheLimits(), running=()) == []
     assert list(places.parts.iterdir()) == []
 
 
