@@ -221,7 +221,7 @@ class RunQueued(LoadOptions, Event, tag="run_queued", frozen=True, kw_only=True)
 class SweepPlanned(Event, tag="sweep_planned", frozen=True, kw_only=True):
     """The session holds these units of a sweep, a new one or one that is extended.
 
-    A unit replaces an earlier one of the same sweep and session that has its labels or its key.
+    A unit replaces an earlier one of the same sweep and session that has its labels: other versions give another key.
     """
 
     sweep_id: str

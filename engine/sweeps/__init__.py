@@ -3,4 +3,15 @@
 Torch-free and pure: nothing here runs, stores or draws. May import: root modules, catalog, machine, planning, tasks.
 """
 
-__all__ = ["axes", "checkpoints", "content_key", "expansion", "packs", "plan", "spec", "transitions", "values"]
+__all__ = [
+    "axes",
+    "checkpoints",
+    "content_key",
+    "expansion",
+    "packs",
+    "plan",
+    "pool",
+    "spec",
+    "transitions",
+    "values",
+]

@@ -11,6 +11,7 @@ from sessions.rows import HostStatus
 from sessions.services.run_queue import RunQueue
 from sessions.services.worker_supervisor import WorkerSupervisor
 from sessions.services.writer import StoreWriter
+from sessions.sweeps.conductor import Conductor
 
 State = TypeVar("State")
 
@@ -24,6 +25,7 @@ class HandlerContext(Protocol):
     runs: RunQueue
     supervisor: WorkerSupervisor
     reserve: SpaceReserve
+    sweeps: Conductor
 
     def get_state(self, kind: Callable[[], State]) -> State:
         """Return the state that one subject keeps between requests; the first call creates it."""

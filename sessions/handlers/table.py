@@ -14,6 +14,7 @@ from sessions.handlers import (
     replay,
     run_options,
     sessions,
+    sweeps,
     verification,
 )
 from sessions.handlers.context import Answer, HandlerContext
@@ -153,8 +154,12 @@ ANSWERS: dict[type, Answer] = {
     **effects.ANSWERS,
     **verification.ANSWERS,
     **bundles.ANSWERS,
+    **sweeps.ANSWERS,
 }
 SLOW: frozenset[type] = frozenset().union(
-    *(subject.SLOW for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options))
+    *(
+        subject.SLOW
+        for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options, sweeps)
+    )
 )
 """Requests that are answered concurrently with later ones on the same connection."""

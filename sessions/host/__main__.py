@@ -73,6 +73,7 @@ class HeadcodeHost:
         from sessions.services.subscriptions import Subscriptions
         from sessions.services.worker_supervisor import WORKER, WorkerSupervisor
         from sessions.services.writer import StoreWriter
+        from sessions.sweeps.conductor import Conductor
 
         self.places = places
         self.settings = settings
@@ -101,6 +102,7 @@ class HeadcodeHost:
 
         self.supervisor = supervisor()
         self.runs = RunQueue(places, self.writer, self.supervisor, more=supervisor)
+        self.sweeps = Conductor(places, self.writer, self.runs)
         self.runs.changed = self._reset_idle_timer
         self.runs.cannot_record = self.subscriptions.fail
         self.server = Server(self)
@@ -141,6 +143,7 @@ class HeadcodeHost:
         if read_address(self.places) == self._address():
             with suppress(OSError):
                 address_file(self.places).unlink()
+        await self.sweeps.close()
         await self.runs.close()
         await self.server.close()
         await self.writer.close()
@@ -248,7 +251,7 @@ class HeadcodeHost:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-        if self._clients == 0 and not self.runs.busy and self.settings.idle_s > 0:
+        if self._clients == 0 and not (self.runs.busy or self.sweeps.busy) and self.settings.idle_s > 0:
             self._idle = asyncio.get_running_loop().call_later(self.settings.idle_s, self._stop_idle)
 
     def _stop_idle(self) -> None:

@@ -115,6 +115,25 @@ from sessions.protocol.sessions import (
     TrashSession,
     WriteNote,
 )
+from sessions.protocol.sweeps import (
+    CancelSweep,
+    EstimateSweep,
+    FollowSweep,
+    GatherSweep,
+    GetSweep,
+    ListSweeps,
+    RetrySweep,
+    StartSweep,
+    SweepAnswer,
+    SweepDetail,
+    SweepEstimate,
+    SweepGathered,
+    SweepGroup,
+    SweepProgress,
+    SweepsAnswer,
+    SweepWorker,
+    UnitProblem,
+)
 
 __all__ = [
     "MAX_LINE_BYTES",
@@ -128,6 +147,7 @@ __all__ = [
     "BundleExported",
     "BundleImported",
     "CancelRun",
+    "CancelSweep",
     "ChangeTags",
     "ChooseOptions",
     "CircuitAnswer",
@@ -142,13 +162,16 @@ __all__ = [
     "Done",
     "EmptyTrash",
     "EndWork",
+    "EstimateSweep",
     "ExampleSet",
     "ExportSession",
     "FindAlike",
     "FindRun",
     "FollowEngine",
+    "FollowSweep",
     "FromHost",
     "GarbageReport",
+    "GatherSweep",
     "GetAblation",
     "GetCodes",
     "GetExamples",
@@ -161,6 +184,7 @@ __all__ = [
     "GetSides",
     "GetSpecificity",
     "GetStatus",
+    "GetSweep",
     "GetThrough",
     "GetVerification",
     "GradeExamples",
@@ -171,6 +195,7 @@ __all__ = [
     "ListCircuits",
     "ListComparable",
     "ListSessions",
+    "ListSweeps",
     "LogPiece",
     "MakeTaskExamples",
     "MeasureRunEffects",
@@ -192,6 +217,7 @@ __all__ = [
     "Reply",
     "Request",
     "RestoreSession",
+    "RetrySweep",
     "RunAnswer",
     "SaveCircuit",
     "SearchResults",
@@ -208,18 +234,28 @@ __all__ = [
     "SidesAnswer",
     "SpecificityOfRun",
     "SqlAnswer",
+    "StartSweep",
     "StatusAnswer",
     "StepExamples",
     "StopHost",
     "StreamGrid",
     "Subscribe",
     "Subscribed",
+    "SweepAnswer",
+    "SweepDetail",
+    "SweepEstimate",
+    "SweepGathered",
+    "SweepGroup",
+    "SweepProgress",
+    "SweepWorker",
+    "SweepsAnswer",
     "TableColumn",
     "TaskExamples",
     "TaskExamplesMade",
     "Through",
     "TimelineAnswer",
     "TrashSession",
+    "UnitProblem",
     "Unsubscribe",
     "VerificationAnswer",
     "VerificationStarted",
@@ -290,6 +326,14 @@ AnyRequest = (
     | AdoptFirstSession
     | WriteTable
     | StopHost
+    | EstimateSweep
+    | StartSweep
+    | RetrySweep
+    | ListSweeps
+    | GetSweep
+    | FollowSweep
+    | CancelSweep
+    | GatherSweep
 )
 
 
@@ -337,6 +381,11 @@ AnyAnswer = (
     | PreflightAnswer
     | BundleExported
     | BundleImported
+    | SweepEstimate
+    | SweepsAnswer
+    | SweepDetail
+    | SweepAnswer
+    | SweepGathered
     | Subscribed
     | Refused
 )

@@ -31,6 +31,8 @@ class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
     event: AnyEvent
     spool: Path | None = None
     """Folder with the arrays that an ArrayReady announces."""
+    at_us: int | None = None
+    """When it happened, if another machine recorded it; None: now."""
     payload: bytes = b""
     """The event as the store holds it; made when the draft is created."""
 
@@ -185,7 +187,8 @@ class Recorder:
         seq = self.last_seq(draft.session_id) + 1
         self._last[draft.session_id] = seq
         self._clock_us = max(self._clock_us, time.time_ns() // 1000)
-        place: Any = {"session_id": draft.session_id, "seq": seq, "at_us": self._clock_us, "run_id": draft.run_id}
+        at_us = self._clock_us if draft.at_us is None else draft.at_us
+        place: Any = {"session_id": draft.session_id, "seq": seq, "at_us": at_us, "run_id": draft.run_id}
         line = msgspec.json.encode(_RawLogEntry(event=msgspec.Raw(draft.payload), **place))
         return RecordedEntry(LogEntry(event=draft.event, **place), draft.payload, line)
 

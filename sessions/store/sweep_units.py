@@ -16,6 +16,7 @@ from sessions.store.queries import example_rows
 from sessions.store.views import SWEEP_UNITS
 
 _CANDIDATES = 5
+LabelSet = frozenset[tuple[str, str]]
 _UNITS = f"""
     SELECT u.unit_key, u.labels, u.model, u.draw, u.session_id, u.run_id, u.run_session_id, u.run_session, u.number,
            u.state, u.failure, u.started_us, u.ended_us, coalesce(u.attempts, 0), u.seq, u.place
@@ -35,14 +36,14 @@ class StoredUnit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_units(con: duckdb.DuckDBPyConnection, entry: LogEntry, event: SweepPlanned) -> None:
-    """Add a plan's units in place of those of the sweep in this session with the same labels or keys."""
+    """Add a plan's units in place of those of the sweep in this session with the same labels."""
     place: dict[str, object] = {"session": entry.session_id, "sweep": event.sweep_id}
     labels = [_labels_text(unit.labels) for unit in event.plan.units]
     con.execute("DELETE FROM sweep WHERE session_id = $session AND sweep_id = $sweep", place)
     con.execute(
         "DELETE FROM sweep_unit WHERE session_id = $session AND sweep_id = $sweep AND "
-        "(unit_key IN (SELECT unnest($keys)) OR CAST(labels AS VARCHAR) IN (SELECT unnest($labels)))",
-        {**place, "keys": [unit.key for unit in event.plan.units], "labels": labels},
+        "CAST(labels AS VARCHAR) IN (SELECT unnest($labels))",
+        {**place, "labels": labels},
     )
     append_rows(con, "sweep", [(entry.session_id, event.sweep_id, event.plan.name, entry.at_us)])
     rows = [
@@ -153,6 +154,34 @@ def sweep_sessions(store: Store, sweep_id: str) -> list[tuple[str, str, int]]:
         {"sweep": sweep_id},
     )
     return [(str(session_id), str(name), int(n)) for session_id, name, n in rows]
+
+
+def sweep_named(store: Store, name: str) -> str | None:
+    """Return the id of the newest sweep of that name; None if there is none."""
+    sql = "SELECT sweep_id FROM sweeps WHERE name = $name ORDER BY planned DESC, sweep_id DESC"
+    row = store.one(sql, {"name": name})
+    return None if row is None else str(row[0])
+
+
+def session_source(store: Store, session_id: str, sweep_id: str) -> ExampleSource:
+    """Return the source of the sweep's units in the session, without its examples."""
+    seq = store.rows(
+        "SELECT max(seq) FROM event WHERE session_id = $session AND kind = 'sweep_planned' "
+        "AND payload->>'$.sweep_id' = $sweep",
+        {"session": session_id, "sweep": sweep_id},
+    )[0][0]
+    return _plan(store, session_id, seq).plan.sources[0]
+
+
+def unit_places(store: Store, sweep_id: str) -> tuple[set[tuple[str, LabelSet]], dict[LabelSet, str]]:
+    """Return the (key, labels) of the sweep's units, and the session of each by its labels."""
+    by_key: set[tuple[str, LabelSet]] = set()
+    by_labels: dict[LabelSet, str] = {}
+    for row in store.rows(_UNITS, {"sweep": sweep_id}):
+        labels = frozenset(_labels(row[1]))
+        by_key.add((row[0], labels))
+        by_labels[labels] = row[4]
+    return by_key, by_labels
 
 
 def _plan(store: Store, session_id: str, seq: int) -> SweepPlanned:

@@ -1,0 +1,241 @@
+"""Answer requests about sweeps."""
+
+import asyncio
+import math
+import os
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import HeadcodeError
+from engine.planning.preflight import Preflight
+from engine.planning.run_options import RunOptions
+from engine.sweeps.plan import ExampleSource, SweepPlan
+from engine.sweeps.pool import PoolSize, pool_size
+from sessions.errors import NoSuchRecord
+from sessions.handlers.context import Answer, HandlerContext
+from sessions.handlers.preflight import preflight
+from sessions.protocol import GetPreflight
+from sessions.protocol.sweeps import (
+    CancelSweep,
+    EstimateSweep,
+    FollowSweep,
+    GatherSweep,
+    GetSweep,
+    ListSweeps,
+    RetrySweep,
+    StartSweep,
+    SweepAnswer,
+    SweepDetail,
+    SweepEstimate,
+    SweepGathered,
+    SweepGroup,
+    SweepsAnswer,
+)
+from sessions.store.database import Store
+from sessions.store.sweep_units import done_keys, find_sweep, list_sweeps, stored_units, sweep_row, unit_rows
+from sessions.sweeps.executors import find_executor
+from sessions.sweeps.gather import UnitBundle, record_bundle
+from sessions.sweeps.records import RecordedSweep, find_recorded, make_task, record_plan
+
+_FOLLOW_S = 5.0
+_MOST_GROUPS = 24
+"""Different models and settings whose memory and time are estimated; others are like these."""
+
+
+async def estimate_sweep(host: HandlerContext, request: EstimateSweep) -> SweepEstimate:
+    """Estimate memory, workers and time from the memory plan and earlier runs."""
+    plan = request.plan
+    done = await host.writer.read(lambda store: done_keys(store, [unit.key for unit in plan.units]))
+    groups, free, more = await _groups(host, plan, done)
+    size = _pool(groups, free, request.workers, sum(group.left for group in groups))
+    known = [group for group in groups if group.seconds is not None and group.left]
+    listed = sum(group.left for group in known)
+    left = sum(unit.key not in done for unit in plan.units)
+    hours = None
+    if listed:
+        mean = sum(group.left * (group.seconds or 0) for group in known) / listed
+        hours = mean * math.ceil(left / size.workers) / 3600
+    elif not left:
+        hours = 0.0
+    return SweepEstimate(
+        units=len(plan.units),
+        done=sum(unit.key in done for unit in plan.units),
+        groups=tuple(groups),
+        more_groups=more,
+        workers=size.workers,
+        why=size.why,
+        free_bytes=free,
+        hours=hours,
+    )
+
+
+async def start_sweep(host: HandlerContext, request: StartSweep) -> SweepAnswer:
+    """Record the sweep, then run what is not done."""
+    find_executor(request.on)
+    recorded = await host.writer.change(lambda recorder: record_plan(recorder, request.plan))
+    return await _begin(host, recorded, request.plan, on=request.on, workers=request.workers)
+
+
+async def retry_sweep(host: HandlerContext, request: RetrySweep) -> SweepAnswer:
+    """Run the stored units without a finished run again."""
+    find_executor(request.on)
+
+    def look(store: Store) -> RecordedSweep:
+        sweep_id = find_sweep(store, request.sweep)
+        states = ("failed",) if request.failed else ("waiting", "failed", "stopped", "interrupted")
+        keys = [row.key for row in unit_rows(store, sweep_id) if row.state in states]
+        return find_recorded(store, sweep_id, sweep_row(store, sweep_id).name, keys)
+
+    recorded = await host.writer.read(look)
+    return await _begin(host, recorded, _plan_of(recorded), on=request.on, workers=request.workers)
+
+
+async def _begin(
+    host: HandlerContext, recorded: RecordedSweep, plan: SweepPlan, *, on: str, workers: int | None
+) -> SweepAnswer:
+    left = sum(each.unit.key not in recorded.done for each in recorded.units)
+    if left:
+        number = workers or 0
+        if not number:
+            groups, free, _ = await _groups(host, plan, set(recorded.done))
+            number = _pool(groups, free, None, left).workers
+        await host.sweeps.start(recorded, on=on, workers=min(number, left))
+    return await _answer(host, recorded.sweep_id)
+
+
+async def list_all(host: HandlerContext, _: ListSweeps) -> SweepsAnswer:
+    """Return all sweeps."""
+    return SweepsAnswer(sweeps=tuple(await host.writer.read(list_sweeps)), active=host.sweeps.active)
+
+
+async def get_sweep(host: HandlerContext, request: GetSweep) -> SweepDetail:
+    """Return a sweep with its units."""
+    sweep_id = await host.writer.read(lambda store: find_sweep(store, request.sweep))
+    row = await host.writer.read(lambda store: sweep_row(store, sweep_id))
+    units = await host.writer.read(lambda store: unit_rows(store, sweep_id))
+    return SweepDetail(sweep=row, units=tuple(units), progress=host.sweeps.progress(sweep_id))
+
+
+async def follow_sweep(host: HandlerContext, request: FollowSweep) -> SweepAnswer:
+    """Wait for news of the sweep."""
+    sweep_id = await host.writer.read(lambda store: find_sweep(store, request.sweep))
+    await host.sweeps.wait_for_news(request.seen, within_s=_FOLLOW_S)
+    return await _answer(host, sweep_id)
+
+
+async def cancel_sweep(host: HandlerContext, request: CancelSweep) -> SweepAnswer:
+    """Stop the sweep."""
+    sweep_id = await host.writer.read(lambda store: find_sweep(store, request.sweep))
+    await host.sweeps.cancel(sweep_id)
+    return await _answer(host, sweep_id)
+
+
+async def gather_sweep(host: HandlerContext, request: GatherSweep) -> SweepGathered:
+    """Take the bundles of a folder into the sweep, one after the other."""
+    sweep_id = await host.writer.read(lambda store: find_sweep(store, request.sweep))
+    folder = Path(request.folder)
+    if not await asyncio.to_thread(folder.is_dir):
+        raise NoSuchRecord(f"There is no folder {str(folder)!r}.", hint="Give the folder with the units' files.")
+    new = known = 0
+    refused: list[str] = []
+    for path in sorted(await asyncio.to_thread(lambda: list(folder.glob("*.headcode")))):
+        try:
+            if await _gather_one(host, sweep_id, path):
+                new += 1
+            else:
+                known += 1
+        except (HeadcodeError, OSError) as error:
+            refused.append(f"{path.name}: {error}")
+    row = await host.writer.read(lambda store: sweep_row(store, sweep_id))
+    return SweepGathered(sweep=row, new=new, known=known, refused=tuple(refused))
+
+
+async def _gather_one(host: HandlerContext, sweep_id: str, path: Path) -> bool:
+    """Take one file into the sweep; return whether its run was new."""
+    bundle = await asyncio.to_thread(UnitBundle, path, host.places.spool)
+    try:
+        units = await host.writer.read(lambda store: stored_units(store, sweep_id, {bundle.key}))
+        if not units:
+            raise NoSuchRecord("It is no unit of this sweep.", hint="headcode sweep list shows the others.")
+        unit = units[0]
+        versions = host.sweeps.versions
+        asked = make_task("", unit, host.places, identity="", versions=versions, last=True).asked
+        await asyncio.to_thread(bundle.place_weights, host.places.data / "sae")
+        work = partial(record_bundle, bundle=bundle, session_id=unit.session_id, asked=asked)
+        return await host.writer.change(work, alone=True) == "new"
+    finally:
+        await asyncio.to_thread(bundle.close)
+
+
+async def _answer(host: HandlerContext, sweep_id: str) -> SweepAnswer:
+    row = await host.writer.read(lambda store: sweep_row(store, sweep_id))
+    return SweepAnswer(sweep=row, progress=host.sweeps.progress(sweep_id))
+
+
+async def _groups(
+    host: HandlerContext, plan: SweepPlan, done: "set[str] | frozenset[str]"
+) -> tuple[list[SweepGroup], int | None, int]:
+    """Return the estimates by model, source and settings, free bytes, and the number of groups left out."""
+    counts = Counter((unit.model, unit.source, unit.options) for unit in plan.units)
+    left = Counter((unit.model, unit.source, unit.options) for unit in plan.units if unit.key not in done)
+    free: int | None = None
+    groups = []
+    for key in list(counts)[:_MOST_GROUPS]:
+        source, options = plan.sources[key[1]], plan.options[key[2]]
+        found = await _preflight(host, msgspec.structs.replace(options, model=key[0]), source)
+        free = found.free_bytes if found.free_bytes is not None else free
+        groups.append(
+            SweepGroup(
+                model=key[0],
+                source=source.label,
+                units=counts[key],
+                left=left[key],
+                peak_bytes=found.peak_bytes,
+                seconds=None if found.duration is None else found.duration.seconds,
+                trouble=found.trouble,
+            )
+        )
+    return groups, free, len(counts) - len(groups)
+
+
+async def _preflight(host: HandlerContext, options: RunOptions, source: ExampleSource) -> Preflight:
+    question = GetPreflight(options=options, examples=source.examples, task=source.task, pairs=source.pairs)
+    return await preflight(host, question)
+
+
+def _pool(groups: list[SweepGroup], free: int | None, wanted: int | None, left: int) -> PoolSize:
+    peaks = [group.peak_bytes for group in groups if group.peak_bytes is not None and group.left]
+    return pool_size(peak_bytes=max(peaks, default=None), free_bytes=free, cores=_cores(), units=left, wanted=wanted)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _plan_of(recorded: RecordedSweep) -> SweepPlan:
+    """Return a plan of the recorded units, to estimate them."""
+    sources = list(dict.fromkeys(each.source for each in recorded.units))
+    options = list(dict.fromkeys(each.options for each in recorded.units))
+    units = tuple(
+        msgspec.structs.replace(each.unit, source=sources.index(each.source), options=options.index(each.options))
+        for each in recorded.units
+    )
+    return SweepPlan(name=recorded.name, sources=tuple(sources), options=tuple(options), units=units)
+
+
+ANSWERS: dict[type, Answer] = {
+    EstimateSweep: estimate_sweep,
+    StartSweep: start_sweep,
+    RetrySweep: retry_sweep,
+    ListSweeps: list_all,
+    GetSweep: get_sweep,
+    FollowSweep: follow_sweep,
+    CancelSweep: cancel_sweep,
+    GatherSweep: gather_sweep,
+}
+SLOW: frozenset[type] = frozenset({EstimateSweep, StartSweep, RetrySweep, FollowSweep, CancelSweep, GatherSweep})

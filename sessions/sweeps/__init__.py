@@ -1,0 +1,6 @@
+"""Sweeps at work: the executors' interface, the local pool, units on other machines, gathering, the conductor.
+
+May import: bundle, edits, services, store, protocol, files, root.
+"""
+
+__all__ = ["conductor", "executor", "executors", "gather", "local_executor", "node", "records", "version_check"]
