@@ -72,8 +72,13 @@ def resolved(words: list[str]) -> tuple[Any, list[str]]:
 
     command: Any = typer.main.get_command(app)
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
-        assert words[0] in command.commands, f"there is no command {words[0]!r}: {sorted(command.commands)}"
+        default = getattr(command, "default_command", None)
+        assert words[0] in command.commands or default, f"there is no command {words[0]!r}: {sorted(command.commands)}"
+        if words[0] not in command.commands:
+            return command.commands[default], words
         command, words = command.commands[words[0]], words[1:]
+    if words and words[0].startswith("--") and hasattr(command, "default_command") and words[0] != "--help":
+        return command.commands[command.default_command], words
     return command, words
 
 

@@ -36,6 +36,7 @@ from tui.commands import (
     sessions_edit,
     specificity,
     sql,
+    sweep,
     tasks,
     verify,
 )
@@ -74,6 +75,7 @@ for command in (
 ):
     sessions.app.command()(command)
 sessions.app.command(cls=sessions_edit.TagCommand)(sessions_edit.tag)
+app.add_typer(sweep.app, name="sweep")
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)

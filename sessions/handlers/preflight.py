@@ -51,8 +51,11 @@ class _RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The requested number of a task's pairs."""
 
 
-async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
-    """Return the estimate, which lists what is unknown. Raises NoSuchRecord."""
+async def preflight(host: HandlerContext, request: GetPreflight, *, as_warm: bool = False) -> Preflight:
+    """Return the estimate, which lists what is unknown. Raises NoSuchRecord.
+
+    `as_warm`: for a worker that has the model loaded, whether or not there is one.
+    """
     options = request.options
     gpus = await _gpus()
     gpu = _chosen(options.device, gpus)
@@ -131,7 +134,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         fits=enough,
         lower=lower,
         cache_bytes=found.cache_bytes,
-        duration=estimate_time(shape, amount, options.config, pasts, warm=warm, started=started, precision=precision),
+        duration=estimate_time(shape, amount, options.config, pasts, warm=warm or as_warm, started=started or as_warm, precision=precision),
         missing_pairs=_missing_pairs(facts, shape.n_nodes + shape.n_outputs(options.config.nodes)),
         n_heads=shape.n_nodes + shape.n_outputs(options.config.nodes),
         nodes="all" if options.config.nodes == "all" else msgspec.UNSET,

@@ -42,7 +42,7 @@ from sessions.sweeps.records import RecordedSweep, find_recorded, make_task, rec
 
 _FOLLOW_S = 5.0
 _MOST_GROUPS = 24
-"""Different models and settings whose memory and time are estimated; others are like these."""
+"""Models and sources of examples whose memory and time are estimated; others are like these."""
 
 
 async def estimate_sweep(host: HandlerContext, request: EstimateSweep) -> SweepEstimate:
@@ -178,32 +178,44 @@ async def _answer(host: HandlerContext, sweep_id: str) -> SweepAnswer:
 async def _groups(
     host: HandlerContext, plan: SweepPlan, done: "set[str] | frozenset[str]"
 ) -> tuple[list[SweepGroup], int | None, int]:
-    """Return the estimates by model, source and settings, free bytes, and the number of groups left out."""
-    counts = Counter((unit.model, unit.source, unit.options) for unit in plan.units)
-    left = Counter((unit.model, unit.source, unit.options) for unit in plan.units if unit.key not in done)
+    """Return the estimates by model and source, free bytes, and the number of groups left out."""
+    counts = Counter((unit.model, unit.source) for unit in plan.units)
+    left = Counter((unit.model, unit.source) for unit in plan.units if unit.key not in done)
     free: int | None = None
     groups = []
-    for key in list(counts)[:_MOST_GROUPS]:
-        source, options = plan.sources[key[1]], plan.options[key[2]]
-        found = await _preflight(host, msgspec.structs.replace(options, model=key[0]), source)
-        free = found.free_bytes if found.free_bytes is not None else free
+    for model, number in list(counts)[:_MOST_GROUPS]:
+        source = plan.sources[number]
+        used = dict.fromkeys(unit.options for unit in plan.units if (unit.model, unit.source) == (model, number))
+        tried = [
+            await _preflight(host, msgspec.structs.replace(options, model=model), source)
+            for options in _heaviest([plan.options[index] for index in used])
+        ]
+        free = next((found.free_bytes for found in tried if found.free_bytes is not None), free)
+        peaks = [found.peak_bytes for found in tried if found.peak_bytes is not None]
+        seconds = [found.duration.seconds for found in tried if found.duration is not None]
         groups.append(
             SweepGroup(
-                model=key[0],
+                model=model,
                 source=source.label,
-                units=counts[key],
-                left=left[key],
-                peak_bytes=found.peak_bytes,
-                seconds=None if found.duration is None else found.duration.seconds,
-                trouble=found.trouble,
+                units=counts[model, number],
+                left=left[model, number],
+                peak_bytes=max(peaks, default=None),
+                seconds=sum(seconds) / len(seconds) if seconds else None,
+                trouble=tried[0].trouble,
             )
         )
     return groups, free, len(counts) - len(groups)
 
 
+def _heaviest(options: list[RunOptions]) -> list[RunOptions]:
+    """Return a few of the settings: the one with the largest arrays, and those at both ends."""
+    largest = max(options, key=lambda each: len(each.config.seeds) * each.config.sae.n_codes)
+    return list(dict.fromkeys((largest, options[0], options[-1])))
+
+
 async def _preflight(host: HandlerContext, options: RunOptions, source: ExampleSource) -> Preflight:
     question = GetPreflight(options=options, examples=source.examples, task=source.task, pairs=source.pairs)
-    return await preflight(host, question)
+    return await preflight(host, question, as_warm=True)
 
 
 def _pool(groups: list[SweepGroup], free: int | None, wanted: int | None, left: int) -> PoolSize:

@@ -16,7 +16,7 @@ class EstimateSweep(Request, tag="estimate_sweep", frozen=True, kw_only=True):
 
 
 class SweepGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Units that need the same model and settings."""
+    """Units with the same model and source of examples."""
 
     model: str
     source: str
@@ -24,9 +24,9 @@ class SweepGroup(msgspec.Struct, frozen=True, kw_only=True):
     left: int
     """Units without a finished run."""
     peak_bytes: int | None
-    """Memory of a worker; None: nothing is known of the model."""
+    """Most memory of a worker; None: nothing is known of the model."""
     seconds: float | None
-    """Of one unit; None: unknown."""
+    """Of one unit on a warm worker, the mean; None: unknown."""
     trouble: str = ""
 
 
