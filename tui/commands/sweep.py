@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _RUN = "run"
 
 
-class SweepGroup(TyperGroup):
+class DefaultCommandGroup(TyperGroup):
     """A group whose command may be left out: `headcode sweep SPEC.toml` and `headcode sweep --task ioi` run a sweep."""
 
     default_command = _RUN
@@ -31,7 +31,7 @@ class SweepGroup(TyperGroup):
 
 
 app = typer.Typer(
-    cls=SweepGroup,
+    cls=DefaultCommandGroup,
     help="Run every combination of models, examples, draws and options: headcode sweep SPEC.toml, or axes as "
     "options, which headcode sweep run --help lists.",
     no_args_is_help=True,

@@ -216,7 +216,7 @@ async def test_a_folder_of_units_is_gathered_by_the_host(homes: list[Path], tmp_
     detail = await client.ask(GetSweep(sweep="real"), SweepDetail)
     assert [row.state for row in detail.units] == ["done"] * 2
     with pytest.raises(Refusal, match="no folder"):
-        await client.ask(GatherSweep(sweep="real", folder="/nowhere"), SweepGathered)
+        await client.ask(GatherSweep(sweep="real", folder=str(tmp_path / "nothing")), SweepGathered)
     await client.close()
 
 
