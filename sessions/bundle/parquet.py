@@ -146,7 +146,7 @@ def write_parquet(
             "A row of the table has another number of cells than there are columns.", hint="Check the columns."
         )
     kinds = {"whole": "BIGINT", "number": "DOUBLE", "yes": "BOOLEAN", "text": "VARCHAR"}
-    shape = ", ".join(f"{column.name} {kinds[column.kind]}" for column in columns)
+    shape = ", ".join(f'"{column.name}" {kinds[column.kind]}' for column in columns)  # some names are keywords
     staging.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write(part: Path) -> None:

@@ -18,6 +18,7 @@ from sessions.protocol import CancelSweep, FollowSweep, GetSweep, RetrySweep, St
 from sessions.protocol.sweeps import SweepProgress
 from tui.headless.interrupt import stop_on_interrupt
 from tui.headless.read_examples import load_examples
+from tui.output.sweep import count
 
 _SAY_S = 5.0
 """Seconds between two lines about the progress."""
@@ -77,7 +78,7 @@ async def _follow(client: HostClient, answer: SweepAnswer, say: Callable[[str], 
     else:
         known = sweep.units - progress.units
         done = f", {known} done already" if known > 0 else ""
-        say(f"{sweep.name}: {progress.units} units on {len(progress.workers)} workers{done}")
+        say(f"{sweep.name}: {count(progress.units, 'unit')} on {count(len(progress.workers), 'worker')}{done}")
     if detach or not progress.active:
         return await client.ask(GetSweep(sweep=sweep.sweep_id), SweepDetail)
     shown, said, told = time.monotonic(), "", set[str]()
@@ -104,7 +105,7 @@ def format_progress(progress: SweepProgress) -> str:
         parts.append(f"{progress.failed} failed")
     if progress.active:
         busy = sum(worker.run_id is not None for worker in progress.workers)
-        parts.append(f"{busy} of {len(progress.workers)} workers busy")
+        parts.append(f"{busy} of {count(len(progress.workers), 'worker')} busy")
     if progress.left_s is not None:
         parts.append(f"about {format_seconds(progress.left_s)} left")
     return ", ".join(parts)

@@ -110,7 +110,8 @@ def print_plan(plan: SweepPlan, found: SweepEstimate) -> None:
         takes = "" if group.seconds is None else f", about {format_seconds(group.seconds)} each"
         left = "" if group.left == group.units else f" ({group.left} left)"
         trouble = f"; {group.trouble}" if group.trouble else ""
-        rows.append(("group", f"{group.model}, {group.source}: {group.units} units{left}, {needs}{takes}{trouble}"))
+        units = f"{count(group.units, 'unit')}{left}"
+        rows.append(("group", f"{group.model}, {group.source}: {units}, {needs}{takes}{trouble}"))
     more = found.more_groups + max(0, len(found.groups) - _GROUPS)
     if more:
         rows.append(("", f"and {more} more groups"))
@@ -143,7 +144,7 @@ def print_sweeps(rows: Sequence[SweepRow], active: Sequence[str], when: Sequence
 def print_summary(detail: SweepDetail) -> None:
     """Print how a sweep stands, with the first failures."""
     row = detail.sweep
-    parts = [f"{row.name}: {row.done} of {row.units} units done"]
+    parts = [f"{row.name}: {row.done} of {count(row.units, 'unit')} done"]
     parts += [f"{row.failed} failed"] if row.failed else []
     waiting = row.units - row.done - row.failed
     parts += [f"{waiting} not finished"] if waiting else []
@@ -188,10 +189,10 @@ def format_labels(unit: SweepUnitRow) -> str:
 
 
 def units_table(detail: SweepDetail) -> ExportTable:
-    """Return one row per unit: its labels, state and run."""
+    """Return one row per unit: its labels, state and run. Columns of axes are named like them, with _ for dashes."""
     axes = list(axes_of_rows(detail.units))
     columns = (
-        *((axis, "text") for axis in axes),
+        *((axis.replace("-", "_"), "text") for axis in axes),
         ("state", "text"),
         ("run_id", "text"),
         ("session", "text"),
@@ -231,6 +232,11 @@ def _unit_json(unit: SweepUnitRow) -> dict[str, object]:
         "attempts": unit.attempts,
         "failure": None if unit.failure is None else unit.failure.message,
     }
+
+
+def count(number: int, what: str) -> str:
+    """Return `1 unit`, `2 units`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _shorten(values: Sequence[str]) -> str:
