@@ -1,5 +1,6 @@
 """The content key of a unit: equal keys mean equal numbers, so that nothing is computed twice."""
 
+import functools
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
 
@@ -42,6 +43,7 @@ class UnitContent(msgspec.Struct, frozen=True, kw_only=True):
     versions: DecisiveVersions
 
 
+@functools.cache
 def installed_versions() -> DecisiveVersions:
     """Return the versions that are installed here, without importing torch."""
     found = []

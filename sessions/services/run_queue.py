@@ -88,6 +88,8 @@ class RunQueue:
         self._waiting: deque[QueuedRun | _UnrecordedJob] = deque()
         self._units: deque[UnitRun] = deque()
         self._workers: list[_Worker] = []
+        self._finishing: set[asyncio.Task[None]] = set()
+        """Units whose end is being recorded, while their workers do the next."""
         self._idle = asyncio.Event()
         """Set while no run is active."""
         self._idle.set()
@@ -156,7 +158,7 @@ class RunQueue:
     @property
     def busy(self) -> bool:
         working = any(worker.current is not None for worker in self._workers)
-        return working or bool(self._waiting) or bool(self._units) or self._recording.busy
+        return working or bool(self._waiting or self._units or self._finishing) or self._recording.busy
 
     async def queue(self, request: QueueRun) -> RunRow:
         """Queue and record a run; return its row. Raises NoSuchRecord, ExampleError, StoreError."""
@@ -259,6 +261,7 @@ class RunQueue:
         await self._idle.wait()
         for worker in self._workers:
             worker.task.cancel()
+        await asyncio.gather(*self._finishing, return_exceptions=True)
         self._recording.close()
         while self._waiting:
             run = self._waiting.popleft()
@@ -328,6 +331,19 @@ class RunQueue:
         if isinstance(item, _UnrecordedJob):
             item.end(await worker.supervisor.perform(item.request, item.report))
             return
-        if isinstance(item, UnitRun):
-            item.on_start(worker.number)
-        await self._recording.perform(item, worker.supervisor)
+        if not isinstance(item, UnitRun):
+            await self._recording.perform(item, worker.supervisor)
+            return
+        item.on_start(worker.number)
+        failure = await self._recording.execute(item, worker.supervisor)
+        task = asyncio.create_task(self._recording.finish(item, failure), name=f"end of {item.request.job}")
+        self._finishing.add(task)
+        task.add_done_callback(self._on_finished)
+        if len(self._finishing) > 2 * len(self._workers):  # the store is slower than the workers
+            await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
+
+    def _on_finished(self, task: asyncio.Task[None]) -> None:
+        self._finishing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s cannot be recorded", task.get_name(), exc_info=error)
+        self.changed()

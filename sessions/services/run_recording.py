@@ -75,18 +75,32 @@ class RunRecording:
 
     async def perform(self, run: QueuedRun, supervisor: WorkerSupervisor) -> None:
         """Run it on the worker, and record how it ended."""
+        await self.finish(run, await self.execute(run, supervisor))
+
+    async def execute(self, run: QueuedRun, supervisor: WorkerSupervisor) -> Failure | None:
+        """Run it on the worker; return None or the failure. The worker is free then; `finish` records the end."""
         log.info("run %s begins", run.request.job)
-        failure: Failure | None
-        begin: list[RunQueued | RunStarted] = [RunStarted()] if run.asked is None else [run.asked, RunStarted()]
         try:
-            await self._writer.append(*(self._make_draft(run, event) for event in begin))
-            run.asked = None
-            failure = await supervisor.perform(run.request, lambda event: self._on_event(run, supervisor, event))
+            if run.asked is None:
+                await self._writer.append(self._make_draft(run, RunStarted()))
+            else:
+                # The worker does not wait for the commit; whatever it reports is written after it.
+                drafts = [self._make_draft(run, event) for event in (run.asked, RunStarted())]
+                begun = self._writer.append_soon(*drafts)
+                run.writing.add(begun)
+                begun.add_done_callback(lambda done: self._on_begun(run, supervisor, done))
+            return await supervisor.perform(run.request, lambda event: self._on_event(run, supervisor, event))
+        except HeadcodeError as error:
+            return error.as_failure()
+
+    async def finish(self, run: QueuedRun, failure: Failure | None) -> None:
+        """Wait until everything is written, store the weights, and record the end."""
+        try:
             await asyncio.gather(*run.writing, return_exceptions=True)
             if run.write_error is None and run.sae is not None:
                 await self._keep_sae(run, run.sae)
         except HeadcodeError as error:
-            failure = error.as_failure()
+            failure = failure or error.as_failure()
         if run.write_error is not None:
             failure = run.write_error.as_failure()
         await asyncio.to_thread(remove_spool, run.spool)
@@ -153,6 +167,13 @@ class RunRecording:
         future.add_done_callback(lambda done: self._on_written(run, supervisor, done))
         if self._writer.backlog > _MAX_BACKLOG:
             await asyncio.wait([future])
+
+    def _on_begun(
+        self, run: QueuedRun, supervisor: WorkerSupervisor, done: "asyncio.Future[list[RecordedEntry]]"
+    ) -> None:
+        if not done.cancelled() and done.exception() is None:
+            run.asked = None
+        self._on_written(run, supervisor, done)
 
     def _on_written(
         self, run: QueuedRun, supervisor: WorkerSupervisor, done: "asyncio.Future[list[RecordedEntry]]"
