@@ -69,6 +69,7 @@ _RANKED = f"""
           FROM node_score)"""  # noqa: S608  # names of our own
 
 
+# A session imported as a copy has the units of the first once more: each is listed once.
 # A unit's run is the newest that is done, else the newest, in whatever sweep or session.
 SWEEP_UNITS = f"""
     SELECT t.sweep_id, w.name, w.planned_us, t.session_id, t.seq, t.place, t.unit_key, t.labels, t.model, t.draw,
@@ -82,7 +83,8 @@ SWEEP_UNITS = f"""
                       count(*) OVER (PARTITION BY r.unit_key) AS attempts
                FROM run AS r JOIN session AS s ON s.session_id = r.session_id
                WHERE r.unit_key IS NOT NULL AND s.trashed_us IS NULL) AS b ON b.unit_key = t.unit_key AND b.best = 1
-    {_LIVING}"""  # noqa: S608  # names of our own
+    {_LIVING} QUALIFY row_number() OVER (PARTITION BY t.sweep_id, CAST(t.labels AS VARCHAR)
+        ORDER BY w.planned_us DESC, t.session_id, t.seq, t.place) = 1"""  # noqa: S608  # names of our own
 
 
 VIEWS: dict[str, str] = {

@@ -2,12 +2,17 @@
 
 import asyncio
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import msgspec
 import pytest
 
 from engine.config import ProbeConfig
@@ -15,10 +20,14 @@ from engine.planning.run_options import RunOptions
 from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
 from sessions.errors import Refusal
 from sessions.protocol import (
+    BundleExported,
+    BundleImported,
     CancelSweep,
     EstimateSweep,
+    ExportSession,
     FollowSweep,
     GetSweep,
+    ImportBundle,
     ListSessions,
     ListSweeps,
     QuerySql,
@@ -214,6 +223,31 @@ async def test_many_units_are_few_sessions(lab) -> None:
     ]
     held = "SELECT count(*) AS n FROM sweep_runs GROUP BY labels->>'task' ORDER BY ALL"
     assert await rows(client, held) == [[410], [410]]
+
+
+async def test_a_sweeps_session_travels_with_its_plan(lab, tmp_path: Path) -> None:
+    client = await lab.connect()
+    plan = plan_of(["toy"], seeds=3)
+    folder = msgspec.structs.replace(plan.units[2], model="/home/ann/toy", labels=(("model", "/home/ann/toy"),))
+    plan = msgspec.structs.replace(plan, units=(*plan.units[:2], folder))
+    await started(client, plan)
+    await ended(client)
+    goal = tmp_path / "mine.headcode"
+    await client.ask(ExportSession(session="mine: ioi", path=str(goal)), BundleExported)
+    assert b"/home/ann" not in b"".join(ZipFile(goal).read(name) for name in ZipFile(goal).namelist())
+    again = await client.ask(ImportBundle(path=str(goal)), BundleImported)
+    assert again.imported.arrival == "same"
+    await client.ask(ImportBundle(path=str(goal), as_copy=True), BundleImported)
+    assert await rows(client, "SELECT name, units, done FROM sweeps") == [["mine", 4, 4]]
+    other = type(lab)(Path(tempfile.mkdtemp(prefix="hc-")))
+    there = await other.connect()
+    await there.ask(ImportBundle(path=str(goal)), BundleImported)
+    assert await rows(there, "SELECT name, units, done, sessions FROM sweeps") == [["mine", 3, 3, 1]]
+    # What was imported is not computed again.
+    answer = await started(there, plan)
+    assert (answer.sweep.done, answer.progress.active) == (4, False)
+    await other.close()
+    shutil.rmtree(other.places.data.parent)
 
 
 async def test_it_is_estimated_before_it_runs(lab) -> None:
