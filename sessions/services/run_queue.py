@@ -88,6 +88,8 @@ class RunQueue:
         self._waiting: deque[QueuedRun | _UnrecordedJob] = deque()
         self._units: deque[UnitRun] = deque()
         self._workers: list[_Worker] = []
+        self._wanted: dict[object, int] = {}
+        """Workers by the sweep that asked for them."""
         self._finishing: set[asyncio.Task[None]] = set()
         """Units whose end is being recorded, while their workers do the next."""
         self._idle = asyncio.Event()
@@ -196,12 +198,17 @@ class RunQueue:
         self._units += units
         self._wake()
 
-    def set_workers(self, number: int) -> None:
-        """Use so many workers for units from now on; those that are too many end after their unit."""
-        while self._more is not None and len(self._workers) < number and not self._closing:
+    def set_workers(self, sweep: object, number: int) -> None:
+        """Use at least so many workers while this sweep runs; 0: it has ended. Those too many end after their unit."""
+        if number:
+            self._wanted[sweep] = number
+        else:
+            self._wanted.pop(sweep, None)
+        most = max(self._wanted.values(), default=1)
+        while self._more is not None and len(self._workers) < most and not self._closing:
             self._add_worker(self._more())
         for worker in self._workers:
-            worker.closing = worker.number >= max(1, number)
+            worker.closing = worker.number >= most
             worker.wake.set()
 
     def cancel_units(self, jobs: Collection[str]) -> list[UnitRun]:

@@ -310,7 +310,6 @@ class Conductor:
         log.info("sweep %s: %d done, %d not", active.name, active.done, active.failed)
         active.ended.set()
         self._notify()
-        self._runs.changed()
 
     # ---- helpers
 
@@ -345,7 +344,13 @@ class Conductor:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        task.add_done_callback(self._on_work_done)
+
+    def _on_work_done(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a sweep's work failed", exc_info=error)
+        self._runs.changed()  # the host may be idle now
 
     def _notify(self) -> None:
         self._news += 1

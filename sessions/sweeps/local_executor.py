@@ -30,7 +30,7 @@ class LocalExecutor:
         self._tasks: dict[str, UnitTask] = {}
         self._worker_of: dict[str, int] = {}
         self._closed = False
-        runs.set_workers(workers)
+        runs.set_workers(self, workers)
         for number in range(runs.workers):
             report(WorkerJoined(worker=_worker(number), where="this machine"))
 
@@ -47,7 +47,7 @@ class LocalExecutor:
     async def close(self) -> None:
         self._closed = True
         self._runs.cancel_units(set(self._tasks))
-        self._runs.set_workers(1)
+        self._runs.set_workers(self, 0)
 
     def _unit(self, task: UnitTask) -> UnitRun:
         stages = StageCounter()

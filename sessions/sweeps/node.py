@@ -12,13 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from engine.catalog.local_models import find_model
 from engine.errors import Failure, HeadcodeError
 from engine.events import ArrayReady, EngineEvent, ModelReady, StageProgress, StageStarted, TrainStep
 from engine.machine.folders import find_folders
@@ -191,17 +189,6 @@ async def run_pack(pack: Pack, folder: Path, report: ReportTo, *, worker: NodeWo
     """Run the units of a pack one after the other, reporting everything, with the bundles in `folder`."""
     for task in pack.units:
         report(await worker.run(task, folder, report))
-
-
-def missing_models(pack: Pack, models: Path) -> list[str]:
-    """Return the models of the pack that this node does not have."""
-    missing = []
-    for name in dict.fromkeys(task.request.model for task in pack.units):
-        with suppress(HeadcodeError):
-            if find_model(name, models).folder is not None:
-                continue
-        missing.append(name)
-    return missing
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -211,6 +211,26 @@ async def test_what_people_ask_for_does_not_wait_for_the_sweep(lab) -> None:
     assert (await ended(client)).sweep.done == 12
 
 
+async def test_two_sweeps_share_the_workers_and_the_first_to_end_leaves_them(lab) -> None:
+    client = await lab.connect()
+    await started(client, plan_of(["toy"], seeds=2), workers=1)
+    await started(client, plan_of(["wait"], seeds=4, name="long"), workers=2)
+    assert (await ended(client)).sweep.done == 2
+    await until(client, lambda answer: sum(w.stage == "train" for w in answer.progress.workers) == 2, "long")
+    await client.ask(CancelSweep(sweep="long"), SweepAnswer)
+
+
+async def test_a_host_leaves_after_its_sweep(lab, monkeypatch: pytest.MonkeyPatch, until, alive) -> None:
+    monkeypatch.setenv("HEADCODE_HOST_IDLE_S", "0.3")
+    client = await lab.connect()
+    await started(client, plan_of(["many:10"], seeds=4))
+    pid = client.welcome.pid
+    await client.close()
+    await until(lambda: not alive(pid))
+    client = await lab.connect()
+    assert (await client.ask(GetSweep(sweep="mine"), SweepDetail)).sweep.done == 4
+
+
 async def test_many_units_are_few_sessions(lab) -> None:
     client = await lab.connect()
     plan = plan_of(["wait"], tasks=("ioi", "induction"), seeds=410)
