@@ -120,6 +120,19 @@ def test_what_cannot_be_done_is_refused_with_the_way_out(
     assert "hint" in done.err
 
 
+def test_the_checkpoints_of_a_model_are_an_axis(sweep: Callable[..., Any]) -> None:
+    words = ("--task", "addition", "--model", "adder", "--pairs", "4", "--dry-run", "--json")
+    every = json.loads(sweep(*words, "--checkpoint", "all").out)["rows"]
+    steps = [int(row["labels"]["checkpoint"]) for row in every]
+    assert len(steps) > 10
+    assert steps == sorted(steps)
+    assert [row["model"] for row in every] == [f"adder@{step}" for step in steps]
+    assert len({row["key"] for row in every}) == len(steps)
+    some = json.loads(sweep(*words, "--checkpoint", f"0..{steps[3]}").out)["rows"]
+    assert [row["model"] for row in some] == [row["model"] for row in every[:4]]
+    assert [row["key"] for row in some] == [row["key"] for row in every[:4]]
+
+
 def test_the_axes_of_its_help_are_the_options_of_a_run(headcode: Callable[..., Any]) -> None:
     from engine.planning.option_table import OPTIONS
 
