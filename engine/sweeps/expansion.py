@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from engine.catalog.checkpoint_folders import Checkpoint
 from engine.catalog.local_models import BUNDLED, find_model, model_identity
 from engine.catalog.recommended_config import resolve_config
 from engine.errors import ConfigError
@@ -17,7 +18,7 @@ from engine.planning.option_table import Option
 from engine.planning.option_text import format_value, read_value
 from engine.planning.run_options import RunOptions, value_of, with_value
 from engine.sweeps.axes import option_word
-from engine.sweeps.checkpoints import KnownCheckpoint, choose_checkpoints
+from engine.sweeps.checkpoints import choose_checkpoints
 from engine.sweeps.content_key import DecisiveVersions, content_key, content_of, installed_versions
 from engine.sweeps.plan import MAX_UNITS, ExampleSource, Labels, PlannedUnit, SweepPlan
 from engine.sweeps.spec import SweepSpec, options_given
@@ -36,7 +37,7 @@ class SweepInputs(Protocol):
         """Return the examples of a file. Raises ExampleError."""
         ...
 
-    def checkpoints(self, model: str) -> Sequence[KnownCheckpoint]:
+    def checkpoints(self, model: str) -> Sequence[Checkpoint]:
         """Return the checkpoints of a model, in the order of their steps; none if they are not known."""
         ...
 
@@ -127,7 +128,7 @@ def _models(spec: SweepSpec, inputs: SweepInputs) -> list[_Model]:
             found.append(_Model(name, (("model", label),), identity_of(name, inputs.models)))
             continue
         for checkpoint in choose_checkpoints(label, wanted, inputs.checkpoints(name)):
-            at = checkpoint.of(name)
+            at = f"{name}@{checkpoint.name}"
             labels: Labels = (("model", label), ("checkpoint", checkpoint.name))
             found.append(_Model(at, labels, identity_of(at, inputs.models)))
     return found

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from engine.catalog.checkpoint_folders import Checkpoint
 from engine.catalog.checkpoints import checkpoints
 from engine.errors import ConfigError
 from engine.examples import Example
 from engine.machine.folders import find_folders
 from engine.machine.paths import path_of
 from engine.planning.time_estimate import format_seconds
-from engine.sweeps.checkpoints import KnownCheckpoint
 from engine.sweeps.expansion import expand
 from engine.sweeps.plan import SweepPlan
 from engine.sweeps.spec import MAX_BYTES, SweepSpec, spec_from_toml, spec_from_words
@@ -39,10 +39,8 @@ class LocalInputs:
         beside = self._folder / name if self._folder is not None else None
         return load_examples(str(beside) if beside is not None and beside.is_file() else name)
 
-    def checkpoints(self, model: str) -> Sequence[KnownCheckpoint]:
-        return [
-            KnownCheckpoint(name=each.name, step=-1 if each.step is None else each.step) for each in checkpoints(model)
-        ]
+    def checkpoints(self, model: str) -> Sequence[Checkpoint]:
+        return checkpoints(model)
 
 
 def read_plan(file: str | None, words: Mapping[str, str], *, name: str | None, pairs: int, usable: bool) -> SweepPlan:

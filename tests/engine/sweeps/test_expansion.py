@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.catalog.checkpoint_folders import Checkpoint
+from engine.catalog.checkpoints import checkpoints
 from engine.catalog.local_models import bundled_folder, model_identity
 from engine.config import LoadOptions
 from engine.errors import ConfigError, HeadcodeError
 from engine.examples import Example
-from engine.sweeps.checkpoints import KnownCheckpoint, checkpoint_folders, choose_checkpoints
+from engine.sweeps.checkpoints import choose_checkpoints
 from engine.sweeps.content_key import DecisiveVersions, content_key, content_of, installed_versions
 from engine.sweeps.expansion import expand
 from engine.sweeps.packs import pack, pack_key
@@ -34,7 +36,7 @@ class Inputs:
     def examples(self, name: str) -> tuple[Example, ...]:
         return (*MINE, Example(prompt=name, polarity="positive"))
 
-    def checkpoints(self, _: str) -> Sequence[KnownCheckpoint]:
+    def checkpoints(self, _: str) -> Sequence[Checkpoint]:
         return ()
 
 
@@ -153,8 +155,8 @@ def test_what_cannot_be_expanded_is_named_with_the_way_out(words: dict[str, str]
 
 
 class Folders(Inputs):
-    def checkpoints(self, model: str) -> Sequence[KnownCheckpoint]:
-        return checkpoint_folders(Path(model))
+    def checkpoints(self, model: str) -> Sequence[Checkpoint]:
+        return checkpoints(model)
 
 
 @pytest.fixture
@@ -180,7 +182,7 @@ def trained(tmp_path: Path) -> Path:
 )
 def test_a_folder_of_model_folders_is_a_model_with_checkpoints(trained: Path, text: str, steps: list[int]) -> None:
     plan = plan_of(Folders(), task="ioi", model=str(trained), checkpoint=text)
-    assert [unit.model for unit in plan.units] == [str(trained / f"step-{step}") for step in steps]
+    assert [unit.model for unit in plan.units] == [f"{trained}@step-{step}" for step in steps]
     assert axes_of(plan.units)["checkpoint"] == [f"step-{step}" for step in steps]
     assert axes_of(plan.units)["model"] == [trained.name]
     assert len({unit.key for unit in plan.units}) == 1  # the same weights give the same numbers: one run for all
@@ -192,12 +194,11 @@ def test_a_checkpoint_that_does_not_exist_is_named_with_those_that_do(trained: P
     assert "step-0, step-100" in found.value.hint
 
 
-def test_checkpoints_that_are_not_folders_are_named_after_an_at_sign() -> None:
-    known = [KnownCheckpoint(name="1800", step=1800), KnownCheckpoint(name="60", step=60)]
-    assert [each.of("adder") for each in choose_checkpoints("adder", ("all",), known)] == ["adder@60", "adder@1800"]
-    unknown = choose_checkpoints("pythia", ("0..2000:1000",), ())
-    assert [each.of("pythia") for each in unknown] == ["pythia@step0", "pythia@step1000", "pythia@step2000"]
-    assert choose_checkpoints("pythia", ("main",), ())[0].of("pythia") == "pythia@main"
+def test_a_model_whose_checkpoints_are_not_known_is_taken_to_name_them_by_step() -> None:
+    found = choose_checkpoints("pythia", ("0..2000:1000", "main"), ())
+    assert [each.name for each in found] == ["main", "step0", "step1000", "step2000"]
+    known = [Checkpoint(name="1800", step=1800), Checkpoint(name="60", step=60)]
+    assert [each.name for each in choose_checkpoints("adder", ("all",), known)] == ["60", "1800"]
 
 
 TOML = """
