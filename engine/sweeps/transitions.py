@@ -31,7 +31,7 @@ flat noisy curve, 21 in 100 had a transition without a margin, 2 with this one (
 """
 _TENTH_TO_NINE_TENTHS = 2 * math.log(9)
 """Length of the rise from 10 to 90 percent, in widths of the logistic."""
-_MIDPOINTS, _WIDTHS, _REFINEMENTS = 60, 12, 24
+_MIDPOINTS, _WIDTHS, _REFINEMENTS = 60, 12, 40
 _FLOOR = 1e-9
 """Smallest share of a curve's variance that counts as unexplained, so that a perfect fit has a finite AICc."""
 
@@ -128,6 +128,7 @@ class _Shape(msgspec.Struct, frozen=True):
     after: float
     unexplained: float
     """Sum of squared errors."""
+    errors: list[float]
 
 
 def fit_transition(curve: Curve, *, resamples: int = RESAMPLES, seed: int = 0) -> Transition:
@@ -268,16 +269,42 @@ class _Grid:
         best = self._solve(middle, width, values)
         if near is not None:
             best = min(best, self._solve(near.middle, near.width, values), key=lambda shape: shape.unexplained)
-        by, factor = (self.last - self.first) / _MIDPOINTS, 1.5
+        damping = 1e-3
         for _ in range(_REFINEMENTS):
-            moves = [(best.middle - by, best.width), (best.middle + by, best.width)]
-            moves += [(best.middle, best.width / factor), (best.middle, best.width * factor)]
-            found = min((self._solve(*move, values) for move in moves), key=lambda shape: shape.unexplained)
-            if found.unexplained < best.unexplained:
-                best = found
+            move = self._newton(best, values, damping)
+            found = None if move is None else self._solve(best.middle + move[0], best.width * math.exp(move[1]), values)
+            if found is not None and found.unexplained < best.unexplained:
+                done = best.unexplained - found.unexplained < 1e-10 * best.unexplained
+                best, damping = found, damping / 4
+                if done:
+                    break
+            elif damping > 1e4 or move is None:
+                break
             else:
-                by, factor = by / 2, factor**0.5
+                damping *= 6
         return best
+
+    def _newton(self, shape: _Shape, values: Sequence[float], damping: float) -> tuple[float, float] | None:
+        """Return Levenberg and Marquardt's move of midpoint and log width; None where neither changes the errors."""
+        h = 1e-5
+        right = h if shape.middle + h < self.last else -h
+        wider = h if shape.width * math.exp(h) < self.widest else -h
+        shifted = self._solve(shape.middle + right, shape.width, values).errors
+        widened = self._solve(shape.middle, shape.width * math.exp(wider), values).errors
+        by_middle = [(there - here) / right for there, here in zip(shifted, shape.errors, strict=True)]
+        by_width = [(there - here) / wider for there, here in zip(widened, shape.errors, strict=True)]
+        mixed = sum(map(mul, by_middle, by_width))
+        first, second = (
+            (1 + damping) * sum(map(mul, by_middle, by_middle)),
+            (1 + damping) * sum(map(mul, by_width, by_width)),
+        )
+        down, along = -sum(map(mul, by_middle, shape.errors)), -sum(map(mul, by_width, shape.errors))
+        determinant = first * second - mixed * mixed
+        if determinant <= 0:
+            return None
+        move = (down * second - along * mixed) / determinant, (along * first - down * mixed) / determinant
+        limit = self.last - self.first
+        return max(-limit, min(limit, move[0])), max(-2.0, min(2.0, move[1]))
 
     def _solve(self, middle: float, width: float, values: Sequence[float]) -> _Shape:
         """Return the logistic of that midpoint and width, kept within the checkpoints, with its best two levels."""
@@ -286,9 +313,9 @@ class _Grid:
         centred, norm, mean_share = self._centred(middle, width)
         mean = math.fsum(values) / len(values)
         change = sum(map(mul, centred, values)) / (norm * norm)
-        errors = (value - mean - change * share for value, share in zip(values, centred, strict=True))
+        errors = [value - mean - change * share for value, share in zip(values, centred, strict=True)]
         before = mean - change * mean_share
-        return _Shape(middle, width, before, before + change, math.fsum(error * error for error in errors))
+        return _Shape(middle, width, before, before + change, math.fsum(map(mul, errors, errors)), errors)
 
     def _centred(self, middle: float, width: float) -> tuple[list[float], float, float]:
         """Return the shares of the change done at each step minus their mean, their norm, and that mean."""

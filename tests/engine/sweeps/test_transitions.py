@@ -44,7 +44,7 @@ def curve(
     return Curve(steps=steps, draws=tuple(tuple(row) for row in rows))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     middle=st.floats(150, 3200), width=st.floats(0.2, 0.5), before=st.floats(-3, 3), change=st.floats(0.5, 20),
     falls=st.booleans(),
@@ -55,11 +55,11 @@ def test_a_planted_transition_is_found_without_noise(
     after = before - change if falls else before + change
     found = fit_transition(curve(logistic(middle, width, before, after)), resamples=5)
     assert found.verdict == "transition"
-    assert found.midpoint == pytest.approx(middle, rel=0.05)
+    assert found.midpoint == pytest.approx(middle, rel=0.005)
     assert found.rises is not falls
-    assert found.width == pytest.approx(2 * math.log(9) * width, rel=0.15)
+    assert found.width == pytest.approx(2 * math.log(9) * width, rel=0.02)
     assert found.explained is not None
-    assert found.explained > 0.998
+    assert found.explained > 0.9999
 
 
 def test_the_interval_covers_the_planted_midpoint_as_often_as_it_says() -> None:
