@@ -45,7 +45,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "trouble": (),
 }
 """From the workbench to each screen, by the ids of the actions; a new one is missed by the first test."""
-_NODES = {"mlp-page": mlp(1), "embedding-page": EMBEDDING}
+NODE_PAGES = {"mlp-page": mlp(1), "embedding-page": EMBEDDING}
 """Pages of a node that is no head."""
 _KEYS = {action.full_id: action.keys[0] for table in all_tables().values() for action in table}
 
@@ -69,8 +69,8 @@ def scopes(app: Any) -> set[str]:
 def put_cursor(app: Any, name: str) -> None:
     """The cursor on a node that the page of this name is of; else on one that is in the grid."""
     state = app.state
-    if name in _NODES:
-        state.cursor = _NODES[name]  # also of a run with heads alone, whose grid it is not in
+    if name in NODE_PAGES:
+        state.cursor = NODE_PAGES[name]  # also of a run with heads alone, whose grid it is not in
     elif state.view() is not None and (name == "close-look" or state.cursor not in state.places()):
         state.cursor = next(node for node in state.view().order if node.is_head)
 

@@ -9,7 +9,7 @@ from sessions.events import ExamplesSet
 from sessions.rows import ComparisonChoice
 from tui.actions.registry import all_tables
 
-from ..visits import WAYS, go, whole
+from ..visits import NODE_PAGES, WAYS, go, whole
 
 SIZES = ((20, 5), (220, 70), (40, 10), (1, 1), (80, 24))
 """From one cell to the largest terminals; the last, where the way to the next screen begins, is the usual one: drawing
@@ -43,5 +43,7 @@ async def test_any_size_at_any_time(names: tuple[str, ...], recorded: Any, open_
                 assert app.return_code is None, (name, size)
             await host.tell(*news)
             await until(lambda: app.state.last_seq == len(host.entries))
-            assert [type(screen).__name__ for screen in app.screen_stack] == stack, name
+            # The page of a node goes when a run of heads takes the cursor away from it.
+            gone = stack[:1] if name in NODE_PAGES else stack
+            assert [type(screen).__name__ for screen in app.screen_stack] in (stack, gone), name
             assert app.state.cursor == (3, 5), name

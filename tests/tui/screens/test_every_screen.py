@@ -35,7 +35,10 @@ MIXED = {
 }
 """Every kind is seen on every screen; a visit for each would take minutes."""
 BEGIN = {"signs": "[@click=app.quit]go", "bulk": "e\u0301"}
-SHOWS_NONE = {"edges", "options", "progress", "runs", "settings", "table-of-heads", "tasks"}
+SHOWS_NONE = {
+    *("edges", "embedding-page", "options", "places-by-layer", "progress", "runs", "settings", "table-of-heads"),
+    "tasks",
+}
 """Screens that show no foreign text."""
 SHOWS_NO_BEGINNING = {"log", "negatives"}
 """Screens that show another part of a text that goes on for pages."""

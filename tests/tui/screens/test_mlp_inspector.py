@@ -97,7 +97,7 @@ async def test_a_model_that_is_not_there_is_said_and_asked_for_again(
         app.state.show_run(nodes_host.with_mlps)
         app.state.put_cursor(*mlp(1))
         await pilot.press("enter")
-        await until(lambda: text_of(app).count("headcode models fetch gone") == 2)
+        await until(lambda: text_of(app).count("fetch gone") == 2)
         assert "no model [b]gone" in text_of(app)
         assert "\x1b" not in text_of(app)
         await pilot.press("right_square_bracket", "g", "left", "escape")
