@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from engine.config import LoadOptions
+from tui.commands.option_parameters import Chosen, with_options
 from tui.commands.places import effects_config
 from tui.output.cli_options import JsonOption
 
@@ -57,18 +59,20 @@ def neurons(
         print_neurons(found, node, most=top)
 
 
+@with_options(*LoadOptions.__struct_fields__)
 def neuron(
     *,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="As for probe: toy, a fetched model, a folder.")],
     name: Annotated[str, typer.Argument(metavar="L.N", help="Neuron 1023 of the MLP of layer 8: 8.1023")],
     prompt: Annotated[str | None, typer.Option(help="Show its activation at each token of this text.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
+    chosen: Chosen,
     as_json: JsonOption = False,
 ) -> None:
     """Look up one neuron of a model: what it writes and what excites it, by its weights; no run is needed."""
+    from engine.config import load_fields
     from engine.errors import ConfigError
     from sessions.protocol import GetNeuron, NeuronInspection
-    from tui.commands.probe import model_name
+    from tui.commands.probe import make_loading, model_name
     from tui.headless.host_request import with_host
     from tui.output.console import print_json
     from tui.output.neurons import neuron_json, print_neuron
@@ -76,7 +80,8 @@ def neuron(
     layer, number = read_neuron(name)
     if prompt is not None and not prompt.strip():
         raise ConfigError("--prompt is empty.", hint="Give a text, or leave it out.")
-    request = GetNeuron(model=model_name(model), layer=layer, neuron=number, prompt=prompt or "", device=device)
+    loading = load_fields(make_loading(chosen))
+    request = GetNeuron(model=model_name(model), layer=layer, neuron=number, prompt=prompt or "", **loading)
     found = with_host(lambda client: client.ask(request, NeuronInspection))
     if as_json:
         print_json(neuron_json(found))

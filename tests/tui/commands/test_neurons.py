@@ -36,10 +36,14 @@ def test_neurons_of_a_run_and_of_a_model(at_home: Callable[..., Any]) -> None:
     ran = at_home("neuron", "toy", f"2.{best}", "--prompt", "Mary went to")
     assert one["raises"][0][0].strip() in ran.out
     assert " went" in ran.out
+    half = json.loads(at_home("neuron", "toy", f"2.{best}", "--json", "--dtype", "bfloat16").out)
+    assert half["raises"][0][1] != one["raises"][0][1]
+    assert abs(half["raises"][0][1] - one["raises"][0][1]) < 0.02 * one["raises"][0][1]
 
     for words, named in (
         (("neuron", "toy", "2.99999"), "2.99999"),
         (("neuron", "toy", "m2"), "'m2'"),
+        (("neuron", "toy", "1.1", "--dtype", "int4"), "int4"),
         (("neuron", "nomodel", "1.1"), "nomodel"),
         (("neuron", "toy", "1.1", "--prompt", " "), "--prompt"),
         (("neurons", "n/1", "1.2"), "'1.2'"),
