@@ -32,6 +32,7 @@ from tui.commands import (
     places,
     probe,
     replay,
+    report,
     sessions,
     sessions_edit,
     specificity,
@@ -92,6 +93,7 @@ app.add_typer(host.app, name="host")
 app.command("sql")(sql.sql)
 app.command("gc")(gc.gc)
 app.command("doctor")(doctor.doctor)
+app.command("report")(report.report)
 app.command("export")(export_import.export)
 app.command("import")(export_import.import_)
 app.command("keys")(keys.keys)
