@@ -11,7 +11,6 @@ from engine.examples import write_jsonl
 from engine.planning.option_table import Option
 from engine.planning.option_text import format_value
 from engine.planning.run_options import RunOptions, changed_options, value_of, with_open_lambda
-from sessions.events import SessionCreated
 from tui.headless.run_facts import RunFacts
 
 
@@ -40,7 +39,7 @@ def run_command(facts: RunFacts, models: Path) -> RunCommand:
     created, task = facts.created, facts.picture.task
     words = ["headcode", "probe"]
     file = export = ""
-    if task is not None and created is not None and created.task == task and _as_created(facts, created):
+    if task is not None and created is not None and facts.as_created:
         words.append(task)
         if created.pairs:
             words += ["--pairs", str(created.pairs)]
@@ -88,11 +87,6 @@ def _flag(option: Option, value: object) -> list[str]:
         ",".join(map(str, value)) + "," * (len(value) == 1) if isinstance(value, tuple) else format_value(option, value)
     )
     return [on, repr(value) if isinstance(value, float) else text]
-
-
-def _as_created(facts: RunFacts, created: SessionCreated) -> bool:
-    """Return True if the task made the examples as the session's creation says, for this run's model."""
-    return not facts.edited and created.model == facts.run.model
 
 
 def _all_usable(facts: RunFacts) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.errors import HeadcodeError
-from engine.events import EngineEvent
+from engine.events import EngineEvent, ExamplesMade
 from engine.nodes import NodeId
 from engine.results import NO_CODE
 from sessions.comparison.comparison import CannotCompare
@@ -53,8 +53,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Measure and cut by which the run was last viewed; None: as it was made."""
     created: SessionCreated | None = None
     """How the session began: the number of pairs and the seed of a task."""
-    edited: bool = False
-    """True if examples were written in the session; else a task made them for its first run."""
+    as_created: bool = False
+    """True if the examples are those that the session's task made for its first run, on the same model."""
     queued: RunQueued | None = None
     """How the run was requested; None only in damaged logs."""
     notes: tuple[NoteRow, ...] = ()
@@ -116,7 +116,7 @@ async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[s
     pictures = {run_id: RunSnapshot() for run_id in rows}
     last: dict[tuple[str, type], object] = {}
     created: SessionCreated | None = None
-    edited = False
+    first = _FirstExamples()
     follow = cast(AsyncGenerator[tuple[LogEntry, ...]], source.follow(session_id))
     async with contextlib.aclosing(follow):
         async for entries in follow:
@@ -124,7 +124,7 @@ async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[s
                 event, run_id = entry.event, entry.run_id
                 if isinstance(event, SessionCreated):
                     created = event
-                edited = edited or isinstance(event, ExamplesSet)
+                first.fold(entry)
                 if run_id not in rows or run_id is None:
                     continue
                 if isinstance(event, EngineEvent):
@@ -141,7 +141,7 @@ async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[s
             drawing=cast(DrawingChanged, last.get((row.run_id, DrawingChanged), DrawingChanged())),
             view=cast(ViewChanged | None, last.get((row.run_id, ViewChanged))),
             created=created,
-            edited=edited,
+            as_created=first.made_for(row.model, pictures[row.run_id].content_hash),
             queued=cast(RunQueued | None, last.get((row.run_id, RunQueued))),
             notes=tuple(note for note in detail.notes if note.run_id in (None, row.run_id)),
         )
@@ -179,6 +179,28 @@ def example_codes(node: NodeFacts) -> str:
     if node.codes is None or node.example >= len(node.codes.codes) or node.codes.codes[node.example] == NO_CODE:
         return "none"
     return str(node.codes.codes[node.example])
+
+
+class _FirstExamples:
+    """The examples that a session's task made, unless some were written before."""
+
+    def __init__(self) -> None:
+        self._models: dict[str | None, str] = {}
+        self._made: tuple[str, str] | None = None
+        self._written = False
+
+    def fold(self, entry: LogEntry) -> None:
+        match entry.event:
+            case RunQueued():
+                self._models[entry.run_id] = entry.event.model
+            case ExamplesSet():
+                self._written = True
+            case ExamplesMade() if not self._written and self._made is None:
+                self._made = self._models.get(entry.run_id, ""), entry.event.content_hash
+
+    def made_for(self, model: str, content_hash: str) -> bool:
+        """Return True if these are the examples, and the model is the one that they were made for."""
+        return self._made == (model, content_hash)
 
 
 async def _cold(source: FactsSource, facts: RunFacts) -> MissingLooks:

@@ -50,6 +50,8 @@ class Cell(msgspec.Struct, frozen=True):
     """Shade, 0 to LEVELS; None: not shaded."""
     marked: bool = False
     """Framed and bold: in the circuit."""
+    about: str = ""
+    """An explanation below the text."""
     code: bool = False
     """True for prompts and tokens, whose spaces count."""
 
@@ -133,6 +135,11 @@ def code(text: object) -> Span:
 def numbers(*titles: str) -> tuple[Column, ...]:
     """Return columns of numbers."""
     return tuple(Column(title, number=True) for title in titles)
+
+
+def sentence(text: str) -> str:
+    """Return the text with a capital at the beginning and a full stop at the end."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def row(*cells: str | Cell) -> tuple[Cell, ...]:

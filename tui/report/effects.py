@@ -99,14 +99,16 @@ def _checked(check: CircuitChecked) -> list[Block]:
     middle = f" (their median keeps {percent(chance[len(chance) // 2])})" if chance else ""
     text = (
         f"The circuit by {check.name} as a whole ({', '.join(names(check.heads))}): with everything else replaced "
-        f"{format_replacement(check)}, it keeps {percent(check.faithfulness)} of the answer (1 would be all of it); "
+        f"{format_replacement(check)}, it keeps {percent(check.faithfulness)} of the answer (100% is all of it); "
         f"with the circuit replaced instead, {percent(1 - check.completeness)} of the answer is left. "
         f"It keeps more than {beaten} of {len(chance)} random circuits of the same layers{middle}."
     )
     blocks: list[Block] = [Paragraph(text)]
     if check.curve:
-        caption = "The best ones of the same ranking, by number: share of the answer that they keep alone, and "
-        "that is lost without them."
+        caption = (
+            "The best ones of the same ranking, by number: share of the answer that they keep alone, and that is lost "
+            "without them."
+        )
         rows = tuple(
             row(str(each.size), percent(each.faithfulness), percent(each.completeness)) for each in check.curve
         )

@@ -6,7 +6,7 @@ from engine.nodes import NodeId, names
 from engine.results import Card
 from tui.output.card import format_advice
 from tui.output.grid import format_short
-from tui.report.blocks import Block, Cell, Column, Items, Paragraph, Section, Table, numbers, row, strong
+from tui.report.blocks import Block, Cell, Column, Items, Paragraph, Section, Table, numbers, row, sentence, strong
 from tui.report.material import Material, number, percent, small
 
 
@@ -19,9 +19,9 @@ def evidence(material: Material) -> Section:
     noun = material.noun
     blocks: list[Block] = [Paragraph((strong("Verdict: "), strong(card.verdict), "."))]
     if card.reasons:
-        blocks += [Paragraph("Reasons:"), Items(tuple(card.reasons))]
+        blocks += [Paragraph("Reasons:"), Items(tuple(map(sentence, card.reasons)))]
     if card.advice:
-        blocks += [Paragraph("What would help:"), Items(tuple(map(format_advice, card.advice)))]
+        blocks += [Paragraph("What would help:"), Items(tuple(sentence(format_advice(each)) for each in card.advice))]
     blocks += [Paragraph(text) for text in (_chance(card, noun), _stability(card), *_other(card, noun)) if text]
     blocks += [_nodes(card, noun), *_baselines(card)]
     return Section(id=name, title=title, blocks=tuple(blocks))
@@ -68,7 +68,7 @@ def _other(card: Card, noun: str) -> list[str]:
         )
     if card.movers is not None:
         texts.append(
-            f"Cause. {percent(card.movers)} of the circuit's {noun}s move the answer by at least 5 % when replaced."
+            f"Cause. {percent(card.movers)} of the circuit's {noun}s move the answer by at least 5% when replaced."
         )
     if card.dormant is not None:
         listed = ", ".join(names(card.dormant)) or "none"

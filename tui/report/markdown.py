@@ -95,7 +95,8 @@ def _span(span: Span) -> str:
 
 def _cell(cell: Cell) -> str:
     text = _code(cell.text).replace("|", "\\|") if cell.code else _escape(cell.text).replace("\n", " ")
-    return f"**{text}**" if cell.marked and text else text
+    text = f"**{text}**" if cell.marked and text else text
+    return f"{text}: {_escape(cell.about)}" if cell.about else text
 
 
 def _escape(text: str) -> str:

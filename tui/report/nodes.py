@@ -152,4 +152,6 @@ def _attention(facts: NodeFacts, look: HeadInspection) -> list[Block]:
 
 
 def _tokens(found: Sequence[tuple[str, float]]) -> str:
-    return ", ".join(shorten(token.strip() or token, 30) for token, _ in found[:5])
+    """Return the first tokens; those that are not words are quoted, as commas stand between them."""
+    texts = [shorten(token.strip() or token, 30) for token, _ in found[:5]]
+    return ", ".join(text if text.isalnum() else f"“{text}”" for text in texts)

@@ -26,6 +26,7 @@ from tui.report.material import Material
 from tui.terminal.times import moment
 
 MOST_NOTES, MOST_NOTE = 50, 4_000
+_KEY = " Also used by the `v` key."
 _MOST_LINES = 40_000
 """Characters of the examples as lines to copy; longer sets are not repeated."""
 
@@ -37,16 +38,15 @@ def settings(material: Material) -> Section:
     different = {option.path for option in changed(facts, find_folders().models)}
     rows = tuple(
         (
-            Cell(option.title),
+            Cell(option.title, about=option.meaning.replace(_KEY, "")),
             Cell(shorten(format_value(option, value_of(options, option.path)), 120), marked=option.path in different),
             Cell("changed" if option.path in different else ""),
             Cell(option.default or option.unset),
-            Cell(option.meaning),
         )
         for option in OPTIONS
     )
     caption = "Every option of the run. Changed: it is not what a new run has by itself."
-    columns = (*map(Column, ("Setting", "Value", "", "Default")), Column("Meaning", wide=True))
+    columns = (Column("Setting", wide=True), *map(Column, ("Value", "", "By itself")))
     return Section(id=material.id("settings"), title="Settings", blocks=(Table(caption, columns, rows),))
 
 
