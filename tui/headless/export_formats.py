@@ -31,6 +31,8 @@ class ExportFormat(msgspec.Struct, frozen=True, kw_only=True):
     """True if it needs the run's edges."""
     colours: bool = False
     """True if it contains colour sequences for terminals, which are not removed on stdout."""
+    facts: bool = False
+    """True if it needs all that is stored of the run."""
     text: "Callable[[ExportedRun], Iterable[str]] | None" = None
     """Returns the text in pieces; None for a table that the host writes as Parquet."""
     table: "Callable[[ExportedRun], ExportTable] | None" = None
@@ -110,6 +112,25 @@ def _drawing(run: "ExportedRun") -> Iterable[str]:
     return [edge_svg(run.picture, run.drawing, run.circuit, run.side.title)]
 
 
+def _command(run: "ExportedRun") -> Iterable[str]:
+    from engine.machine.folders import find_folders
+    from tui.headless.run_command import run_command
+
+    return [run_command(run.told, find_folders().models).text, "\n"]
+
+
+def _snippet(run: "ExportedRun") -> Iterable[str]:
+    from tui.headless.run_snippet import run_snippet
+
+    return [run_snippet(run.told)]
+
+
+def _examples(run: "ExportedRun") -> Iterable[str]:
+    from tui.headless.run_command import examples_text
+
+    return [examples_text(run.told)]
+
+
 _HEAD, _EDGE = ("head", "node"), ("edge",)
 EXPORT_FORMATS: tuple[ExportFormat, ...] = (
     ExportFormat(name="heads-csv", suffixes=(".csv",), words=_HEAD, text=partial(_csv, _heads)),
@@ -127,6 +148,9 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = (
     ExportFormat(name="grid-ansi", suffixes=(".ansi", ".ans"), colours=True, text=partial(_grid, "ansi")),
     ExportFormat(name="grid-svg", suffixes=(".svg",), text=partial(_grid, "svg")),
     ExportFormat(name="edges-svg", suffixes=(".svg",), words=(*_EDGE, "drawing"), edges=True, text=_drawing),
+    ExportFormat(name="command", suffixes=(".sh",), facts=True, text=_command),
+    ExportFormat(name="python", suffixes=(".py",), facts=True, text=_snippet),
+    ExportFormat(name="examples-jsonl", suffixes=(".jsonl",), facts=True, text=_examples),
 )
 
 

@@ -19,6 +19,7 @@ from sessions.events import DrawingChanged
 from sessions.files.atomic_write import apply_umask, check_goal, write_atomically
 from tui.headless.export_formats import ExportFormat
 from tui.headless.host_request import with_host
+from tui.headless.run_facts import RunFacts, read_facts
 from tui.output.console import narrate, print_json, print_line, write_data
 from tui.output.node_json import node_pairs
 
@@ -40,6 +41,15 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
     picture: RunSnapshot = RunSnapshot()
     """The run with all that was measured, and how its edges are drawn, if the format needs edges."""
     drawing: DrawingChanged = DrawingChanged()
+    facts: RunFacts | None = None
+    """All that is stored of the run, if the format needs it."""
+
+    @property
+    def told(self) -> RunFacts:
+        """The facts. Raises CannotCompare for what is no run."""
+        if self.facts is None:
+            raise CannotCompare(f"{self.side.title} is no run.", hint="Give a run: NAME/2, or its id.")
+        return self.facts
 
     @property
     def about(self) -> dict[str, object]:
@@ -66,7 +76,7 @@ def write_run(
         raise ConfigError(f"Neither {form.name} with --json nor Parquet can be written to stdout.", hint="Give a file.")
     if goal is not None:
         check_goal(goal, force=force)
-    subject = with_host(lambda client: find_subject(client, what, by, cut, edges=form.edges))
+    subject = with_host(lambda client: find_subject(client, what, by, cut, edges=form.edges, facts=form.facts))
     if form.table is not None and goal is not None:
         _parquet(form.table(subject), goal, force=force)
         n_bytes = goal.stat().st_size
@@ -101,7 +111,7 @@ def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
 
 
 async def find_subject(
-    client: "HostClient", what: str, measure: Measure | None, cut: int | None, *, edges: bool
+    client: "HostClient", what: str, measure: Measure | None, cut: int | None, *, edges: bool, facts: bool = False
 ) -> ExportedRun:
     """Return the named run with its scores. Raises NoSuchRecord, or CannotCompare if it has none."""
     from sessions.protocol import GetSides, SessionDetailAnswer, ShowSession, SidesAnswer
@@ -117,8 +127,18 @@ async def find_subject(
         run = next(run for run in detail.runs if run.run_id == side.run_id)
         picture, drawing = await read_drawn_run(client, side.session_id, run, detail.last_seq)
         picture = msgspec.structs.replace(picture, nodes=side.nodes)
-    circuit = select_circuit(side, by, cut)
-    return ExportedRun(side=side, measure=by, circuit=circuit, edges=picture.edges, picture=picture, drawing=drawing)
+    told = None
+    if facts and side.run_id is not None:
+        (told,) = await read_facts(client, side.session_id, {side.run_id})
+    return ExportedRun(
+        side=side,
+        measure=by,
+        circuit=select_circuit(side, by, cut),
+        edges=picture.edges,
+        picture=picture,
+        drawing=drawing,
+        facts=told,
+    )
 
 
 def _parquet(table: "ExportTable", goal: Path, *, force: bool) -> None:

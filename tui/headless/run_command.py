@@ -47,7 +47,7 @@ def run_command(facts: RunFacts, models: Path) -> RunCommand:
             words += ["--usable"] if _all_usable(facts) else []
         words += ["--task-seed", str(created.task_seed)] if created.task_seed else []
     else:
-        file = f"{_plain(facts.session.name)}-{facts.run.number}.jsonl"
+        file = file_name(facts, ".jsonl")
         export = shlex.join(["headcode", "export", facts.name, file])
         words.append(file)
     queued = facts.queued
@@ -78,6 +78,12 @@ def examples_text(facts: RunFacts) -> str:
     return write_jsonl(facts.picture.examples)
 
 
+def file_name(facts: RunFacts, suffix: str) -> str:
+    """Return a file name for the run that is valid on every file system."""
+    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", facts.session.name).strip("-.")[:60] or "run"
+    return f"{plain}-{facts.run.number}{suffix}"
+
+
 def _flag(option: Option, value: object) -> list[str]:
     """Return the flag with its value as `headcode probe` takes it."""
     on, _, off = option.flag.partition("/")
@@ -94,8 +100,3 @@ def _all_usable(facts: RunFacts) -> bool:
     examples, grades = facts.picture.examples, facts.picture.grades
     good = {True: ("ok",), False: ("ok", "weak")}
     return bool(grades) and all(grade.verdict in good[examples[grade.index].positive] for grade in grades)
-
-
-def _plain(name: str) -> str:
-    """Return the name as part of a file name that is valid on every file system."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")[:60] or "run"
