@@ -51,6 +51,12 @@ class HostRequests:
         except (OSError, EOFError) as error:
             raise connection_error(error) from error
 
+    def follow(self, session: str, /) -> AsyncIterator[tuple[LogEntry, ...]]:
+        """Return the log of a session from its beginning, as the host sends it. Raises HostGone."""
+        if self._host is None:
+            raise HostGone("There is no host to ask.", hint="It is being looked for.")
+        return self._host.follow(session)
+
     async def try_ask(self, request: AnyRequest, want: type[T]) -> T | None:
         """Return the answer to a key's request, or None.
 

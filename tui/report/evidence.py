@@ -2,12 +2,16 @@
 
 from engine.analysis.card import STABLE_FROM
 from engine.measures import DEFAULT_MEASURE, find_measure
-from engine.nodes import NodeId, names
+from engine.nodes import NodeId
 from engine.results import Card
 from tui.output.card import format_advice
 from tui.output.grid import format_short
 from tui.report.blocks import Block, Cell, Column, Items, Paragraph, Section, Table, numbers, row, sentence, strong
-from tui.report.material import Material, number, percent, small
+from tui.report.material import Material, listed, number, percent, small
+
+
+MOST_NODES = 60
+"""Rows of the circuit's table."""
 
 
 def evidence(material: Material) -> Section:
@@ -31,7 +35,7 @@ def _chance(card: Card, noun: str) -> str:
     if card.expected_false is None:
         return "Whether the ranking could be chance was not tested."
     n = len(card.above_chance)
-    listed = f": {', '.join(names(card.above_chance[:20]))}{' and more' if n > 20 else ''}" if n else ""
+    named = f": {listed(card.above_chance)}" if n else ""
     how = (
         f"separating the sides as consistently ({card.chance.statistic}) as under {card.chance.labellings:,} ways to "
         "shuffle which prompts are positive"
@@ -39,7 +43,7 @@ def _chance(card: Card, noun: str) -> str:
         else "having as many unique codes as with shuffled labels"
     )
     return (
-        f"Chance. {n} {noun}{'' if n == 1 else 's'} {'is' if n == 1 else 'are'} significant (q below .05){listed}; "
+        f"Chance. {n} {noun}{'' if n == 1 else 's'} {'is' if n == 1 else 'are'} significant (q below .05){named}; "
         f"{format_short(card.expected_false)} of them would be false on average. Tested against {how}."
     )
 
@@ -71,10 +75,9 @@ def _other(card: Card, noun: str) -> list[str]:
             f"Cause. {percent(card.movers)} of the circuit's {noun}s move the answer by at least 5% when replaced."
         )
     if card.dormant is not None:
-        listed = ", ".join(names(card.dormant)) or "none"
         texts.append(
             f"Backups. Without effect alone, but with one once {card.dormant_after or 'the circuit'} is replaced: "
-            f"{listed}."
+            f"{listed(card.dormant)}."
         )
     return texts
 
@@ -93,7 +96,7 @@ def _nodes(card: Card, noun: str) -> Table:
             percent(each.bootstraps),
             percent(each.effect),
         )
-        for each in card.heads
+        for each in card.heads[:MOST_NODES]
     )
     return Table(caption, (Column(noun.capitalize()), *numbers("q", "Seeds", "Draws", "Effect")), rows)
 

@@ -1,11 +1,11 @@
 """The grid: every node's number, layer by layer, as a table."""
 
 from engine.measures import intensity, value_of
-from engine.nodes import EMBEDDING, NO_HEAD, NodeId, NodeLayout, names
+from engine.nodes import EMBEDDING, NO_HEAD, NodeId, NodeLayout
 from engine.results import Reference
 from tui.output.grid import format_short
 from tui.report.blocks import LEVELS, Block, Cell, Column, Paragraph, Section, Table, strong
-from tui.report.material import Material
+from tui.report.material import Material, listed
 
 
 def _known(reference: Reference) -> str:
@@ -44,11 +44,10 @@ def grid(material: Material) -> Section:
         f"* and a frame: in the circuit.{'' if picture.known is None else _known(picture.known)}",
     )
     titles = tuple(Column("MLP" if head == NO_HEAD else str(head)) for head in columns)
-    best = names(material.circuit)
     words: list[Block] = [
         Paragraph(
             f"Each number tells how differently a {material.noun} behaves on positives and negatives. The strongest "
-            f"{len(best)} are {', '.join(best)}."
+            f"{len(material.circuit)} are {listed(material.circuit)}."
         )
     ]
     return Section(

@@ -111,7 +111,9 @@ def _code(text: str) -> str:
     if not text:
         return ""
     fence = _fence(text, 1)
-    space = " " if text.startswith(("`", " ")) or text.endswith(("`", " ")) else ""
+    # Markdown takes one space from both ends if both have one, unless there is nothing else.
+    ends = {text[0], text[-1]}
+    space = " " if text.strip() and ("`" in ends or ends == {" "}) else ""
     return f"{fence}{space}{text}{space}{fence}"
 
 

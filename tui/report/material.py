@@ -1,12 +1,13 @@
 """What the sections of a run's report are made of, and words that they share."""
 
 import math
+from collections.abc import Collection
 
 import msgspec
 
 from engine.analysis.ranking import circuit_by_rank, default_circuit_size, members, ranked
 from engine.measures import DEFAULT_MEASURE, Measure, find_measure, value_of
-from engine.nodes import NodeId, only_heads
+from engine.nodes import NodeId, names, only_heads
 from engine.results import HeadScores
 from tui.headless.run_command import RunCommand
 from tui.headless.run_facts import MissingLooks, NodeFacts, RunFacts
@@ -93,3 +94,10 @@ def percent(share: float | None) -> str:
         return "–"
     text = f"{share:.0%}"
     return "0%" if text == "-0%" else text
+
+
+def listed(nodes: Collection[tuple[int, int]], most: int = 40) -> str:
+    """Return the names of the nodes, the first ones of many; "none" without any."""
+    found = names(list(nodes)[:most])
+    more = f" and {len(nodes) - most} more" if len(nodes) > most else ""
+    return (", ".join(found) or "none") + more

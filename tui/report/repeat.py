@@ -26,6 +26,8 @@ from tui.report.material import Material
 from tui.terminal.times import moment
 
 MOST_NOTES, MOST_NOTE = 50, 4_000
+_MOST_WORDS = 60_000
+"""Characters of all notes that are shown."""
 _KEY = " Also used by the `v` key."
 _MOST_LINES = 40_000
 """Characters of the examples as lines to copy; longer sets are not repeated."""
@@ -108,11 +110,15 @@ def notes(material: Material) -> Section | None:
     if not found:
         return None
     blocks: list[Block] = []
+    left = _MOST_WORDS
     for each in found[:MOST_NOTES]:
-        place = _place(each)
-        blocks.append(Paragraph((strong(f"{place}, {moment(each.written_us)}: "), shorten(each.text, MOST_NOTE))))
-    if len(found) > MOST_NOTES:
-        blocks.append(Paragraph(f"{len(found) - MOST_NOTES} more notes are not shown.", quiet=True))
+        text = shorten(each.text, MOST_NOTE)
+        left -= len(text)
+        if left < 0:
+            break
+        blocks.append(Paragraph((strong(f"{_place(each)}, {moment(each.written_us)}: "), text)))
+    if len(found) > len(blocks):
+        blocks.append(Paragraph(f"{len(found) - len(blocks)} more notes are not shown.", quiet=True))
     return Section(id=material.id("notes"), title="Notes", blocks=tuple(blocks))
 
 

@@ -1,10 +1,10 @@
 """The first sections: what was asked and found, and the words that the rest uses."""
 
 from engine.analysis.effects import METRIC_WORDS, effect_share, primary, rank_effects
-from engine.nodes import format_count, names
+from engine.nodes import format_count
 from engine.tasks.registry import TASKS
 from tui.report.blocks import Block, Items, Paragraph, Section, Text, Warn, strong
-from tui.report.material import Material, describe, percent
+from tui.report.material import Material, describe, listed, percent
 
 _VERDICTS = {
     "believable": "The checks that Headcode makes found no reason to doubt the ranking.",
@@ -40,7 +40,7 @@ def summary(material: Material) -> Section:
                     strong("Result. "),
                     f"Ranked by {material.measure.title} ({material.measure.meaning}), the best "
                     f"{len(material.circuit)} of {model.layout.members} form the circuit: ",
-                    strong(", ".join(names(material.circuit))),
+                    strong(listed(material.circuit)),
                     ".",
                 )
             )

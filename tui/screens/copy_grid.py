@@ -1,4 +1,7 @@
-"""Copy the grid to the clipboard or a file: as text, Markdown, SVG, or with terminal colours."""
+"""Copy the grid to the clipboard or a file: as text, Markdown, SVG, or with terminal colours.
+
+Also the run itself: as the command that repeats it, as a Python script, and as a report to read.
+"""
 
 import os
 from pathlib import Path
@@ -9,15 +12,19 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from engine.errors import HeadcodeError
+from engine.machine.folders import find_folders
 from engine.machine.memory import format_bytes
-from sessions.errors import CannotWrite
+from sessions.errors import CannotWrite, NoSuchRecord
 from tui.actions import screen_actions
+from tui.connection.requests import HostRequests
 from tui.output.grid_pictures import GridPicture, PictureFormat
 from tui.screens.new_file import file_stem, write_new
 from tui.state.marked_heads import sort_by_rank
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.action_keys import ActionKeys
+from tui.widgets.latest_worker import run_latest
 
 FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
     ("txt", "t", "Text"),
@@ -25,12 +32,22 @@ FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
     ("svg", "s", "SVG picture"),
     ("ansi", "a", "Text with terminal colours"),
 )
+RUN = (
+    ("command", "c", "Command that makes this run again"),
+    ("python", "p", "Python script: codes, one patch"),
+    ("report", "r", "Report to read (HTML)"),
+)
+"""What is made of all that is stored of the run, when it is asked for."""
+_SUFFIXES = {"heads": "heads.txt", "command": "sh", "python": "py", "report": "html"}
 HEADS = ("heads", "h", "The marked heads")
 MOST_BYTES = 74_000
 """Maximum bytes for OSC 52: some terminals stop at 100,000 characters, and base64 adds a third."""
 ACTIONS = screen_actions(
     "Copy the grid",
     *((f"copy.{form}", f"'{form}'", key, f"Copy as {title}", "To the clipboard", "") for form, key, title in FORMS),
+    ("copy.command", "'command'", "c", "Copy the command", "The command line that makes this run again", ""),
+    ("copy.python", "'python'", "p", "Copy a Python script", "It loads codes and activations, and repeats a patch", ""),
+    ("copy.report", "'report'", "r", "Write a report", "One page to read, print or send: a new HTML file", ""),
     ("copy.heads", "'heads'", "h", "Copy the marked heads", "Their names, best first, to the clipboard", ""),
     ("step.down", "1", "down,j", "Next format", "One line down", ""),
     ("step.up", "-1", "up,k", "Previous format", "One line up", ""),
@@ -46,11 +63,12 @@ class CopySheet(ModalScreen[None], ActionKeys):
     CSS_PATH = "copy_grid.tcss"
     actions = ACTIONS
 
-    def __init__(self, state: WorkbenchState) -> None:
+    def __init__(self, state: WorkbenchState, link: HostRequests) -> None:
         super().__init__()
-        self._bench = state
+        self._bench, self._link = state, link
+        self._run = state.shown
         self._picture = grid_picture(state)
-        self._forms: list[tuple[str, str, str]] = list(FORMS)
+        self._forms: list[tuple[str, str, str]] = [*FORMS, *RUN]
         self._drawn: dict[str, str] = {form: self._picture.draw(form) for form, _, _ in FORMS}
         if state.marked:
             self._forms.insert(0, HEADS)
@@ -62,7 +80,7 @@ class CopySheet(ModalScreen[None], ActionKeys):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="copy") as box:
-            box.border_title = Content("Copy the grid")
+            box.border_title = Content("Copy the grid or the run")
             copies, writes, back = (
                 self._bench.key(f"copy-the-grid:{name}") for name in ("copy.chosen", "write", "close")
             )
@@ -86,6 +104,9 @@ class CopySheet(ModalScreen[None], ActionKeys):
                 return
             self._chosen = found[0]
         name, _, title = self._forms[self._chosen]
+        if name == "report" or name not in self._drawn:
+            self._make(name, write=name == "report")
+            return
         text = self._drawn[name]
         n_bytes = len(text.encode())
         if n_bytes > MOST_BYTES:
@@ -101,13 +122,13 @@ class CopySheet(ModalScreen[None], ActionKeys):
     def action_write(self, why: str = "") -> None:
         """Write the format to a new file in the folder where Headcode was started."""
         name = self._forms[self._chosen][0]
+        if name not in self._drawn:
+            self._make(name, write=True)
+            return
+        of_grid = name not in {name for name, _, _ in RUN}
+        stem = file_name(self._bench, self._picture) if of_grid else file_stem(self._bench)
         try:
-            path = write_new(
-                self._folder,
-                file_name(self._bench, self._picture),
-                f".{'heads.txt' if name == HEADS[0] else name}",
-                self._drawn[name],
-            )
+            path = write_new(self._folder, stem, f".{_SUFFIXES.get(name, name)}", self._drawn[name])
         except CannotWrite as error:
             self._say(f"{why}{error.message} Start headcode in another folder.", wrong=True)
         else:
@@ -115,6 +136,41 @@ class CopySheet(ModalScreen[None], ActionKeys):
 
     def action_close(self) -> None:
         self.dismiss()
+
+    def _make(self, name: str, *, write: bool) -> None:
+        """Read what is stored of the run, make the text, and copy or write it."""
+
+        async def work() -> None:
+            try:
+                self._drawn[name] = await self._text_of_run(name)
+            except HeadcodeError as error:
+                self._say(f"{error.message} {error.hint}".strip(), wrong=True)
+                return
+            if write:
+                self.action_write()
+            else:
+                self.action_copy(name)
+
+        self._say("Reading the run …")
+        run_latest(self, "run", work)
+
+    async def _text_of_run(self, name: str) -> str:
+        from tui.headless.run_command import run_command
+        from tui.headless.run_facts import find_runs
+        from tui.headless.run_snippet import run_snippet
+
+        models = find_folders().models
+        if self._run is None:
+            raise NoSuchRecord("There is no run.")
+        (facts,) = await find_runs(self._link, self._run.run_id)
+        if name == "command":
+            return run_command(facts, models).text + "\n"
+        if name == "python":
+            return run_snippet(facts)
+        from tui.report.document import read_material, report_of
+        from tui.report.html import html
+
+        return html(report_of([await read_material(self._link, facts, load=False, models=models, one=True)]))
 
     def _say(self, words: str, *, wrong: bool = False) -> None:
         self._words, self._wrong = words, wrong
@@ -125,12 +181,12 @@ class CopySheet(ModalScreen[None], ActionKeys):
         for place, (form, _, title) in enumerate(self._forms):
             key = self._bench.key(f"copy-the-grid:copy.{form}")
             chosen = place == self._chosen
-            size = format_bytes(len(self._drawn[form].encode()))
+            size = format_bytes(len(self._drawn[form].encode())) if form in self._drawn else ""
             lines.append(
                 Content.assemble(
                     ("▸ " if chosen else "  ", "$ink-accent"),
                     (f"{key}  ", "bold $ink-accent"),
-                    (f"{title:<30}", "bold $ink-strong" if chosen else "$ink"),
+                    (f"{title:<34}", "bold $ink-strong" if chosen else "$ink"),
                     (f"{size:>8}", "$ink-dim"),
                 )
             )

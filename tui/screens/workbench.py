@@ -242,4 +242,4 @@ class WorkbenchScreen(PanesScreen):
         from tui.screens.copy_grid import CopySheet
 
         if self.state.view() is not None:
-            self.app.push_screen(CopySheet(self.state))
+            self.app.push_screen(CopySheet(self.state, self.link))
