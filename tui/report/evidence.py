@@ -9,7 +9,6 @@ from tui.output.grid import format_short
 from tui.report.blocks import Block, Cell, Column, Items, Paragraph, Section, Table, numbers, row, sentence, strong
 from tui.report.material import Material, listed, number, percent, small
 
-
 MOST_NODES = 60
 """Rows of the circuit's table."""
 

@@ -1,5 +1,6 @@
 """Reports of runs: what they say, that they are accessible, small, and that no text of a stranger becomes markup."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -131,7 +132,7 @@ def check(page: Page) -> None:
     assert labels <= set(ids)
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     assert len(page.all("table")) == sum(each.get("aria-labelledby") is not None for each in page.all("table")) > 3
     assert all(each.get("scope") in ("col", "row") for each in page.all("th"))
     drawings = [each for each in page.all("div") if each.get("role") == "img"]
@@ -201,7 +202,7 @@ def test_no_text_of_a_stranger_is_markup(recorded: Any) -> None:
     kinds = {token.type for block in blocks for token in (block, *(block.children or ()))}
     assert not kinds & {"html_block", "html_inline", "link_open", "image", "ordered_list_open"}
     assert "table_open" in kinds
-    titles = [after.content for before, after in zip(blocks, blocks[1:], strict=False) if before.type == "heading_open"]
+    titles = [after.content for before, after in itertools.pairwise(blocks) if before.type == "heading_open"]
     assert "Notes" in titles
     assert [title for title in titles if title.startswith("heading")] == []
 
@@ -235,7 +236,7 @@ def test_the_largest_run_stays_small() -> None:
             polarity=("positive", "negative")[index % 2],
             expected=(prompt,) * 9,
             pair=index // 2,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )
         for index in range(500)
     )
     from ..finished_run import make_events
@@ -248,9 +249,9 @@ def test_the_largest_run_stays_small() -> None:
     edges = tuple(EdgeScore(source=(0, i % 64), target=(40 + i % 40, i % 64), score=200.0 - i) for i in range(200))
     grades = tuple(Grade(index=i, verdict="weak", reason=prompt, n_tokens=3, says=prompt) for i in range(500))
     card = Card(
-        verdict="weak", reasons=(prompt[:500],) * 9, advice=(), above_chance=tuple(layout.ids[:5000]), expected_false=1.0,
+        verdict="weak", reasons=(prompt[:500],) * 9, advice=(), above_chance=layout.ids[:5000], expected_false=1.0,
         heads=(), stability=CircuitStability(seeds=None, bootstraps=0.5, n_bootstraps=10, heads=()), truth=None,
-        codes_auc=None, baselines=(), movers=None, dormant=tuple(layout.ids[:5000]),
+        codes_auc=None, baselines=(), movers=None, dormant=layout.ids[:5000],
     )  # fmt: skip
     picture = msgspec.structs.replace(
         picture, model=model, nodes=nodes, examples=examples, grades=grades, edges=edges, card=card
