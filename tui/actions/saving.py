@@ -15,7 +15,7 @@ SAVING: tuple[Action, ...] = (
         id="copy",
         keys=("y",),
         title="Copy the grid",
-        tooltip="As text, Markdown or SVG, to the clipboard (OSC 52) or into a file",
+        tooltip="As text, Markdown or SVG; the run as a command, Python script or report: to the clipboard or a file",
         group="Keep",
     ),
     Action(

@@ -90,18 +90,18 @@ async def find_runs(source: FactsSource, what: str) -> tuple[RunFacts, ...]:
     Raises NoSuchRecord, or CannotCompare if there is none with scores.
     """
     name, number = split_run(what)
+    run: RunRow | None = None
     try:
         detail = (await source.ask(ShowSession(session=name), SessionDetailAnswer)).detail
-        wanted = [run for run in detail.runs if number in (None, run.number)]
-        if number is not None and not wanted:
-            raise NoSuchRecord(f"Session {detail.session.name!r} has no run {number}.", hint="Give one that it has.")
     except HeadcodeError as no_session:
         try:
             run = (await source.ask(FindRun(run=what), RunAnswer)).run
         except HeadcodeError:
             raise no_session from None
         detail = (await source.ask(ShowSession(session=run.session_id), SessionDetailAnswer)).detail
-        wanted = [run]
+    wanted = [each for each in detail.runs if number in (None, each.number)] if run is None else [run]
+    if not wanted and number is not None:
+        raise NoSuchRecord(f"Session {detail.session.name!r} has no run {number}.", hint="Give one that it has.")
     facts = await read_facts(source, detail.session.session_id, {run.run_id for run in wanted})
     found = tuple(each for each in facts if each.picture.nodes and each.picture.model is not None)
     if not found:

@@ -33,9 +33,9 @@ FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
     ("ansi", "a", "Text with terminal colours"),
 )
 RUN = (
-    ("command", "c", "Command that makes this run again"),
-    ("python", "p", "Python script: codes, one patch"),
-    ("report", "r", "Report to read (HTML)"),
+    ("command", "c", "Command of the run"),
+    ("python", "p", "Python script of the run"),
+    ("report", "r", "Report of the run (HTML)"),
 )
 """What is made of all that is stored of the run, when it is asked for."""
 _SUFFIXES = {"heads": "heads.txt", "command": "sh", "python": "py", "report": "html"}
@@ -162,7 +162,7 @@ class CopySheet(ModalScreen[None], ActionKeys):
         models = find_folders().models
         if self._run is None:
             raise NoSuchRecord("There is no run.")
-        (facts,) = await find_runs(self._link, self._run.run_id)
+        (facts,) = await find_runs(self._link, f"{self._bench.session_id}/{self._run.number}")
         if name == "command":
             return run_command(facts, models).text + "\n"
         if name == "python":
@@ -186,7 +186,7 @@ class CopySheet(ModalScreen[None], ActionKeys):
                 Content.assemble(
                     ("▸ " if chosen else "  ", "$ink-accent"),
                     (f"{key}  ", "bold $ink-accent"),
-                    (f"{title:<34}", "bold $ink-strong" if chosen else "$ink"),
+                    (f"{title:<30}", "bold $ink-strong" if chosen else "$ink"),
                     (f"{size:>8}", "$ink-dim"),
                 )
             )

@@ -5,8 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from sessions.protocol import SessionDetailAnswer, ShowSession
+from sessions.store.queries import run_row
 from tui.screens import copy_grid
 from tui.screens.copy_grid import CopySheet, file_name, grid_picture
 from tui.screens.new_file import write_new
@@ -109,3 +112,55 @@ async def test_names_of_strangers_make_plain_file_names(recorded: Any, open_scre
         assert path.parent == tmp_path
         assert "\x1b" not in path.read_text()
         assert clean(path.name) == path.name
+
+
+async def test_the_run_goes_out_as_a_command_a_script_and_a_report(
+    nodes_host: Any, open_screen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    nodes_host.only(nodes_host.with_mlps)
+    answer = nodes_host._answer
+
+    def with_runs(request: Any) -> Any:
+        """The stored rows of the session, which the scripted host leaves out."""
+        found = answer(request)
+        if not isinstance(request, ShowSession):
+            return found
+        row = msgspec.structs.replace(run_row(nodes_host.store, nodes_host.with_mlps), number=1)
+        return SessionDetailAnswer(detail=msgspec.structs.replace(found.detail, runs=(row,)))
+
+    monkeypatch.setattr(nodes_host, "_answer", with_runs)
+    async with open_screen(nodes_host) as (app, pilot, until):
+        sent: list[str] = []
+        monkeypatch.setattr(app._driver, "write", sent.append)
+        await pilot.press("y")
+        await until(lambda: isinstance(app.screen, CopySheet))
+        await pilot.press("c")
+        await until(lambda: any(text.startswith("\x1b]52;c;") for text in sent))
+        (output,) = [text for text in sent if text.startswith("\x1b]52;c;")]
+        arrived = base64.b64decode(output.removeprefix("\x1b]52;c;").rstrip("\x07\x1b\\")).decode()
+        assert arrived.startswith("headcode probe ")
+        await pilot.press("down", "w")
+        await until(lambda: any(path.suffix == ".py" for path in written(out)))
+        await pilot.press("r")
+        await until(lambda: any(path.suffix == ".html" for path in written(out)))
+    page, script = written(out)
+    assert page.name.endswith("run1.html")
+    compile(script.read_text(), script.name, "exec")
+    assert "<h2>How far to believe it</h2>" in page.read_text()
+
+
+async def test_a_run_that_cannot_be_read_is_said(
+    recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("y")
+        await until(lambda: isinstance(app.screen, CopySheet))
+        await pilot.press("r")
+        await until(lambda: "has no run 1" in spoken(text_of(app)))
+        assert written(tmp_path) == []
