@@ -57,8 +57,8 @@ ranking = sorted(heads, key=lambda node: -len(unique(node)))
     (
         "markdown",
         """**A patch.** Codes say what goes together; patching says what causes the answer. `model.bridge` is
-TransformerLens's bridge: on each positive, one head's `z` is replaced by what it is on the paired negative. Below 0: the
-answer needs it.""",
+TransformerLens's bridge: on each positive, one head's `z` is replaced by what it is on the paired negative. Below 0:
+the answer needs it.""",
     ),
     (
         "code",
@@ -88,8 +88,8 @@ effects""",
     ),
     (
         "markdown",
-        """**A stored run** says itself as such a script: `headcode export RUN FILE.py`. Its codes are read from a bundle
-with `stored_codes`.""",
+        """**A stored run** says itself as such a script: `headcode export RUN FILE.py`. Its codes are read from
+a bundle with `stored_codes`.""",
     ),
 )
 NOTEBOOK = Path(__file__).with_name("notebook.ipynb")

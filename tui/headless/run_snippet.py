@@ -88,9 +88,7 @@ def run_snippet(facts: RunFacts) -> str:
     node = effect.id if effect is not None else _best_head(facts)
     metric = cause.metric if cause is not None and cause.metric != "kl" else "logit_difference"
     text = write_jsonl(picture.examples)
-    examples = (
-        _literal(text) if len(text) <= MOST_EXAMPLES else f"Path({_literal(file_name(facts, '.jsonl'))}).read_text()"
-    )
+    examples = _lines(text) if len(text) <= MOST_EXAMPLES else f"Path({file_name(facts, '.jsonl')!a}).read_text()"
     stored = ""
     if cause is not None and effect is not None:
         stored = f'print("effect in the run {effect.effect:.4f} of {cause.base:.4f} ({cause.n_examples} pairs)")\n'
@@ -98,17 +96,17 @@ def run_snippet(facts: RunFacts) -> str:
         number=facts.run.number,
         session=_comment(facts.session.name),
         version=_comment(picture.versions.headcode if picture.versions is not None else ""),
-        run_id=_literal(facts.run.run_id),
-        session_id=_literal(facts.session.session_id),
+        run_id=ascii(facts.run.run_id),
+        session_id=ascii(facts.session.session_id),
         layer=node.layer,
         head=node.head,
         why="the head with the largest measured effect" if effect is not None else "the best head of the ranking",
-        metric=_literal(metric),
+        metric=ascii(metric),
         examples=examples,
-        model=_literal(facts.run.model),
+        model=ascii(facts.run.model),
         loading=_loading(facts),
-        identity=_literal(picture.model.identity),
-        bundle=_literal(file_name(facts, ".headcode")),
+        identity=ascii(picture.model.identity),
+        bundle=ascii(file_name(facts, ".headcode")),
         stored=stored,
     )
 
@@ -134,15 +132,12 @@ def _loading(facts: RunFacts) -> str:
     if facts.queued is None:
         return ""
     given = load_fields(facts.queued)
-    return "".join(f", {name}={_literal(given[name])}" for name in ("device", "dtype") if given[name] != "auto")
+    return "".join(f", {name}={given[name]!a}" for name in ("device", "dtype") if given[name] != "auto")
 
 
-def _literal(text: str) -> str:
-    """Return the text as a Python literal; several lines as one literal each."""
-    lines = text.splitlines(keepends=True)
-    if len(lines) < 2:
-        return ascii(text)
-    return "\n".join(["", *(f"    {line!a}" for line in lines), ""])
+def _lines(text: str) -> str:
+    """Return the text as literals of one line each, for between brackets."""
+    return "\n".join(["", *(f"    {line!a}" for line in text.splitlines(keepends=True)), ""])
 
 
 def _comment(text: str) -> str:
