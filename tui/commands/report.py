@@ -9,7 +9,7 @@ from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient
-    from tui.report.blocks import Report
+    from tui.report.blocks import Document
 
 STDOUT = "-"
 _SUFFIXES = {"html": ".html", "md": ".md"}
@@ -53,7 +53,7 @@ def report(
     if goal is not None:
         check_goal(goal, force=force)
 
-    async def question(client: "HostClient") -> "Report":
+    async def question(client: "HostClient") -> "Document":
         found = await read_materials(client, what, load=load_model, models=find_folders().models)
         return report_of(found)
 

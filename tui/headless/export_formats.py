@@ -148,8 +148,8 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = (
     ExportFormat(name="grid-ansi", suffixes=(".ansi", ".ans"), colours=True, text=partial(_grid, "ansi")),
     ExportFormat(name="grid-svg", suffixes=(".svg",), text=partial(_grid, "svg")),
     ExportFormat(name="edges-svg", suffixes=(".svg",), words=(*_EDGE, "drawing"), edges=True, text=_drawing),
-    ExportFormat(name="command", suffixes=(".sh",), facts=True, text=_command),
-    ExportFormat(name="python", suffixes=(".py",), facts=True, text=_snippet),
+    ExportFormat(name="run-sh", suffixes=(".sh",), facts=True, text=_command),
+    ExportFormat(name="run-py", suffixes=(".py",), facts=True, text=_snippet),
     ExportFormat(name="examples-jsonl", suffixes=(".jsonl",), facts=True, text=_examples),
 )
 

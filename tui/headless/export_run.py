@@ -19,7 +19,7 @@ from sessions.events import DrawingChanged
 from sessions.files.atomic_write import apply_umask, check_goal, write_atomically
 from tui.headless.export_formats import ExportFormat
 from tui.headless.host_request import with_host
-from tui.headless.run_facts import RunFacts, read_facts
+from tui.headless.stored_run import StoredRun, read_facts
 from tui.output.console import narrate, print_json, print_line, write_data
 from tui.output.node_json import node_pairs
 
@@ -41,11 +41,11 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
     picture: RunSnapshot = RunSnapshot()
     """The run with all that was measured, and how its edges are drawn, if the format needs edges."""
     drawing: DrawingChanged = DrawingChanged()
-    facts: RunFacts | None = None
+    facts: StoredRun | None = None
     """All that is stored of the run, if the format needs it."""
 
     @property
-    def told(self) -> RunFacts:
+    def told(self) -> StoredRun:
         """The facts. Raises CannotCompare for what is no run."""
         if self.facts is None:
             raise CannotCompare(f"{self.side.title} is no run.", hint="Give a run: NAME/2, or its id.")

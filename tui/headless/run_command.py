@@ -11,7 +11,7 @@ from engine.examples import write_jsonl
 from engine.planning.option_table import Option
 from engine.planning.option_text import format_value
 from engine.planning.run_options import RunOptions, changed_options, value_of, with_open_lambda
-from tui.headless.run_facts import RunFacts
+from tui.headless.stored_run import StoredRun
 
 
 class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(filter(None, (self.export, self.line)))
 
 
-def run_command(facts: RunFacts, models: Path) -> RunCommand:
+def run_command(facts: StoredRun, models: Path) -> RunCommand:
     """Return the command, with the options that differ from their defaults.
 
     A task's examples are named by their number and seed; others, and those of a session that has been edited, by a file
@@ -58,13 +58,13 @@ def run_command(facts: RunFacts, models: Path) -> RunCommand:
     return RunCommand(line=shlex.join(words), file=file, export=export)
 
 
-def options_of(facts: RunFacts) -> RunOptions:
+def options_of(facts: StoredRun) -> RunOptions:
     """Return the options of the run. Trust in a model's own code is not among them: it is given each time."""
     loading = load_fields(facts.queued, trusted=False) if facts.queued is not None else {}
     return RunOptions(config=facts.run.config, model=facts.run.model, **loading)
 
 
-def changed(facts: RunFacts, models: Path) -> tuple[Option, ...]:
+def changed(facts: StoredRun, models: Path) -> tuple[Option, ...]:
     """Return the options that a command has to name: all that are not what a new run has by itself."""
     options = with_open_lambda(options_of(facts), models)
     found = changed_options(options, model=RunOptions().model, models=models)
@@ -73,12 +73,12 @@ def changed(facts: RunFacts, models: Path) -> tuple[Option, ...]:
     )
 
 
-def examples_text(facts: RunFacts) -> str:
+def examples_text(facts: StoredRun) -> str:
     """Return the run's examples as JSONL."""
     return write_jsonl(facts.picture.examples)
 
 
-def file_name(facts: RunFacts, suffix: str) -> str:
+def file_name(facts: StoredRun, suffix: str) -> str:
     """Return a file name for the run that is valid on every file system."""
     plain = re.sub(r"[^A-Za-z0-9.-]+", "-", facts.session.name).strip("-.")[:60] or "run"
     return f"{plain}-{facts.run.number}{suffix}"
@@ -95,7 +95,7 @@ def _flag(option: Option, value: object) -> list[str]:
     return [on, repr(value) if isinstance(value, float) else text]
 
 
-def _all_usable(facts: RunFacts) -> bool:
+def _all_usable(facts: StoredRun) -> bool:
     """Return True if the model can do all pairs, as engine.grading.usable_pairs judges it."""
     examples, grades = facts.picture.examples, facts.picture.grades
     good = {True: ("ok",), False: ("ok", "weak")}

@@ -10,7 +10,7 @@ from engine.examples import write_jsonl
 from engine.nodes import NodeId
 from engine.results import HeadEffect
 from tui.headless.run_command import file_name
-from tui.headless.run_facts import RunFacts
+from tui.headless.stored_run import StoredRun
 
 MOST_EXAMPLES = 200_000
 """Characters of examples that are written into the script; more are read from a file."""
@@ -80,7 +80,7 @@ print(f"effect of {{LAYER}}.{{HEAD}} {{sum(effects) / n:.4f}} of {{sum(bases) / 
 {stored}'''
 
 
-def run_snippet(facts: RunFacts) -> str:
+def run_snippet(facts: StoredRun) -> str:
     """Return the script. Every text of the run is written as a Python literal of ASCII characters."""
     picture = facts.picture
     assert picture.model is not None, facts.name
@@ -111,7 +111,7 @@ def run_snippet(facts: RunFacts) -> str:
     )
 
 
-def _patched(facts: RunFacts) -> tuple[EffectsMeasured | None, HeadEffect | None]:
+def _patched(facts: StoredRun) -> tuple[EffectsMeasured | None, HeadEffect | None]:
     """Return the head with the largest effect measured exactly by pairs everywhere; None if there is no such effect."""
     exact = {node.id for node in facts.picture.nodes if node.exact_effect is not None}
     for method in ("combined", "exact"):
@@ -123,11 +123,11 @@ def _patched(facts: RunFacts) -> tuple[EffectsMeasured | None, HeadEffect | None
     return None, None
 
 
-def _best_head(facts: RunFacts) -> NodeId:
+def _best_head(facts: StoredRun) -> NodeId:
     return next(node.id for node in ranked(facts.picture.nodes) if node.id.is_head)
 
 
-def _loading(facts: RunFacts) -> str:
+def _loading(facts: StoredRun) -> str:
     """Return the arguments of device and precision that are not their defaults."""
     if facts.queued is None:
         return ""

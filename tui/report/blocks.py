@@ -86,7 +86,7 @@ class Picture(msgspec.Struct, frozen=True, tag=True):
     """The same for Markdown, as a Mermaid diagram; its texts must be ours."""
 
 
-class Tokens(msgspec.Struct, frozen=True, tag=True):
+class TokenShares(msgspec.Struct, frozen=True, tag=True):
     """The tokens of a prompt, each with a share from 0 to 1 that is written beside it where it counts."""
 
     caption: Text
@@ -100,7 +100,7 @@ class Code(msgspec.Struct, frozen=True, tag=True):
     language: str = "sh"
 
 
-Block: TypeAlias = Paragraph | Warn | Items | Table | Picture | Tokens | Code
+Block: TypeAlias = Paragraph | Warn | Items | Table | Picture | TokenShares | Code
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     sections: "tuple[Section, ...]" = ()
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Document(msgspec.Struct, frozen=True, kw_only=True):
     """A whole report."""
 
     title: str

@@ -1,6 +1,6 @@
 """Reports of a run and of a session. To add a section: a function of Material, and its line in SECTIONS.
 
-A report of something else, such as a sweep, is a function like `report_of`: it returns a Report of its own sections
+A report of something else, such as a sweep, is a function like `report_of`: it returns a Document of its own sections
 and, if it has runs, of `run_sections`.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui.headless.run_command import run_command
-from tui.headless.run_facts import FactsSource, RunFacts, find_runs, read_nodes
-from tui.report.blocks import Report, Section
+from tui.headless.stored_run import FactsSource, StoredRun, find_runs, read_nodes
+from tui.report.blocks import Document, Section
 from tui.report.circuit import circuit
 from tui.report.effects import effects
 from tui.report.evidence import evidence
@@ -35,7 +35,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     repeat,
     notes,
 )
-FORMATS: dict[str, Callable[[Report], str]] = {".html": html, ".htm": html, ".md": markdown}
+FORMATS: dict[str, Callable[[Document], str]] = {".html": html, ".htm": html, ".md": markdown}
 """What writes a report, by the suffix of the file."""
 
 
@@ -45,7 +45,7 @@ async def read_materials(source: FactsSource, what: str, *, load: bool, models: 
     return tuple([await read_material(source, each, load=load, models=models, one=len(found) == 1) for each in found])
 
 
-async def read_material(source: FactsSource, facts: RunFacts, *, load: bool, models: Path, one: bool) -> Material:
+async def read_material(source: FactsSource, facts: StoredRun, *, load: bool, models: Path, one: bool) -> Material:
     """Return what a run's sections are made of. `load`: load the model if it is not in memory. `one`: the only run."""
     measure, inside = view_of(facts)
     found, missing = await read_nodes(source, facts, shown_nodes(facts, measure), load=load)
@@ -60,7 +60,7 @@ async def read_material(source: FactsSource, facts: RunFacts, *, load: bool, mod
     )
 
 
-def report_of(materials: Sequence[Material]) -> Report:
+def report_of(materials: Sequence[Material]) -> Document:
     """Return the report: of one run its sections; of several, the runs one after another, each with its sections."""
     first = materials[0]
     versions = first.facts.picture.versions
@@ -71,14 +71,14 @@ def report_of(materials: Sequence[Material]) -> Report:
     if len(materials) == 1:
         begin, *rest = run_sections(first)
         about = f"{kind}, made with {by} on {when}."
-        return Report(title=titles(first), about=about, sections=(begin, vocabulary, *rest))
+        return Document(title=titles(first), about=about, sections=(begin, vocabulary, *rest))
     session = first.facts.session
     runs = tuple(
         Section(id=f"run-{each.facts.run.number}", title=titles(each), sections=run_sections(each))
         for each in materials
     )
     about = f"{kind}: {len(runs)} runs of one session, made with {by}, the first on {when}."
-    return Report(title=session.name, about=about, sections=(vocabulary, *runs))
+    return Document(title=session.name, about=about, sections=(vocabulary, *runs))
 
 
 def run_sections(material: Material) -> tuple[Section, ...]:

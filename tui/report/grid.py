@@ -44,10 +44,12 @@ def grid(material: Material) -> Section:
         f"* and a frame: in the circuit.{'' if picture.known is None else _known(picture.known)}",
     )
     titles = tuple(Column("MLP" if head == NO_HEAD else str(head)) for head in columns)
+    tells = "how much of the answer a" if measure.of_answer else "how differently a"
+    does = "carries" if measure.of_answer else "behaves on positives and negatives"
     words: list[Block] = [
         Paragraph(
-            f"Each number tells how differently a {material.noun} behaves on positives and negatives. The strongest "
-            f"{len(material.circuit)} are {listed(material.circuit)}."
+            f"Each number tells {tells} {material.noun} {does}. The strongest {len(material.circuit)} are "
+            f"{listed(material.circuit)}."
         )
     ]
     return Section(

@@ -4,7 +4,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from tui.report.blocks import Cell, Column, Report, Span, Text
+from tui.report.blocks import Cell, Column, Document, Span, Text
 from tui.terminal.sanitize import clean
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _NUMBERED = 0.1
 """Share from which a token's share is written out."""
 
 
-def html(report: Report) -> str:
+def html(report: Document) -> str:
     """Return the page. Every text is escaped by the template; control characters are made visible."""
     style = files("tui.report").joinpath("page.css").read_text(encoding="utf-8")
     return _template().render(report=report, style=_trusted(style), policy=POLICY)

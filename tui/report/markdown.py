@@ -7,15 +7,15 @@ from tui.report.blocks import (
     Block,
     Cell,
     Code,
+    Document,
     Items,
     Paragraph,
     Picture,
-    Report,
     Section,
     Span,
     Table,
     Text,
-    Tokens,
+    TokenShares,
     Warn,
 )
 from tui.terminal.sanitize import clean
@@ -25,7 +25,7 @@ _BEGINS = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))", re.MULTILINE)
 _NUMBERED = 0.1
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Document) -> str:
     """Return the text. Signs that mean something in Markdown are escaped in every text."""
     lines = [f"# {_escape(report.title)}", "", _escape(report.about), ""]
     for section in report.sections:
@@ -64,7 +64,7 @@ def _block(block: Block) -> Iterator[str]:
             yield "```"
             yield ""
             yield _line(block.caption)
-        case Tokens():
+        case TokenShares():
             yield " ".join(
                 f"{_code(text)}{f' ({_share(share)})' if share >= _NUMBERED else ''}" for text, share in block.tokens
             )

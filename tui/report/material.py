@@ -10,7 +10,7 @@ from engine.measures import DEFAULT_MEASURE, Measure, find_measure, value_of
 from engine.nodes import NodeId, names, only_heads
 from engine.results import HeadScores
 from tui.headless.run_command import RunCommand
-from tui.headless.run_facts import MissingLooks, NodeFacts, RunFacts
+from tui.headless.stored_run import MissingLooks, NodeFacts, StoredRun
 from tui.output.grid import format_short
 
 BEST_BY_CODES, BEST_BY_EFFECT = 6, 4
@@ -22,7 +22,7 @@ MOST_PROMPT = 400
 class Material(msgspec.Struct, frozen=True, kw_only=True):
     """A run, how it is viewed, and what was read for its strongest nodes."""
 
-    facts: RunFacts
+    facts: StoredRun
     measure: Measure
     circuit: tuple[NodeId, ...]
     """By the measure and the cut, best first."""
@@ -41,7 +41,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
         return self.prefix + name
 
 
-def view_of(facts: RunFacts) -> tuple[Measure, tuple[NodeId, ...]]:
+def view_of(facts: StoredRun) -> tuple[Measure, tuple[NodeId, ...]]:
     """Return measure and circuit by which the run was last viewed, else those of the run."""
     nodes = facts.picture.nodes
     by = find_measure(facts.view.measure) if facts.view is not None else DEFAULT_MEASURE
@@ -49,7 +49,7 @@ def view_of(facts: RunFacts) -> tuple[Measure, tuple[NodeId, ...]]:
     return by, tuple(circuit_by_rank(nodes, cut or default_circuit_size(len(members(nodes))), by))
 
 
-def shown_nodes(facts: RunFacts, measure: Measure) -> tuple[NodeId, ...]:
+def shown_nodes(facts: StoredRun, measure: Measure) -> tuple[NodeId, ...]:
     """Return the nodes with a page of their own: the best by the measure, then the best by measured effect."""
     nodes = facts.picture.nodes
     best = [node.id for node in ranked(nodes, measure)][:BEST_BY_CODES]
@@ -60,7 +60,7 @@ def shown_nodes(facts: RunFacts, measure: Measure) -> tuple[NodeId, ...]:
     return tuple(dict.fromkeys((*best, *by_effect[:BEST_BY_EFFECT])))
 
 
-def scores_of(facts: RunFacts, node: NodeId) -> HeadScores:
+def scores_of(facts: StoredRun, node: NodeId) -> HeadScores:
     """Return the node's scores."""
     return next(each for each in facts.picture.nodes if each.id == node)
 

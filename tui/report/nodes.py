@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.measures import Measure, find_measure, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.protocol import HeadInspection
-from tui.headless.run_facts import NodeFacts, example_codes
+from tui.headless.stored_run import NodeFacts, example_codes
 from tui.report.blocks import (
     Block,
     Cell,
@@ -13,7 +13,7 @@ from tui.report.blocks import (
     Paragraph,
     Section,
     Table,
-    Tokens,
+    TokenShares,
     Warn,
     code,
     join,
@@ -27,7 +27,7 @@ from tui.state.head_details import CodeCarriers, group_by_code
 MOST_CODES, MOST_PROMPTS, MOST_TOKENS = 8, 2, 6
 _EXCERPT = 160
 _LAST_TOKENS = 120
-"""Tokens of a long prompt that are shown, those at its end."""
+"""TokenShares of a long prompt that are shown, those at its end."""
 
 
 def nodes(material: Material) -> Section:
@@ -148,7 +148,7 @@ def _attention(facts: NodeFacts, look: HeadInspection) -> list[Block]:
         f"{example_codes(facts)}."
     )
     tokens = tuple(zip(look.tokens[first:], weights[first:], strict=False))
-    return [Tokens(caption, tokens)]
+    return [TokenShares(caption, tokens)]
 
 
 def _tokens(found: Sequence[tuple[str, float]]) -> str:

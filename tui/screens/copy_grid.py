@@ -156,8 +156,8 @@ class CopySheet(ModalScreen[None], ActionKeys):
 
     async def _text_of_run(self, name: str) -> str:
         from tui.headless.run_command import run_command
-        from tui.headless.run_facts import find_runs
         from tui.headless.run_snippet import run_snippet
+        from tui.headless.stored_run import find_runs
 
         models = find_folders().models
         if self._run is None:

@@ -54,7 +54,7 @@ def test_a_run_says_itself_to_people_shells_and_python(
     assert not Path("x.html").exists()
 
     # The command makes the same run.
-    line = at_home("export", "told/1", "-", "--format", "command").out.strip()
+    line = at_home("export", "told/1", "-", "--format", "run-sh").out.strip()
     assert line in page.replace("&#39;", "'")
     words = shlex.split(line)
     assert words[:4] == ["headcode", "probe", "ioi", "--pairs"]

@@ -14,7 +14,7 @@ from sessions.events import RunQueued, SessionCreated
 from sessions.protocol import HeadInspection
 from sessions.rows import NoteRow, RunRow, SessionRow
 from tui.headless.run_command import run_command
-from tui.headless.run_facts import MissingLooks, NodeFacts, RunFacts
+from tui.headless.stored_run import MissingLooks, NodeFacts, StoredRun
 from tui.report.document import report_of
 from tui.report.html import html
 from tui.report.markdown import markdown
@@ -29,7 +29,7 @@ def folded(events: Iterable[Any]) -> RunSnapshot:
     return picture
 
 
-def facts_of(picture: RunSnapshot, *, name: str = "mine", run_id: str = "r0001", **changes: Any) -> RunFacts:
+def facts_of(picture: RunSnapshot, *, name: str = "mine", run_id: str = "r0001", **changes: Any) -> StoredRun:
     """A run as the first of a session that a task began."""
     model = picture.model.name if picture.model is not None else "toy"
     session = SessionRow(
@@ -40,7 +40,7 @@ def facts_of(picture: RunSnapshot, *, name: str = "mine", run_id: str = "r0001",
         run_id=run_id, session_id="s0001", number=1, state="done", model=model, model_info=picture.model, task="ioi",
         config=DEFAULTS, queued_us=0, started_us=1_000_000, ended_us=2_000_000, failure=None,
     )  # fmt: skip
-    facts = RunFacts(
+    facts = StoredRun(
         session=session,
         run=run,
         picture=picture,
@@ -59,7 +59,7 @@ def note(text: str, *, head: tuple[int, int] | None = None, run: bool = True) ->
 
 
 def material_of(
-    facts: RunFacts, *, store: Any = None, look: HeadInspection | None = None, prefix: str = ""
+    facts: StoredRun, *, store: Any = None, look: HeadInspection | None = None, prefix: str = ""
 ) -> Material:
     """What sections are made of; codes from the store if there is one."""
     from sessions.store.queries import head_codes

@@ -19,7 +19,7 @@ from engine.results import Card, CircuitStability, EdgeScore, Grade
 from sessions.events import DrawingChanged, NodeGroup, RunQueued
 from sessions.protocol import HeadInspection
 from tui.report import html as html_module
-from tui.report.blocks import Report
+from tui.report.blocks import Document
 from tui.report.document import SECTIONS, report_of
 from tui.terminal.sanitize import clean
 
@@ -217,7 +217,7 @@ def test_small_texts_survive_markdown(hostile: str) -> None:
     section = Section(id="x", title=f"t{hostile}", blocks=(Paragraph(f"p{hostile}"), table, Paragraph("end")))
     from tui.report.markdown import markdown
 
-    text = markdown(Report(title="t", about="a", sections=(section,)))
+    text = markdown(Document(title="t", about="a", sections=(section,)))
     blocks = MarkdownIt("commonmark").enable("table").parse(text)
     cells = [each for each in blocks if each.type in ("td_open", "th_open")]
     assert len(cells) == 6, text

@@ -42,7 +42,7 @@ class FactsSource(Protocol):
     def follow(self, session: str, /) -> AsyncIterator[tuple[LogEntry, ...]]: ...
 
 
-class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
+class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run with its place in its session."""
 
     session: SessionRow
@@ -84,7 +84,7 @@ class MissingLooks(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-async def find_runs(source: FactsSource, what: str) -> tuple[RunFacts, ...]:
+async def find_runs(source: FactsSource, what: str) -> tuple[StoredRun, ...]:
     """Return the run of that name (NAME/2, or its id), or all runs of a session that have scores, the first first.
 
     Raises NoSuchRecord, or CannotCompare if there is none with scores.
@@ -109,7 +109,7 @@ async def find_runs(source: FactsSource, what: str) -> tuple[RunFacts, ...]:
     return found
 
 
-async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[str]) -> tuple[RunFacts, ...]:
+async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[str]) -> tuple[StoredRun, ...]:
     """Return these runs of the session with all that the log says of them up to now, in the order of their numbers."""
     detail = (await source.ask(ShowSession(session=session_id), SessionDetailAnswer)).detail
     rows = {run.run_id: run for run in detail.runs if run.run_id in run_ids}
@@ -134,7 +134,7 @@ async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[s
             if any(entry.seq >= detail.last_seq for entry in entries):
                 break
     return tuple(
-        RunFacts(
+        StoredRun(
             session=detail.session,
             run=row,
             picture=pictures[row.run_id],
@@ -150,7 +150,7 @@ async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[s
 
 
 async def read_nodes(
-    source: FactsSource, facts: RunFacts, nodes: Collection[NodeId], *, load: bool
+    source: FactsSource, facts: StoredRun, nodes: Collection[NodeId], *, load: bool
 ) -> tuple[tuple[NodeFacts, ...], MissingLooks]:
     """Return codes and, of heads, attention on one positive: its first graded ok.
 
@@ -203,7 +203,7 @@ class _FirstExamples:
         return self._made == (model, content_hash)
 
 
-async def _cold(source: FactsSource, facts: RunFacts) -> MissingLooks:
+async def _cold(source: FactsSource, facts: StoredRun) -> MissingLooks:
     """Return why the model is not asked: it is not in memory, or other work would have to be waited for."""
     status = (await source.ask(GetStatus(), StatusAnswer)).status
     if status.worker_state not in ("warm", "busy") or status.worker_model != facts.run.model:
