@@ -153,7 +153,7 @@ VERBS: tuple[Verb, ...] = (
     _verb("leave", "", "leave; runs continue", "leave", also=("quit", "exit", "q")),
 )
 ELSEWHERE: Mapping[str, str] = {
-    "copy": "headcode export RUN FILE.txt writes the grid",
+    "copy": "headcode export RUN FILE.txt writes the grid, FILE.sh the command; headcode report RUN FILE.html a report",
     "theme": "there are no colours here",
     "next_pane": "there are no panes here; status, examples, heads and head show their contents",
     "next_pane.back": "there are no panes here; status, examples, heads and head show their contents",

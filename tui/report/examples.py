@@ -38,7 +38,7 @@ def examples(material: Material) -> Section:
     )
     rows = tuple(_row(index, example, grades.get(index)) for index, example in enumerate(shown))
     columns = (
-        *(Column(title, wide=title == "Prompt") for title in ("", "Prompt", "Expected", "Foil", "Grade")),
+        *(Column(title, wide=title == "Prompt") for title in ("Pair", "Prompt", "Expected", "Foil", "Grade")),
         *(Column("P", number=True), Column("Rank", number=True), Column("Says")),
     )
     blocks.append(Table(caption, columns, rows))

@@ -68,7 +68,7 @@ def _kind(block: object) -> str:
 
 def _drawing(svg: str) -> object:
     """Return a drawing of edge_picture.py or grid_pictures.py, which escape their texts; the alt text is beside it."""
-    return _trusted(svg.replace("<svg ", '<svg role="img" aria-hidden="true" ', 1))
+    return _trusted(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))
 
 
 def _level(share: float) -> int:

@@ -21,7 +21,8 @@ from tui.report.blocks import (
 from tui.terminal.sanitize import clean
 
 _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~&$@])")
-_BEGINS = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))", re.MULTILINE)
+_BEGINS = re.compile(r"^(\s*)([-+](?=\s|$)|[-=]+\s*$|\d+(?=[.)](?:\s|$)))", re.MULTILINE)
+"""What begins a list, or makes a heading of the line before."""
 _NUMBERED = 0.1
 
 
@@ -90,7 +91,12 @@ def _line(text: Text) -> str:
 def _span(span: Span) -> str:
     if span.kind == "code":
         return _code(span.text)
-    return f"**{_escape(span.text)}**" if span.kind == "strong" and span.text.strip() else _escape(span.text)
+    if span.kind != "strong" or not span.text.strip():
+        return _escape(span.text)
+    # Spaces at the ends stay outside: ** beside a space is no emphasis.
+    text = _escape(span.text.strip())
+    before, after = (" " * (span.text != stripped) for stripped in (span.text.lstrip(), span.text.rstrip()))
+    return f"{before}**{text}**{after}"
 
 
 def _cell(cell: Cell) -> str:

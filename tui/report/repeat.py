@@ -42,13 +42,13 @@ def settings(material: Material) -> Section:
         (
             Cell(option.title, about=option.meaning.replace(_KEY, "")),
             Cell(shorten(format_value(option, value_of(options, option.path)), 120), marked=option.path in different),
-            Cell("changed" if option.path in different else ""),
+            Cell("yes" if option.path in different else ""),
             Cell(option.default or option.unset),
         )
         for option in OPTIONS
     )
     caption = "Every option of the run. Changed: it is not what a new run has by itself."
-    columns = (Column("Setting", wide=True), *map(Column, ("Value", "", "By itself")))
+    columns = (Column("Setting", wide=True), *map(Column, ("Value", "Changed", "By itself")))
     return Section(id=material.id("settings"), title="Settings", blocks=(Table(caption, columns, rows),))
 
 

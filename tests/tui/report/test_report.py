@@ -150,6 +150,9 @@ def test_a_report_tells_a_run_from_question_to_notes(nodes_host: Any) -> None:
     titles += ["Effects on the answer", "How far to believe it", "Settings", "How to repeat it", "Notes"]
     assert re.findall(r"<h2>([^<]+)</h2>", page_text) == ["Contents", *titles]
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == titles
+    inline = [child for each in MarkdownIt("commonmark").enable("table").parse(text) for child in each.children or ()]
+    assert not [each.content for each in inline if each.type == "text" and "**" in each.content]
+    assert sum(each.type == "strong_open" for each in inline) > 12
     assert picture.card is not None
     assert picture.model is not None
     for words in (picture.card.verdict, picture.examples[0].prompt, picture.model.identity, picture.content_hash,
@@ -207,7 +210,10 @@ def test_no_text_of_a_stranger_is_markup(recorded: Any) -> None:
     assert [title for title in titles if title.startswith("heading")] == []
 
 
-@pytest.mark.parametrize("hostile", ["", " ", "|", "`", "``` ```", "\\", "a\\|b", "1.", "-", "\n", "*", "<", "\t"])
+@pytest.mark.parametrize(
+    "hostile",
+    ["", " ", "|", "`", "``` ```", "\\", "a\\|b", "1.", "1. x", "-", "- x", "---", "===", "+", "\n", "*", "<", "\t"],
+)
 def test_small_texts_survive_markdown(hostile: str) -> None:
     from tui.report.blocks import Cell, Column, Paragraph, Section, Table
 
