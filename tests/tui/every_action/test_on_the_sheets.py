@@ -67,7 +67,7 @@ COPY = (
     ("copy.ansi", "terminal colours, .* sent"),
     ("copy.command", "Command of the run, .* sent"),
     ("copy.python", "Python script of the run, .* sent"),
-    ("copy.report", r"Written: .*\.html"),
+    ("copy.report", r"\.html"),
     ("copy.heads", "The marked heads, .* sent"),
     ("copy.chosen", "Text, .* sent", "down"),
     ("write", r"\.txt"),
