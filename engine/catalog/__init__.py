@@ -4,6 +4,7 @@ Torch-free. May import: root modules, machine, tasks.
 """
 
 __all__ = [
+    "adder_sums",
     "check_report",
     "checkpoint_folders",
     "checkpoints",

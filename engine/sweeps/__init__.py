@@ -5,12 +5,16 @@ Torch-free and pure: nothing here runs, stores or draws. May import: root module
 
 __all__ = [
     "axes",
+    "births",
     "checkpoints",
     "content_key",
+    "curves",
     "expansion",
     "packs",
     "plan",
     "pool",
+    "run_measures",
+    "series",
     "spec",
     "transitions",
     "values",

@@ -25,6 +25,11 @@ from engine.sweeps.spec import SweepSpec, options_given
 from engine.tasks.registry import find_task
 
 _MAX_NAME = 120
+CHECKPOINT_PAIRS = 48
+"""Pairs of a task at every checkpoint, unless --pairs is given.
+
+Otherwise a run draws pairs that its model can do, so that each checkpoint would have others, and be right on all.
+"""
 
 
 class SweepInputs(Protocol):
@@ -92,8 +97,10 @@ def expand(spec: SweepSpec, inputs: SweepInputs, versions: DecisiveVersions | No
 
 
 def _sources(spec: SweepSpec, inputs: SweepInputs) -> list[ExampleSource]:
+    same = "checkpoint" in spec.axes and not spec.usable
+    pairs = spec.pairs or (CHECKPOINT_PAIRS if same else 0)
     found = [
-        ExampleSource(label=find_task(name).name, task=find_task(name).name, pairs=spec.pairs, usable=spec.usable)
+        ExampleSource(label=find_task(name).name, task=find_task(name).name, pairs=pairs, usable=spec.usable)
         for name in spec.axes.get("task", ())
     ]
     files = spec.axes.get("examples", ())

@@ -4,6 +4,7 @@ May import: bundle, edits, files, protocol, services, store, verification.
 """
 
 __all__ = [
+    "births",
     "bundles",
     "comparison",
     "context",

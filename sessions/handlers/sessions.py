@@ -18,6 +18,7 @@ from sessions.edits.trash import (
     trash_bytes,
     whole_trash,
 )
+from sessions.handlers.births import birth_rows
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.handlers.disk_reserve import with_reserve
 from sessions.protocol import (
@@ -110,10 +111,13 @@ async def remove_trashed(host: HandlerContext, choose: Callable[[Store], list[st
 
 async def ask_sql(host: HandlerContext, request: QuerySql) -> SqlAnswer:
     """Run a query on its own cursor and thread, so that runs are recorded meanwhile."""
+    births = await birth_rows(host) if sql_console.names_births(request.sql) else None
     cursor = await host.writer.read(lambda store: store.cursor())
 
     def work() -> SqlTable:
         try:
+            if births is not None:
+                sql_console.fill_births(cursor, births)
             return (
                 sql_console.ask(cursor, request.sql, limit=request.limit)
                 if request.sql.strip()

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import HeadcodeError
+from engine.errors import ConfigError, HeadcodeError
+from engine.nodes import parse_node
 from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
 from engine.sweeps.plan import ExampleSource, SweepPlan
 from engine.sweeps.pool import PoolSize, pool_size
 from sessions.errors import NoSuchRecord
+from sessions.handlers.births import births_of, measures_of
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.handlers.preflight import preflight
 from sessions.protocol import GetPreflight
@@ -23,15 +25,19 @@ from sessions.protocol.sweeps import (
     EstimateSweep,
     FollowSweep,
     GatherSweep,
+    GetBirths,
     GetSweep,
+    GetSweepMeasures,
     ListSweeps,
     RetrySweep,
     StartSweep,
     SweepAnswer,
+    SweepBirths,
     SweepDetail,
     SweepEstimate,
     SweepGathered,
     SweepGroup,
+    SweepMeasures,
     SweepsAnswer,
 )
 from sessions.store.database import Store
@@ -117,6 +123,26 @@ async def get_sweep(host: HandlerContext, request: GetSweep) -> SweepDetail:
     row = await host.writer.read(lambda store: sweep_row(store, sweep_id))
     units = await host.writer.read(lambda store: unit_rows(store, sweep_id))
     return SweepDetail(sweep=row, units=tuple(units), progress=host.sweeps.progress(sweep_id))
+
+
+async def get_measures(host: HandlerContext, request: GetSweepMeasures) -> SweepMeasures:
+    """Return what the finished runs of a sweep found."""
+    node = None
+    if request.node:
+        node = parse_node(request.node)
+        if node is None:
+            raise ConfigError(f"{request.node!r} is not a node.", hint="Nodes are written 1.2, m3 or emb.")
+
+    found = await host.writer.read(
+        lambda store: measures_of(store, find_sweep(store, request.sweep), request.measure, node)
+    )
+    return SweepMeasures(nodes=found.nodes, runs=found.runs)
+
+
+async def get_births(host: HandlerContext, request: GetBirths) -> SweepBirths:
+    """Return the births of a sweep; what was fitted before is remembered."""
+    row = await host.writer.read(lambda store: sweep_row(store, find_sweep(store, request.sweep)))
+    return SweepBirths(sweep=row, tables=await births_of(host, row.sweep_id, request.measure))
 
 
 async def follow_sweep(host: HandlerContext, request: FollowSweep) -> SweepAnswer:
@@ -246,8 +272,12 @@ ANSWERS: dict[type, Answer] = {
     RetrySweep: retry_sweep,
     ListSweeps: list_all,
     GetSweep: get_sweep,
+    GetSweepMeasures: get_measures,
+    GetBirths: get_births,
     FollowSweep: follow_sweep,
     CancelSweep: cancel_sweep,
     GatherSweep: gather_sweep,
 }
-SLOW: frozenset[type] = frozenset({EstimateSweep, StartSweep, RetrySweep, FollowSweep, CancelSweep, GatherSweep})
+SLOW: frozenset[type] = frozenset(
+    {EstimateSweep, StartSweep, RetrySweep, FollowSweep, CancelSweep, GatherSweep, GetBirths}
+)

@@ -120,15 +120,19 @@ from sessions.protocol.sweeps import (
     EstimateSweep,
     FollowSweep,
     GatherSweep,
+    GetBirths,
     GetSweep,
+    GetSweepMeasures,
     ListSweeps,
     RetrySweep,
     StartSweep,
     SweepAnswer,
+    SweepBirths,
     SweepDetail,
     SweepEstimate,
     SweepGathered,
     SweepGroup,
+    SweepMeasures,
     SweepProgress,
     SweepsAnswer,
     SweepWorker,
@@ -173,6 +177,7 @@ __all__ = [
     "GarbageReport",
     "GatherSweep",
     "GetAblation",
+    "GetBirths",
     "GetCodes",
     "GetExamples",
     "GetGrid",
@@ -185,6 +190,7 @@ __all__ = [
     "GetSpecificity",
     "GetStatus",
     "GetSweep",
+    "GetSweepMeasures",
     "GetThrough",
     "GetVerification",
     "GradeExamples",
@@ -242,10 +248,12 @@ __all__ = [
     "Subscribe",
     "Subscribed",
     "SweepAnswer",
+    "SweepBirths",
     "SweepDetail",
     "SweepEstimate",
     "SweepGathered",
     "SweepGroup",
+    "SweepMeasures",
     "SweepProgress",
     "SweepWorker",
     "SweepsAnswer",
@@ -331,6 +339,8 @@ AnyRequest = (
     | RetrySweep
     | ListSweeps
     | GetSweep
+    | GetSweepMeasures
+    | GetBirths
     | FollowSweep
     | CancelSweep
     | GatherSweep
@@ -384,6 +394,8 @@ AnyAnswer = (
     | SweepEstimate
     | SweepsAnswer
     | SweepDetail
+    | SweepMeasures
+    | SweepBirths
     | SweepAnswer
     | SweepGathered
     | Subscribed

@@ -2,7 +2,9 @@
 
 import msgspec
 
+from engine.sweeps.births import BirthTable
 from engine.sweeps.plan import SweepPlan
+from engine.sweeps.run_measures import RunMeasures
 from sessions.protocol.base import Message, Request
 from sessions.rows import SweepRow, SweepUnitRow
 
@@ -94,6 +96,41 @@ class SweepDetail(Message, tag="sweep_detail", frozen=True, kw_only=True):
     units: tuple[SweepUnitRow, ...]
     """In the order in which they were planned."""
     progress: "SweepProgress"
+
+
+class GetSweepMeasures(Request, tag="get_sweep_measures", frozen=True, kw_only=True):
+    """Return what the finished runs of a sweep found. Answered by SweepMeasures."""
+
+    sweep: str
+    measure: str = ""
+    """A measure of nodes (engine.measures); empty: none."""
+    node: str = ""
+    """The node whose value is wanted; empty: all of them."""
+
+
+class SweepMeasures(Message, tag="sweep_measures", frozen=True, kw_only=True):
+    """What the finished runs of a sweep found."""
+
+    nodes: tuple[str, ...]
+    """Heads, then the others; empty without a measure."""
+    runs: tuple[RunMeasures, ...]
+    """One per finished run; units that share a run have one."""
+
+
+class GetBirths(Request, tag="get_births", frozen=True, kw_only=True):
+    """Return when nodes came over the checkpoints of a sweep. Answered by SweepBirths, concurrently: fits take time."""
+
+    sweep: str
+    measure: str = ""
+    """Of nodes; empty: exact effects where all finished runs have them, else the measure that ranks nodes."""
+
+
+class SweepBirths(Message, tag="sweep_births", frozen=True, kw_only=True):
+    """The births of a sweep over checkpoints."""
+
+    sweep: SweepRow
+    tables: tuple[BirthTable, ...]
+    """One per combination of the axes besides checkpoint and draw; empty: it has no checkpoints with a step."""
 
 
 class FollowSweep(Request, tag="follow_sweep", frozen=True, kw_only=True):

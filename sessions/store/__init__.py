@@ -25,5 +25,6 @@ __all__ = [
     "run_artifacts",
     "search",
     "sql_console",
+    "sweep_measures",
     "views",
 ]

@@ -87,6 +87,36 @@ SWEEP_UNITS = f"""
         ORDER BY w.planned_us DESC, t.session_id, t.seq, t.place) = 1"""  # noqa: S608  # names of our own
 
 
+BIRTHS = "births"
+"""The view whose rows are computed when a query names it."""
+_BIRTH_TYPES = {
+    "sweep_id": "VARCHAR",
+    "sweep": "VARCHAR",
+    "labels": "JSON",
+    "measure": "VARCHAR",
+    "kind": "VARCHAR",
+    "node": "VARCHAR",
+    "place": "INTEGER",
+    "verdict": "VARCHAR",
+    "midpoint": "DOUBLE",
+    "earliest": "DOUBLE",
+    "latest": "DOUBLE",
+    "begins": "DOUBLE",
+    "ends": "DOUBLE",
+    "width": "DOUBLE",
+    "unfinished": "BOOLEAN",
+    "before": "DOUBLE",
+    "after": "DOUBLE",
+    "explained": "DOUBLE",
+    "steps_before": "DOUBLE",
+    "steps_before_least": "DOUBLE",
+    "steps_before_most": "DOUBLE",
+    "draws": "INTEGER",
+    "checkpoints": "INTEGER",
+}
+BIRTH_COLUMNS = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in _BIRTH_TYPES.items())
+N_BIRTH_COLUMNS = len(_BIRTH_TYPES)
+
 VIEWS: dict[str, str] = {
     "sessions": """
         SELECT s.session_id, s.name, s.model, s.task,
@@ -228,5 +258,7 @@ VIEWS: dict[str, str] = {
                u.number, (u.ended_us - u.started_us) / 1e6 AS seconds, u.failure->>'$.message' AS failure,
                coalesce(u.attempts, 0) AS attempts
         FROM ({SWEEP_UNITS}) AS u""",  # noqa: S608
+    # Fits are no SQL: the host fills a temporary table of this name before a query that names it (BIRTHS).
+    "births": f"SELECT {BIRTH_COLUMNS} WHERE false",
 }
 """Created again when their text changed: views hold no data, and a foreign view must not replace ours."""
