@@ -96,6 +96,7 @@ from tui.state.session_state import SessionState
 
 from .pretended import grades_for, look_at, preflight_for
 from .pretended_parts import part_of
+from .pretended_sweep import REQUESTS, PretendedSweep
 from .recorded import START_US, make_codes, make_examples
 
 
@@ -106,6 +107,7 @@ class ScriptedHost:
         self.welcome = Welcome(version="0.1.0", pid=1, store="/tmp/sessions.duckdb")
         self.entries: list[LogEntry] = []
         self.asked: list[Request] = []
+        self.sweep = PretendedSweep()
         self.connections = 0
         self.refuse: Exception | None = None
         self.refuse_connect: Exception | None = None
@@ -182,16 +184,18 @@ class ScriptedHost:
             raise HostGone("The host went away.")
         if self.refuse is not None and isinstance(request, QueueRun | CancelRun):
             raise self.refuse
-        answer = self._answer(request)
+        answer = await self.sweep.answer(request) if isinstance(request, REQUESTS) else self._answer(request)
         assert isinstance(answer, want)
         return answer
 
-    async def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]:
+    async def follow(
+        self, session: str, /, *, after_seq: int = 0, run: str | None = None
+    ) -> AsyncIterator[tuple[LogEntry, ...]]:
         assert self.session is not None
         assert session == self.session.session_id
         while True:
             if len(self.entries) > after_seq:
-                batch = tuple(self.entries[after_seq:])
+                batch = tuple(each for each in self.entries[after_seq:] if run is None or each.run_id in (None, run))
                 after_seq = len(self.entries)
                 yield batch
             if self._gone:

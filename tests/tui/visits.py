@@ -32,6 +32,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "table-of-heads": ("table",),
     "runs": ("runs",),
     "circuits": ("circuits",),
+    "sweeps": ("sweeps",),
+    "sweep": ("sweeps", "sweeps:open"),
     "sessions": ("sessions",),
     "copy-the-grid": ("copy",),
     "log": ("log",),

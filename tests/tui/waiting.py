@@ -4,8 +4,8 @@ from typing import Any
 
 from textual.app import App
 
-_LASTING = frozenset({"link", "begin", "verify"})
-"""Workers that go on as long as the screen does, or as a test lets them: they follow the log, play it, verify."""
+_LASTING = frozenset({"link", "begin", "verify", "follow"})
+"""Workers that go on as long as the screen does, or as a test lets them: follow a log or sweep, play, verify."""
 
 
 def under_way(app: App[Any]) -> list[str]:

@@ -101,6 +101,13 @@ VIEWING: tuple[Action, ...] = (
         short="runs",
     ),
     Action(
+        id="sweeps",
+        keys=("W", "shift+w"),
+        title="Sweeps",
+        tooltip="Sweeps as tables of runs: curves, births, workers; back to the one from which a run was opened",
+        group="Look",
+    ),
+    Action(
         id="table",
         keys=("L", "shift+l"),
         title="Table of nodes",

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from engine.planning.option_table import OPTIONS
 from tui.commands.option_parameters import Chosen, with_options
+from tui.commands.sweep_look import register
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
@@ -244,6 +245,9 @@ def export(
     from tui.headless.export_sweep import write_units
 
     write_units(_detail(sweep), file, force=force)
+
+
+register(app)
 
 
 def _detail(sweep: str) -> "SweepDetail":

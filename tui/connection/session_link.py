@@ -5,6 +5,7 @@ import contextlib
 
 from engine.errors import HeadcodeError
 from sessions.errors import HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
+from sessions.events import LogEntry, RunEnded
 from sessions.protocol import (
     AdoptFirstSession,
     CreateSession,
@@ -33,6 +34,10 @@ DEFAULT_MODEL = "toy"
 DEFAULT_TASK = "ioi"
 FIRST_SESSION = "first light"
 _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_RUN_S = 0.5
+"""Longest wait for the entries of a run that is to be shown; of one under way no end comes."""
+_DRAWN_S = 0.3
+"""Time for the screen to draw a run before the rest of its session's log is read, which keeps the loop busy."""
 _STATUS_S = 1.0
 """Minimum seconds between two status requests while the engine's state is unchanged."""
 
@@ -56,6 +61,8 @@ class SessionLink(RunRequests, IdleSync):
         self._ever_live = False
         self._switching = False
         """Another session was requested; the loop opens it."""
+        self._wanted_run = ""
+        """The run to show once the session's log has it."""
         self._warm_up_due = False
         """The engine is to be started once the session is on the screen."""
         self._following: asyncio.Task[None] | None = None
@@ -117,6 +124,15 @@ class SessionLink(RunRequests, IdleSync):
         if self._following is not None:
             self._following.cancel()
 
+    def open_run(self, session_id: str, run_id: str) -> None:
+        """Show a run, in another session if need be; other runs of that session do not take its place."""
+        if session_id == self.state.session_id and any(run.run_id == run_id for run in self.state.runs):
+            self.state.show_run(run_id)
+            self._changed(ALL_PARTS)
+            return
+        self._wanted_run = run_id
+        self.open(session_id)
+
     # ---- inside
 
     async def _stay(self) -> None:
@@ -142,6 +158,8 @@ class SessionLink(RunRequests, IdleSync):
             await asyncio.gather(watch, return_exceptions=True)
 
     async def _follow(self, host: HostConnection, session_id: str) -> None:
+        if self._wanted_run:
+            await self._follow_run(host, session_id)
         async for entries in host.follow(session_id, after_seq=self.state.last_seq):
             parts = self.state.fold(entries)
             if parts:
@@ -151,6 +169,32 @@ class SessionLink(RunRequests, IdleSync):
                 # Not earlier: on few cores an engine that imports torch delays what is shown first.
                 self._warm_up_due = False
                 await host.ask(WarmUp(), Done)
+
+    async def _follow_run(self, host: HostConnection, session_id: str) -> None:
+        """Show the wanted run from its own entries at once, then fold the whole log, which may hold 200 runs."""
+        run_id, last_seq = self._wanted_run, self.state.watched_from or 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RUN_S):
+                async for entries in host.follow(session_id, run=run_id):
+                    self.state.fold(entries)
+                    if any(isinstance(entry.event, RunEnded) for entry in entries):
+                        break
+        self.state.show_run(run_id)
+        self._changed(ALL_PARTS)
+        await asyncio.sleep(_DRAWN_S)
+        every: list[LogEntry] = []
+        try:
+            async for entries in host.follow(session_id):
+                every += entries
+                if every[-1].seq >= last_seq:
+                    break
+        finally:
+            # Also if the host is lost now: what was folded has gaps, so the log is read again from its start.
+            self.state.forget()
+        self.state.fold(every)
+        self.state.show_run(run_id)
+        self._wanted_run = ""
+        self._changed(ALL_PARTS)
 
     async def _find_session(self, host: HostConnection) -> SessionRow:
         """Return the requested session, else the newest, else the recorded one.

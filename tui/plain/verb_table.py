@@ -148,6 +148,13 @@ VERBS: tuple[Verb, ...] = (
     _verb("replay", "[N]", "list the numbered moments of the session; with N: show its state then", "replay"),
     _verb("sessions", "[WORDS]", "list all sessions, or those with the words", "sessions"),
     _verb("open", "SESSION", "open another session by name or id", "sessions:open"),
+    _verb(
+        "sweep",
+        "[SWEEP [by MEASURE [NODE]]|SWEEP retry|SWEEP stop]",
+        "list the sweeps; with a name: its table, workers and failures; retry runs what failed again",
+        *("sweeps", "sweeps:open", "sweep:measure.next", "sweep:page.workers", "sweep:retry.failed", "sweep:stop"),
+    ),
+    _verb("births", "SWEEP", "when each node came over the checkpoints of a sweep", "sweep:page.births"),
     _verb("settings", "[NAME VALUE]", "list the settings; with name and value: change one", "settings"),
     _verb("help", "[VERB]", "list the verbs, or explain one", "keys", "palette", "tour", also=("?", "keys")),
     _verb("leave", "", "leave; runs continue", "leave", also=("quit", "exit", "q")),

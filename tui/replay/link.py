@@ -73,7 +73,14 @@ class ReplayReader:
                     raise (error if isinstance(error, HostGone) else connection_error(error)) from None
         raise AssertionError
 
-    def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]:  # noqa: ARG002
+    def follow(
+        self,
+        session: str,  # noqa: ARG002
+        /,
+        *,
+        after_seq: int = 0,  # noqa: ARG002
+        run: str | None = None,  # noqa: ARG002
+    ) -> AsyncIterator[tuple[LogEntry, ...]]:
         raise ReplayIsReadOnly("A replay does not follow live events.", hint="Leave the replay first.")
 
     async def times(self) -> Timeline:

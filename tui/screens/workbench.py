@@ -210,6 +210,18 @@ class WorkbenchScreen(PanesScreen):
         """Open a screen that asks the model."""
         self.app.push_screen(screen(self.state, self.grid.heatmap.depth, self.link.ask_or_failure), self._back)
 
+    def action_sweeps(self) -> None:
+        """Open the list of sweeps, or the table from which a run was opened."""
+        from tui.screens.sweep import SweepScreen
+        from tui.screens.sweeps import SweepsScreen
+
+        if not self._allows("sweeps"):
+            return
+        depth, left = self.grid.heatmap.depth, self.state.sweep_left
+        self.app.push_screen(SweepsScreen(self.state, self.link, depth), self._back)
+        if left is not None:
+            self.app.push_screen(SweepScreen(self.state, self.link, depth, left))
+
     def action_sessions(self) -> None:
         from tui.screens.sessions import SessionsScreen
 

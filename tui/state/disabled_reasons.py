@@ -160,6 +160,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "stream_grid": _all(_model, _scored),
     "side_by_side": _all(_model, _view),
     "switch_off": _all(_model, _view),
+    "sweeps": _host,
     "edges": _has_edges,
     "edges:pin": _recordable,
     "edges:group": _recordable,

@@ -38,6 +38,7 @@ from tui.state.node_parts import NodeParts
 from tui.state.redraw_regions import ALL_PARTS, Part, parts_of
 from tui.state.run import SessionRun
 from tui.state.session_state import SessionState
+from tui.state.sweep_state import SweepState
 from tui.state.view_state import ViewState
 
 __all__ = ["ALL_PARTS", "LinkState", "Part", "SessionRun", "StateSnapshot", "WorkbenchState"]
@@ -102,6 +103,8 @@ class WorkbenchState(ViewState):
         """Entries after this one happen while this screen watches; None: none do."""
         self.just_ended: list[SessionRun] = []
         """Runs that ended while watched, until the screen has handled them."""
+        self.sweep_left: SweepState | None = None
+        """The sweep from whose table a run was opened; W goes back there."""
         self.checked = CheckedModels()
         """What the last checks of models found."""
         self._waiting: set[asyncio.Future[None]] = set()

@@ -26,9 +26,9 @@ from ...run_parts import weak_card
 from ..visits import WAYS, put_cursor, whole
 
 ACTIONS = {action.full_id: action for table in all_tables().values() for action in table}
-LETTERS = [chr(code) for code in range(0x1200, 0x1400) if unicodedata.category(chr(code)) == "Lo"]
+LETTERS = [chr(code) for code in range(0x1200, 0x1700) if unicodedata.category(chr(code)) == "Lo"]
 ODD = dict(zip(ACTIONS, LETTERS, strict=False))
-"""Every action on a key that no table uses: an Ethiopic letter."""
+"""Every action on a key that no table uses: an Ethiopic, Cherokee or Canadian letter."""
 USUAL = sorted({action.key for action in ACTIONS.values()} - set(",.-+_123"), key=len, reverse=True)
 """Without punctuation that occurs in every sentence, and without the numbers of the panes, which occur in titles."""
 NOUNS = (

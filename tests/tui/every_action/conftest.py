@@ -22,9 +22,22 @@ from engine.config import ProbeConfig, SAEConfig
 from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import RunEnded
-from sessions.protocol import CircuitAnswer, CreateSession, QueueRun, RunAnswer, SaveCircuit, SessionAnswer
+from sessions.protocol import (
+    CircuitAnswer,
+    CreateSession,
+    FollowSweep,
+    GetSweep,
+    QueueRun,
+    RunAnswer,
+    SaveCircuit,
+    SessionAnswer,
+    StartSweep,
+    SweepAnswer,
+    SweepDetail,
+)
 from tui.actions.registry import all_tables
 from tui.app.app import HeadcodeApp
+from tui.headless.sweeps import read_plan
 
 from ..waiting import under_way
 
@@ -56,11 +69,25 @@ def home(request: pytest.FixtureRequest) -> Iterator[AppFolders]:
         async with await HostClient.connect(places) as client:
             for width, _ in SIZES:
                 await _measure(client, f"at {width}", width, getattr(request.module, "CONFIG", SHORT))
+            if getattr(request.module, "SWEEPS", False):
+                await _sweep(client)
 
     asyncio.run(measured())
     yield places
     asyncio.run(stop_host(places))
     shutil.rmtree(folder)
+
+
+async def _sweep(client: HostClient) -> None:
+    """Two sweeps of the same eight short runs, over three axes."""
+    axes = {"task": "addition", "model": "adder", "checkpoint": "3500,4000", "draws": "2", "lambda": ".25,.5"}
+    words = {**axes, "steps": "20", "shuffles": "100", "bootstraps": "4"}
+    for name in ("small", "other"):
+        plan = read_plan(None, words, name=name, pairs=4, usable=False)
+        news = (await client.ask(StartSweep(plan=plan, workers=1), SweepAnswer)).progress
+        while news.active:
+            news = (await client.ask(FollowSweep(sweep=name, seen=news.news), SweepAnswer)).progress
+        assert (await client.ask(GetSweep(sweep=name), SweepDetail)).sweep.done == 8
 
 
 async def _measure(client: HostClient, name: str, width: int, config: ProbeConfig) -> None:

@@ -81,6 +81,7 @@ WORKBENCH = (
     ("switch_off", "KL divergence", (), "escape"),
     ("edges", r"of \d+ edges", (), "escape"),
     ("runs", r"\d runs by ", (), "escape"),
+    ("sweeps", "No sweep yet", (), "escape"),
     ("table", "head +.?tot", (), "escape"),
     ("circuits", "two", (), "escape"),
     ("sessions", "2 sessions", (), "escape"),

@@ -9,6 +9,7 @@ from tui.actions.registry import all_tables
 
 from .test_at_the_workbench import WALKS as AT_THE_WORKBENCH
 from .test_inside_nodes import INSIDE
+from .test_on_sweeps import WALKS as ON_SWEEPS
 
 SCREEN = "~ (?s)(.*)"
 """Where a whole page or drawing moves."""
@@ -246,7 +247,7 @@ async def test_a_screen_that_finds_no_session(size: tuple[int, int], home: AppFo
 def test_no_action_is_left_out() -> None:
     tried = {
         (scope, step[0])
-        for walks in (WALKS, AT_THE_WORKBENCH, INSIDE, TROUBLE)
+        for walks in (WALKS, AT_THE_WORKBENCH, INSIDE, ON_SWEEPS, TROUBLE)
         for scope, (_, steps) in walks.items()
         for step in steps
     }

@@ -138,6 +138,8 @@ EFFECTS = {
     "note": ("note", "no notes"),
     "sessions": ("sessions", "first light: model toy"),
     "open": ("open nowhere", "There is no session 'nowhere'"),
+    "sweep": ("sweep births by accuracy", r"draw 2: checkpoint 0 \.\d+, .*checkpoint 1000 failed, checkpoint 1200 run"),
+    "births": ("births births", r"0\.0 +came at step \d+ \(\d+ to \d+\), \d+ steps before the model could do the"),
     "settings": ("settings", "screen.theme: night"),
     "help": ("help cut", "cut N|more|fewer: "),
     "leave": ("leave", "left."),

@@ -76,6 +76,7 @@ def hostile_host(recorded: Any, text: str) -> Any:
             return msgspec.structs.replace(found, writes=writes)
 
     host = Hostile(session=text)
+    host.sweep.name = text
     host.session = msgspec.structs.replace(
         host.session, name=text, model=text, task=text, n_runs=1, n_positive=3, n_negative=3, tags=(text[:40],)
     )
