@@ -86,6 +86,42 @@ async def draw_walks() -> None:
                 save(app.export_screenshot(title="headcode", simplify=True), stroke.picture)
 
 
+async def draw_sweep() -> None:
+    """Run the adder's checkpoints and draw the sweep as a table, and its births."""
+    from engine.machine.folders import find_folders
+    from sessions.client.connection import HostClient
+    from tui.app.app import HeadcodeApp
+
+    axes = ["--task", "addition", "--model", "adder", "--checkpoint", "all", "--draws", "3", "--cause", "exact"]
+    swept = await asyncio.create_subprocess_exec(Path(sys.executable).with_name("headcode"), "sweep", *axes)
+    if await swept.wait():
+        raise SystemExit("The sweep failed; headcode host log says why.")
+
+    async def connect() -> HostClient:
+        return await HostClient.connect(find_folders())
+
+    app = HeadcodeApp(connect, session=None, model="toy", task="ioi", depth="full", theme="night")  # type: ignore[arg-type]
+    async with app.run_test(size=(160, 48)) as pilot:
+        shots = (
+            (("W",), "39", ""),
+            (("enter",), "39 of 39 done", ""),
+            (("m", "m"), "exact effect of", "sweep.svg"),
+            (("b",), "steps later", "births.svg"),
+        )
+        while app.state.shown is None:
+            await pilot.pause(0.2)
+        for keys, seen, name in shots:
+            await pilot.press(*keys)
+            begun = time.monotonic()
+            while seen not in text_of(app):
+                if time.monotonic() - begun > WAIT_S:
+                    raise SystemExit(f"After {keys} there is no {seen!r}:\n{text_of(app)}")
+                await pilot.pause(0.2)
+            await pilot.pause(1)
+            if name:
+                save(app.export_screenshot(title="headcode", simplify=True), name)
+
+
 def text_of(app: "HeadcodeApp") -> str:
     """Return the screen as lines of text."""
     strips = app.screen._compositor.render_strips()
@@ -100,7 +136,7 @@ def save(svg: str, name: str) -> None:
 
 
 def main() -> None:
-    for drawing in (draw, draw_walks):
+    for drawing in (draw, draw_walks, draw_sweep):
         with tempfile.TemporaryDirectory(prefix="hc") as home:
             os.environ["HEADCODE_HOME"] = home
             try:
