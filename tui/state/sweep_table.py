@@ -20,7 +20,7 @@ from sessions.rows import SweepUnitRow
 from tui.state.number_text import format_fixed
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class SweepCell(msgspec.Struct, frozen=True, kw_only=True):
     """One unit as the table shows it."""
 
     unit: SweepUnitRow
@@ -50,7 +50,7 @@ class SweepTable:
         self._of = ("", "")
         """Measure and node of the values in `_found`."""
         self._cells: dict[tuple[str, str], SweepUnitRow] = {}
-        self._drawn: dict[tuple[int, int], Cell | None] = {}
+        self._drawn: dict[tuple[int, int], SweepCell | None] = {}
         self._top: float | None = None
 
     # ---- what the host told
@@ -161,10 +161,10 @@ class SweepTable:
         return tuple((axis, value) for axis, value in (units[0].labels if units else ()) if axis not in self.axes)
 
     @property
-    def at_cursor(self) -> Cell | None:
+    def at_cursor(self) -> SweepCell | None:
         return self.cell(self.row, self.column)
 
-    def cell(self, row: int, column: int) -> Cell | None:
+    def cell(self, row: int, column: int) -> SweepCell | None:
         """Return the cell; None where the sweep has no such unit."""
         if (row, column) not in self._drawn:
             unit = self._unit(row, column)
@@ -197,10 +197,10 @@ class SweepTable:
             return 0
         return self.nodes.index(self.node) if self.node in self.nodes else -1
 
-    def _make(self, unit: SweepUnitRow, row: int, column: int) -> Cell:
+    def _make(self, unit: SweepUnitRow, row: int, column: int) -> SweepCell:
         found = self.run_measures(unit.run_id)
         value = self._jaccard(unit, row, column) if self.measure.kind == "jaccard" else self.number_of(unit)
-        return Cell(unit=unit, found=found, value=value, text=self._text(value), level=self._level(value))
+        return SweepCell(unit=unit, found=found, value=value, text=self._text(value), level=self._level(value))
 
     def _text(self, value: float | None) -> str:
         if value is None:

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from engine.planning.time_estimate import format_seconds
 from sessions.protocol import SweepProgress, SweepWorker
 from tui.state.sweep_state import SweepState
-from tui.state.sweep_table import Cell, SweepTable, state_sign
+from tui.state.sweep_table import SweepCell, SweepTable, state_sign
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.colour_maps import chosen_map
@@ -110,7 +110,7 @@ class SweepGridDrawing:
         return [*lines, self.line().add(note, "faint")]
 
     def _cell(
-        self, line: StyledLine, cell: Cell | None, colours: CellPalette, running: dict[str, str], *, on: bool
+        self, line: StyledLine, cell: SweepCell | None, colours: CellPalette, running: dict[str, str], *, on: bool
     ) -> None:
         inner = self.width - 1
         if cell is None:
