@@ -52,6 +52,7 @@ table: results, list heads, list, spreadsheet, top heads, best heads, sort, sort
     important heads, which heads matter, head list,
     numbers, values, measures, scores
 jump: go to, goto, go to head, find head, search, search head, find node, go to layer, go
+jump_labels: hints, easymotion, vimium, quick jump, go to pane, labels, go to
 difference: diff, compare, compare runs, subtract, minus, contrast, compare models, compare seeds
 end_difference: clear difference, stop comparing, escape
 overlay: known circuit, ground truth, reference circuit, published circuit, name mover, show circuit, lay over
