@@ -63,7 +63,7 @@ MOVING: tuple[Action, ...] = (
         id="jump_labels",
         keys=("f",),
         title="Jump by two letters",
-        tooltip="Letters appear on every node and pane in sight; type two to go there",
+        tooltip="Letters appear on every node, pane and code in sight; type two to go there",
         group="Move",
     ),
     Action(

@@ -1,4 +1,4 @@
-"""Jump mode: two letters on every node and pane of the workbench; typing them goes there."""
+"""Jump mode: two letters on every node, pane and code of the workbench; typing them goes there."""
 
 from collections.abc import Callable, Sequence
 from itertools import product

@@ -25,7 +25,7 @@ from tui.screens.panes import PanesScreen
 from tui.settings.remembered import load_screen_memory, record_recent
 from tui.settings.table import SETTINGS, SettingSpec, Value, find_setting
 from tui.state.documents import Document
-from tui.state.entry_search import EntryIndex, PaletteEntry, cut_words
+from tui.state.entry_search import EntryIndex, PaletteEntry
 from tui.state.palette_entries import (
     document_entries,
     document_texts,
@@ -327,8 +327,8 @@ class EntryProvider(Provider):
 
     def _shown(self, entry: PaletteEntry, query: str) -> Content:
         """Return the label with the words underlined that the query begins."""
-        content, words = Content(entry.shown), cut_words(query)
-        for found in re.finditer(r"\w+", entry.shown):
+        content, words = Content(entry.shown), query.lower().split()
+        for found in re.finditer(r"[\w.]+", entry.shown):
             typed = max((len(word) for word in words if found[0].lower().startswith(word)), default=0)
             if typed and self.match_style is not None:
                 content = content.stylize(self.match_style, found.start(), found.start() + typed)

@@ -184,9 +184,20 @@ class PanesScreen(Screen[None], ActionKeys):
             for name, widget in zip(PANES, (self.examples, self.grid, self.head), strict=True)
             if not self._narrow
         ]
+        if self._narrow:
+            at = dict(self.tabs.spots())
+            go = {name: partial(self.action_show_pane, name) for name in PANES}
+            targets += [JumpTarget(at[name], self.tabs.region.y, go[name]) for name in PANES if name in at]
         if self.grid.display:
             targets += [JumpTarget(x, y, partial(self._go_to, node)) for node, x, y in self.grid.heatmap.spots()]
+        targets += [JumpTarget(x, y, partial(self._inspect, example)) for example, x, y in self.head.code_spots()]
         self.app.push_screen(JumpScreen(screen_strips(self.app), targets))
+
+    def _inspect(self, example: int) -> None:
+        """Inspect the node at the cursor on a prompt."""
+        self.state.selected = example
+        self.drawing.now(frozenset({"examples"}))
+        self.app.run_worker(self.app.run_action("close_up", self), exit_on_error=True)
 
     def _go_to(self, node: HeadId) -> None:
         if self.state.put_cursor(*node):

@@ -68,5 +68,20 @@ async def test_two_letters_lead_to_every_node_and_pane_in_sight(
             at = {(target.x, target.y): label for label, target in app.screen._labels.items()}
             await pilot.press(*at[examples.region.x + 1, examples.region.y])
             await until(lambda: app.screen.pane == "examples")
+            await until(lambda: app.screen.head.code_spots())
+            example, x, y = app.screen.head.code_spots()[0]
+            await pilot.press("f")
+            await until(lambda: isinstance(app.screen, JumpScreen))
+            at = {(target.x, target.y): label for label, target in app.screen._labels.items()}
+            await pilot.press(*at[x, y])
+            await until(lambda: f"on prompt {example + 1} " in text_of(app))
+            await pilot.press("escape")
+        else:
+            await pilot.press("f")
+            await until(lambda: isinstance(app.screen, JumpScreen))
+            tabs = app.screen_stack[0].tabs
+            at = {(target.x, target.y): label for label, target in app.screen._labels.items()}
+            await pilot.press(*at[dict(tabs.spots())["head"], tabs.region.y])
+            await until(lambda: app.screen.pane == "head")
         await pilot.press("f", "escape")
         await until(lambda: not isinstance(app.screen, JumpScreen))
