@@ -147,6 +147,9 @@ edges:save: svg, graphml, save drawing, export graph, save
 edges:prune.on: prune, threshold edges
 copy-the-grid:copy.svg: svg, picture, vector graphic, figure
 copy-the-grid:copy.md: markdown
+copy-the-grid:copy.command: command line, shell command, cli, script, reproduce
+copy-the-grid:copy.python: python, python script, notebook, snippet, code, transformerlens
+copy-the-grid:copy.report: report, html, html report, share with a colleague, share, pdf, print, summary
 table-of-heads:keep: csv, export table, save table, spreadsheet, export csv
 table-of-heads:filter: filter heads, filter, query
 table-of-heads:sort.right: sort, sort by, order by

@@ -9,6 +9,7 @@ import msgspec
 _HERE = Path(__file__).resolve().parents[1]
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "README.md": ("docs", "documentation", "manual", "help", "readme", "about"),
+    "docs/api.md": ("python", "library", "notebook", "jupyter", "transformerlens", "script", "code"),
     "docs/architecture.md": ("develop", "source code", "contribute", "internals"),
     "docs/bench.md": ("benchmark", "evaluation", "auc"),
     "docs/cause.md": ("activation patching", "causal effect", "logit difference", "faithfulness", "ablation"),
@@ -45,6 +46,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "docs/models.md": ("supported models", "architectures", "llama", "gpt2", "pythia"),
     "docs/peers.md": ("transformerlens", "other tools", "neuronpedia"),
     "docs/planted.md": ("ground truth", "synthetic model", "hand-written circuit"),
+    "docs/report.md": ("report", "html", "share", "colleague", "print", "pdf"),
     "docs/running.md": ("options", "out of memory", "hyperparameters", "gpu", "multi gpu"),
     "docs/sql.md": ("database", "duckdb", "query", "sql", "tables"),
     "docs/sweeps.md": (
