@@ -6,7 +6,7 @@ from textual.widgets import Markdown
 
 from tui.actions import screen_actions
 from tui.actions.key_labels import key_label_in
-from tui.state.documents import Document
+from tui.state.documents import DocumentPage
 from tui.widgets.action_keys import ActionKeys
 from tui.widgets.sheet_scroll import SheetScroll
 
@@ -24,7 +24,7 @@ class DocumentScreen(ModalScreen[None], ActionKeys):
     CSS_PATH = "document.tcss"
     actions = ACTIONS
 
-    def __init__(self, page: Document) -> None:
+    def __init__(self, page: DocumentPage) -> None:
         super().__init__()
         self.page = page
 

@@ -24,7 +24,7 @@ from tui.actions.synonyms import SYNONYMS
 from tui.screens.panes import PanesScreen
 from tui.settings.remembered import load_screen_memory, record_recent
 from tui.settings.table import SETTINGS, SettingSpec, Value, find_setting
-from tui.state.documents import Document
+from tui.state.documents import DocumentPage
 from tui.state.entry_search import EntryIndex, PaletteEntry
 from tui.state.palette_entries import (
     document_entries,
@@ -282,7 +282,7 @@ class PaletteContents:
         else:
             self.program.action_settings()
 
-    def _read(self, page: Document) -> None:
+    def _read(self, page: DocumentPage) -> None:
         from tui.screens.document import DocumentScreen
 
         self.app.push_screen(DocumentScreen(page))

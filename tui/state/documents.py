@@ -62,7 +62,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True):
+class DocumentPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of documentation."""
 
     name: str
@@ -74,7 +74,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @cache
-def documents() -> tuple[Document, ...]:
+def documents() -> tuple[DocumentPage, ...]:
     """Return the documents that are installed, README first. A wheel has them in tui/documents, a clone in docs/."""
     for root in (_HERE / "documents", _HERE.parent):
         readme = root / "README.md"
@@ -84,7 +84,7 @@ def documents() -> tuple[Document, ...]:
     return ()
 
 
-def _document(path: Path, name: str) -> Document:
+def _document(path: Path, name: str) -> DocumentPage:
     with path.open(encoding="utf-8") as file:
         title = next((line[2:].strip() for line in file if line.startswith("# ")), path.stem)
-    return Document(name=name, title=title, path=path, words=(path.stem.replace("-", " "), *_WORDS.get(name, ())))
+    return DocumentPage(name=name, title=title, path=path, words=(path.stem.replace("-", " "), *_WORDS.get(name, ())))

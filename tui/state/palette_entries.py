@@ -6,7 +6,7 @@ from functools import cache, partial
 
 from engine.nodes import NodeId
 from sessions.rows import SessionRow
-from tui.state.documents import Document, documents
+from tui.state.documents import DocumentPage, documents
 from tui.state.entry_search import PaletteEntry, cut_words
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
@@ -96,7 +96,9 @@ def document_texts() -> Mapping[str, frozenset[str]]:
     return {page.name: frozenset(cut_words(page.path.read_text(encoding="utf-8"))) for page in documents()}
 
 
-def document_entries(show: Callable[[Document], object], texts: Mapping[str, frozenset[str]]) -> Iterator[PaletteEntry]:
+def document_entries(
+    show: Callable[[DocumentPage], object], texts: Mapping[str, frozenset[str]]
+) -> Iterator[PaletteEntry]:
     """Yield README and the pages of docs/, with the words of their texts where those are read."""
     for page in documents():
         yield PaletteEntry(

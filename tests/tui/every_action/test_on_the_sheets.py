@@ -18,8 +18,8 @@ LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", 
 CARD = (("dismiss_sheet", "- null hypothesis"),)
 HELP = (("dismiss_sheet", "- Run the probe"),)
 DOCUMENT = (
-    ("scroll.down", r"+ (\d+) more lines", "k"),
-    ("scroll.up", r"+ (\d+) more lines", ("j", "j")),
+    ("scroll.down", r"< (\d+) more lines"),
+    ("scroll.up", r"+ (\d+) more lines"),
     ("close", "- One name for each"),
 )
 QUESTION = (("back", "- Jump to head"),)
