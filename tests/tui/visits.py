@@ -7,7 +7,9 @@ from engine.events import CardWritten, EdgesScored
 from engine.nodes import EMBEDDING, mlp
 from engine.results import Card, EdgeScore
 from tui.actions.registry import all_tables
+from tui.screens.document import DocumentScreen
 from tui.screens.error import ErrorSheet
+from tui.state.documents import documents
 
 from ..run_parts import weak_card
 
@@ -41,6 +43,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "tour": ("tour",),
     "card": ("card",),
     "help": ("keys",),
+    "jump": ("jump_labels",),
+    "document": (),
     "question": ("jump",),
     "choice": ("difference",),
     "settings": ("settings",),
@@ -90,6 +94,8 @@ async def go(app: Any, pilot: Any, name: str, text: str = "gone") -> None:
         await pilot.pause(0.02)
     if name == "trouble":
         app.push_screen(ErrorSheet(Failure(family="host", name="X", message=text, hint=text)))
+    if name == "document":  # reached by its name in the palette
+        app.push_screen(DocumentScreen(documents()[0]))
     scope = "" if name == "keys" else name
     for _ in range(12_000):
         if scope in scopes(app):

@@ -60,6 +60,13 @@ MOVING: tuple[Action, ...] = (
         group="Move",
     ),
     Action(
+        id="jump_labels",
+        keys=("f",),
+        title="Jump by two letters",
+        tooltip="Letters appear on every node, pane and code in sight; type two to go there",
+        group="Move",
+    ),
+    Action(
         id="next_pane",
         keys=("tab",),
         argument="1",

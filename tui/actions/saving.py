@@ -39,7 +39,7 @@ SAVING: tuple[Action, ...] = (
         id="replay",
         keys=("p",),
         title="Replay",
-        tooltip="Replay this session from its log; needs no model",
+        tooltip="Look back in this session's log, or play it from the start; needs no model",
         group="Replay",
         short="replay",
     ),

@@ -5,16 +5,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import ClassVar
 
 import msgspec
 from textual import events
 from textual.actions import ActionParseResult
-from textual.app import SystemCommand
 from textual.binding import BindingType
+from textual.command import Provider
 from textual.dom import DOMNode
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -58,6 +57,13 @@ _SILENT_IDS = frozenset({"end_difference"})
 _REPEAT_AFTER_S = 4.0
 
 
+def palette_provider() -> type[Provider]:
+    """Return what fills the palette; imported when it is opened first."""
+    from tui.screens.palette import EntryProvider
+
+    return EntryProvider
+
+
 class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     """The application: one workbench screen, one connection to the host."""
 
@@ -66,6 +72,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     BINDINGS: ClassVar[list[BindingType]] = []
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
+    COMMANDS = {palette_provider}  # noqa: RUF012  # Textual declares it so
 
     def __init__(
         self,
@@ -360,23 +367,6 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
 
     def action_suspend(self) -> None:
         self.action_suspend_process()
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Yield the actions of the screen: enabled ones first, disabled ones with the reason."""
-        actions = screen.bound_actions if isinstance(screen, ActionKeys) else self.with_own_keys(ACTIONS)
-        why = getattr(screen, "disabled_reason", lambda _: "")
-        reasons = {action.full_id: why(action) for action in actions}
-        for action in sorted(actions, key=lambda action: bool(reasons[action.full_id])):
-            reason = reasons[action.full_id]
-            if action.id != "palette":
-                yield SystemCommand(
-                    f"{action.title}  ({action.key})" if not reason else f"{action.title}  – disabled",
-                    reason or action.tooltip,
-                    partial(self._do, action.call, screen),
-                )
-
-    def _do(self, call: str, screen: Screen[object]) -> None:
-        self.run_worker(self.run_action(call, screen), exit_on_error=True)
 
     # ---- signals
 

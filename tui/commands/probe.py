@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from engine.config import LoadOptions, ProbeConfig
     from tui.headless.run_probe import ProbeOutcome, ProbeRequest
 
+_LONGEST_STEM = 100
+"""Characters of a file's name in a session's."""
+
 
 @with_options(*(option.path for option in OPTIONS))
 def probe(
@@ -200,6 +203,14 @@ def make_loading(chosen: Chosen) -> "LoadOptions":
     return LoadOptions(**given)
 
 
+def name_from_file(target: str) -> str | None:
+    """Return the name that a session of a file's examples gets; None for stdin and pipes, which have none."""
+    from pathlib import Path
+
+    stem = Path(target).stem[:_LONGEST_STEM]
+    return stem if Path(target).is_file() and any(map(str.isalnum, stem)) else None
+
+
 def make_request(
     target: str | None,
     *,
@@ -240,6 +251,8 @@ def make_request(
         else:
             examples = load_examples(target)
             check_set(examples)
+            if name is None and session is None:
+                name = name_from_file(target)
     if known is not None:
         from engine.tasks.registry import find_task
 

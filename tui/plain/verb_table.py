@@ -164,6 +164,7 @@ ELSEWHERE: Mapping[str, str] = {
     "theme": "there are no colours here",
     "next_pane": "there are no panes here; status, examples, heads and head show their contents",
     "next_pane.back": "there are no panes here; status, examples, heads and head show their contents",
+    "jump_labels": "there is nothing to jump to here; head 1.3 shows that head",
     "side_by_side": "places NODE shows where one head matters; attention is drawn on the screen",
     "signs": "head 1.3 shows the q-value and stability of one",
     "log": "headcode host log prints what host and worker logged",

@@ -22,6 +22,7 @@ from tui.screens.pane_drawing import PaneDrawing
 from tui.state.disabled_reasons import disabled_reason
 from tui.state.parsing import guess_measure, measure_trouble, node_hint, node_trouble, read_node
 from tui.state.workbench_state import WorkbenchState
+from tui.terminal.textual_private import screen_strips
 from tui.themes.themes import Depth
 from tui.widgets import grid_pane
 from tui.widgets.action_keys import ActionKeys
@@ -174,6 +175,34 @@ class PanesScreen(Screen[None], ActionKeys):
         title = "Jump to node" if places.others else "Jump to head"
         hint = node_hint(places) if places.others else "Layer and head, for example 1.3"
         self.app.push_screen(TextPromptSheet(title, hint, judge=lambda text: node_trouble(text, places)), jump)
+
+    def action_jump_labels(self) -> None:
+        from tui.screens.jump import JumpScreen, JumpTarget
+
+        targets = [
+            JumpTarget(widget.region.x + 1, widget.region.y, partial(self.action_show_pane, name))
+            for name, widget in zip(PANES, (self.examples, self.grid, self.head), strict=True)
+            if not self._narrow
+        ]
+        if self._narrow:
+            at = dict(self.tabs.spots())
+            go = {name: partial(self.action_show_pane, name) for name in PANES}
+            targets += [JumpTarget(at[name], self.tabs.region.y, go[name]) for name in PANES if name in at]
+        if self.grid.display:
+            targets += [JumpTarget(x, y, partial(self._go_to, node)) for node, x, y in self.grid.heatmap.spots()]
+        targets += [JumpTarget(x, y, partial(self._inspect, example)) for example, x, y in self.head.code_spots()]
+        self.app.push_screen(JumpScreen(screen_strips(self.app), targets))
+
+    def _inspect(self, example: int) -> None:
+        """Inspect the node at the cursor on a prompt."""
+        self.state.selected = example
+        self.drawing.now(frozenset({"examples"}))
+        self.app.run_worker(self.app.run_action("close_up", self), exit_on_error=True)
+
+    def _go_to(self, node: HeadId) -> None:
+        if self.state.put_cursor(*node):
+            self.drawing.cursor_moved()
+        self.action_show_pane("grid")
 
     # ---- changing the view
 

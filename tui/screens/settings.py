@@ -37,14 +37,20 @@ class SettingsScreen(SubScreen):
     CSS_PATH = "settings.tcss"
     actions = ACTIONS
 
-    def __init__(self, state: WorkbenchState) -> None:
+    def __init__(self, state: WorkbenchState, *, setting: str = "") -> None:
+        """Make the screen; `setting` is the name of the one it begins at."""
         super().__init__(state)
         self.list = SettingsList(state, id="settings")
         self.list.border_title = "Settings"
+        self._begin_at = setting
 
     def compose(self) -> ComposeResult:
         yield self.list
         yield SubScreenKeys(self.state, ACTIONS)
+
+    def on_mount(self) -> None:
+        if self._begin_at:
+            self.list.find(self._begin_at)
 
     def paint(self) -> None:
         self.list.paint()

@@ -67,7 +67,9 @@ class WorkbenchScreen(PanesScreen):
         state = self.state
         if state.session_id is not None and state.last_seq:
             depth = self.grid.heatmap.depth
-            replay = ReplayScreen(self.link.connect, depth, session=state.session_id, size=self.app.size)
+            session, size = state.session_id, self.app.size
+            # It begins with what was on the screen; from there one looks back, or plays from the start.
+            replay = ReplayScreen(self.link.connect, depth, session=session, size=size, playing=False, start="100%")
             self.app.push_screen(replay, self._back)
 
     def action_cause(self) -> None:

@@ -12,6 +12,7 @@ from engine.machine.folders import find_folders
 from engine.machine.plain_file import read_json
 
 _FILE = "screen.json"
+_MOST_RECENT = 20
 
 
 class ScreenMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,8 @@ class ScreenMemory(msgspec.Struct, frozen=True, kw_only=True):
 
     toured: bool = False
     """Whether the tour was offered."""
+    recent: tuple[str, ...] = ()
+    """What was chosen in the palette, by id, the last one first."""
 
 
 def screen_memory_path() -> Path:
@@ -37,6 +40,13 @@ def load_screen_memory() -> ScreenMemory:
 def record_toured(toured: bool = True) -> None:
     """Record that the tour was offered; False: offer it again."""
     _keep(msgspec.structs.replace(load_screen_memory(), toured=toured))
+
+
+def record_recent(entry: str) -> None:
+    """Record what was chosen in the palette."""
+    memory = load_screen_memory()
+    recent = (entry, *(each for each in memory.recent if each != entry))[:_MOST_RECENT]
+    _keep(msgspec.structs.replace(memory, recent=recent))
 
 
 def _keep(what: ScreenMemory) -> None:

@@ -1,5 +1,6 @@
 """The page of the head at the cursor: every measure, and its codes with their prompts."""
 
+import re
 from itertools import zip_longest
 
 from textual.content import Content
@@ -36,6 +37,8 @@ _LEFT_OUT = 4
 """Examples per side that are listed under "leave one out"."""
 _NOTES, _NOTE_LINES = 4, 5
 """Maximum notes shown on a head, and lines of each."""
+_CODE_ROW = re.compile(r"(?:^|│) +(\d+) +\d+ +\d+(?:  only [+-])? *$")
+"""A code with its counts on both sides."""
 _PAST = 8
 """Maximum runs of the session listed for the head."""
 
@@ -85,6 +88,20 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
         text = self._strips[row].text[:42].lstrip(" ▸·")
         named = [each for each in MEASURES if text.startswith(_name_of(each))]
         return measure_tip(self.state, max(named, key=lambda each: len(_name_of(each)))) if named else None
+
+    def code_spots(self) -> list[tuple[int, int, int]]:
+        """Return the first example of each code in sight, with the column and line of the screen of the code."""
+        codes, room = self.state.head_codes(), self.scrollable_content_region
+        if not isinstance(codes, HeadCodes) or not self.display:
+            return []
+        groups = group_by_code(codes.codes, [each.positive for each in self.state.examples])
+        first = {row.code: row.examples[0] for row in groups}
+        found = []
+        for y, strip in enumerate(self._strips[self.scroll_offset.y :][: room.height]):
+            row = _CODE_ROW.search(strip.text)
+            if row is not None and int(row[1]) in first:
+                found.append((first[int(row[1])], room.x + max(row.start(1) - 3, 0), room.y + y))
+        return found
 
     def _beside(self, left: StyledLine | None, right: StyledLine | None, width: int) -> Strip:
         first = (left or self.line()).to(width).add("│ ", "groove").strip()

@@ -291,6 +291,18 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
         if (to_x, to_y) != (offset.x, offset.y):
             self.scroll_to(to_x, to_y, animate=False, force=True, immediate=True)
 
+    def spots(self) -> list[tuple[HeadId, int, int]]:
+        """Return the nodes in sight, each with the column and line of the screen at which its cell begins."""
+        rows, _ = self.in_sight()
+        room = self.scrollable_content_region
+        found = []
+        for node in (node for row in rows for node in self.geometry.places.in_row(row)):
+            for cell in self._regions(node)[:1]:
+                x, y = cell.x, cell.y + (cell.height - 1) // 2
+                if x >= self.geometry.label_width and LABEL_ROW <= y < room.height and x + 2 <= room.width:
+                    found.append((node, room.x + x, room.y + y))
+        return found
+
     def head_at(self, x: int, y: int) -> HeadId | None:
         """Return the node at a position of this widget."""
         return self.geometry.node_at(x, y, self.scroll_offset)

@@ -113,6 +113,12 @@ class SettingsList(LineWidget):
             self.at = place
         self.say("")
 
+    def find(self, name: str) -> None:
+        """Select the setting with that name, such as screen.theme."""
+        names = ["" if row.setting is None else row.setting.name for row in self.rows]
+        if name in names:
+            self.at = names.index(name)
+
     def say(self, words: str, ink: str = "dim") -> None:
         self.words, self.ink_of_words = words, ink
         self.paint()

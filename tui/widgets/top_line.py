@@ -186,6 +186,11 @@ class PaneTabs(LineWidget):
             self._ends.append((line.width, pane))
         return [line.strip()]
 
+    def spots(self) -> list[tuple[str, int]]:
+        """Return the panes, each with the column at which its title begins."""
+        starts = [1, *(end for end, _ in self._ends)]
+        return [(pane, start) for start, (_, pane) in zip(starts, self._ends, strict=False)]
+
     def tip_at(self, place: Offset, /) -> Content | None:
         pane = next((pane for end, pane in self._ends if place.x < end), None)
         actions = getattr(self.screen, "bound_actions", ())

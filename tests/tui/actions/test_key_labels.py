@@ -18,8 +18,10 @@ from tui.actions.keymap import keys_text, load_keys, with_keys
 from tui.actions.registry import all_tables
 from tui.output.card import card_lines, format_advice
 from tui.plain.verb_table import verb_for
+from tui.screens.document import DocumentScreen
 from tui.screens.error import ErrorSheet
 from tui.screens.tour import STEPS
+from tui.state.documents import documents
 from tui.state.workbench_state import WorkbenchState
 
 from ...run_parts import weak_card
@@ -187,6 +189,8 @@ async def test_no_screen_names_a_key_that_was_given_away(
                     await until(lambda: len(app.screen_stack) > depth)  # noqa: B023
             if name == "trouble":
                 app.push_screen(ErrorSheet(Failure(family="host", name="X", message="gone", hint="look")))
+            if name == "document":
+                app.push_screen(DocumentScreen(documents()[0]))
             scope = "" if name == "keys" else name
             await until(lambda: scope in scopes(app))  # noqa: B023
             await pilot.pause()

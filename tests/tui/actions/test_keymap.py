@@ -100,7 +100,9 @@ async def test_own_keys_work_on_sheets_and_in_a_replay(
         await until(lambda: re.search(r"\bf6 +Back", text_of(app)))
         assert len(app.screen_stack) == 3
         await pilot.press("f9", "f6", "p")
-        await until(lambda: "f7 live" in text_of(app) and app.screen.player.playing)
+        await until(lambda: "f7 live" in text_of(app) and app.screen.state.last_seq == app.state.last_seq)
+        await pilot.press("f8")
+        await until(lambda: app.screen.player.playing)
         await pilot.press("f8")
         await until(lambda: not app.screen.player.playing)
         await pilot.press("escape", "f7")

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from engine.catalog.local_models import bundled_folder
+from tui.commands.probe import name_from_file
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 
@@ -82,6 +83,14 @@ def test_a_run_is_done_again_with_what_it_had_and_without_reading_its_prompts_ag
     refused = headcode(home, "probe", "ioi", "--again", "twice/1")
     assert refused.returncode == 2
     assert "uses the settings of that run" in refused.stderr
+
+
+def test_a_session_made_from_a_file_is_named_after_it(tmp_path: Path) -> None:
+    for written, name in (("friday ioi.jsonl", "friday ioi"), ("a.b.txt", "a.b"), ("---.txt", None)):
+        (tmp_path / written).write_text("+ One => two\n")
+        assert name_from_file(str(tmp_path / written)) == name
+    assert name_from_file("-") is None
+    assert name_from_file(str(tmp_path)) is None
 
 
 def test_ctrl_c_stops_the_run_and_keeps_it(home: dict[str, str]) -> None:

@@ -38,6 +38,7 @@ LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", 
 """Options of a run that takes ten minutes unless it is stopped."""
 
 WORKBENCH = (
+    ("jump_labels", "Two letters go there", (), "escape", "2 Heads: "),
     ("jump", "Jump to head", (), ("'1.3'", "enter"), r"1\.3 total variation"),
     ("move.right", r"1\.4 total variation"),
     ("move.left", r"1\.3 total variation"),

@@ -18,6 +18,11 @@ LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", 
 
 CARD = (("dismiss_sheet", "- null hypothesis"),)
 HELP = (("dismiss_sheet", "- Run the probe"),)
+DOCUMENT = (
+    ("scroll.down", r"< (\d+) more lines"),
+    ("scroll.up", r"+ (\d+) more lines"),
+    ("close", "- One name for each"),
+)
 QUESTION = (("back", "- Jump to head"),)
 CHOICE = (("back", "- Subtract from run"),)
 CLOSE_LOOK = (
@@ -203,6 +208,8 @@ TOUR = (
 )
 WALKS: dict[str, Any] = {
     "card": (("b", "/null hypothesis/"), CARD),
+    "jump": (("f", "/Two letters go there/"), (("close", "- Two letters"),)),
+    "document": (("ctrl+p", "'glossary'", "/Glossary +.docs/", "enter", "/One name for each/"), DOCUMENT),
     "help": (("question_mark", "/Run the probe/"), HELP),
     "question": (("slash", "/Jump to head/"), QUESTION),
     "choice": (("d", "/Subtract from run/"), CHOICE),

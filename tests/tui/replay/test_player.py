@@ -402,6 +402,11 @@ async def test_p_replays_the_session_at_hand_and_escape_returns(recorded: Any, o
         await pilot.press("p")
         await until(lambda: isinstance(app.screen, ReplayScreen) and app.screen.player.state.runs)
         assert app.screen.state is not app.state
+        # It opens on the last state and stands still; the first entry is one key away, and playing begins there.
+        await until(lambda: app.screen.state.last_seq == app.state.last_seq)
+        assert not app.screen.player.playing
+        await pilot.press("home")
+        await until(lambda: app.screen.state.last_seq <= 1)
         # What happens meanwhile is there when the person comes back.
         await live_host.tell(*recorded.events(until="load"))
         await pilot.press("escape")
