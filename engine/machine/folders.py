@@ -41,6 +41,11 @@ class AppFolders(msgspec.Struct, frozen=True, kw_only=True):
         return self.data / "parts"
 
     @property
+    def sweeps(self) -> Path:
+        """What executors on other machines leave, one folder per sweep."""
+        return self.data / "sweeps"
+
+    @property
     def models(self) -> Path:
         return self.cache / "models"
 

@@ -91,13 +91,16 @@ def read_run_codes(store: Store, run_id: str) -> list[tuple[int, int, list[int]]
 class BundleWriter:
     """Collects a session in a staging folder, then writes the bundle. Not for the event loop's thread."""
 
-    def __init__(self, staging: Path, head: ExportRange) -> None:
+    def __init__(self, staging: Path, head: ExportRange, *, tables: bool = True) -> None:
+        """`tables`: whether the bundle has them, which take most of the time and which Headcode never reads."""
         self.head = head
         self.codes_wanted: list[str] = []
         """Runs that stored codes, in log order."""
         self._staging = Path(tempfile.mkdtemp(prefix=".headcode-export-", dir=staging))
         self._events = (self._staging / EVENTS).open("wb")
-        self._scratch = ScratchDatabase(self._staging, writes=True)
+        self._scratch = ScratchDatabase(self._staging, writes=True) if tables else None
+        self._seeds: dict[str, tuple[int, ...]] = {}
+        """Of each run, in the order of its arrays."""
         self._members: list[tuple[str, Path, bool]] = [(EVENTS, self._staging / EVENTS, True)]
         self._about: BundledSession | None = None
         self._n_events = self._n_runs = self._n_codes = 0
@@ -107,7 +110,8 @@ class BundleWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._scratch.__exit__()
+        if self._scratch is not None:
+            self._scratch.__exit__()
         self._events.close()
         shutil.rmtree(self._staging, ignore_errors=True)
 
@@ -127,8 +131,9 @@ class BundleWriter:
                     self._about = BundledSession(
                         id=self.head.session_id, name=made.name, model=made.model, task=made.task
                     )
-                case RunQueued():
+                case RunQueued() as asked:
                     self._n_runs += 1
+                    self._seeds[entry.run_id or ""] = tuple(asked.config.seeds)
                 case ArrayReady(name="codes") if entry.run_id is not None and entry.run_id not in self.codes_wanted:
                     self.codes_wanted.append(entry.run_id)
                 case ArrayStored(name="sae"):
@@ -136,13 +141,14 @@ class BundleWriter:
                 case _:
                     pass
         self._n_events += len(rows)
-        self._scratch.add(entries)
+        if self._scratch is not None:
+            self._scratch.add(entries)
 
     def add_codes(self, run_id: str, rows: list[tuple[int, int, list[int]]]) -> None:
         """Add a run's codes as stored; they may be empty."""
         if not rows:
             return
-        place = {seed: index for index, seed in enumerate(self._scratch.seeds(run_id))}
+        place = {seed: index for index, seed in enumerate(self._seeds[run_id])}
         ordered = sorted(rows, key=lambda row: (place.get(row[0], len(place)), row[1]))
         shape = (len({row[0] for row in rows}), 1 + max(row[1] for row in rows), len(rows[0][2]))
         if len(rows) != shape[0] * shape[1] or any(len(row[2]) != shape[2] for row in rows):
@@ -150,7 +156,8 @@ class BundleWriter:
         path = self._staging / f"{run_id}.safetensors"
         write_tensor(path, "codes", shape, (row[2] for row in ordered))
         self._members.append((f"codes/{run_id}.safetensors", path, True))
-        self._scratch.add_codes(run_id, rows)
+        if self._scratch is not None:
+            self._scratch.add_codes(run_id, rows)
         self._n_codes += 1
 
     def finish(self, goal: Path, *, sae: Path | None, force: bool, marks: Path | None = None) -> ExportResult:
@@ -166,7 +173,8 @@ class BundleWriter:
                 found += 1
             else:
                 missing += 1
-        self._members += [(name, path, False) for name, path in self._scratch.write(self._staging)]
+        if self._scratch is not None:
+            self._members += [(name, path, False) for name, path in self._scratch.write(self._staging)]
         manifest = Manifest(
             headcode=version(),
             session=self._about,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Self
 
 import duckdb
-import msgspec
 
 from sessions.errors import BadBundle
 from sessions.events import EVENT_VERSION, LogEntry
@@ -102,11 +101,6 @@ class ScratchDatabase:
     def add_codes(self, run_id: str, rows: Iterable[tuple[int, int, list[int]]]) -> None:
         """Add a run's codes as (seed, example, codes layer by layer)."""
         append_rows(self._con, "code", [(run_id, seed, example, codes) for seed, example, codes in rows])
-
-    def seeds(self, run_id: str) -> tuple[int, ...]:
-        """Return the run's seeds, in the order of its arrays."""
-        found = self._con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run_id}).fetchall()
-        return msgspec.json.decode(found[0][0], type=tuple[int, ...])
 
     def summary(self) -> tuple[str, list[tuple[str, str]]]:
         """Return the session's name at the end of its log, and every run's id and state."""

@@ -4,7 +4,6 @@ import asyncio
 import math
 import os
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -41,10 +40,11 @@ from sessions.protocol.sweeps import (
     SweepsAnswer,
 )
 from sessions.store.database import Store
-from sessions.store.sweep_units import done_keys, find_sweep, list_sweeps, stored_units, sweep_row, unit_rows
-from sessions.sweeps.executors import find_executor
-from sessions.sweeps.gather import UnitBundle, record_bundle
-from sessions.sweeps.records import RecordedSweep, find_recorded, make_task, record_plan
+from sessions.store.sweep_units import done_keys, find_sweep, list_sweeps, sweep_row, unit_rows
+from sessions.sweeps.executors import find_executor, sbatch_text
+from sessions.sweeps.gather import gather_file
+from sessions.sweeps.on_slurm.options import jobs_at_once
+from sessions.sweeps.records import RecordedSweep, find_recorded, record_plan
 
 _FOLLOW_S = 5.0
 _MOST_GROUPS = 24
@@ -54,12 +54,19 @@ _MOST_GROUPS = 24
 async def estimate_sweep(host: HandlerContext, request: EstimateSweep) -> SweepEstimate:
     """Estimate memory, workers and time from the memory plan and earlier runs."""
     plan = request.plan
+    find_executor(request.on, request.settings)
     done = await host.writer.read(lambda store: done_keys(store, [unit.key for unit in plan.units]))
     groups, free, more = await _groups(host, plan, done)
+    left = sum(unit.key not in done for unit in plan.units)
     size = _pool(groups, free, request.workers, sum(group.left for group in groups))
+    sbatch = ""
+    if request.on == "ray" and request.workers is None:
+        size = PoolSize(workers=size.workers, why="if the cluster has room for so many; it decides")
+    if request.on == "slurm":
+        size = PoolSize(workers=min(jobs_at_once(request.workers), max(1, left)), why="jobs at once (--workers)")
+        sbatch = await asyncio.to_thread(sbatch_text, host.places, request.settings, plan.name, size.workers)
     known = [group for group in groups if group.seconds is not None and group.left]
     listed = sum(group.left for group in known)
-    left = sum(unit.key not in done for unit in plan.units)
     hours = None
     if listed:
         mean = sum(group.left * (group.seconds or 0) for group in known) / listed
@@ -75,19 +82,20 @@ async def estimate_sweep(host: HandlerContext, request: EstimateSweep) -> SweepE
         why=size.why,
         free_bytes=free,
         hours=hours,
+        sbatch=sbatch,
     )
 
 
 async def start_sweep(host: HandlerContext, request: StartSweep) -> SweepAnswer:
     """Record the sweep, then run what is not done."""
-    find_executor(request.on)
+    find_executor(request.on, request.settings)
     recorded = await host.writer.change(lambda recorder: record_plan(recorder, request.plan))
-    return await _begin(host, recorded, request.plan, on=request.on, workers=request.workers)
+    return await _begin(host, recorded, request.plan, request)
 
 
 async def retry_sweep(host: HandlerContext, request: RetrySweep) -> SweepAnswer:
     """Run the stored units without a finished run again."""
-    find_executor(request.on)
+    find_executor(request.on, request.settings)
 
     def look(store: Store) -> RecordedSweep:
         sweep_id = find_sweep(store, request.sweep)
@@ -96,19 +104,23 @@ async def retry_sweep(host: HandlerContext, request: RetrySweep) -> SweepAnswer:
         return find_recorded(store, sweep_id, sweep_row(store, sweep_id).name, keys)
 
     recorded = await host.writer.read(look)
-    return await _begin(host, recorded, _plan_of(recorded), on=request.on, workers=request.workers)
+    return await _begin(host, recorded, _plan_of(recorded), request)
 
 
 async def _begin(
-    host: HandlerContext, recorded: RecordedSweep, plan: SweepPlan, *, on: str, workers: int | None
+    host: HandlerContext, recorded: RecordedSweep, plan: SweepPlan, request: StartSweep | RetrySweep
 ) -> SweepAnswer:
     left = sum(each.unit.key not in recorded.done for each in recorded.units)
     if left:
-        number = workers or 0
-        if not number:
+        number, peak = request.workers or 0, None
+        if request.on != "local" or not number:
             groups, free, _ = await _groups(host, plan, set(recorded.done))
-            number = _pool(groups, free, None, left).workers
-        await host.sweeps.start(recorded, on=on, workers=min(number, left))
+            peak = max((group.peak_bytes for group in groups if group.peak_bytes and group.left), default=None)
+            if request.on == "local":
+                number = _pool(groups, free, None, left).workers
+        await host.sweeps.start(
+            recorded, on=request.on, workers=min(number, left), settings=request.settings, peak_bytes=peak
+        )
     return await _answer(host, recorded.sweep_id)
 
 
@@ -169,7 +181,8 @@ async def gather_sweep(host: HandlerContext, request: GatherSweep) -> SweepGathe
     refused: list[str] = []
     for path in sorted(await asyncio.to_thread(lambda: list(folder.glob("*.headcode")))):
         try:
-            if await _gather_one(host, sweep_id, path):
+            taken = gather_file(host.writer, path, sweep_id=sweep_id, places=host.places, versions=host.sweeps.versions)
+            if await taken:
                 new += 1
             else:
                 known += 1
@@ -177,23 +190,6 @@ async def gather_sweep(host: HandlerContext, request: GatherSweep) -> SweepGathe
             refused.append(f"{path.name}: {error}")
     row = await host.writer.read(lambda store: sweep_row(store, sweep_id))
     return SweepGathered(sweep=row, new=new, known=known, refused=tuple(refused))
-
-
-async def _gather_one(host: HandlerContext, sweep_id: str, path: Path) -> bool:
-    """Take one file into the sweep; return whether its run was new."""
-    bundle = await asyncio.to_thread(UnitBundle, path, host.places.spool)
-    try:
-        units = await host.writer.read(lambda store: stored_units(store, sweep_id, {bundle.key}))
-        if not units:
-            raise NoSuchRecord("It is no unit of this sweep.", hint="headcode sweep list shows the others.")
-        unit = units[0]
-        versions = host.sweeps.versions
-        asked = make_task("", unit, host.places, identity="", versions=versions, last=True).asked
-        await asyncio.to_thread(bundle.place_weights, host.places.data / "sae")
-        work = partial(record_bundle, bundle=bundle, session_id=unit.session_id, asked=asked)
-        return await host.writer.change(work, alone=True) == "new"
-    finally:
-        await asyncio.to_thread(bundle.close)
 
 
 async def _answer(host: HandlerContext, sweep_id: str) -> SweepAnswer:

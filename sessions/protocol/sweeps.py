@@ -9,12 +9,26 @@ from sessions.protocol.base import Message, Request
 from sessions.rows import SweepRow, SweepUnitRow
 
 
+class ExecutorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a sweep runs, in detail."""
+
+    address: str = ""
+    """Of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for a new one on this machine.
+
+    Empty: the environment's RAY_ADDRESS, a cluster of this machine, or a new one.
+    """
+    slurm: dict[str, str] = {}
+    """Options of sbatch, without dashes; `folder` is one that all nodes see."""
+
+
 class EstimateSweep(Request, tag="estimate_sweep", frozen=True, kw_only=True):
     """Estimate what a sweep needs, and what of it is done. Nothing is recorded. Answered by SweepEstimate."""
 
     plan: SweepPlan
     workers: int | None = None
     """None: as many as fit."""
+    on: str = "local"
+    settings: ExecutorSettings = ExecutorSettings()
 
 
 class SweepGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +62,8 @@ class SweepEstimate(Message, tag="sweep_estimate", frozen=True, kw_only=True):
     free_bytes: int | None
     hours: float | None
     """Of each worker, for what is left; None: unknown."""
+    sbatch: str = ""
+    """For Slurm: what would be submitted."""
 
 
 class StartSweep(Request, tag="start_sweep", frozen=True, kw_only=True):
@@ -58,6 +74,7 @@ class StartSweep(Request, tag="start_sweep", frozen=True, kw_only=True):
     """An executor of sessions.sweeps.executors."""
     workers: int | None = None
     """None: as many as fit."""
+    settings: ExecutorSettings = ExecutorSettings()
 
 
 class RetrySweep(Request, tag="retry_sweep", frozen=True, kw_only=True):
@@ -69,6 +86,7 @@ class RetrySweep(Request, tag="retry_sweep", frozen=True, kw_only=True):
     """Only those that failed."""
     on: str = "local"
     workers: int | None = None
+    settings: ExecutorSettings = ExecutorSettings()
 
 
 class ListSweeps(Request, tag="list_sweeps", frozen=True, kw_only=True):

@@ -3,4 +3,16 @@
 May import: bundle, edits, services, store, protocol, files, root.
 """
 
-__all__ = ["conductor", "executor", "executors", "gather", "local_executor", "node", "records", "version_check"]
+__all__ = [
+    "active_sweep",
+    "conductor",
+    "executor",
+    "executors",
+    "gather",
+    "local_executor",
+    "node",
+    "on_ray",
+    "on_slurm",
+    "records",
+    "version_check",
+]

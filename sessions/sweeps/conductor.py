@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -18,66 +17,32 @@ from engine.sweeps.content_key import DecisiveVersions, installed_versions
 from engine.sweeps.expansion import identity_of
 from engine.sweeps.packs import pack, pack_key
 from sessions.errors import BadBundle
-from sessions.protocol.sweeps import SweepProgress, SweepWorker, UnitProblem
+from sessions.files.log_files import SizedLog, worker_log
+from sessions.protocol.sweeps import ExecutorSettings, SweepProgress, SweepWorker, UnitProblem
 from sessions.services.run_queue import RunQueue
 from sessions.services.writer import StoreWriter
 from sessions.store.sweep_units import StoredUnit, done_keys
+from sessions.sweeps.active_sweep import ActiveSweep
 from sessions.sweeps.executor import (
     AnyReport,
-    Executor,
     Pack,
     UnitDone,
     UnitFailed,
+    UnitLogged,
     UnitProgress,
     UnitStarted,
     UnitTask,
     WorkerJoined,
     WorkerLost,
 )
-from sessions.sweeps.executors import ExecutorContext, find_executor
-from sessions.sweeps.gather import gather
+from sessions.sweeps.executors import ExecutorContext, bundle_folder, find_executor
+from sessions.sweeps.gather import gather, gather_left
 from sessions.sweeps.records import RecordedSweep, make_task, record_failure
 
 log = logging.getLogger("headcode.sweeps")
 
 MOST_TRIES = 3
 """A unit whose worker is lost is tried twice more."""
-_SHOWN_PROBLEMS = 20
-_PACE = 200
-"""Finished units from which the time left is computed."""
-
-
-class ActiveSweep:
-    """One sweep under way."""
-
-    def __init__(self, sweep: RecordedSweep, on: str) -> None:
-        self.sweep_id, self.name, self.on = sweep.sweep_id, sweep.name, on
-        self.executor: Executor
-        self.units: dict[str, StoredUnit] = {}
-        """Those to be run, by key."""
-        self.tasks: dict[str, UnitTask] = {}
-        """Tries that have not ended, by run id."""
-        self.tries: dict[str, int] = {}
-        """By key."""
-        self.identities: dict[str, str] = {}
-        self.done = self.failed = 0
-        self.cancelled = False
-        self.workers: dict[str, SweepWorker] = {}
-        self.problems: deque[UnitProblem] = deque(maxlen=_SHOWN_PROBLEMS)
-        self.ends: deque[float] = deque(maxlen=_PACE)
-        """When units finished, in seconds of the monotonic clock."""
-        self.ended = asyncio.Event()
-
-    def labels(self, task: UnitTask) -> str:
-        unit = self.units[task.key].unit
-        return ", ".join(f"{axis} {value}" for axis, value in unit.labels)
-
-    @property
-    def left_s(self) -> float | None:
-        left = len(self.units) - self.done - self.failed
-        if len(self.ends) < 2 or left <= 0:
-            return None
-        return left * (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
 
 
 class Conductor:
@@ -85,6 +50,7 @@ class Conductor:
 
     def __init__(self, places: AppFolders, writer: StoreWriter, runs: RunQueue) -> None:
         self._places, self._writer, self._runs = places, writer, runs
+        self._worker_log = SizedLog(worker_log(places))
         self._active: dict[str, ActiveSweep] = {}
         self._last: dict[str, ActiveSweep] = {}
         """Those that ended, for their problems."""
@@ -108,13 +74,28 @@ class Conductor:
     def busy(self) -> bool:
         return bool(self._active) or bool(self._work)
 
-    async def start(self, sweep: RecordedSweep, *, on: str, workers: int) -> None:
+    async def start(
+        self,
+        sweep: RecordedSweep,
+        *,
+        on: str,
+        workers: int,
+        settings: ExecutorSettings | None = None,
+        peak_bytes: int | None = None,
+    ) -> None:
         """Run the sweep's units that are neither done nor under way. Raises ConfigError.
 
-        A sweep that is under way already takes them in addition.
+        A sweep that is under way already takes them in addition. `peak_bytes`: most memory of a worker.
         """
-        make = find_executor(on)
+        settings = settings or ExecutorSettings()
+        make = find_executor(on, settings).make
+        folder = self._places.sweeps / sweep.sweep_id
         async with self._starting:
+            left = bundle_folder(on, settings, folder)
+            if sweep.sweep_id not in self._active:
+                await gather_left(
+                    self._writer, left, sweep_id=sweep.sweep_id, places=self._places, versions=self.versions
+                )
             # What is under way now may be finished before the store is read, so both count.
             busy = {task.key for each in self._active.values() for task in each.tasks.values()}
             keys = [each.unit.key for each in sweep.units]
@@ -132,7 +113,19 @@ class Conductor:
             if active is None:
                 active = ActiveSweep(sweep, on)
                 report = partial(self._on_report, active)
-                active.executor = make(ExecutorContext(runs=self._runs, workers=workers, report=report))
+                context = ExecutorContext(
+                    runs=self._runs,
+                    workers=workers,
+                    report=report,
+                    places=self._places,
+                    folder=folder,
+                    name=sweep.name,
+                    settings=settings,
+                    peak_bytes=peak_bytes,
+                    device=_device(units),
+                    devices=max(each.options.devices or 0 for each in units),
+                )
+                active.executor = await asyncio.to_thread(make, context) if on == "slurm" else make(context)
                 self._active[sweep.sweep_id] = active
                 self._last.pop(sweep.sweep_id, None)
             active.identities |= identities
@@ -211,6 +204,8 @@ class Conductor:
                 )
             case UnitProgress():
                 self._advance(active, report)
+            case UnitLogged():
+                self._log_unit(active, report)
             case UnitDone():
                 self._on_done(active, report)
             case UnitFailed():
@@ -336,6 +331,13 @@ class Conductor:
         active.tasks[task.run_id] = task
         return task
 
+    def _log_unit(self, active: ActiveSweep, report: UnitLogged) -> None:
+        """Add what a unit logged on another machine to the log of workers."""
+        task = active.tasks.get(report.run_id)
+        unit = f" ({active.labels(task)})" if task is not None else ""
+        head = f"--- {active.name}: run {report.run_id}{unit} on {report.worker}"
+        self._worker_log.write(f"{head}\n{report.text}\n".encode())
+
     def _free(self, active: ActiveSweep, run_id: str) -> None:
         for name, worker in active.workers.items():
             if worker.run_id == run_id:
@@ -356,3 +358,8 @@ class Conductor:
         self._news += 1
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _device(units: Collection[StoredUnit]) -> str:
+    """Return cpu if no unit may use a GPU."""
+    return "cpu" if all(each.options.device == "cpu" for each in units) else "auto"

@@ -102,7 +102,15 @@ class WorkerLost(UnitReport, tag="lost", frozen=True, kw_only=True):
     reason: str
 
 
-AnyReport = UnitStarted | UnitProgress | UnitDone | UnitFailed | WorkerJoined | WorkerLost
+class UnitLogged(UnitReport, tag="logged", frozen=True, kw_only=True):
+    """What the engine wrote to its log while it ran a unit on another machine."""
+
+    run_id: str
+    worker: str
+    text: str
+
+
+AnyReport = UnitStarted | UnitProgress | UnitDone | UnitFailed | WorkerJoined | WorkerLost | UnitLogged
 ReportTo = Callable[[AnyReport], None]
 """Takes a report at once and never raises. To be called on the host's event loop (`call_soon_threadsafe` elsewhere)."""
 
@@ -114,7 +122,11 @@ class Executor(Protocol):
     """
 
     async def submit(self, packs: Sequence[Pack]) -> None:
-        """Run these units, behind those submitted before. Returns at once; may be called again at any time."""
+        """Run these units, behind those submitted before. May be called again at any time.
+
+        Returns as soon as they are accepted. The first call raises ConfigError where nothing can run them (no such
+        cluster, no such partition); later calls report failures instead.
+        """
         ...
 
     async def cancel(self, run_ids: Collection[str]) -> None:

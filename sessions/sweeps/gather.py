@@ -1,19 +1,27 @@
 """Take the run of a unit's bundle into the session of its sweep: exactly once by content key, in one transaction."""
 
 import asyncio
+import logging
 import shutil
 import tempfile
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from engine.events import ArrayReady
+from engine.machine.folders import AppFolders
+from engine.sweeps.content_key import DecisiveVersions
 from sessions.bundle.import_bundle import CheckedBundle
-from sessions.errors import BadBundle
+from sessions.errors import BadBundle, NoSuchRecord
 from sessions.events import LogEntry, RunEnded, RunQueued
 from sessions.services.writer import StoreWriter
 from sessions.store.queries import active_session
 from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
-from sessions.store.sweep_units import done_keys
+from sessions.store.sweep_units import done_keys, stored_units
+from sessions.sweeps.records import make_task
+
+log = logging.getLogger("headcode.sweeps")
 
 Gathered = Literal["new", "known"]
 """known: the store had a finished run of this unit already, and the bundle's was dropped."""
@@ -113,3 +121,37 @@ async def gather(
         )
     finally:
         await asyncio.to_thread(bundle.close)
+
+
+async def gather_file(
+    writer: StoreWriter, path: Path, *, sweep_id: str, places: AppFolders, versions: DecisiveVersions
+) -> bool:
+    """Take the bundle of any unit of the sweep into its session; return whether its run was new.
+
+    Raises BadBundle, NoSuchRecord, StoreError.
+    """
+    bundle = await asyncio.to_thread(UnitBundle, path, places.spool)
+    try:
+        units = await writer.read(lambda store: stored_units(store, sweep_id, {bundle.key}))
+        if not units:
+            raise NoSuchRecord("It is no unit of this sweep.", hint="headcode sweep list shows the others.")
+        unit = units[0]
+        asked = make_task("", unit, places, identity="", versions=versions, last=True).asked
+        await asyncio.to_thread(bundle.place_weights, places.data / "sae")
+        work = partial(record_bundle, bundle=bundle, session_id=unit.session_id, asked=asked)
+        return await writer.change(work, alone=True) == "new"
+    finally:
+        await asyncio.to_thread(bundle.close)
+
+
+async def gather_left(
+    writer: StoreWriter, folder: Path, *, sweep_id: str, places: AppFolders, versions: DecisiveVersions
+) -> None:
+    """Take in the files that an earlier host left or that jobs finished without one, and delete them."""
+    for path in sorted(await asyncio.to_thread(lambda: list(folder.glob("*.headcode")))):
+        try:
+            await gather_file(writer, path, sweep_id=sweep_id, places=places, versions=versions)
+        except (BadBundle, NoSuchRecord, OSError) as error:
+            log.warning("%s is not taken in: %s", path, error)
+        with suppress(OSError):
+            await asyncio.to_thread(path.unlink)

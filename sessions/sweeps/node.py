@@ -6,6 +6,8 @@ each unit that is done, and prints one report a line (executor.AnyReport as JSON
 
 import argparse
 import asyncio
+import glob
+import os
 import shutil
 import socket
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+import psutil
 
 from engine.errors import Failure, HeadcodeError
 from engine.events import ArrayReady, EngineEvent, ModelReady, StageProgress, StageStarted, TrainStep
@@ -34,6 +37,7 @@ from sessions.sweeps.executor import (
     ReportTo,
     UnitDone,
     UnitFailed,
+    UnitLogged,
     UnitProgress,
     UnitStarted,
     UnitTask,
@@ -44,6 +48,9 @@ _PROGRESS_S = 0.2
 """Minimum seconds between two reports of progress."""
 _FORCE_S = 1.5
 """Seconds that a cancelled unit has to stop; then its worker is ended."""
+_MOST_LOGGED = 16_000
+"""Bytes of a unit's log that are passed on, its end."""
+_SCRATCH = "headcode-node-"
 
 
 class NodeWorker:
@@ -61,8 +68,10 @@ class NodeWorker:
         places = find_folders()
         self.name = name or f"{socket.gethostname()} {new_id('w')[-4:]}"
         self._models = models or places.models
-        self._scratch = Path(tempfile.mkdtemp(prefix="headcode-node-", dir=scratch))
-        self._supervisor = WorkerSupervisor(command, SizedLog(self._scratch / "worker.log"), idle_s=0)
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"{_mark()}{os.getpid()}-", dir=scratch))
+        _remove_left(self._scratch.parent)
+        self._log = self._scratch / "worker.log"
+        self._supervisor = WorkerSupervisor(command, SizedLog(self._log), idle_s=0)
         self._running: str | None = None
 
     async def __aenter__(self) -> Self:
@@ -83,10 +92,13 @@ class NodeWorker:
             later = asyncio.get_running_loop().call_later
             later(_FORCE_S, lambda: self._supervisor.cancel(run_id, force=True))
 
-    async def run(self, task: UnitTask, folder: Path, report: ReportTo) -> UnitDone | UnitFailed:
+    async def run(
+        self, task: UnitTask, folder: Path, report: ReportTo, *, model: str = "", models: str = ""
+    ) -> UnitDone | UnitFailed:
         """Run the unit and return how it ended, which is not passed to `report`; all before that is.
 
-        A finished unit leaves `folder`/RUN.headcode, complete or not at all.
+        A finished unit leaves `folder`/RUN.headcode, complete or not at all. `model` and `models` replace the model's
+        name and the folder of fetched models, where this node has the model elsewhere.
         """
         report(UnitStarted(run_id=task.run_id, worker=self.name))
         different = find_difference(task.versions)
@@ -95,9 +107,14 @@ class NodeWorker:
         spool = self._scratch / task.run_id
         recording = _UnitRecording(task, spool, report, self._stop_for)
         request = msgspec.structs.replace(
-            task.request, spool=str(spool), models=str(self._models), activations=str(self._scratch / "activations")
+            task.request,
+            model=model or task.request.model,
+            spool=str(spool),
+            models=models or str(self._models),
+            activations=str(self._scratch / "activations"),
         )
         self._running = task.run_id
+        self._log.unlink(missing_ok=True)
         try:
             failure = await self._supervisor.perform(request, recording.on_event)
             failure = recording.refused or failure
@@ -110,7 +127,17 @@ class NodeWorker:
         finally:
             self._running = None
             await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+            logged = self._logged()
+            if logged:
+                report(UnitLogged(run_id=task.run_id, worker=self.name, text=logged))
         return UnitFailed(run_id=task.run_id, failure=failure, again=failure.name == "WorkerDied")
+
+    def _logged(self) -> str:
+        """Return the end of what the engine wrote during this unit."""
+        try:
+            return self._log.read_bytes()[-_MOST_LOGGED:].decode(errors="replace").strip()
+        except OSError:
+            return ""
 
     def _stop_for(self, task: UnitTask) -> None:
         self._supervisor.cancel(task.run_id, force=False)
@@ -163,7 +190,7 @@ class _UnitRecording:
                 self._add(ArrayStored(name="sae", sha256=digest, n_bytes=n_bytes))
             self._add(RunEnded(state="done"))
             head = ExportRange(session_id=self._session, last_seq=len(self._rows))
-            with BundleWriter(scratch, head) as writer:
+            with BundleWriter(scratch, head, tables=False) as writer:
                 writer.add(self._rows)
                 if self._codes is not None:
                     seeds = self._task.request.config.seeds
@@ -183,6 +210,19 @@ class _UnitRecording:
                 msgspec.json.encode(event).decode(),
             )
         )
+
+
+def _mark() -> str:
+    """Return how names of this machine's scratch folders begin: the folder may be one that machines share."""
+    return f"{_SCRATCH}{socket.gethostname()}-"
+
+
+def _remove_left(folder: Path) -> None:
+    """Delete scratch folders of node workers of this machine that were killed."""
+    for path in folder.glob(f"{glob.escape(_mark())}*-*"):
+        owner = path.name.removeprefix(_mark()).split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 async def run_pack(pack: Pack, folder: Path, report: ReportTo, *, worker: NodeWorker) -> None:

@@ -44,6 +44,19 @@ _On = Annotated[str, typer.Option("--on", help="Where it runs: local, ray or slu
 _Workers = Annotated[
     int | None, typer.Option(help="Number of workers. [default: as many as fit in memory, at most one a core]", min=1)
 ]
+_Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for a new one here. "
+        "[default: RAY_ADDRESS, one on this machine, or a new one]"
+    ),
+]
+_Slurm = Annotated[
+    str | None,
+    typer.Option(
+        metavar="OPTIONS", help="Options of sbatch: partition=gpu,account=lab,gres=gpu:1,time=2:00:00,folder=/shared/x."
+    ),
+]
 _Detach = Annotated[bool, typer.Option("--detach", help="Return as soon as it has begun; the host goes on.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on stderr while it runs.")]
 _AXES = tuple(option.path for option in OPTIONS)
@@ -70,6 +83,8 @@ def run(
     chosen: Chosen,
     on: _On = "local",
     workers: _Workers = None,
+    address: _Address = None,
+    slurm: _Slurm = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the sweep; one of that name is continued. [default: made from the axes]")
     ] = None,
@@ -86,8 +101,9 @@ def run(
     Exit code 1: some units failed.
     """
     from engine.sweeps.axes import option_word
+    from sessions.protocol import StartSweep
     from tui.headless.host_request import with_host
-    from tui.headless.sweeps import read_plan, start
+    from tui.headless.sweeps import executor_settings, read_plan, start
 
     words = {option_word(option): str(chosen[option.path]) for option in OPTIONS if option.path in chosen}
     own = {"task": task, "examples": examples, "checkpoint": checkpoint, "draws": draws}
@@ -97,18 +113,21 @@ def run(
 
         raise ConfigError("Nothing to sweep.", hint="Give a TOML file, or axes: headcode sweep --task ioi --seeds 0..9")
     plan = read_plan(spec, words, name=name, pairs=pairs, usable=usable)
+    settings = executor_settings(on, address, slurm)
     if dry_run:
         from sessions.protocol import EstimateSweep, SweepEstimate
         from tui.output.console import print_json
         from tui.output.sweep import plan_json, print_plan
 
-        found = with_host(lambda client: client.ask(EstimateSweep(plan=plan, workers=workers), SweepEstimate))
+        asked = EstimateSweep(plan=plan, workers=workers, on=on, settings=settings)
+        found = with_host(lambda client: client.ask(asked, SweepEstimate))
         if as_json:
             print_json(plan_json(plan, found))
         else:
             print_plan(plan, found)
         return
-    detail = with_host(lambda client: start(client, plan, on=on, workers=workers, say=_say(quiet), detach=detach))
+    request = StartSweep(plan=plan, on=on, workers=workers, settings=settings)
+    detail = with_host(lambda client: start(client, request, say=_say(quiet), detach=detach))
     _finish(detail, as_json=as_json)
 
 
@@ -173,6 +192,8 @@ def retry_sweep(
     failed: Annotated[bool, typer.Option("--failed", help="Only units that failed, not those never finished.")] = False,
     on: _On = "local",
     workers: _Workers = None,
+    address: _Address = None,
+    slurm: _Slurm = None,
     detach: _Detach = False,
     quiet: _Quiet = False,
     as_json: JsonOption = False,
@@ -180,9 +201,10 @@ def retry_sweep(
     """Run the units of a sweep again that have no finished run."""
     from sessions.protocol import RetrySweep
     from tui.headless.host_request import with_host
-    from tui.headless.sweeps import retry
+    from tui.headless.sweeps import executor_settings, retry
 
-    request = RetrySweep(sweep=sweep, failed=failed, on=on, workers=workers)
+    settings = executor_settings(on, address, slurm)
+    request = RetrySweep(sweep=sweep, failed=failed, on=on, workers=workers, settings=settings)
     _finish(with_host(lambda client: retry(client, request, say=_say(quiet), detach=detach)), as_json=as_json)
 
 

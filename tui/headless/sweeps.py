@@ -1,5 +1,6 @@
 """Plan, start and follow sweeps over the host, for `headcode sweep`."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from engine.sweeps.plan import SweepPlan
 from engine.sweeps.spec import MAX_BYTES, SweepSpec, spec_from_toml, spec_from_words
 from sessions.client.connection import HostClient
 from sessions.protocol import CancelSweep, FollowSweep, GetSweep, RetrySweep, StartSweep, SweepAnswer, SweepDetail
-from sessions.protocol.sweeps import SweepProgress
+from sessions.protocol.sweeps import ExecutorSettings, SweepProgress
+from sessions.sweeps.on_slurm.options import read_options
 from tui.headless.interrupt import stop_on_interrupt
 from tui.headless.read_examples import load_examples
 from tui.output.sweep import count
@@ -58,11 +60,16 @@ def read_plan(file: str | None, words: Mapping[str, str], *, name: str | None, p
     return expand(spec.merged(given), LocalInputs(path.parent))
 
 
-async def start(
-    client: HostClient, plan: SweepPlan, *, on: str, workers: int | None, say: Callable[[str], None], detach: bool
-) -> SweepDetail:
+def executor_settings(on: str, address: str | None, slurm: str | None) -> ExecutorSettings:
+    """Return where a sweep runs, as the command line says it. Raises ConfigError."""
+    if address is None and on == "ray":
+        address = os.environ.get("RAY_ADDRESS")  # of the host's environment is that of its start
+    return ExecutorSettings(address=address or "", slurm=read_options(slurm) if slurm else {})
+
+
+async def start(client: HostClient, request: StartSweep, *, say: Callable[[str], None], detach: bool) -> SweepDetail:
     """Start the sweep and follow it to its end, or return at once with `detach`."""
-    answer = await client.ask(StartSweep(plan=plan, on=on, workers=workers), SweepAnswer)
+    answer = await client.ask(request, SweepAnswer)
     return await _follow(client, answer, say, detach=detach)
 
 
@@ -79,7 +86,9 @@ async def _follow(client: HostClient, answer: SweepAnswer, say: Callable[[str], 
     else:
         known = sweep.units - progress.units
         done = f", {known} done already" if known > 0 else ""
-        say(f"{sweep.name}: {count(progress.units, 'unit')} on {count(len(progress.workers), 'worker')}{done}")
+        # Workers of a cluster join one after the other.
+        where = count(len(progress.workers), "worker") if progress.workers else progress.on
+        say(f"{sweep.name}: {count(progress.units, 'unit')} on {where}{done}")
     if detach or not progress.active:
         return await client.ask(GetSweep(sweep=sweep.sweep_id), SweepDetail)
     shown, said, told = time.monotonic(), "", set[str]()

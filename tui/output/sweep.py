@@ -60,6 +60,7 @@ def plan_json(plan: SweepPlan, found: SweepEstimate) -> dict[str, object]:
         "workers": found.workers,
         "free_bytes": found.free_bytes,
         "hours": found.hours,
+        "sbatch": found.sbatch or None,
     }
 
 
@@ -119,6 +120,10 @@ def print_plan(plan: SweepPlan, found: SweepEstimate) -> None:
     if found.hours is not None:
         rows.append(("time", f"about {format_seconds(3600 * found.hours)} for each worker"))
     print_columns(rows)
+    if found.sbatch:
+        print_line()
+        for line in found.sbatch.splitlines():
+            print_line(line)
 
 
 def print_sweeps(rows: Sequence[SweepRow], active: Sequence[str], when: Sequence[str]) -> None:

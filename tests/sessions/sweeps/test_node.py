@@ -147,6 +147,10 @@ async def test_a_conductor_takes_in_what_nodes_leave_and_repeats_what_they_lose(
     progress = parts.conductor.progress(sweep.sweep_id)
     assert (progress.done, progress.failed) == (6, 9)
     assert sum(problem.again for problem in progress.problems) == 6  # three units, twice more
+    logged = (parts.places.logs / "worker.log").read_text()
+    assert "scripted worker begins" in logged
+    assert "--- mine: run r" in logged
+    assert "(model toy, seeds 0) on node " in logged
     assert list(folder.iterdir()) == []  # files that were taken in are deleted, and so is all scratch
     codes = await parts.writer.read(lambda store: store.rows("SELECT count(DISTINCT run_id) FROM code"))
     assert codes == [(6,)]
@@ -157,6 +161,29 @@ async def test_a_conductor_takes_in_what_nodes_leave_and_repeats_what_they_lose(
     assert parts.conductor.progress(sweep.sweep_id).units == 9
     await parts.conductor.cancel(sweep.sweep_id)
     assert parts.conductor.active == ()
+
+
+async def test_files_that_an_earlier_host_left_are_taken_in_before_anything_runs(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = ExecutorKind(name="nodes", about="nodes", make=lambda context: NodeExecutor(context.report, tmp_path))
+    monkeypatch.setitem(executors.EXECUTORS, "nodes", kind)
+    plan = plan_of(["many:5"], seeds=2)
+    done, left = await parts.tasks(plan)
+    sweep = await parts.writer.change(lambda recorder: record_plan(recorder, plan))
+    out = parts.places.sweeps / sweep.sweep_id / "out"
+    async with NodeWorker(scratch=tmp_path, command=SCRIPTED) as node:
+        assert isinstance(await node.run(done, out, lambda _: None), UnitDone)
+    (out / "cut.headcode").write_text("no bundle")
+    await parts.conductor.start(sweep, on="nodes", workers=1)
+    assert parts.conductor.progress(sweep.sweep_id).units == 1  # the other one
+    assert list(out.iterdir()) == []
+    async with asyncio.timeout(60):
+        while parts.conductor.busy:
+            await parts.conductor.wait_for_news(parts.conductor.progress(sweep.sweep_id).news, within_s=1)
+    rows = await parts.writer.read(lambda store: unit_rows(store, sweep.sweep_id))
+    assert {row.key: row.state for row in rows} == {done.key: "done", left.key: "done"}
+    assert done.run_id in {row.run_id for row in rows}
 
 
 @pytest.mark.parametrize("model", ["wait", "hang"])

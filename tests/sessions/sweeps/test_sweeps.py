@@ -282,10 +282,9 @@ async def test_it_is_estimated_before_it_runs(lab) -> None:
     assert await rows(client, "SELECT count(*) FROM sessions") == [[0]]
 
 
-@pytest.mark.parametrize(("on", "said"), [("ray", "headcode[ray]"), ("slurm", "headcode[slurm]"), ("moon", "local")])
-async def test_an_executor_that_is_not_there_is_refused_with_the_way_out(lab, on: str, said: str) -> None:
+async def test_an_executor_that_is_not_there_is_refused_with_the_way_out(lab) -> None:
     client = await lab.connect()
-    with pytest.raises(Refusal, match=f"--on {on}") as found:
-        await client.ask(StartSweep(plan=plan_of(["toy"]), on=on), SweepAnswer)
-    assert said in found.value.failure.hint
+    with pytest.raises(Refusal, match="--on moon") as found:
+        await client.ask(StartSweep(plan=plan_of(["toy"]), on="moon"), SweepAnswer)
+    assert "local" in found.value.failure.hint
     assert await rows(client, "SELECT count(*) FROM sweeps") == [[0]]

@@ -1,0 +1,242 @@
+"""Sweeps on a Ray cluster of this machine: how fast, what a unit costs beyond its run, and what faults leave behind.
+
+    python tests/benchmarks/sweeps.py speed --units 40     # one local worker, one actor, two nodes of one CPU each
+    python tests/benchmarks/sweeps.py faults --units 40    # a node removed, an actor killed twice, the host killed once
+    python tests/benchmarks/sweeps.py slurm --units 40     # a job cancelled, one preempted, a node set down
+                                                           # (slurm_on_one_machine.sh up; SLURM_CONF=...)
+
+All compare the codes of every unit with those of one local worker. Ratios are of one run of this script; a machine
+that others use, too, makes them smaller. Times begin after a quarter of the units, when all engines are warm. A local
+worker may use all cores of the machine, an actor has one: what one node does is what two are compared with.
+"""
+
+import argparse
+import asyncio
+import itertools
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from engine.examples import Example
+from engine.machine.folders import find_folders
+from engine.sweeps.expansion import expand
+from engine.sweeps.plan import SweepPlan
+from engine.sweeps.spec import spec_from_words
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import FollowSweep, QuerySql, SqlAnswer, StartSweep, SweepAnswer
+from sessions.protocol.sweeps import ExecutorSettings
+from sessions.store.database import Store
+
+CODES = """
+    SELECT s.unit_key, md5(CAST(list(c.code ORDER BY c.seed, c.example, c.layer, c.head) AS VARCHAR)) AS codes
+    FROM sweep_runs AS s JOIN codes AS c USING (run_id) GROUP BY s.unit_key ORDER BY s.unit_key
+"""
+COUNTS = "SELECT count(*), count(DISTINCT run_id), count(DISTINCT unit_key) FROM sweep_runs WHERE state = 'done'"
+STORED = "SELECT count(*) FROM runs WHERE state = 'done'"
+TIMES = "SELECT started_us, CAST(timings->>'$.total' AS DOUBLE) FROM run WHERE state = 'done' ORDER BY started_us"
+WARM = 0.25
+"""Share of the units before times are taken: all engines have been started then."""
+
+
+class Inputs:
+    """What an expansion reads of this machine: nothing."""
+
+    models = Path("/nonexistent")
+
+    def examples(self, _: str) -> tuple[Example, ...]:
+        return ()
+
+    def checkpoints(self, _: str) -> tuple[()]:
+        return ()
+
+
+def plan_of(units: int) -> SweepPlan:
+    words = {"task": "ioi", "seeds": f"0..{units - 1}", "device": "cpu"}
+    return expand(spec_from_words(words, name="bench"), Inputs())
+
+
+class Sweep:
+    """One sweep in a home of its own."""
+
+    def __init__(self, home: Path, plan: SweepPlan, *, on: str, workers: int | None, **settings: Any) -> None:
+        self.places = find_folders({"HEADCODE_HOME": str(home)})
+        self._request = StartSweep(plan=plan, on=on, workers=workers, settings=ExecutorSettings(**settings))
+        self.client: HostClient
+        self.last: SweepAnswer
+
+    async def start(self) -> None:
+        self.client = await HostClient.connect(self.places, timeout_s=600)
+        self.last = await self.client.ask(self._request, SweepAnswer)
+
+    async def until(self, enough: Callable[[SweepAnswer], bool]) -> SweepAnswer:
+        seen = -1
+        while True:
+            self.last = await self.client.ask(FollowSweep(sweep="bench", seen=seen), SweepAnswer)
+            if enough(self.last):
+                return self.last
+            seen = self.last.progress.news
+
+    async def end(self) -> None:
+        await self.until(lambda answer: not answer.progress.active)
+
+    async def rows(self, sql: str) -> list[list[Any]]:
+        return list((await self.client.ask(QuerySql(sql=sql, limit=100_000), SqlAnswer)).table.rows)
+
+    async def close(self) -> None:
+        await self.client.close()
+        await stop_host(self.places)
+
+
+async def timed(home: Path, plan: SweepPlan, **how: Any) -> tuple[float, float, list[list[Any]]]:
+    """Return units a second, milliseconds from one start to the next beyond the run itself, and codes."""
+    sweep = Sweep(home, plan, **how)
+    await sweep.start()
+    await sweep.until(lambda answer: answer.progress.done >= WARM * len(plan.units))
+    begun, before = time.monotonic(), sweep.last.progress.done
+    await sweep.end()
+    pace = (sweep.last.sweep.done - before) / (time.monotonic() - begun)
+    codes = await sweep.rows(CODES)
+    await sweep.close()
+    store = Store.open(sweep.places.store)
+    times = store.rows(TIMES)
+    store.close()
+    beyond = [(then[0] - now[0]) / 1e3 - 1e3 * now[1] for now, then in itertools.pairwise(times)]
+    return pace, statistics.median(beyond[1:]), codes
+
+
+def cluster_of(nodes: int) -> Any:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(nodes - 1):
+        cluster.add_node(num_cpus=1)
+    return cluster
+
+
+async def speed(folder: Path, units: int) -> bool:
+    plan = plan_of(units)
+    cluster = cluster_of(2)
+    found = {}
+    for name, how in {
+        "one local worker": {"on": "local", "workers": 1},
+        "one actor": {"on": "ray", "workers": 1, "address": cluster.address},
+        "two nodes of one CPU": {"on": "ray", "workers": None, "address": cluster.address},
+    }.items():
+        pace, beyond, codes = found[name] = await timed(folder / name.replace(" ", "-"), plan, **how)
+        gap = f", {beyond:.0f} ms a unit beyond its run" if "two" not in name else ""
+        print(f"{name}: {pace:.2f} units/s{gap}, codes of {len(codes)} units", flush=True)
+    one, two = found["one local worker"], found["two nodes of one CPU"]
+    same = one[2] == two[2] == found["one actor"][2] and len(one[2]) == units
+    print(f"two nodes against one actor: {two[0] / found['one actor'][0]:.2f} times, ", end="")
+    print(f"against one local worker {two[0] / one[0]:.2f}; codes {'identical' if same else 'DIFFERENT'}")
+    cluster.shutdown()
+    return same
+
+
+def actors() -> list[psutil.Process]:
+    """Return the processes of actors on this machine."""
+    found = [(each, " ".join(each.info["cmdline"] or ())) for each in psutil.process_iter(["cmdline"])]
+    return [each for each, command in found if "ray::UnitActor" in command]
+
+
+async def faults(folder: Path, units: int) -> bool:
+    plan = plan_of(units)
+    cluster = cluster_of(2)
+    sweep = Sweep(folder / "faults", plan, on="ray", workers=None, address=cluster.address)
+    await sweep.start()
+    for enough in (units // 8, units // 4):
+        await sweep.until(lambda answer, enough=enough: answer.sweep.done >= enough and len(actors()) > 0)
+        victim = actors()[0]
+        print(f"{sweep.last.sweep.done} done: actor {victim.pid} is killed", flush=True)
+        victim.kill()
+    await sweep.until(lambda answer: answer.sweep.done >= units // 2)
+    print(f"{sweep.last.sweep.done} done: a node is removed, another joins", flush=True)
+    await asyncio.to_thread(cluster.remove_node, cluster.worker_nodes.copy().pop(), allow_graceful=False)
+    cluster.add_node(num_cpus=1)
+    await sweep.until(lambda answer: answer.sweep.done >= 3 * units // 4)
+    acknowledged = sweep.last.sweep.done
+    print(f"{acknowledged} done: the host is killed", flush=True)
+    os.kill(sweep.client.welcome.pid, signal.SIGKILL)
+    await asyncio.sleep(1)
+    await sweep.start()
+    kept = sweep.last.sweep.done
+    right = await check(sweep, folder, plan, kept=kept, acknowledged=acknowledged)
+    cluster.shutdown()
+    return right
+
+
+async def check(sweep: Sweep, folder: Path, plan: SweepPlan, *, kept: int, acknowledged: int) -> bool:
+    """Wait for the end; return whether every unit has one run with the codes of one local worker."""
+    units = len(plan.units)
+    await sweep.end()
+    done, runs, keys = (await sweep.rows(COUNTS))[0]
+    stored = (await sweep.rows(STORED))[0][0]
+    failed = sweep.last.sweep.failed
+    codes = await sweep.rows(CODES)
+    await sweep.close()
+    _, _, alone = await timed(folder / "alone", plan, on="local", workers=1)
+    lost, doubled = units - keys, stored - keys
+    print(f"{kept} of {acknowledged} acknowledged units were there after the host's death")
+    print(f"{done} runs of {units} units, {failed} failed, {lost} lost, {doubled} doubled; ", end="")
+    print(f"codes {'identical' if codes == alone else 'DIFFERENT'}")
+    right = (done, runs, keys, stored, failed) == (units, units, units, units, 0)
+    return right and kept >= acknowledged and codes == alone
+
+
+def call(*words: str) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+async def slurm(folder: Path, units: int) -> bool:
+    plan = plan_of(units)
+    sweep = Sweep(folder / "slurm", plan, on="slurm", workers=4, slurm={"partition": "low", "time": "60"})
+    await sweep.start()
+    await sweep.until(lambda answer: answer.progress.done >= units // 8)
+    job = call("squeue", "--noheader", "--array", "--states=R", "--format=%i").split()[0]
+    print(f"{sweep.last.sweep.done} done: job {job} is cancelled", flush=True)
+    call("scancel", job)
+    await sweep.until(lambda answer: answer.progress.done >= units // 4)
+    print(f"{sweep.last.sweep.done} done: jobs of higher priority preempt both (PreemptMode=CANCEL)", flush=True)
+    call("sbatch", "--partition=high", "--array=0-1", "--output=/dev/null", "--wrap=sleep 3")
+    await sweep.until(lambda answer: answer.progress.done >= units // 2)
+    print(f"{sweep.last.sweep.done} done: node two is set down", flush=True)
+    call("scontrol", "update", "nodename=two", "state=down", "reason=try")
+    await sweep.until(lambda answer: answer.progress.done >= 3 * units // 4)
+    acknowledged = sweep.last.sweep.done
+    print(f"{acknowledged} done: node two is back, the host is killed", flush=True)
+    if "down" in call("sinfo", "--noheader", "--nodes=two", "--format=%T"):
+        call("scontrol", "update", "nodename=two", "state=resume")
+    os.kill(sweep.client.welcome.pid, signal.SIGKILL)
+    await asyncio.sleep(1)
+    await sweep.start()
+    kept = sweep.last.sweep.done
+    return await check(sweep, folder, plan, kept=kept, acknowledged=acknowledged)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("speed", "faults", "slurm"))
+    parser.add_argument("--units", type=int, default=40)
+    options = parser.parse_args(argv)
+    folder = Path(tempfile.mkdtemp(prefix="hcb-"))
+    try:
+        work = {"speed": speed, "faults": faults, "slurm": slurm}[options.what]
+        return 0 if asyncio.run(work(folder, options.units)) else 1
+    finally:
+        for home in folder.iterdir():
+            asyncio.run(stop_host(find_folders({"HEADCODE_HOME": str(home)})))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
