@@ -88,7 +88,7 @@ VIEWING: tuple[Action, ...] = (
         id="edges",
         keys=("e",),
         title="Edges",
-        tooltip="Head pairs whose codes occur together only on positives: a list, and the circuit drawn by layers",
+        tooltip="Node pairs whose codes occur together only on positives: a list, and the circuit drawn by layers",
         group="Look",
         short="edges",
     ),

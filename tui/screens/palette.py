@@ -44,6 +44,7 @@ OPENERS: Mapping[str, str] = {
     "options": "options",
     "progress": "progress",
     "runs": "runs",
+    "sweeps": "sweeps",
     "circuits": "circuits",
     "edges": "edges",
     "table-of-heads": "table",

@@ -53,7 +53,7 @@ def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
         r"run 1: Recorded 20\d\d-\d\d-\d\d, not computed here: run runs it here, verify compares\. Took [\d.]+ s on ",
         r"run 2: done; heads lists its heads\.",
         r"1\. head \d\.\d: [\d.]+, circuit",
-        r"head 1\.1 of run 1, rank \d+ of 32\.",
+        r"head 1\.1 of run 1, rank \d+ of 36\.",
         r"code \d+: \d+ positive, \d+ negative",
         r"undone; 22 examples",
         r"saved \d+ heads as mine\.",
