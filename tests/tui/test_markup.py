@@ -68,7 +68,10 @@ def safe(value: ast.expr) -> bool:
 @pytest.mark.parametrize("path", sorted(TUI.rglob("*.py")), ids=lambda path: str(path.relative_to(TUI)))
 def test_no_string_is_read_as_markup(path: Path) -> None:
     found = [f"{path.name}:{line}: {text[:120]}" for line, text in flaws(path.read_text(encoding="utf-8"))]
-    allowed = {"clickable_keys.py": "self.tooltip = words"}
+    allowed = {
+        "clickable_keys.py": "self.tooltip = words",
+        "document.py": "open_links=False)",  # a page of Headcode's own documentation
+    }
     assert not [each for each in found if not each.endswith(allowed.get(path.name, "\0"))]
 
 

@@ -46,7 +46,8 @@ edges: graph, connections, path patching, composition, links, circuit graph, dia
     circuit drawing, wiring,
     attention edges, upstream, downstream, head to head, information flow
 sweeps: sweep, grid search, hyperparameter sweep, hyperparameter search, many runs, batch runs, checkpoints,
-    training steps, births, when does a head form, phase change, grokking, ray, slurm, cluster, workers, seeds, learning curve
+    training steps, births, when does a head form, phase change, grokking, ray, slurm, cluster, workers,
+    learning curve
 runs: list runs, history, previous run, all runs, experiments, results, compare runs, change run, select run, open run,
     older run
 table: results, list heads, list, spreadsheet, top heads, best heads, sort, sort heads, ranking, filter, filter heads,

@@ -1,6 +1,7 @@
 """A page of documentation, to read."""
 
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Markdown
 
@@ -30,7 +31,7 @@ class DocumentScreen(ModalScreen[None], ActionKeys):
 
     def compose(self) -> ComposeResult:
         with SheetScroll(f"{key_label_in(self.app, 'document:close')} closes", id="sheet") as sheet:
-            sheet.border_title = str(self.page.path)
+            sheet.border_title = Content(str(self.page.path))
             # Links lead to other files, which this screen does not open.
             yield Markdown(self.page.path.read_text(encoding="utf-8"), open_links=False)
 

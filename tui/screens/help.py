@@ -54,7 +54,7 @@ class HelpSheet(ModalScreen[None], ActionKeys):
 
     def compose(self) -> ComposeResult:
         with SheetScroll(f"{key_label_in(self.app, 'help:dismiss_sheet')} closes", id="sheet") as sheet:
-            sheet.border_title = _TITLE_BAR
+            sheet.border_title = Content(_TITLE_BAR)
             yield Static(format_help(self.table, wide=self.app.size.width >= _WIDE), id="text")
 
     def on_resize(self, event: events.Resize) -> None:
