@@ -5,7 +5,7 @@
 # same home ray.init(address="auto") sends it; ray.init(address="HOST:PORT") does not, unless RAY_AUTH_MODE is token. It fails after
 # 20 seconds with "Failed to connect to Ray cluster", which names no token.
 #
-# Exit code 0: it is still so. 1: it has changed (good news; sessions/sweeps/on_ray/actors.py may be simpler).
+# Exit code 0: it is still so. 1: it has changed (good news; the hint of sessions/sweeps/on_ray/actors.py may go).
 set -eu
 folder=$(mktemp -d)
 head=

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +19,8 @@ from sessions.sweeps.on_ray.nodes import RayNode
 
 _SURVEY_S = 60.0
 CONNECT_HINT = (
-    "ray start --head starts one; its address is HOST:6379. Every machine needs the same Ray token "
-    "(ray get-auth-token) and the same versions of Python and Ray."
+    "ray start --head starts one; its address is HOST:6379. If it asks for a token, use --address auto on one of its "
+    "machines, or RAY_AUTH_MODE=token headcode ... after headcode host stop (docs/sweeps.md)."
 )
 log = logging.getLogger("headcode.ray")
 
@@ -73,10 +72,6 @@ class RayCalls:
 
     def connect(self, address: str) -> str:
         """Connect, or start a cluster here; return the address. Raises ConfigError."""
-        # ray start asks for a token where this machine has one; Ray 2.60 with an address sends it only when told so
-        # (findings/ray-token.sh). A cluster without tokens takes no notice.
-        if (Path.home() / ".ray" / "auth_token").exists():
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
         import ray
 
         try:

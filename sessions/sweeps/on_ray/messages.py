@@ -19,7 +19,7 @@ class DriverPlan(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int | None = None
     """Most memory of a worker, by the memory plan; None: unknown."""
     connect_s: float = 60.0
-    """Seconds to connect, or to start a cluster: Ray itself tries an address where nothing listens for an hour."""
+    """Seconds to connect, or to start a cluster: Ray itself tries for 14 minutes where nothing listens."""
     device: str = "auto"
     """As the units ask for it: cpu takes no share of a GPU."""
     devices: int = 0

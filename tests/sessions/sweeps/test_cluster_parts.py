@@ -15,7 +15,8 @@ from sessions.sweeps.on_ray.messages import DriverPlan
 from sessions.sweeps.on_ray.nodes import PACKAGES, RayNode, actor_options, room
 from sessions.sweeps.on_ray.survey import survey
 from sessions.sweeps.on_ray.unit_queue import UnitQueue, key_of
-from tests.sessions.sweeps.cluster_parts import plan_of, tasks_of
+
+from .cluster_parts import plan_of, tasks_of
 
 GIB = 2**30
 

@@ -27,7 +27,8 @@ from sessions.protocol.sweeps import ExecutorSettings
 from sessions.sweeps.executor import Pack, UnitDone, UnitFailed, UnitProgress, UnitStarted, WorkerJoined
 from sessions.sweeps.on_ray.executor import RayExecutor
 from sessions.sweeps.on_ray.messages import DriverPlan
-from tests.sessions.sweeps.cluster_parts import CODES, ONCE, Reports, plan_of, run_all, tasks_of
+
+from .cluster_parts import CODES, ONCE, Reports, plan_of, run_all, tasks_of
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,10 @@ async def rows(client: HostClient, sql: str) -> list[list[Any]]:
 
 
 async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the_host_die(cluster: Cluster) -> None:
-    plan, homes = plan_of(18), [Path(tempfile.mkdtemp(prefix="hc-")) for _ in range(2)]
+    plan, homes = (
+        plan_of(32, shuffles="4000", bootstraps="400"),
+        [Path(tempfile.mkdtemp(prefix="hc-")) for _ in range(2)],
+    )
     places, alone = (find_folders({"HEADCODE_HOME": str(home)}) for home in homes)
     start = StartSweep(plan=plan, on="ray", settings=ExecutorSettings(address=cluster.address))
     client = await HostClient.connect(places, timeout_s=600)
@@ -94,14 +98,14 @@ async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the
     answer = await follow(client, lambda answer: answer.progress.done >= 2)
     assert answer.progress.on == "ray"
     processes("ray::UnitActor")[0].kill()
-    await follow(client, lambda answer: answer.progress.done >= 6)
-    await asyncio.to_thread(cluster.remove_node, cluster.worker_nodes.copy().pop(), allow_graceful=False)
-    cluster.add_node(num_cpus=1)  # it sets signal handlers: not in another thread
-    await follow(client, lambda answer: answer.progress.done >= 10)
+    await follow(client, lambda answer: answer.progress.done >= 5)
     (driver,) = [
         each for each in psutil.Process(client.welcome.pid).children() if "on_ray.driver" in " ".join(each.cmdline())
     ]
     driver.kill()
+    await follow(client, lambda answer: answer.progress.done >= 9)
+    await asyncio.to_thread(cluster.remove_node, cluster.worker_nodes.copy().pop(), allow_graceful=False)
+    cluster.add_node(num_cpus=1)  # it sets signal handlers: not in another thread
     answer = await follow(client, lambda answer: answer.progress.done >= 14)
     acknowledged = answer.sweep.done
     os.kill(client.welcome.pid, signal.SIGKILL)
@@ -110,9 +114,9 @@ async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the
     answer = await client.ask(start, SweepAnswer)
     assert answer.sweep.done >= acknowledged
     answer = await follow(client, lambda answer: not answer.progress.active)
-    assert (answer.sweep.done, answer.sweep.failed) == (18, 0)
-    assert await rows(client, ONCE) == [[18, 18, 18]]
-    assert await rows(client, "SELECT count(*) FROM runs WHERE state = 'done'") == [[18]]
+    assert (answer.sweep.done, answer.sweep.failed) == (32, 0)
+    assert await rows(client, ONCE) == [[32, 32, 32]]
+    assert await rows(client, "SELECT count(*) FROM runs WHERE state = 'done'") == [[32]]
     codes = await rows(client, CODES)
     await client.close()
     client = await HostClient.connect(alone, timeout_s=600)

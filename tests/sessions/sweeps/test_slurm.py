@@ -17,7 +17,8 @@ from sessions.sweeps.gather import UnitBundle
 from sessions.sweeps.on_slurm.cluster import SlurmJobs
 from sessions.sweeps.on_slurm.executor import SlurmExecutor
 from sessions.sweeps.on_slurm.options import SlurmOptions, read_options, slurm_options
-from tests.sessions.sweeps.cluster_parts import Reports, plan_of, tasks_of
+
+from .cluster_parts import Reports, plan_of, tasks_of
 
 LOCAL = SlurmOptions(cluster="local")
 
