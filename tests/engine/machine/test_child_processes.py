@@ -22,7 +22,7 @@ ALLOWED = {
     "sessions/services/die_with_parent.py",
     "sessions/sweeps/on_ray/survey.py",
 }
-"""die_with_parent.py already is the child; it only executes the given command. survey.py runs where Headcode may not be."""
+"""die_with_parent.py already is the child, which only executes the given command; survey.py is sent to nodes alone."""
 
 
 def starts(text: str) -> set[str]:
