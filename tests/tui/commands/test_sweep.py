@@ -104,7 +104,6 @@ def test_units_that_fail_say_why_and_the_exit_code_says_so(sweep: Callable[..., 
     [
         (("--task", "ioi", "--seeds", "0..x"), "'x' is not a number"),
         (("nothing.toml",), "There is no specification 'nothing.toml'"),
-        (("--task", "ioi", "--on", "ray"), "headcode[ray]"),
         (("--task", "ioi", "--on", "moon"), "there is no such executor"),
         (("--examples", "-"), "stdin"),
         (("show", "nothing"), "There is no sweep 'nothing'"),

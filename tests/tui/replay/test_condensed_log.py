@@ -31,6 +31,7 @@ from tui.state.workbench_state import WorkbenchState
 _NOT_OF_THE_LOG = (
     "overlay",
     "marks",
+    "parts",
     "signs",
     "_views",
     "_offered",

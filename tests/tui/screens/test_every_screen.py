@@ -36,7 +36,17 @@ MIXED = {
 """Every kind is seen on every screen; a visit for each would take minutes."""
 BEGIN = {"signs": "[@click=app.quit]go", "bulk": "e\u0301"}
 SHOWS_NONE = {
-    *("edges", "embedding-page", "options", "places-by-layer", "progress", "runs", "settings", "table-of-heads"),
+    *(
+        "document",
+        "edges",
+        "embedding-page",
+        "options",
+        "places-by-layer",
+        "progress",
+        "runs",
+        "settings",
+        "table-of-heads",
+    ),
     "tasks",
 }
 """Screens that show no foreign text."""
