@@ -70,6 +70,7 @@ class JumpScreen(ModalScreen[None], ActionKeys):
     def __init__(self, strips: Sequence[Strip], targets: Sequence[JumpTarget]) -> None:
         super().__init__()
         self._strips, self._labels = strips, label_targets(targets)
+        self._left = False
 
     def compose(self) -> ComposeResult:
         hint = f"Two letters go there · {key_label_in(self.app, 'jump:close')} back"
@@ -84,11 +85,11 @@ class JumpScreen(ModalScreen[None], ActionKeys):
         if event.key == "backspace":
             typed = ""
         elif typed in self._labels:
-            self.dismiss()
+            self.action_close()
             self._labels[typed].go()
             return
         elif typed == self.picture.typed or not any(label.startswith(typed) for label in self._labels):
-            self.dismiss()
+            self.action_close()
             return
         self.picture.typed = typed
         self.picture.refresh()
@@ -96,10 +97,13 @@ class JumpScreen(ModalScreen[None], ActionKeys):
     def on_resize(self, event: events.Resize) -> None:
         """Go back: the picture is of another size."""
         if self._strips and event.size.height != len(self._strips):
-            self.dismiss()
+            self.action_close()
 
     def action_close(self) -> None:
-        self.dismiss()
+        """Go back, once: two changes of size may come before the screen has gone."""
+        if not self._left:
+            self._left = True
+            self.dismiss()
 
 
 def _faded(style: Style | None) -> Style:

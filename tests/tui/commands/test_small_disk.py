@@ -92,7 +92,7 @@ def test_a_full_disk_is_said_and_loses_nothing(home: Path) -> None:
     assert "full" in found["during"]["err"]
     assert "Free some space" in found["during"]["err"]
     assert found["reading"]["code"] == 0, found["reading"]
-    assert "best heads" in found["reading"]["out"]
+    assert "best nodes" in found["reading"]["out"]
     assert found["again"]["code"] == 0, found["again"]
     assert "sound" in found["check"]["out"]
     names = [row["name"] for row in json.loads(found["sessions"]["out"])["sessions"]]
