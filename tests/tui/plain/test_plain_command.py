@@ -58,7 +58,7 @@ def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
         r"undone; 22 examples",
         r"saved \d+ heads?( and \d+ MLPs?)? as mine\.",
         r"marked: ((\d\.\d|m\d), ){3}(\d\.\d|m\d)\. mean ",
-        r"mine is drawn over the heads: \d\.\d",
+        r"mine is drawn over the heads: (\d\.\d|m\d)",
         r"the ranking finds them with AUC 1\.00, precision 1\.00, recall 1\.00\.",
         r"this run minus .*seed 0",
         r"1\. head \d\.\d: [+-][\d.]+, [\d.]+ here, [\d.]+ there",
