@@ -176,7 +176,7 @@ async def exact_effects(places: AppFolders) -> dict[str, float]:
         async for entries in client.follow(session, run=run):
             for entry in entries:
                 if isinstance(entry.event, EffectsMeasured) and entry.event.method == "exact" and entry.event.final:
-                    return {f"{each.layer}.{each.head}": abs(each.effect) for each in entry.event.effects}
+                    return {str(each.id): abs(each.effect) for each in entry.event.effects if each.id.is_head}
     raise AssertionError("no effect was measured")
 
 
