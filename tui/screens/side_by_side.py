@@ -1,6 +1,5 @@
 """Heads side by side: the attention of several heads on the same prompt."""
 
-from textual.app import ComposeResult
 from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
@@ -9,8 +8,8 @@ from engine.errors import Failure
 from engine.results import HeadId
 from sessions.protocol import HeadInspection
 from tui.actions import screen_actions
-from tui.screens.parts_loader import FetchPart, PartsLoader, Wanted
-from tui.screens.sub_screen import SubScreen, SubScreenKeys
+from tui.screens.measured_screen import MeasuredScreen
+from tui.screens.parts_loader import FetchPart, Wanted
 from tui.state.attention_panels import PanelsState
 from tui.state.head_inspection import InspectorState
 from tui.state.number_text import format_fixed
@@ -124,35 +123,23 @@ class AttentionPanels(TokenWidget):
         return line
 
 
-class SideBySideScreen(SubScreen):
+class SideBySideScreen(MeasuredScreen):
     """The screen; heads that do not fit are a key away."""
 
     CSS_PATH = "side_by_side.tcss"
     actions = ACTIONS
+    view: AttentionPanels
 
     def __init__(self, state: WorkbenchState, depth: Depth, fetch: FetchPart) -> None:
-        super().__init__(state)
+        super().__init__(state, fetch)
         self.panels = PanelsState(state)
         self.view = AttentionPanels(self.panels, depth, id="panels")
-        self.loader = PartsLoader(self, state.parts, fetch, self.wanted, self.paint)
-
-    def compose(self) -> ComposeResult:
-        yield self.view
-        yield SubScreenKeys(self.state, ACTIONS)
-
-    def on_mount(self) -> None:
-        self.state.parts.forget_failures()
-        self.moved()
 
     def wanted(self) -> Wanted:
         """Return the heads in sight on the prompt, then the others."""
         first = self.panels.first
         heads = [*self.panels.heads[first:], *self.panels.heads[:first]]
         return [(self.panels.request(head), HeadInspection) for head in heads]
-
-    def moved(self) -> None:
-        self.loader.start()
-        self.paint()
 
     def paint(self) -> None:
         n, heads = len(self.panels.marked), self.panels.heads

@@ -1,6 +1,5 @@
 """The grid of layers and positions: replacing the stream, attention or MLPs at one place, and what it does."""
 
-from textual.app import ComposeResult
 from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
@@ -10,8 +9,8 @@ from engine.node_parts import GridKind, PlaceEffect
 from sessions.protocol import StreamGrid
 from tui.actions import screen_actions
 from tui.output.effects import format_signed
-from tui.screens.parts_loader import FetchPart, PartsLoader, Wanted
-from tui.screens.sub_screen import SubScreen, SubScreenKeys
+from tui.screens.measured_screen import MeasuredScreen
+from tui.screens.parts_loader import FetchPart, Wanted
 from tui.state.stream_grid import GridState
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -146,26 +145,16 @@ class StreamGridView(SignedWidget):
         return lines
 
 
-class StreamGridScreen(SubScreen):
+class StreamGridScreen(MeasuredScreen):
     """The screen; the grid fills layer by layer while it is measured."""
 
     CSS_PATH = "stream_grid.tcss"
     actions = ACTIONS
 
     def __init__(self, state: WorkbenchState, depth: Depth, fetch: FetchPart) -> None:
-        super().__init__(state)
+        super().__init__(state, fetch)
         self.grid = GridState(state)
         self.view = StreamGridView(self.grid, depth, id="stream-grid")
-        self.loader = PartsLoader(self, state.parts, fetch, self.wanted, self.paint)
-
-    def compose(self) -> ComposeResult:
-        yield self.view
-        yield SubScreenKeys(self.state, ACTIONS)
-
-    def on_mount(self) -> None:
-        self.state.parts.forget_failures()
-        self.loader.start()
-        self.paint()
 
     def wanted(self) -> Wanted:
         """Return the layers that are missing; none after one that failed."""

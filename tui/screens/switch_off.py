@@ -1,6 +1,5 @@
 """The switch: the next token of a prompt with the marked nodes turned off, beside the next token as it is."""
 
-from textual.app import ComposeResult
 from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
@@ -11,8 +10,8 @@ from engine.nodes import format_count
 from sessions.protocol import Ablation
 from tui.actions import screen_actions
 from tui.output.effects import REPLACED
-from tui.screens.parts_loader import FetchPart, PartsLoader, Wanted
-from tui.screens.sub_screen import SubScreen, SubScreenKeys
+from tui.screens.measured_screen import MeasuredScreen
+from tui.screens.parts_loader import FetchPart, Wanted
 from tui.state.number_text import format_fixed
 from tui.state.switched_off import SwitchState
 from tui.state.workbench_state import WorkbenchState
@@ -83,32 +82,19 @@ class SwitchView(SignedWidget):
         return lines
 
 
-class SwitchOffScreen(SubScreen):
+class SwitchOffScreen(MeasuredScreen):
     """The screen; a prompt, a marked set and a kind of replacement are asked for once."""
 
     CSS_PATH = "switch_off.tcss"
     actions = ACTIONS
 
     def __init__(self, state: WorkbenchState, depth: Depth, fetch: FetchPart) -> None:
-        super().__init__(state)
+        super().__init__(state, fetch)
         self.switch = SwitchState(state)
         self.view = SwitchView(self.switch, depth, id="switch")
-        self.loader = PartsLoader(self, state.parts, fetch, self.wanted, self.paint)
-
-    def compose(self) -> ComposeResult:
-        yield self.view
-        yield SubScreenKeys(self.state, ACTIONS)
-
-    def on_mount(self) -> None:
-        self.state.parts.forget_failures()
-        self.moved()
 
     def wanted(self) -> Wanted:
         return [(self.switch.request, Ablation)]
-
-    def moved(self) -> None:
-        self.loader.start()
-        self.paint()
 
     def paint(self) -> None:
         count = format_count(self.switch.nodes)

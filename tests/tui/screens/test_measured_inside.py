@@ -100,9 +100,8 @@ async def test_marked_heads_are_side_by_side_on_one_prompt(
         await pilot.press("H")
         await until(lambda: isinstance(app.screen, SideBySideScreen) and "Attention of 6 marked heads" in text_of(app))
         await until(lambda: "2.0 · rank" in text_of(app) and "attends to" in text_of(app))
-        room = app.screen.view.room()
-        assert room >= 2
-        assert (f"1 to {room} of 6" in text_of(app)) is (room < 6)
+        await until(lambda: app.screen.view.room() >= 2)
+        await until(lambda: (f"1 to {app.screen.view.room()} of 6" in text_of(app)) is (app.screen.view.room() < 6))
         await pilot.press("down", "left")
         await until(lambda: "prompt 2" in text_of(app) and "it attends to" in text_of(app))
         assert {request.example for request in nodes_host.of_kind("GetHeadInspection")} == {0, 1}
