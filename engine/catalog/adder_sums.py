@@ -1,4 +1,4 @@
-"""The sums that the bundled adder was trained on: what is held out is told from these alone."""
+"""The sums that the bundled adder was trained on; every other sum is held out."""
 
 import random
 from functools import cache

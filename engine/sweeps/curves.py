@@ -38,7 +38,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """Where they are, from 0 to 1: numbers by size, or by the logarithm of the number + 1 if they span much."""
     curves: tuple[AxisCurve, ...]
     left_out: int = 0
-    """Curves beyond the most that can be told apart."""
+    """Curves left out: so many could not be told apart."""
 
 
 def chart_along(

@@ -79,7 +79,7 @@ class FindAlike(Request, tag="find_alike", frozen=True, kw_only=True):
 
 
 class AlikeGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes of which every two agree."""
+    """Nodes that all agree with each other."""
 
     nodes: tuple[tuple[int, int], ...]
     agreement: float

@@ -237,7 +237,7 @@ class SlurmExecutor:
                 self._tell(msgspec.structs.replace(line, run_id=task.run_id))
 
     async def _hand_back(self, job: _Job, line: HandedBack) -> None:
-        """Submit what a job could not do once more: it is nobody's fault."""
+        """Submit again what a job handed back; this does not count as a try of the unit."""
         log.info("job %s hands back %d units: %s", job.job_id, len(line.run_ids), line.reason)
         again = []
         for run_id in line.run_ids:

@@ -1,4 +1,4 @@
-"""Test sweeps on a real Ray cluster of this machine: two nodes of one CPU, of which anything may die."""
+"""Test sweeps on a real Ray cluster of this machine: two nodes of one CPU; actors, nodes and driver may die."""
 
 import asyncio
 import os
