@@ -135,11 +135,11 @@ class HostClient:
 
     async def close(self) -> None:
         """Close the connection and end a foreground host. Can be called twice."""
+        self._writer.close()  # before anything is awaited: the caller may be cancelled once more
+        self._end(HostGone("The connection was closed."))
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
-        self._end(HostGone("The connection was closed."))
-        self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()
         if self._child is not None:
@@ -334,18 +334,22 @@ async def _open(places: AppFolders, *, attempts: int = _ATTEMPTS) -> _Stream | N
             raise HostError(
                 f"The socket {place} cannot be used: {error.strerror or error}.", hint="headcode doctor checks it."
             ) from error
-        connection = cast(socket.socket, writer.get_extra_info("socket"))
-        uid, pid = peer_process(connection)
+        ours = False
+        try:
+            connection = cast(socket.socket, writer.get_extra_info("socket"))
+            uid, pid = peer_process(connection)
+            ours = uid == os.getuid() and serves(places, place, connection)
+        finally:
+            if not ours:
+                writer.transport.abort()
+        if ours:
+            return reader, writer
         if (uid, pid) == (-1, 0):
             # The host's backlog is full: the system refused the connection, which asyncio does not notice.
-            writer.transport.abort()
             if attempts == 0:
                 raise HostError("The host has no room for another connection.", hint="Try again in a moment.")
             await asyncio.sleep(_ATTEMPT_S)
             return await _open(places, attempts=attempts - 1)
-        if uid == os.getuid() and serves(places, place, connection):
-            return reader, writer
-        writer.transport.abort()
         if uid != os.getuid():
             raise HostError(
                 f"Another user ({uid}) listens on {place}.", hint="Set HEADCODE_HOME to a folder of your own."

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -133,13 +134,26 @@ async def until(true: Callable[[], bool], *, within_s: float = 600) -> None:
 
 
 @pytest.fixture
-async def lab() -> AsyncIterator[Lab]:
+async def lab(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
     # tmp_path is too long for a socket under xdist, and Headcode would fall back to a folder shared by all tests.
     home = Path(tempfile.mkdtemp(prefix="hc-"))
     lab = Lab(home)
+    opened: list[tuple[asyncio.StreamWriter, str]] = []
+
+    async def open_recorded(*args: Any, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        caller = "".join(traceback.format_stack(limit=8))
+        reader, writer = await open_connection(*args, **kwargs)
+        opened.append((writer, caller))
+        return reader, writer
+
+    open_connection = asyncio.open_unix_connection
+    monkeypatch.setattr(asyncio, "open_unix_connection", open_recorded)
     yield lab
     await lab.close()
     shutil.rmtree(home)
+    # A connection left open would otherwise be reported at the next garbage collection, in another test.
+    left = [caller for writer, caller in opened if not writer.is_closing()]
+    assert not left, "connections left open:\n" + "\n".join(left)
 
 
 @pytest.fixture(scope="session")
