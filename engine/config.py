@@ -111,6 +111,8 @@ class EffectsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
     examples: int = 64
     """Maximum number of positives that effects are measured on; of more, this many are drawn."""
+    smallest: float = 0.0
+    """For circuit: also find a smallest circuit with this faithfulness (engine.patching.smallest_circuit); 0: none."""
 
     def __post_init__(self) -> None:
         for name, kind in (("method", PatchingMethod), ("metric", PatchingMetric), ("replacement", Replacement)):
@@ -125,6 +127,10 @@ class EffectsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError(f"gradient_steps={self.gradient_steps}: 0 to 1000.", hint="5 is usual; 0 takes one.")
         if not 1 <= self.examples <= 100_000:
             raise ConfigError(f"examples={self.examples}: effects need at least one example.", hint="Try 10 to 100.")
+        if not 0 <= self.smallest < 1:
+            raise ConfigError(
+                f"smallest={self.smallest}: a share of the answer from 0 to below 1.", hint="0.9 is usual; 0 skips it."
+            )
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +150,15 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.dtype not in get_args(Dtype):
             raise ConfigError(f"dtype={self.dtype!r} does not exist.", hint=f"One of {', '.join(get_args(Dtype))}.")
+
+
+def check_smallest(config: EffectsConfig) -> None:
+    """Raise ConfigError if a smallest circuit was asked for with a method that checks no circuits."""
+    if config.smallest and config.method != "circuit":
+        raise ConfigError(
+            f"--smallest {config.smallest:g} needs circuit checks; the method is {config.method}.",
+            hint="Choose circuit (--cause circuit, cause RUN --method circuit), or leave out --smallest.",
+        )
 
 
 def load_fields(options: LoadOptions, *, trusted: bool = True) -> dict[str, Any]:

@@ -195,11 +195,15 @@ class EdgesPatched(Event, tag="edges_patched", frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+SMALLEST = "smallest"
+"""Name of the check of the smallest circuit that was found (engine.patching.smallest_circuit)."""
+
+
 class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
     """A circuit compared with the whole model: its effect alone, and the loss without it (docs/method.md 6)."""
 
     name: str
-    """codes: the circuit by the run's cut; combined: as many heads by effect."""
+    """codes: the circuit by the run's cut; combined: as many nodes by effect; smallest: the smallest that was found."""
     heads: tuple[tuple[int, int], ...]
     metric: PatchingMetric
     replacement: Replacement

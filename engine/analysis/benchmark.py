@@ -223,14 +223,14 @@ def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> 
     """Rank edges by codes, by one gradient, by the product of both ends' baselines, and at random.
 
     Only where all pairs have a value: gaps would distort the score of a list of the best. Between heads, or between
-    heads and MLPs where the truth covers them; a run of heads says nothing about those.
+    heads and MLPs where the truth covers them; a run of heads is judged by the edges between heads.
     """
-    if truth.covers == "all" and run.model.nodes == "heads":
-        return []
     ends = [node for node in run.model.layout.ids if node.is_head or (truth.covers == "all" and node.in_circuits)]
     place = run.model.layout.place
     pairs = [(source, target) for source in ends for target in ends if place(source) < place(target)]
     true = [pair in truth.edges for pair in pairs]
+    if not any(true):
+        return []
     found: list[_Ranking] = []
 
     def add(name: str, recipe: str, strengths: Mapping[Edge, float], seconds: float) -> None:

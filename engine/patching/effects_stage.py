@@ -12,7 +12,15 @@ from engine.analysis.effects import expected_size
 from engine.authoring.distinct_pairs import duplicate_rows
 from engine.config import EffectsConfig
 from engine.errors import Cancelled, ExampleError
-from engine.events import CircuitChecked, EdgesAttributed, EdgesPatched, EffectsMeasured, Monitor, StageProgress
+from engine.events import (
+    SMALLEST,
+    CircuitChecked,
+    EdgesAttributed,
+    EdgesPatched,
+    EffectsMeasured,
+    Monitor,
+    StageProgress,
+)
 from engine.examples import Example
 from engine.models.loading import Model
 from engine.nodes import NodeChoice
@@ -24,6 +32,7 @@ from engine.patching.edge_patching import Edge, measure_edges
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.patching.node_patching import mask_of, measure_replaced, one_each
+from engine.patching.smallest_circuit import expected_measurements, smallest_circuit
 from engine.results import EdgeEffect, HeadEffect, HeadId, n_edges_reported
 from engine.tasks.base import Metric
 
@@ -255,16 +264,28 @@ class EffectsStage:
         return _by_expected_size(self.causes[-1])
 
     def _circuit(self, ranking: Sequence[HeadId], circuit: Sequence[HeadId]) -> None:
-        measurements = n_measurements(self.layout.n_members, len(circuit))
-        by_effect = [node for node in self._combined(ranking, more=2 * measurements) if node.in_circuits]
+        measurements, keep = n_measurements(self.layout.n_members, len(circuit)), self.config.smallest
+        search = expected_measurements(self.layout.n_members) if keep else 0
+        more = (3 if keep else 2) * measurements + search
+        by_effect = [node for node in self._combined(ranking, more=more) if node.in_circuits]
         ranking = [node for node in ranking if node.in_circuits]
-        circuits = (("codes", circuit, ranking), ("combined", by_effect[: len(circuit)], by_effect))
-        for name, heads, order in circuits:
-            check = check_circuit(
-                self.passes, self.inputs, name, heads, order, lambda _done: self._step(), seed=self.seed
+        self._check_circuit("codes", circuit, ranking)
+        self._check_circuit("combined", by_effect[: len(circuit)], by_effect)
+        if keep:
+            done = self._done
+            found = smallest_circuit(
+                self.passes, self.inputs, by_effect, lambda n: self._step() if n <= search else None, keep=keep
             )
-            self.checks.append(check)
-            self.monitor.report(check)
+            self._done = done + search
+            inside = set(found)
+            self._check_circuit(SMALLEST, found, [*found, *(node for node in by_effect if node not in inside)])
+
+    def _check_circuit(self, name: str, circuit: Sequence[HeadId], order: Sequence[HeadId]) -> None:
+        check = check_circuit(
+            self.passes, self.inputs, name, circuit, order, lambda _done: self._step(), seed=self.seed
+        )
+        self.checks.append(check)
+        self.monitor.report(check)
 
     def _check(self, heads: Sequence[HeadId]) -> None:
         for head in heads:

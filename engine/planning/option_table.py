@@ -321,6 +321,19 @@ OPTIONS: tuple[Option, ...] = (
         published="",
     ),
     Option(
+        path="cause.smallest",
+        flag="--smallest",
+        title="Smallest circuit keeps",
+        group="Effects",
+        kind="number",
+        range="0 to below 1",
+        suggestions=("0", "0.8", "0.9"),
+        meaning="For circuit: also find a smallest circuit that keeps this share of the answer with everything else "
+        "replaced. 0: do not. It takes a few passes for every node.",
+        default="0",
+        published="",
+    ),
+    Option(
         path="model",
         flag="--model",
         title="Model",

@@ -147,7 +147,13 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
         else:
             truths[published.task] = (
                 GroundTruth(level="heads", cut=None, source=published.source, heads=frozenset(published.heads)),
-                GroundTruth(level="edges", cut=None, source=published.source, edges=frozenset(published.edges)),
+                GroundTruth(
+                    level="edges",
+                    cut=None,
+                    source=published.source,
+                    edges=frozenset((*published.edges, *published.mlp_edges)),
+                    covers="all" if published.mlp_edges else "heads",
+                ),
             )
             if published.mlps:
                 nodes = frozenset(published.nodes)

@@ -47,6 +47,8 @@ class PublishedCircuit(msgspec.Struct, frozen=True, kw_only=True):
     edges: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
     mlps: tuple[int, ...] = ()
     """Layers whose MLPs are in the circuit; empty where the authors say nothing about MLPs."""
+    mlp_edges: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
+    """Edges into and out of MLPs ([layer, -1]), where the authors give them; none begins at the embedding."""
     report: Report | None = None
 
     @property

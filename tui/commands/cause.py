@@ -31,7 +31,7 @@ def cause(
         typer.Option(
             help="attribution: all heads from one gradient. exact: patch every head, one at a time. combined: both, "
             "within the budget. circuit: combined, then check the circuit as a whole. [default: combined; exact with "
-            "--heads]"
+            "--heads, circuit with --smallest]"
         ),
     ] = None,
     heads: Annotated[
@@ -110,10 +110,11 @@ def make_asked(
     """Return the requested measurement. Raises ConfigError if the options contradict each other."""
     import msgspec
 
-    from engine.config import EffectsConfig
+    from engine.config import EffectsConfig, check_smallest
     from engine.errors import ConfigError
 
-    method = method or ("exact" if heads or after or paths else "combined")
+    usual = "exact" if heads or after or paths else "circuit" if how.get("smallest") else "combined"
+    method = method or usual
     if paths and (heads or after or how.get("edges")):
         raise ConfigError("--paths measures edges alone.", hint="Leave out --heads, --after and --edges.")
     if paths and method != "exact":
@@ -129,7 +130,9 @@ def make_asked(
     if heads and method != "exact":
         raise ConfigError(f"--heads needs --method exact, not {method}.", hint="Omit --method, or give exact.")
     given = {name: value for name, value in how.items() if value is not None}
-    return msgspec.structs.replace(EffectsConfig(), method=method, **given)
+    config = msgspec.structs.replace(EffectsConfig(), method=method, **given)
+    check_smallest(config)
+    return config
 
 
 def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":

@@ -155,7 +155,7 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
     """Return the config: what was chosen, else the preset's values, else the recipe's. Raises ConfigError."""
     import msgspec
 
-    from engine.config import DEFAULTS, EffectsConfig, ProbeConfig, find_recipe
+    from engine.config import DEFAULTS, EffectsConfig, ProbeConfig, check_smallest, find_recipe
     from engine.errors import ConfigError
     from engine.planning.option_text import read_seeds
     from engine.planning.presets import find_preset
@@ -187,6 +187,7 @@ def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "
         own["cause"] = msgspec.structs.replace(
             base.cause if method != "none" else EffectsConfig(), method=method, **effects
         )
+        check_smallest(own["cause"])
     return msgspec.structs.replace(base, **own)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, effect_share, primary, rank_effects
 from engine.analysis.run_state import RunSnapshot
-from engine.events import CircuitChecked, EffectsMeasured
+from engine.events import SMALLEST, CircuitChecked, EffectsMeasured
 from engine.nodes import format_count, names, only_heads
 from engine.results import EdgeEffect, HeadEffect
 from tui.output.card import format_list
@@ -149,6 +149,11 @@ def _edge_words(edge: EdgeEffect) -> str:
     return f"{' -> '.join(names((edge.source, edge.target)))} {format_signed(edge.effect)}"
 
 
+def circuit_title(check: CircuitChecked) -> str:
+    """Return what a checked circuit is called: circuit by codes, smallest circuit found."""
+    return "smallest circuit found" if check.name == SMALLEST else f"circuit by {check.name}"
+
+
 def check_lines(check: CircuitChecked) -> list[str]:
     """Return a circuit check: faithfulness, comparison with random circuits, curve, and effect of each head."""
     beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
@@ -156,7 +161,7 @@ def check_lines(check: CircuitChecked) -> list[str]:
     inactive = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
     node = "head" if only_heads(check.heads) else "node"
     lines = [
-        f"circuit by {check.name} ({format_count(check.heads)}, all others replaced {format_replacement(check)})",
+        f"{circuit_title(check)} ({format_count(check.heads)}, all others replaced {format_replacement(check)})",
         f"  keeps {check.faithfulness:.0%} of the answer; without it {1 - check.completeness:.0%} is left; "
         f"area under the curve {format_short(check.area)}",
         f"  more faithful than {beaten} of {len(check.random_faithfulness)} random circuits of its layers "

@@ -4,7 +4,7 @@ from engine.analysis.effects import METRIC_WORDS, effect_share, rank_effects
 from engine.events import CircuitChecked, EffectsMeasured
 from engine.measures import find_measure
 from engine.nodes import format_count
-from tui.output.effects import format_circuit, format_replacement, format_signed
+from tui.output.effects import circuit_title, format_circuit, format_replacement, format_signed
 from tui.output.reported_effects import one_effect_per_head
 from tui.report.blocks import Block, Cell, Code, Column, Paragraph, Section, Table, numbers, row
 from tui.report.material import Material, listed, number, percent
@@ -98,7 +98,7 @@ def _checked(check: CircuitChecked) -> list[Block]:
     beaten = sum(value < check.faithfulness for value in chance)
     middle = f" (their median keeps {percent(chance[len(chance) // 2])})" if chance else ""
     text = (
-        f"The circuit by {check.name} as a whole ({listed(check.heads)}): with everything else replaced "
+        f"The {circuit_title(check)} as a whole ({listed(check.heads)}): with everything else replaced "
         f"{format_replacement(check)}, it keeps {percent(check.faithfulness)} of the answer (100% is all of it); "
         f"with the circuit replaced instead, {percent(1 - check.completeness)} of the answer is left. "
         f"It keeps more than {beaten} of {len(chance)} random circuits of the same layers{middle}."

@@ -15,7 +15,7 @@ from engine.errors import ConfigError, TaskError
 from engine.measures import MEASURES
 from engine.models.loading import Model, load_model
 from engine.models.warm_model import WarmModel
-from engine.nodes import mlp
+from engine.nodes import NodeId, NodeLayout, mlp
 from engine.references.ground_truth import (
     LEVELS,
     at_levels,
@@ -124,7 +124,11 @@ def test_published_circuits_are_those_of_the_tasks_with_their_edges() -> None:
             heads, edges = known.truths[task][:2]
             assert heads.heads == frozenset(dict(TASKS[task].published)[model].heads)
             assert edges.edges
-            assert all({source, target} <= heads.heads and source[0] < target[0] for source, target in edges.edges)
+            ends = frozenset().union(*(truth.heads for truth in known.truths[task]))
+            assert all({source, target} <= ends for source, target in edges.edges)
+            between = {edge for edge in edges.edges if set(edge) <= heads.heads}
+            assert between
+            assert all(source[0] < target[0] for source, target in between)
     # The authors' heads, where tables that go round have others.
     assert (9, 0) in known_truths("gpt2", None).truths["ioi"][0].heads
     assert (11, 3) not in known_truths("gpt2", None).truths["ioi"][0].heads
@@ -135,6 +139,14 @@ def test_the_published_circuit_of_greater_than_has_mlps_that_a_run_of_heads_is_n
     heads, edges, nodes = known_truths("gpt2", None).truths["greater_than"]
     assert [heads.level, edges.level, nodes.level] == ["heads", "edges", "nodes"]
     assert nodes.heads - heads.heads == {mlp(layer) for layer in (0, 1, 2, 3, 8, 9, 10, 11)}
+    # Every edge goes forwards; within a layer attention comes before the MLP. What the paper's figure joins: the early
+    # MLPs to the six later heads, these to the late MLPs, MLPs of a group among themselves, and 0.1 to the early MLPs.
+    layout = NodeLayout(12, 12, choice="all")
+    assert all(layout.place(NodeId(*source)) < layout.place(NodeId(*target)) for source, target in edges.edges)
+    of_mlps = {edge for edge in edges.edges if not set(edge) <= heads.heads}
+    assert len(of_mlps) == 4 * 6 + (5 * 4 + 3) + 6 + 6 + 4
+    assert len(edges.edges - of_mlps) == 3 * 6
+    assert edges.covers == "all"
     info = ModelInfo(
         name="gpt2", identity="0" * 64, n_layers=12, n_heads=12, d_model=768, d_head=64, context=1024, vocabulary=50257
     )

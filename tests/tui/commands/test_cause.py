@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from engine.config import EffectsConfig
+from engine.errors import ConfigError
 from engine.events import STAGES, CircuitChecked
 from engine.planted import PLANTED
 from engine.results import CurvePoint, HeadEffect, HeadId
@@ -141,6 +142,9 @@ def test_the_method_follows_what_else_is_asked() -> None:
     assert make_asked("attribution", heads=(), gradient_steps=5) == EffectsConfig(
         method="attribution", gradient_steps=5
     )
+    assert make_asked(None, heads=(), smallest=0.9) == EffectsConfig(method="circuit", smallest=0.9)
+    with pytest.raises(ConfigError, match="needs circuit checks; the method is combined"):
+        make_asked("combined", heads=(), smallest=0.9)
 
 
 def test_a_bar_has_words_for_every_stage() -> None:
