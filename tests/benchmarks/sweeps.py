@@ -4,6 +4,8 @@
     python tests/benchmarks/sweeps.py faults --units 40    # a node removed, an actor killed twice, the host killed once
     python tests/benchmarks/sweeps.py slurm --units 40     # a job cancelled, one preempted, a node set down
                                                            # (slurm_on_one_machine.sh up; SLURM_CONF=...)
+    python tests/benchmarks/sweeps.py screen --units 2000  # the host's memory while a worker that follows a script does
+                                                           # them; how fast the screen opens the sweep and a cell
 
 All compare the codes of every unit with those of one local worker. Ratios are of one run of this script; a machine
 that others use, too, makes them smaller. Times begin after a quarter of the units, when all engines are warm. A local
@@ -44,6 +46,7 @@ CODES = """
 COUNTS = "SELECT count(*), count(DISTINCT run_id), count(DISTINCT unit_key) FROM sweep_runs WHERE state = 'done'"
 STORED = "SELECT count(*) FROM runs WHERE state = 'done'"
 TIMES = "SELECT started_us, CAST(timings->>'$.total' AS DOUBLE) FROM run WHERE state = 'done' ORDER BY started_us"
+SCRIPTED = Path(__file__).parents[1] / "sessions" / "scripted_host.py"
 WARM = 0.25
 """Share of the units before times are taken: all engines have been started then."""
 
@@ -223,14 +226,78 @@ async def slurm(folder: Path, units: int) -> bool:
     return await check(sweep, folder, plan, kept=kept, acknowledged=acknowledged)
 
 
+async def screen(folder: Path, units: int) -> bool:
+    """Print the host's memory along a long sweep, and the times of the screen on it."""
+    from tui.app.app import HeadcodeApp
+    from tui.screens.sweep import SweepScreen
+    from tui.screens.sweeps import SweepsScreen
+
+    home = folder / "screen"
+    places = find_folders({"HEADCODE_HOME": str(home)})
+    plan = expand(spec_from_words({"task": "ioi", "seeds": f"0..{units - 1}", "model": "toy"}, name="bench"), Inputs())
+    client = await HostClient.connect(places, command=[sys.executable, "-P", str(SCRIPTED)])
+    host = psutil.Process(client.welcome.pid)
+    await client.ask(StartSweep(plan=plan, on="local", workers=1), SweepAnswer)
+    seen, memory = -1, dict[int, float]()
+    while True:
+        answer = await client.ask(FollowSweep(sweep="bench", seen=seen), SweepAnswer)
+        seen = answer.progress.news
+        memory.setdefault(answer.progress.done * 10 // units, host.memory_info().rss / 2**20)
+        if not answer.progress.active:
+            break
+    print("host's memory in MB by tenths of the sweep:", *(f"{memory[tenth]:.0f}" for tenth in sorted(memory)))
+
+    async def connect() -> HostClient:
+        return await HostClient.connect(places)
+
+    times: dict[str, list[float]] = {}
+    app = HeadcodeApp(connect, model="toy", task="ioi", depth="full")
+    async with app.run_test(size=(160, 48)) as pilot:
+
+        async def until(true: Callable[..., object], *given: Any) -> None:
+            while not true(*given):  # noqa: ASYNC110  # the screen has no event for it
+                await asyncio.sleep(0.005)
+
+        async def timed(what: str, key: str, true: Callable[..., object], *given: Any) -> None:
+            begun = time.perf_counter()
+            if key:
+                await pilot.press(key)
+            await until(true, *given)
+            times.setdefault(what, []).append(time.perf_counter() - begun)
+
+        await until(lambda: app.state.shown is not None)
+        await pilot.pause(2)
+        for _ in range(5):
+            await timed("list", "W", lambda: isinstance(app.screen, SweepsScreen) and app.screen.list.rows)
+            await timed("table", "enter", lambda: isinstance(app.screen, SweepScreen) and app.screen.sweep.table.detail)
+            sweep = app.screen.sweep  # type: ignore[attr-defined]
+            await timed("values", "", lambda sweep: (cell := sweep.table.at_cursor) and cell.found, sweep)
+            await pilot.press("right", "right", "right")
+            unit = sweep.table.at_cursor.unit
+            await timed("cell", "enter", lambda unit: (run := app.state.shown) and run.run_id == unit.run_id, unit)
+            await pilot.pause(1)
+            await pilot.press("W")
+            await until(lambda: isinstance(app.screen, SweepScreen))
+            await pilot.press("escape")
+            await until(lambda: not isinstance(app.screen, SweepScreen))
+            if isinstance(app.screen, SweepsScreen):
+                await pilot.press("escape")
+            await pilot.pause(1)
+    for what, seconds in times.items():
+        print(f"{what}: median {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
+    print(f"host afterwards: {host.memory_info().rss / 2**20:.0f} MB")
+    await client.close()
+    return True
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "faults", "slurm"))
+    parser.add_argument("what", choices=("speed", "faults", "slurm", "screen"))
     parser.add_argument("--units", type=int, default=40)
     options = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="hcb-"))
     try:
-        work = {"speed": speed, "faults": faults, "slurm": slurm}[options.what]
+        work = {"speed": speed, "faults": faults, "slurm": slurm, "screen": screen}[options.what]
         return 0 if asyncio.run(work(folder, options.units)) else 1
     finally:
         for home in folder.iterdir():

@@ -11,6 +11,7 @@ from engine.node_parts import (
     PromptGrid,
     PromptPlaces,
     RunNeuron,
+    TaskLoss,
     ThroughEffect,
 )
 from engine.nodes import parse_node
@@ -20,9 +21,11 @@ from sessions.protocol import (
     GetGrid,
     GetMlp,
     GetPlaces,
+    GetSpecificity,
     GetThrough,
     MlpInspection,
     Places,
+    SpecificityOfRun,
     StreamGrid,
     Through,
 )
@@ -44,6 +47,8 @@ def part_of(request: Any, run: RunRow, examples: Sequence[Example]) -> Any:
             return through_of(request, run)
         case GetAblation():
             return ablation_of(request, run, examples)
+        case GetSpecificity():
+            return specificity_of(request, run)
     raise AssertionError(request)
 
 
@@ -148,3 +153,21 @@ def neurons_of(request: GetMlp, run: RunRow, examples: Sequence[Example]) -> Mlp
 
 def measured_how() -> MeasuredHow:
     return MeasuredHow(metric="logit_difference", replacement="pair", passes=1.0, prepared=2.0, seconds=0.1)
+
+
+def specificity_of(request: GetSpecificity, run: RunRow) -> SpecificityOfRun:
+    """Greater-than loses more than the run's own task, more than by random nodes."""
+
+    def loss(task: str, removed: float, random: float) -> TaskLoss:
+        about = {"metric": "logit_difference", "replacement": "pair", "pairs": request.pairs}
+        return TaskLoss(task=task, base=2.0, removed=removed, random=random, **about)  # type: ignore[arg-type]
+
+    return SpecificityOfRun(
+        run=run,
+        model=model_info(6, 8),
+        nodes=((1, 2), (0, -1)),
+        own=loss("ioi", 1.2, 1.9),
+        others=(loss("greater_than", 0.2, 0.8), loss("induction", 1.9, 1.8)),
+        left_out={"facts": "the model can do 3 of 40 pairs; 10 are needed"},
+        seconds=1.5,
+    )

@@ -36,14 +36,32 @@ def print_specificity(found: SpecificityOfRun) -> None:
     """Print a row per task, the run's own first, and what was left out."""
     names = " ".join(str(NodeId(*node)) for node in found.nodes)
     print_line(f"{found.model.name} without {names}, replaced at all positions")
-    rows = [_row(found.own, found.own.task or "the run's examples")]
-    rows += [_row(loss, loss.task) for loss in found.others]
+    rows = [_row(loss, name) for loss, name in _losses(found)]
     header = ("task", "metric", "pairs", "base", "without", "lost", "lost by random nodes")
     print_columns(rows, header=header, right=(2, 3, 4, 5, 6))
     print_line(_sentence(found))
-    for task, why in found.left_out.items():
-        print_line(f"left out: {task}: {shorten(why, _REASON)}")
+    for line in _left_out(found):
+        print_line(line)
     print_line(REMARK)
+
+
+def specificity_lines(found: SpecificityOfRun) -> list[str]:
+    """Return what the run's own and every other task lose, beside random nodes; fits a narrow sheet."""
+    rows = [("", "lost", "by random nodes")]
+    rows += [(name, f"{loss.share:.0%}", f"{loss.random_share:.0%}") for loss, name in _losses(found)]
+    width = max(len(name) for name, *_ in rows)
+    lines = [f"{name:<{width}}  {share:>5}  {random:>15}" for name, share, random in rows]
+    return [*lines, _sentence(found), *_left_out(found), REMARK]
+
+
+def _losses(found: SpecificityOfRun) -> list[tuple[TaskLoss, str]]:
+    """Return the losses with the names of their tasks, the run's own first."""
+    own = [(found.own, found.own.task or "the run's examples")]
+    return own + [(loss, loss.task) for loss in found.others]
+
+
+def _left_out(found: SpecificityOfRun) -> list[str]:
+    return [f"left out: {task}: {shorten(why, _REASON)}" for task, why in found.left_out.items()]
 
 
 def _sentence(found: SpecificityOfRun) -> str:

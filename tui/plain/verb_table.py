@@ -65,6 +65,7 @@ VERBS: tuple[Verb, ...] = (
         "backups",
     ),
     _verb("card", "", "show the evidence of the run", "card"),
+    _verb("specificity", "", "measure what other tasks lose without the circuit", "card:specificity"),
     _verb(
         "heads",
         "[N|all]",

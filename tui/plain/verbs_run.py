@@ -14,12 +14,15 @@ from sessions.protocol import (
     SessionDetailAnswer,
     SessionsAnswer,
     ShowSession,
+    SpecificityOfRun,
 )
 from tui.output.card import card_lines
+from tui.output.specificity import specificity_lines
 from tui.plain import wording
 from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
 from tui.plain.workbench import PlainWorkbench
 from tui.state import notes
+from tui.state.node_parts import specificity_request
 from tui.state.parsing import guess_measure, read_node
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
@@ -135,6 +138,11 @@ class RunVerbs:
         view = self.plain.view_for("cut.more")
         inside = [str(head) for head in view.order if head in view.circuit]
         self.plain.say(f"{format_count(view.circuit)} in the circuit: {', '.join(inside)}.")
+
+    async def do_specificity(self, _: str) -> None:
+        run = self.plain.run_for("card")
+        found = await self.link.ask(specificity_request(run), SpecificityOfRun)
+        self.plain.tell([clean(line) for line in specificity_lines(found)])
 
     async def do_card(self, _: str) -> None:
         card = self.plain.run_for("card").picture.card

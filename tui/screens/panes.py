@@ -272,7 +272,7 @@ class PanesScreen(Screen[None], ActionKeys):
 
         run = self.state.shown
         if run is not None and run.picture.card is not None:
-            self.app.push_screen(CardSheet(run.picture, run.picture.card))
+            self.app.push_screen(CardSheet(run, run.picture.card, self.state.parts, self.link.ask_or_failure))
 
     def action_edges(self) -> None:
         from tui.screens.edges import EdgesScreen

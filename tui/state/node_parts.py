@@ -9,7 +9,7 @@ import msgspec
 from engine.config import EffectsConfig
 from engine.errors import Failure
 from engine.results import HeadId
-from sessions.protocol import AnyRequest, GetMlp, GetPlaces, GetThrough
+from sessions.protocol import AnyRequest, GetMlp, GetPlaces, GetSpecificity, GetThrough
 from tui.state.run import SessionRun
 
 Clock = Callable[[], float]
@@ -70,6 +70,11 @@ def parts_config(run: SessionRun, examples: int = EXAMPLES) -> EffectsConfig:
     return EffectsConfig(
         method="exact", metric=how.metric, replacement=how.replacement, examples=min(examples, how.examples)
     )
+
+
+def specificity_request(run: SessionRun) -> GetSpecificity:
+    """Return the request for what tasks lose without the run's circuit, measured as its effects are."""
+    return GetSpecificity(run=run.run_id, config=parts_config(run, run.config.cause.examples))
 
 
 def places_request(run: SessionRun | None, node: HeadId) -> GetPlaces | None:

@@ -16,7 +16,10 @@ SCREEN = "~ (?s)(.*)"
 LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", "enter", "/Steps +100,?000/", "escape")
 """Options of a run that takes ten minutes unless it is stopped."""
 
-CARD = (("dismiss_sheet", "- null hypothesis"),)
+CARD = (
+    ("specificity", r"(?s)loses as much|circuit is not|no other"),
+    ("dismiss_sheet", "- null hypothesis"),
+)
 HELP = (("dismiss_sheet", "- Run the probe"),)
 DOCUMENT = (
     ("scroll.down", r"< (\d+) more lines"),

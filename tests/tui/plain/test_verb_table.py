@@ -112,6 +112,7 @@ EFFECTS = {
     "cause": ("cause", "."),
     "backups": ("backups", "leaving|heads|run 1|session"),
     "card": ("card", "weak: few examples"),
+    "specificity": ("specificity", "not specific to its task"),
     "heads": ("heads 3", "1. head 5.7: "),
     "head": ("head 3.6", "head 3.6 of run 1, rank"),
     "places": ("places m3", "example 1, base 3: .* -"),

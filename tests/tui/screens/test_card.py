@@ -7,8 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from engine.analysis.run_state import RunSnapshot
+from engine.errors import ModelError
 from engine.events import CardWritten, EffectsMeasured
 from engine.results import CardHead, HeadEffect
+from sessions.protocol import GetSpecificity
 from tui.output.card import MOST_NAMED, card_lines, format_list
 from tui.output.effects import cause_lines
 from tui.output.reported_effects import one_effect_per_head
@@ -64,6 +66,49 @@ async def test_a_card_that_does_not_fit_says_how_much_is_below(
         await until(lambda: f"↓ {before - 1} more lines" in text_of(app))
         await pilot.press("end")
         await until(lambda: not re.search(r"more lines?", text_of(app)))
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_what_other_tasks_lose_is_measured_when_asked(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    events = recorded.events()
+    host.add(*events[:-2], CardWritten(card=CARD), *events[-2:])
+    async with open_screen(host, size=size) as (app, pilot, until):
+        await pilot.press("b")
+        await until(lambda: isinstance(app.screen, CardSheet) and "s other tasks" in text_of(app))
+        assert not [each for each in host.asked if isinstance(each, GetSpecificity)]
+        await pilot.press("s")
+        await until(lambda: "circuit is not" in text_of(app))
+        text = text_of(app)
+        (own,) = re.findall(r"ioi +(\S+) +(\S+)", text)
+        assert own == ("40%", "5%")
+        assert re.findall(r"greater_than +(\S+) +(\S+)", text) == [("90%", "60%")]
+        await pilot.press("b", "b")
+        await until(lambda: isinstance(app.screen, CardSheet))
+        await pilot.press("end")
+        await until(lambda: "circuit is not" in text_of(app))
+        assert len([each for each in host.asked if isinstance(each, GetSpecificity)]) == 1  # kept
+
+
+async def test_why_other_tasks_cannot_be_measured_is_said(
+    recorded: Any, open_screen: Any, text_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = recorded.host()
+    events = recorded.events()
+    host.add(*events[:-2], CardWritten(card=CARD), *events[-2:])
+    answer = host._answer
+
+    def refuse(request: Any) -> Any:
+        if isinstance(request, GetSpecificity):
+            raise ModelError("There is no model toy.", hint="Fetch it.")
+        return answer(request)
+
+    monkeypatch.setattr(host, "_answer", refuse)
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("b", "s")
+        await until(lambda: "There is no model toy." in text_of(app))
 
 
 async def test_the_help_says_that_it_scrolls(recorded: Any, open_screen: Any, text_of: Any) -> None:
