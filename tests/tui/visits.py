@@ -37,6 +37,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "sweeps": ("sweeps",),
     "sweep": ("sweeps", "sweeps:open"),
     "sessions": ("sessions",),
+    "new-session": ("sessions", "sessions:new"),
     "copy-the-grid": ("copy",),
     "log": ("log",),
     "replay": ("replay", "replay:play", "replay:edge.start"),

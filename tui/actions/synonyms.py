@@ -128,6 +128,7 @@ write:take: tasks, task, ready-made task, built-in task, ioi, indirect object, g
 write:read: import, import file, load file, open file, load examples, jsonl, csv, my own data, upload, read file,
     dataset
 write:store: export, export examples, save examples, jsonl, csv, save file, save, share
+write:outside: editor, text editor, vim, nano, emacs, edit in editor, external editor, edit as text
 write:position: last token, token position, position, which token, pooling, mean over tokens, token positions
 write:mend: fix, weak examples, broken examples, invalid
 sessions:new: new session, new, create session, new project, new experiment, model

@@ -1,10 +1,11 @@
-"""Runs `python -m engine.models.fetch`, showing its progress on stderr and raising its failure."""
+"""Runs `python -m engine.models.fetch`, showing its progress and raising its failure, for the command and screens."""
 
+import contextlib
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +29,8 @@ from tui.terminal.sanitize import clean
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+_LINE = 1 << 24
+"""Maximum bytes of a message; asyncio's own limit is 64 KiB."""
 _DOING: dict[FetchStage, str] = {
     "look": "asking the hub",
     "download": "downloading",
@@ -63,21 +66,67 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
                 process.terminate()
         stderr.seek(0)
         trace = stderr.read()
+    return _done(last, process.returncode, trace)
+
+
+async def fetch_in_process(words: Sequence[str], report: Callable[[str], None]) -> FetchDone:
+    """Run a fetch as `run_fetch` does; `report` gets its progress as text. Cancelling ends it, and it cleans up."""
+    command = child_processes.python_command("-m", "engine.models.fetch", *words)
+    last: FetchDone | FetchFailed | None = None
+    decoder: msgspec.json.Decoder[AnyFetchMessage] = msgspec.json.Decoder(AnyFetchMessage)
+    stage: FetchStarted | None = None
+    with tempfile.TemporaryFile() as stderr:
+        process = await child_processes.start_async(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, limit=_LINE
+        )
+        assert process.stdout is not None
+        try:
+            async for line in process.stdout:
+                word = decoder.decode(line)
+                if isinstance(word, FetchDone | FetchFailed):
+                    last = word
+                elif isinstance(word, FetchStarted):
+                    stage = word
+                    report(f"{_DOING[stage.stage]} {_amount(None, stage)}".rstrip())
+                elif isinstance(word, FetchProgress) and stage is not None:
+                    report(f"{_DOING[stage.stage]} {_amount(word.done, stage)}")
+            code = await process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()  # it removes what it has downloaded so far
+        stderr.seek(0)
+        trace = stderr.read()
+    return _done(last, code, trace)
+
+
+def _done(last: FetchDone | FetchFailed | None, code: int, trace: bytes) -> FetchDone:
+    """Return the message with which a fetch ended. Raises Refusal or EngineError if it failed."""
     if isinstance(last, FetchFailed):
         raise Refusal(last.failure)
     if last is None:
         end = trace.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
-        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise EngineError(
             f"The fetch failed ({how}): {end[0]}",
             hint="Nothing was kept. "
             + (
                 "A machine with more free memory may be needed for the conversion."
-                if process.returncode == -signal.SIGKILL
+                if code == -signal.SIGKILL
                 else "Unexpected error: get the model as a Hugging Face folder with safetensors."
             ),
         )
     return last
+
+
+def _amount(done: int | None, stage: FetchStarted) -> str:
+    """Format how much of a stage is done; None: its total alone."""
+
+    def format_amount(count: int) -> str:
+        return format_bytes(count) if stage.unit == "bytes" else f"{count} {stage.unit}"
+
+    if done is None:
+        return format_amount(stage.total) if stage.total else ""
+    return f"{format_amount(done)} of {format_amount(stage.total)}" if stage.total else format_amount(done)
 
 
 class _FetchReporter:
@@ -85,7 +134,7 @@ class _FetchReporter:
 
     def __init__(self) -> None:
         self.bar = sys.stderr.isatty()
-        self.total, self.unit = 0, ""
+        self.stage = FetchStarted(stage="look", total=0, unit="")
         self.task: TaskID | None = None
 
     def __enter__(self) -> "_FetchReporter":
@@ -126,10 +175,10 @@ class _FetchReporter:
                     sys.stderr.write(text + "\n")
 
     def _stage(self, word: FetchStarted) -> None:
-        self.total, self.unit = word.total, word.unit
+        self.stage = word
         doing = _DOING[word.stage]
         if not self.bar:
-            sys.stderr.write(f"{doing} {self._amount(None)}".rstrip() + "\n")
+            sys.stderr.write(f"{doing} {_amount(None, word)}".rstrip() + "\n")
             sys.stderr.flush()
             return
         if self.task is not None:
@@ -138,13 +187,5 @@ class _FetchReporter:
 
     def _progress(self, done: int) -> None:
         if self.bar and self.task is not None:
-            done = min(done, self.total) if self.total else done
-            self.progress.update(self.task, completed=done, amount=self._amount(done))
-
-    def _amount(self, done: int | None) -> str:
-        def format_amount(count: int) -> str:
-            return format_bytes(count) if self.unit == "bytes" else f"{count} {self.unit}"
-
-        if done is None:
-            return format_amount(self.total) if self.total else ""
-        return f"{format_amount(done)} of {format_amount(self.total)}" if self.total else format_amount(done)
+            done = min(done, self.stage.total) if self.stage.total else done
+            self.progress.update(self.task, completed=done, amount=_amount(done, self.stage))

@@ -2,16 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.content import Content
 
 from engine.errors import HeadcodeError
-from engine.tasks.registry import made_by
 from sessions.protocol import (
     AnyRequest,
     ChangeTags,
-    CreateSession,
     ListSessions,
     NoteAnswer,
     RenameSession,
@@ -36,6 +35,9 @@ from tui.widgets.line_widget import LinePicked
 from tui.widgets.session_list import SessionList
 from tui.widgets.styled_line import fit, fit_end, one_line
 
+if TYPE_CHECKING:
+    from tui.screens.new_session import Begin
+
 ACTIONS = screen_actions(
     "Sessions",
     ("open", "", "enter", "Open", "Open this session", "open"),
@@ -46,7 +48,7 @@ ACTIONS = screen_actions(
     ("delete", "", "d,delete", "Delete", "Move the session to the trash, from where it can be restored", "delete"),
     ("restore", "", "u", "Restore", "Restore the session deleted last or, in the trash, the selected one", "undo"),
     ("trash", "", "T,shift+t", "Trash", "Show the trash, or the sessions again", "trash"),
-    ("new", "", "n", "New session", "A session with the same model and task, or the same examples", "new"),
+    ("new", "", "n", "New session", "A session: its name, its model, and where its examples come from", "new"),
     ("close", "", "escape,S,shift+s,q", "Back", "Back to the workbench; after a search, to all sessions", "back"),
     ("step.down", "1", "down,j", "Next session", "One line down", ""),
     ("step.up", "-1", "up,k", "Previous session", "One line up", ""),
@@ -65,9 +67,11 @@ class SessionsScreen(SubScreen):
     CSS_PATH = "sessions.tcss"
     actions = ACTIONS
 
-    def __init__(self, state: WorkbenchState, link: SessionLink) -> None:
+    def __init__(self, state: WorkbenchState, link: SessionLink, write: "Callable[[str, Begin], None]") -> None:
         super().__init__(state)
         self.link = link
+        self.write = write
+        """Opens the write screen on a new session, as soon as the session is there."""
         self.list = SessionList(state, id="sessions")
         self.wanted = ""
         self._deleted: list[SessionRow] = []
@@ -191,16 +195,9 @@ class SessionsScreen(SubScreen):
             self._ask(title, hint, "", lambda text: WriteNote(session=row.session_id, text=text))
 
     def action_new(self) -> None:
-        state = self.state
-        # The user's own examples belong to no task, even if the session started with one.
-        task = state.task if not state.examples or made_by(state.task, state.examples) else None
-        own = () if task is not None else state.examples
+        from tui.screens.new_session import NewSessionScreen
 
-        def create(text: str) -> CreateSession:
-            return CreateSession(name=text or None, model=state.model, task=task, examples=tuple(own))
-
-        what = f"task {task}" if task is not None else "these examples"
-        self._ask("New session", f"Its name. Model {state.model}, {what}.", "", create, then=self._made)
+        self.app.push_screen(NewSessionScreen(self.state, self.link, self._made))
 
     def action_delete(self) -> None:
         row = self._active_row()
@@ -239,18 +236,15 @@ class SessionsScreen(SubScreen):
         hint: str,
         text: str,
         make: Callable[[str], AnyRequest],
-        then: Callable[[SessionRow], None] | None = None,
     ) -> None:
         """Ask for a line of text, send the request made of it, show the result."""
 
         async def send(request: AnyRequest) -> None:
             if isinstance(request, WriteNote):
-                row = (await self.link.ask(request, NoteAnswer)).session
+                await self.link.ask(request, NoteAnswer)
             else:
-                row = (await self.link.ask(request, SessionAnswer)).session
+                await self.link.ask(request, SessionAnswer)
             self._say("Saved.", "good")
-            if then is not None:
-                then(row)
 
         def answered(line: str | None) -> None:
             if line is not None:
@@ -260,9 +254,11 @@ class SessionsScreen(SubScreen):
             TextPromptSheet(fit_end(clean(title), 60), hint, text=clean(text), judge=lambda _: ""), answered
         )
 
-    def _made(self, row: SessionRow) -> None:
-        self.link.open(row.session_id)
+    def _made(self, session_id: str, begin: "Begin | None") -> None:
+        self.link.open(session_id)
         self.dismiss()
+        if begin is not None:
+            self.write(session_id, begin)
 
     def _do(self, work: Callable[[], Awaitable[None]]) -> None:
         async def go() -> None:

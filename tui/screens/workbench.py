@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from engine.nodes import format_count
 from sessions.protocol import (
@@ -25,6 +26,9 @@ from tui.state.workbench_state import Part, WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.themes import Depth
 from tui.widgets.latest_worker import run_latest
+
+if TYPE_CHECKING:
+    from tui.screens.new_session import Begin
 
 _GRID: frozenset[Part] = frozenset({"grid", "head", "progress"})
 
@@ -228,7 +232,20 @@ class WorkbenchScreen(PanesScreen):
         from tui.screens.sessions import SessionsScreen
 
         if self.state.link == "live":
-            self.app.push_screen(SessionsScreen(self.state, self.link), self._back)
+            self.app.push_screen(SessionsScreen(self.state, self.link, self.write_in), self._back)
+
+    def write_in(self, session_id: str, begin: "Begin") -> None:
+        """Open the write screen on a session that is being opened, then begin there."""
+        self._ask(self._write_in(session_id, begin))
+
+    async def _write_in(self, session_id: str, begin: "Begin") -> None:
+        from tui.screens.write import WriteScreen
+
+        while self.state.session_id != session_id or not self.state.last_seq:
+            await self.state.wait_for_entries()
+        screen = WriteScreen(self.state, self.link)
+        await self.app.push_screen(screen, self._back)
+        begin(screen)
 
     def action_note(self, wanted: notes.Place) -> None:
         from tui.screens.text_prompt import TextPromptSheet

@@ -18,6 +18,7 @@ from tui.editor.graded_examples import GradedExamples
 from tui.screens import example_actions, example_sources
 from tui.screens.edited_line import EditedLine
 from tui.screens.memory_guard import warn_of_memory
+from tui.screens.outside_editor import edit_outside
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.write_keys import ACTIONS, EDITING
 from tui.state.workbench_state import WorkbenchState
@@ -181,7 +182,8 @@ class WriteScreen(SubScreen):
         if self.line.store():
             self.changed()
 
-    def _end_line(self) -> None:
+    def end_line(self) -> None:
+        """Store the line that is edited and go back to the list."""
         self._take_line()
         self.line.place = None
         self.rows.focus()
@@ -199,7 +201,7 @@ class WriteScreen(SubScreen):
     def _done(self, message: LineEdit.Done) -> None:
         was_new = self.line.fresh or self.line.adding
         place = self.line.place
-        self._end_line()
+        self.end_line()
         if message.again and was_new and place is not None and not self.line.fresh and self.graded.examples:
             self._add_below(place)
 
@@ -218,7 +220,7 @@ class WriteScreen(SubScreen):
     @on(ExampleRows.Pasted)
     def _pasted(self, message: LineEdit.Pasted | ExampleRows.Pasted) -> None:
         if self.line.place is not None:
-            self._end_line()
+            self.end_line()
         example_sources.add_text(self, message.text)
 
     # ---- actions, one per id of the table
@@ -239,6 +241,7 @@ class WriteScreen(SubScreen):
     action_take = example_sources.choose_task
     action_read = example_sources.choose_file
     action_store = example_sources.choose_target
+    action_outside = edit_outside
 
     def action_edit(self) -> None:
         chosen = self.graded.chosen
@@ -300,7 +303,7 @@ class WriteScreen(SubScreen):
 
     async def _close(self) -> None:
         if self.line.place is not None:
-            self._end_line()
+            self.end_line()
         if self.state.link == "live":
             await self.graded.push()
         if self.graded.saved:

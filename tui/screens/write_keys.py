@@ -38,6 +38,14 @@ ACTIONS = screen_actions(
     ),
     ("take", "", "t", "Add a task", "Add the examples of a built-in task", "task"),
     ("read", "", "i", "Import a file", "Add the examples in a file: lines, JSONL or CSV", "import"),
+    (
+        "outside",
+        "",
+        "ctrl+o",
+        "Open in a text editor",
+        "Edit all lines in the program that VISUAL or EDITOR names, and take them back graded",
+        "editor",
+    ),
     ("store", "", "o", "Export to a file", "Write the examples as .jsonl, .csv or lines", "export"),
     (
         "position",

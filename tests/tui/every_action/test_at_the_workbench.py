@@ -150,6 +150,7 @@ WRITE = (
     ("palette", "Search for commands", (), "escape", "enter edit"),
     ("take", "Greater than", (), "escape", "enter edit"),
     ("read", "Examples from which file", (), "escape", "enter edit"),
+    ("outside", "VISUAL|EDITOR|This terminal cannot be handed"),
     ("store", "Write the examples where", (), ("escape", "escape"), "enter edit"),
     ("position", "Which tokens the next run reads", (), ("ctrl+u", "'last'", "enter"), r"read \(last"),
     ("options", "Options of run", (), "escape", "enter edit"),

@@ -187,12 +187,18 @@ SESSIONS = (
     ("rename", "The new name", (), ("ctrl+u", "'at 80'", "enter"), "- another name"),
     ("tags", "Short words", (), ("'first'", "enter"), "first"),
     ("note", "Note on", (), ("'of mine'", "enter")),
-    ("new", "New session", (), "escape"),
+    ("new", "1 Name of the new session", (), "escape"),
     ("delete", "1 session"),
     ("trash", "Trash: 1 session"),
     ("restore", "Trash: 0 sessions", (), "T", "2 sessions"),
     ("close", "2 Heads: "),
     ("open", "- 2 sessions", ("S", "/2 sessions/")),
+)
+NEW_SESSION = (
+    ("take", "▸ write or paste them"),
+    ("choose.down", "▸ from a file"),
+    ("choose.up", "▸ write or paste them"),
+    ("close", "- ▸ write or paste them", (), ("escape", "escape"), "2 sessions"),
 )
 SETTINGS = (
     ("step.down", "~ ▸(.*)"),
@@ -228,7 +234,8 @@ WALKS: dict[str, Any] = {
     "options": (("O", "/▸ +Recipe/"), OPTIONS),
     "progress": (("i", "/queue empty/"), PROGRESS),
     "runs": (("R", "/runs by/"), RUNS),
-    "sessions": (("S", "/2 sessions/"), SESSIONS),
+    "new-session": (("S", "/2 sessions/", "n", "/1 Name/", "enter", "/▸.*toy/"), NEW_SESSION),
+    "sessions": (("/2 sessions/",), SESSIONS),
 }
 """By table of actions: the way there from where the one before ended, and the steps."""
 TROUBLE = {"trouble": ((), (("answer.again", "headcode +not there"), ("answer.leave", lambda walk: walk.app._exit)))}

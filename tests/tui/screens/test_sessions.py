@@ -25,6 +25,7 @@ from sessions.protocol import (
 from sessions.protocol import ListSessions as List
 from tui.actions import ACTIONS as WORKBENCH
 from tui.app.app import HeadcodeApp
+from tui.screens.new_session import NewSessionScreen
 from tui.screens.sessions import ACTIONS, SessionsScreen
 from tui.screens.text_prompt import TextPromptSheet
 
@@ -131,7 +132,12 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         await pilot.press("S")
         await says("3 sessions")
         await pilot.press("n")
-        await typed(pilot, "the copy")
+        await says("1 Name of the new session")
+        await pilot.press(*"the copy", "enter")
+        await says("chosen: toy")
+        await pilot.press("enter", "up", "down", "down", "down")
+        await says("▸ those of this session             no task: 2 examples, copied")
+        await pilot.press("enter")
         await wait(pilot, lambda: app.state.session_name == "the copy" and app.state.link == "live")
         await wait(pilot, lambda: len(app.state.examples) == 2)
         assert not isinstance(app.screen, SessionsScreen)
@@ -150,8 +156,10 @@ async def test_a_new_session_does_not_give_own_examples_another_tasks_name(recor
         await pilot.press("S")
         await until(lambda: isinstance(app.screen, SessionsScreen))
         await pilot.press("n")
-        await until(lambda: isinstance(app.screen, TextPromptSheet))
-        await pilot.press(*"mine", "enter")
+        await until(lambda: isinstance(app.screen, NewSessionScreen) and app.screen.models.choice is not None)
+        await pilot.press(*"mine", "enter", "enter")
+        await until(lambda: app.screen.sources.has_focus)
+        await pilot.press("down", "down", "down", "enter")
         await until(lambda: host.of_kind("CreateSession"))
         asked = host.of_kind("CreateSession")[0]
         assert asked.task is None

@@ -66,6 +66,7 @@ EFFECTS: dict[str, Callable[[Any, WriteScreen], Any]] = {
     "take": lambda app, _: type(app.screen).__name__,
     "read": lambda app, _: type(app.screen).__name__,
     "store": lambda app, _: type(app.screen).__name__,
+    "outside": lambda _, screen: screen.summary.status,
     "remove": lambda app, _: prompts(app),
     "copy": lambda app, _: prompts(app),
     "pair": lambda app, _: [each.pair for each in app.state.session.examples.current],
