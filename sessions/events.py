@@ -83,6 +83,15 @@ class SessionRestored(Event, tag="session_restored", frozen=True, kw_only=True):
     """The session was taken out of the trash."""
 
 
+class RunLabelled(Event, tag="run_labelled", frozen=True, kw_only=True, omit_defaults=True):
+    """The name and the tags of the entry's run from now on, complete."""
+
+    name: str = ""
+    """Empty: it is called by its number alone."""
+    tags: tuple[str, ...] = ()
+    """Sorted."""
+
+
 class ViewChanged(Event, tag="look_changed", frozen=True, kw_only=True):
     """The measure and circuit size with which the user looks at the entry's run from now on."""
 
@@ -258,6 +267,7 @@ SessionEvent = (
     | NoteRemoved
     | SessionTrashed
     | SessionRestored
+    | RunLabelled
     | ViewChanged
     | DrawingChanged
     | CircuitSaved

@@ -27,3 +27,17 @@ def is_id(text: str) -> bool:
 
 def _digits(number: int, width: int) -> str:
     return "".join(_ALPHABET[(number >> (5 * place)) & 31] for place in reversed(range(width)))
+
+
+_RESERVED = frozenset("/@:")
+"""Signs of references: SESSION/RUN, RUN@SEED, circuit:NAME."""
+
+
+def name_trouble(name: str) -> str:
+    """Return why a run cannot have this name; empty if it can."""
+    if name.strip().isdecimal():
+        return "A number alone is a run's place in its session"
+    if name in ("latest", "known"):
+        return f"{name} means another run"
+    found = sorted(_RESERVED.intersection(name))
+    return f"{found[0]} has a meaning of its own where a run is named" if found else ""

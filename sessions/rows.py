@@ -45,7 +45,7 @@ class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     """Where a search found its words in a session, with an excerpt of the text around them."""
 
     where: str
-    """name | tag | note | prompt | model | task"""
+    """name | tag | run | note | prompt | model | task"""
     text: str
     more: int = 0
     """Number of other texts of that kind that match."""
@@ -78,6 +78,22 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None
     verified: RunVerified | None = None
     """The result of its last verification."""
+    name: str = ""
+    """What the user calls it; empty: by its number."""
+    tags: tuple[str, ...] = ()
+    n_positive: int | None = None
+    """Examples that it used; None until it finished."""
+    n_negative: int | None = None
+    examples_hash: str | None = None
+    """The content of its examples; None until they are known."""
+
+
+class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of a list of runs of several sessions."""
+
+    run: RunRow
+    session: str
+    """The session's name."""
 
 
 class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):

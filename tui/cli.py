@@ -33,6 +33,7 @@ from tui.commands import (
     probe,
     replay,
     report,
+    runs,
     sessions,
     sessions_edit,
     specificity,
@@ -76,6 +77,7 @@ for command in (
 ):
     sessions.app.command()(command)
 sessions.app.command(cls=sessions_edit.TagCommand)(sessions_edit.tag)
+app.add_typer(runs.app, name="runs")
 app.add_typer(sweep.app, name="sweep")
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)

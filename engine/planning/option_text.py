@@ -9,7 +9,7 @@ from engine.catalog.device_maps import read_device_map, read_max_memory
 from engine.catalog.local_models import find_model
 from engine.config import ProbeConfig
 from engine.errors import ConfigError
-from engine.planning.option_table import NAMED_MAPS, Option
+from engine.planning.option_table import NAMED_MAPS, OPTIONS, Option
 from engine.planning.run_options import RunOptions, changed_options, value_of, with_value
 
 _MOST_MAP = 1 << 20
@@ -126,6 +126,17 @@ def format_changes(options: RunOptions, *, model: str, models: Path) -> str:
         if option.path != "sae.recipe"
     ]
     return ", ".join(changes)
+
+
+def format_differences(before: RunOptions, after: RunOptions) -> str:
+    """List the options in which two runs differ: seeds 3 -> 10, steps 20 -> 77; empty if they have the same."""
+    changes = [
+        f"{option.title[:1].lower()}{option.title[1:]} {format_value(option, old)} -> {format_value(option, new)}"
+        for option in OPTIONS
+        if (old := value_of(before, option.path)) != (new := value_of(after, option.path))
+    ]
+    model = [f"model {before.model} -> {after.model}"] if before.model != after.model else []
+    return ", ".join([*model, *changes])
 
 
 def format_config(config: ProbeConfig) -> str:

@@ -38,6 +38,7 @@ from sessions.events import (
     NoteWritten,
     OptionsChosen,
     RunEnded,
+    RunLabelled,
     RunQueued,
     RunStarted,
     RunVerified,
@@ -51,13 +52,14 @@ from sessions.events import (
     VerificationRequested,
     ViewChanged,
 )
-from sessions.ids import is_id
+from sessions.ids import is_id, name_trouble
 from sessions.protocol.bundle_manifest import BundleLine
 
 _OF_RUN = (
     RunStarted
     | RunEnded
     | ArrayStored
+    | RunLabelled
     | ViewChanged
     | DrawingChanged
     | EffectsRequested
@@ -166,9 +168,11 @@ class LogCheck:
                 if self._sets[event.version - 1] != event.content_hash:
                     raise InvalidLog(f"says that version {event.version} of the examples has another content")
             case TagsSet():
-                for tag in event.tags[:1_000]:
-                    _check_text("tag", tag, MAX_NAME)
-                _check_int("number of tags", len(event.tags), 0, 1_000)
+                _check_tags(event.tags)
+            case RunLabelled():
+                if event.name:
+                    _check_run_name(event.name)
+                _check_tags(event.tags)
             case NoteWritten():
                 _check_text("note's id", event.note_id, MAX_NAME)
                 _check_int("length of a note", len(event.text), 0, MAX_TEXT)
@@ -205,6 +209,18 @@ class LogCheck:
                 _check_run_event(event, run)
             case _:
                 pass
+
+
+def _check_tags(tags: tuple[str, ...]) -> None:
+    for tag in tags[:1_000]:
+        _check_text("tag", tag, MAX_NAME)
+    _check_int("number of tags", len(tags), 0, 1_000)
+
+
+def _check_run_name(name: str) -> None:
+    _check_text("name", name, MAX_NAME)
+    if name_trouble(name):
+        raise InvalidLog(f"names a run {name[:40]!r}, which could be taken for something else")
 
 
 def _check_run_event(event: AnyEvent, run: RunFacts) -> None:

@@ -16,7 +16,7 @@ from sessions.errors import NoSuchRecord
 from sessions.events import EffectsEnded, EffectsRequested, RunState, SessionEvent
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
-from sessions.protocol import Done, FindRun, MeasureRunEffects, RunAnswer
+from sessions.protocol import Done, MeasureRunEffects
 from sessions.rows import RunRow
 from sessions.store.circuits import find_circuit, stored_circuit
 from sessions.store.comparison_sides import run_side
@@ -266,9 +266,4 @@ async def ask_cause(host: HandlerContext, request: MeasureRunEffects) -> Done:
     return Done()
 
 
-async def find_run_row(host: HandlerContext, request: FindRun) -> RunAnswer:
-    """Return the run that a reference names."""
-    return RunAnswer(run=await host.writer.read(lambda store: run_row(store, find_run(store, request.run))))
-
-
-ANSWERS: dict[type, Answer] = {MeasureRunEffects: ask_cause, FindRun: find_run_row}
+ANSWERS: dict[type, Answer] = {MeasureRunEffects: ask_cause}

@@ -85,10 +85,13 @@ from sessions.protocol.runs import (
     FindRun,
     GetPreflight,
     GetVerification,
+    LabelRun,
+    ListRuns,
     MeasureRunEffects,
     PreflightAnswer,
     QueueRun,
     RunAnswer,
+    RunsAnswer,
     TaskExamples,
     VerificationAnswer,
     VerificationStarted,
@@ -198,8 +201,10 @@ __all__ = [
     "HeadInspection",
     "Hello",
     "ImportBundle",
+    "LabelRun",
     "ListCircuits",
     "ListComparable",
+    "ListRuns",
     "ListSessions",
     "ListSweeps",
     "LogPiece",
@@ -225,6 +230,7 @@ __all__ = [
     "RestoreSession",
     "RetrySweep",
     "RunAnswer",
+    "RunsAnswer",
     "SaveCircuit",
     "SearchResults",
     "SearchSessions",
@@ -327,6 +333,8 @@ AnyRequest = (
     | VerifyRun
     | MeasureRunEffects
     | FindRun
+    | LabelRun
+    | ListRuns
     | GetVerification
     | WarmUp
     | ExportSession
@@ -367,6 +375,7 @@ AnyAnswer = (
     | GarbageReport
     | SessionDetailAnswer
     | RunAnswer
+    | RunsAnswer
     | CodesAnswer
     | AlikeNodes
     | ExampleSet

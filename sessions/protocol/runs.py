@@ -7,7 +7,7 @@ from engine.examples import Example
 from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
 from sessions.protocol.base import Message, Request
-from sessions.rows import RunRow
+from sessions.rows import ListedRun, RunRow
 from sessions.verification.report import VerificationReport
 
 
@@ -108,9 +108,35 @@ class MeasureRunEffects(Request, tag="ask_cause", frozen=True, kw_only=True):
 
 
 class FindRun(Request, tag="find_run", frozen=True, kw_only=True):
-    """Resolve an id, its beginning, SESSION/2 or latest to a run. Answered by RunAnswer."""
+    """Resolve an id, its beginning, SESSION/2, its name or latest to a run. Answered by RunAnswer."""
 
     run: str
+
+
+class LabelRun(Request, tag="label_run", frozen=True, kw_only=True):
+    """Name and tag a run. Answered by RunAnswer."""
+
+    run: str
+    name: str | None = None
+    """None: as it is; empty: none. Two runs of a session cannot have the same name."""
+    add: tuple[str, ...] = ()
+    """Tags to add."""
+    remove: tuple[str, ...] = ()
+
+
+class ListRuns(Request, tag="list_runs", frozen=True, kw_only=True):
+    """List runs. Answered by RunsAnswer."""
+
+    session: str | None = None
+    """None: of all sessions outside the trash."""
+    tag: str | None = None
+    limit: int = 50
+
+
+class RunsAnswer(Message, tag="runs", frozen=True, kw_only=True):
+    """Runs, the newest first."""
+
+    runs: tuple[ListedRun, ...]
 
 
 class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """Resolve the name of a comparison side.
 
-RUN (id, SESSION/NUMBER, latest, or a session: its newest run), RUN@SEED, SESSION@vN (version N of its examples),
-circuit:NAME or circuit:SESSION/NAME (saved), known or known:RUN (a run's own known circuit), task:NAME (the known
-circuit of a task, for the other side's model).
+RUN (id, SESSION/NUMBER, SESSION/NAME, NAME, latest, or a session: its newest run), RUN@SEED, SESSION@vN (version N
+of its examples), circuit:NAME or circuit:SESSION/NAME (saved), known or known:RUN (a run's own known circuit),
+task:NAME (the known circuit of a task, for the other side's model).
 """
 
 import re
@@ -271,8 +271,10 @@ def _is_run(store: Store, name: str) -> bool:
 
 
 def _run_of(store: Store, name: str) -> str:
-    """Return a run by its name, or the newest run of a session."""
+    """Return a run by its name, or the newest run of a session, whose name precedes a run's."""
     try:
+        if store.one("SELECT 1 FROM session WHERE name = $it AND trashed_us IS NULL", {"it": name}) is not None:
+            raise NoSuchRecord(f"There is no run {name!r}.")
         return find_run(store, name)
     except NoSuchRecord as error:
         try:

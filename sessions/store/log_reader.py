@@ -14,6 +14,7 @@ from sessions.events import (
     ExamplesStepped,
     NoteWritten,
     RunEnded,
+    RunLabelled,
     RunVerified,
     SessionRenamed,
     TagsSet,
@@ -40,6 +41,7 @@ _MARKED: dict[str, MarkerKind] = {
     "look_changed": "cut",
     "drawing_changed": "cut",
     "note_written": "note",
+    "run_labelled": "kept",
     "session_renamed": "kept",
     "tags_set": "kept",
     "circuit_kept": "kept",
@@ -206,6 +208,9 @@ def _describe(kind: str, payload: str, number: int | None) -> str:
             return f"note{about}: {event.text}"
         case SessionRenamed() as event:
             return f"renamed: {event.name}"
+        case RunLabelled() as event:
+            tags = "".join(f" #{tag}" for tag in event.tags)
+            return f"run {number} named {event.name or number}{tags}"
         case TagsSet() as event:
             return f"tags: {', '.join(event.tags) or 'none'}"
         case CircuitSaved() as event:

@@ -252,6 +252,13 @@ MIGRATIONS: tuple[Migration, ...] = (
                 draw BIGINT NOT NULL)""",
         ),
     ),
+    Migration(
+        "names and tags of runs",
+        (
+            "ALTER TABLE run ADD COLUMN name VARCHAR",
+            "ALTER TABLE run ADD COLUMN tags JSON",
+        ),
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -32,6 +32,7 @@ from sessions.events import (
     NoteRemoved,
     NoteWritten,
     RunEnded,
+    RunLabelled,
     RunQueued,
     RunStarted,
     RunVerified,
@@ -136,6 +137,10 @@ class Projector:
                 self._metadata(con, entry)
             case ViewChanged():
                 self._update(con, run, measure=event.measure, cut=event.cut)
+            case RunLabelled():
+                tags = text_of(event.tags) if event.tags else None
+                self._update(con, run, name=event.name or None, tags=tags)
+                self._touched[entry.session_id] = entry.at_us
             case RunVerified():
                 self._update(con, run, verified=text_of(event))
             case RunQueued():

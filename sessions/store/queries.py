@@ -13,8 +13,9 @@ from engine.results import ModelInfo
 from engine.tasks.registry import made_by
 from sessions.errors import NoSuchRecord
 from sessions.events import RunVerified
-from sessions.rows import HeadCodes, NoteRow, RunRow, SessionDetail, SessionRow
+from sessions.rows import HeadCodes, ListedRun, NoteRow, RunRow, SessionDetail, SessionRow
 from sessions.store.database import Row, Store
+from sessions.store.run_names import run_by_name
 
 _CANDIDATES = 5
 
@@ -32,7 +33,7 @@ _RUN = """
     SELECT run_id, session_id, number, state, model, CASE WHEN made IS NOT FALSE THEN task END, config, queued_us,
            started_us, ended_us, failure, verified,
            model_name, model_identity, n_layers, n_heads, d_model, d_head, context, vocabulary,
-           coalesce(nodes, 'heads'), coalesce(parallel_mlps, false)
+           coalesce(nodes, 'heads'), coalesce(parallel_mlps, false), name, tags, n_positive, n_negative, content_hash
     FROM run
 """
 
@@ -114,6 +115,24 @@ def session_notes(store: Store, session_id: str) -> list[NoteRow]:
 def run_row(store: Store, run_id: str) -> RunRow:
     """Return the row of an existing run."""
     return _run(store.rows(_RUN + "WHERE run_id = $run", {"run": run_id})[0])
+
+
+def recent_runs(store: Store, *, session_id: str | None = None, tag: str | None = None, limit: int) -> list[ListedRun]:
+    """Return runs of one session, or of all outside the trash, the newest first; the id breaks ties."""
+    where = "trashed_us IS NULL" if session_id is None else "session.session_id = $session"
+    values: dict[str, object] = {"limit": max(0, min(limit, 100_000))}
+    values |= {} if session_id is None else {"session": session_id}
+    if tag is not None:
+        where += " AND list_contains(CAST(coalesce(tags, '[]') AS VARCHAR[]), $tag)"
+        values["tag"] = tag
+    ids = store.rows(
+        "SELECT run_id, session.name FROM run JOIN session ON session.session_id = run.session_id "  # noqa: S608
+        f"WHERE {where} ORDER BY queued_us DESC, run_id DESC LIMIT $limit",
+        values,
+    )
+    rows = store.rows(_RUN + "WHERE run_id IN (SELECT unnest($ids))", {"ids": [run_id for run_id, _ in ids]})
+    runs = {row[0]: _run(row) for row in rows}
+    return [ListedRun(run=runs[run_id], session=name) for run_id, name in ids]
 
 
 def open_runs(store: Store) -> list[RunRow]:
@@ -222,12 +241,17 @@ def trashed_session(store: Store, reference: str) -> str:
 
 
 def find_run(store: Store, reference: str) -> str:
-    """Resolve a run's id, its beginning, `latest`, or SESSION/NUMBER to a run id. Raises NoSuchRecord."""
+    """Resolve a run's id, its beginning, `latest`, SESSION/NUMBER, SESSION/NAME or NAME to a run id.
+
+    Raises NoSuchRecord, also for a name that runs of several sessions have.
+    """
     if store.one("SELECT 1 FROM run WHERE run_id = $it", {"it": reference}):
         return reference
     session, slash, number = reference.rpartition("/")
     if slash and ((number.isascii() and number.isdecimal()) or number == "latest"):
         return _numbered_run(store, find_session(store, session), number)
+    if (named := run_by_name(store, reference, find_session)) is not None:
+        return named
     if reference == "latest":
         newest = store.one(
             "SELECT run_id FROM run JOIN session USING (session_id) WHERE trashed_us IS NULL "
@@ -247,7 +271,7 @@ def find_run(store: Store, reference: str) -> str:
         raise NoSuchRecord(f"{reference!r} begins several run ids: {listed}.", hint="Give more of the id.")
     raise NoSuchRecord(
         f"There is no run {reference!r}.",
-        hint="Give its id or SESSION/NUMBER; headcode sessions show lists them.",
+        hint="Give SESSION/NUMBER, its name or its id; headcode runs list shows them.",
     )
 
 
@@ -388,7 +412,7 @@ def _session(row: Row) -> SessionRow:
 def _run(row: Row) -> RunRow:
     failure = None if row[10] is None else msgspec.json.decode(row[10], type=Failure)
     verified = None if row[11] is None else msgspec.json.decode(row[11], type=RunVerified)
-    info = None if row[13] is None else ModelInfo(**dict(zip(ModelInfo.__struct_fields__, row[12:], strict=True)))
+    info = None if row[13] is None else ModelInfo(**dict(zip(ModelInfo.__struct_fields__, row[12:-5], strict=True)))
     return RunRow(
         run_id=row[0],
         session_id=row[1],
@@ -403,4 +427,9 @@ def _run(row: Row) -> RunRow:
         ended_us=row[9],
         failure=failure,
         verified=verified,
+        name=row[-5] or "",
+        tags=() if row[-4] is None else msgspec.json.decode(row[-4], type=tuple[str, ...]),
+        n_positive=row[-3],
+        n_negative=row[-2],
+        examples_hash=row[-1],
     )

@@ -9,7 +9,7 @@ MAX_TEXT = 200
 MAX_WORDS = 8
 _AROUND = 28
 """Characters of context on either side of a match."""
-_WEIGHTS = {"name": 8.0, "tag": 6.0, "task": 3.0, "model": 3.0, "note": 2.0, "prompt": 1.0}
+_WEIGHTS = {"name": 8.0, "tag": 6.0, "run": 5.0, "task": 3.0, "model": 3.0, "note": 2.0, "prompt": 1.0}
 
 # One row for each session and kind of place: the first text that matches, and the number of matches.
 _SQL = """
@@ -28,6 +28,9 @@ WHERE contains(strip_accents(tag), it) GROUP BY session_id
 UNION ALL
 SELECT session_id, 'note', max_by(text, (written_us, note_id)), count(*) FROM note JOIN living USING (session_id), word
 WHERE contains(lower(strip_accents(text)), it) GROUP BY session_id
+UNION ALL
+SELECT session_id, 'run', max_by(r.name, r.number), count(*) FROM run AS r JOIN living USING (session_id), word
+WHERE contains(lower(strip_accents(r.name)), it) OR contains(strip_accents(r.tags), it) GROUP BY session_id
 UNION ALL
 SELECT l.session_id, 'prompt', p.text, p.n FROM living AS l
 JOIN example_set AS e ON e.session_id = l.session_id AND e.version = l.examples_version

@@ -143,7 +143,8 @@ VIEWS: dict[str, str] = {
                r.failure->>'$.message' AS failure, r.verified->>'$.verdict' AS verified, r.device,
                r.model_identity, r.content_hash AS examples_hash, r.cached, r.again,
                coalesce(r.reference->>'$.kind', CASE WHEN r.reference IS NOT NULL THEN 'known' END) AS reference_kind,
-               coalesce(r.offered->>'$.name', r.reference->>'$.name') AS known_circuit, {DTYPE} AS dtype
+               coalesce(r.offered->>'$.name', r.reference->>'$.name') AS known_circuit, {DTYPE} AS dtype,
+               r.name, CAST(coalesce(r.tags, '[]') AS VARCHAR[]) AS tags
         FROM run AS r JOIN session AS s ON s.session_id = r.session_id
         WHERE s.trashed_us IS NULL""",  # noqa: S608
     # Heads are ranked before the join with runs, and a circuit is unpacked once, not per head: over 20,000 runs the

@@ -37,10 +37,12 @@ from sessions.protocol import (
     CreateSession,
     DeleteCircuit,
     Done,
+    ExampleSet,
     FindAlike,
     FollowEngine,
     GetAblation,
     GetCodes,
+    GetExamples,
     GetGrid,
     GetHeadInspection,
     GetMlp,
@@ -53,7 +55,9 @@ from sessions.protocol import (
     GradeExamples,
     Grades,
     HeadInspection,
+    LabelRun,
     ListComparable,
+    ListRuns,
     ListSessions,
     LogPiece,
     MakeTaskExamples,
@@ -64,6 +68,7 @@ from sessions.protocol import (
     ReadTimeline,
     Request,
     RunAnswer,
+    RunsAnswer,
     SaveCircuit,
     SessionAnswer,
     SessionDetailAnswer,
@@ -87,6 +92,7 @@ from sessions.rows import (
     ComparisonChoice,
     CurrentJob,
     HostStatus,
+    ListedRun,
     Marker,
     RunRow,
     SessionDetail,
@@ -117,6 +123,7 @@ class ScriptedHost:
         self.step_us = step_us
         self.alike: tuple[AlikeGroup, ...] = ()
         self.choices: tuple[ComparisonChoice, ...] = ()
+        self.other_runs: tuple[ListedRun, ...] = ()
         self.markers: tuple[Marker, ...] = ()
         """What the run can be compared with."""
         self.sides: dict[str, ComparisonSide] = {}
@@ -244,6 +251,16 @@ class ScriptedHost:
             case StepExamples():
                 self._step(request)
                 return SessionAnswer(session=self.session)
+            case GetExamples():
+                assert self.session is not None
+                now = self.kept.examples
+                return ExampleSet(
+                    session=self.session, version=now.version, content_hash=now.content_hash, examples=now.current
+                )
+            case LabelRun():
+                return RunAnswer(run=self._run_row(self._queued().config))
+            case ListRuns():
+                return RunsAnswer(runs=self.other_runs)
             case GradeExamples():
                 return self.grade(request)
             case MakeTaskExamples():

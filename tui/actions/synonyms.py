@@ -166,6 +166,8 @@ close-look:order: cluster prompts, group prompts
 replay:play: play, pause, animate
 replay:edge.start: rewind, beginning
 replay:speed.up: faster, speed
+runs:name: name run, rename run, name a run, label run
+runs:tags: tag run, tag a run, label
 runs:newest: newest run, latest run, last run
 circuits:combine.union: union, merge circuits
 circuits:combine.intersection: intersection, common heads

@@ -84,7 +84,10 @@ def list_sessions(
 
 @app.command("show")
 def show_session(
-    session: Annotated[str, typer.Argument(help="Name, id or prefix of an id; NAME/2 is its second run.")],
+    session: Annotated[
+        str,
+        typer.Argument(help="Name, id or prefix of an id; NAME/2 and NAME/best are runs of it."),
+    ],
     measure: Annotated[str, typer.Option(help="Measure shown in the grid (a field of nodes).")] = "total_variation",
     as_json: JsonOption = False,
     color: ColourOption = "auto",
@@ -94,14 +97,17 @@ def show_session(
 
     from engine.measures import find_measure
     from tui.headless.host_request import with_host
-    from tui.headless.wording import format_tags, print_notes, split_run
+    from tui.headless.wording import find_session_or_run, format_tags, print_notes
     from tui.output.console import detect_style, print_columns, print_json, print_line
     from tui.output.verification import format_verdict
     from tui.terminal.times import moment
 
     shown, output = find_measure(measure), detect_style(color)
-    name, number = split_run(session)
-    detail, run, picture = with_host(lambda client: find_run(client, name, number))
+
+    async def ask(client: "HostClient") -> "tuple[SessionDetail, RunRow | None, RunSnapshot]":
+        return await find_run(client, *await find_session_or_run(client, session))
+
+    detail, run, picture = with_host(ask)
     if as_json:
         from tui.output.json import has_other_nodes, probe_json
         from tui.output.node_json import notes_json, to_json
@@ -130,20 +136,31 @@ def show_session(
         return
     # Shown only if a run was verified; otherwise the column would raise questions.
     checked = any(each.verified is not None for each in detail.runs)
+    named, tagged = any(each.name for each in detail.runs), any(each.tags for each in detail.runs)
     print_columns(
         [
             (
                 str(each.number),
+                *([each.name or "-"] if named else []),
                 each.state,
                 *([format_verdict(each.verified) or "-"] if checked else []),
                 moment(each.queued_us),
                 each.model,
                 _format_seeds(each),
+                *([format_tags(each.tags) or "-"] if tagged else []),
                 each.run_id,
             )
             for each in detail.runs
         ],
-        header=("run", "state", *(["verified"] if checked else []), "asked", "model", "seeds", "id"),
+        header=(
+            "run",
+            *(["name"] if named else []),
+            "state",
+            *(["verified"] if checked else []),
+            *("asked", "model", "seeds"),
+            *(["tags"] if tagged else []),
+            "id",
+        ),
     )
     if any(each.state == "queued" for each in detail.runs):
         _print_blocking_work()

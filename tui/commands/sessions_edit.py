@@ -77,11 +77,11 @@ def note(
     from engine.errors import ConfigError
     from sessions.protocol import NoteAnswer, RemoveNote, SessionDetailAnswer, ShowSession, WriteNote
     from tui.headless.host_request import with_host
-    from tui.headless.wording import format_note_place, print_notes, split_run
+    from tui.headless.wording import find_session_or_run, format_note_place, print_notes
     from tui.output.console import narrate, print_json, print_line
     from tui.output.node_json import notes_json
 
-    name, number = split_run(session)
+    name, number = with_host(lambda client: find_session_or_run(client, session)) if "/" in session else (session, None)
     if number is not None and run is not None:
         raise ConfigError(
             f"{session} already names a run; --run {run} was given, too.", hint="Give NAME/2 or NAME --run 2."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from engine.nodes import NodeId
 
 if TYPE_CHECKING:
+    from sessions.client.connection import HostClient
     from sessions.rows import NoteRow
 
 
@@ -14,6 +15,29 @@ def split_run(text: str) -> tuple[str, int | None]:
     name, slash, number = text.rpartition("/")
     if slash and number.isdecimal():
         return name, int(number)
+    return text, None
+
+
+async def find_session_or_run(client: "HostClient", text: str) -> tuple[str, int | None]:
+    """Return the session and the run number that a text names: NAME, NAME/2, or the name or id of a run.
+
+    Raises the host's refusal if it names neither.
+    """
+    from sessions.errors import Refusal
+    from sessions.protocol import FindRun, RunAnswer, SessionDetailAnswer, ShowSession
+
+    name, number = split_run(text)
+    if number is not None:
+        return name, number
+    try:
+        await client.ask(ShowSession(session=text), SessionDetailAnswer)
+    except Refusal as no_session:
+        try:
+            run = (await client.ask(FindRun(run=text), RunAnswer)).run
+        except Refusal as no_run:
+            # In SESSION/RUN the session exists, so the error is about the run.
+            raise (no_run if "/" in text else no_session) from None
+        return run.session_id, run.number
     return text, None
 
 

@@ -23,6 +23,7 @@ from tui.state.number_text import format_number
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import VERDICTS, format_answer
 from tui.widgets.line_widget import LineWidget
+from tui.widgets.prompt_preview import PromptPreview
 from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrap
 
 _LEAST = 50
@@ -127,6 +128,7 @@ class NegativesScreen(SubScreen):
     CSS_PATH = "negatives.tcss"
     actions = ACTIONS
     AUTO_FOCUS = "#proposals"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(self, graded: GradedExamples, example: Example, pair: int | None, accept: Accept) -> None:
         super().__init__(graded.state)
@@ -135,9 +137,11 @@ class NegativesScreen(SubScreen):
         self.pair = pair
         self.accept = accept
         self.list = NegativeList(graded, id="proposals")
+        self.proof = PromptPreview(graded, id="proof")
 
     def compose(self) -> ComposeResult:
         yield self.list
+        yield self.proof
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
@@ -148,6 +152,9 @@ class NegativesScreen(SubScreen):
 
     def paint(self) -> None:
         self.list.paint()
+        chosen = self.list.found[self.list.at][0] if self.list.found else None
+        self.proof.example = self.example if chosen is None else as_negative(self.example, chosen.prompt, pair=None)
+        self.proof.paint()
 
     async def _look(self) -> None:
         edits = await asyncio.to_thread(propose, self.example)

@@ -30,12 +30,14 @@ from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.task_picker import TaskPickerScreen
 from tui.state.messages import format_message
 from tui.state.model_choices import ModelChoice, model_choices, narrow_choices
+from tui.state.previews import preview_model
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_edit import LineEdit
 from tui.widgets.line_widget import LinePicked, LineWidget
 from tui.widgets.model_list import ModelList
+from tui.widgets.preview_pane import PreviewPane
 from tui.widgets.styled_line import fit
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ class NewSessionScreen(SubScreen):
     CSS_PATH = "new_session.tcss"
     actions = ACTIONS
     AUTO_FOCUS = "#name"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(self, state: WorkbenchState, link: SessionLink, made: Made) -> None:
         super().__init__(state)
@@ -117,6 +120,7 @@ class NewSessionScreen(SubScreen):
         self.name_line = FormLine(state, id="name")
         self.filter = FormLine(state, id="filter")
         self.models = ModelList(state, id="models")
+        self.preview = PreviewPane(state)
         self.sources = SourceList(state, id="sources")
         self.words = MessageLine(state, "")
         self._all: tuple[ModelChoice, ...] = ()
@@ -130,6 +134,7 @@ class NewSessionScreen(SubScreen):
             yield self.name_line
             yield self.filter
         yield self.models
+        yield self.preview
         yield self.sources
         yield self.words
         yield SubScreenKeys(self.state, ACTIONS)
@@ -147,6 +152,8 @@ class NewSessionScreen(SubScreen):
         model = self.models.choice
         title = f"Models: {len(self.models.choices)} of {len(self._all)}"
         self.models.border_title = Content(clean(f"{title} · chosen: {model.name}" if model is not None else title))
+        if model is not None:
+            self.preview.show(preview_model(model, find_folders().models, self.state.checked))
         for widget in (self.name_line, self.filter, self.models, self.sources):
             widget.paint()
 

@@ -17,8 +17,8 @@ from engine.catalog.local_models import local_models
 from engine.errors import HeadcodeError
 from engine.machine.folders import find_folders
 from engine.nodes import NodeId
-from sessions.protocol import ListSessions, SessionsAnswer
-from sessions.rows import SessionRow
+from sessions.protocol import ListRuns, ListSessions, RunsAnswer, SessionsAnswer
+from sessions.rows import ListedRun, SessionRow
 from tui.actions import ACTIONS, Action, with_own_keys
 from tui.actions.synonyms import SYNONYMS
 from tui.screens.panes import PanesScreen
@@ -31,6 +31,7 @@ from tui.state.palette_entries import (
     document_texts,
     model_entries,
     node_entries,
+    other_run_entries,
     run_entries,
     session_entries,
 )
@@ -62,12 +63,15 @@ OPENERS: Mapping[str, str] = {
 _AT_ONCE = frozenset(
     {"sessions:new", "sessions:find", "sessions:trash", "write:take", "write:read", "write:store", "write:position"}
     | {"table-of-heads:filter", "options:preset", "log:errors", "runs:newest"}
+    | {"runs:name", "runs:tags", "write:outside"}
 )
 """Actions that ask further, or change nothing that is stored: done as soon as their screen is open."""
 _MOVES = re.compile(r"step|walk|choose|close|back|move|pan|page|scroll|kind|source|rank|keys|palette|help|prompt|end")
 """Methods of other screens that only move the cursor there, or are on the workbench, too."""
 _SESSIONS = 2_000
 """Maximum sessions listed."""
+_RUNS = 1_000
+"""Maximum runs of other sessions listed, the newest."""
 _MOST = 60
 """Results shown."""
 _ELSEWHERE = 0.97
@@ -96,6 +100,7 @@ class PaletteContents:
         self.recent = load_screen_memory().recent
         self._others: list[PaletteEntry] = []
         self._sessions: tuple[SessionRow, ...] = ()
+        self._runs: tuple[ListedRun, ...] = ()
         self._texts: Mapping[str, frozenset[str]] = {}
         self._index: EntryIndex | None = None
 
@@ -122,6 +127,12 @@ class PaletteContents:
             except HeadcodeError:
                 return  # the workbench shows that the host is lost
             self._sessions, self._index = answer.sessions, None
+            self._changed()
+            try:
+                runs = await self._panes.link.ask(ListRuns(limit=_RUNS), RunsAnswer)
+            except HeadcodeError:
+                return
+            self._runs, self._index = runs.runs, None
             self._changed()
 
     def search(self, query: str) -> list[tuple[float, PaletteEntry]]:
@@ -154,6 +165,7 @@ class PaletteContents:
         if panes is not None:
             yield from run_entries(panes.state.runs, self._show_run)
         if panes is not None and self._live:
+            yield from other_run_entries(self._runs, panes.state.session_id, panes.link.open_run)
             yield from session_entries(self._sessions, panes.state.session_id, panes.link.open)
             names = [source.name for source in local_models(find_folders().models)]
             yield from model_entries(names, panes.state.options.model, self._use_model)

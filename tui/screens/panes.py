@@ -285,7 +285,7 @@ class PanesScreen(Screen[None], ActionKeys):
         from tui.screens.runs import RunsScreen
 
         if self.state.runs:
-            self.app.push_screen(RunsScreen(self.state, self.grid.heatmap.depth), self._back)
+            self.app.push_screen(RunsScreen(self.state, self.link, self.grid.heatmap.depth), self._back)
 
     def action_table(self) -> None:
         from tui.screens.head_table import HeadTableScreen

@@ -1,6 +1,7 @@
 """The session's runs side by side, newest first, each with a small grid."""
 
 import time
+from collections.abc import Callable
 from itertools import groupby
 
 from rich.color import Color
@@ -11,14 +12,19 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
+from engine.errors import HeadcodeError
 from engine.machine.folders import find_folders
 from engine.planning.option_text import format_changes
+from sessions.protocol import LabelRun, RunAnswer
 from tui.actions import screen_actions
+from tui.connection.session_link import SessionLink
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
+from tui.screens.text_prompt import TextPromptSheet
 from tui.state.engine_status import blocking_work, format_work
 from tui.state.grid_places import GridPlaces, places_of
 from tui.state.grid_view import GridView, make_grid_view
 from tui.state.number_text import format_fixed
+from tui.state.previews import preview_run
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import clock
@@ -26,6 +32,7 @@ from tui.themes.colour_maps import chosen_map
 from tui.themes.themes import Depth, heat_colours
 from tui.widgets.heat_cell import SHADES, level_of
 from tui.widgets.line_widget import LinePicked, ScrollingLineWidget
+from tui.widgets.preview_pane import PreviewPane
 from tui.widgets.progress_strip import format_seconds
 from tui.widgets.styled_line import StyledLine, fit
 
@@ -37,6 +44,8 @@ ACTIONS = screen_actions(
     ("walk.up", "0, -1", "up,k", "Runs above", "The run above", ""),
     ("walk.down", "0, 1", "down,j", "Runs below", "The run below", ""),
     ("show", "", "enter", "Show this run", "Show this run on the workbench", "show it"),
+    ("name", "", "r,N,shift+n", "Name", "Name the run; commands accept the name wherever a run is named", "name"),
+    ("tags", "", "t", "Tags", "Change the run's tags", "tags"),
     ("newest", "", "n", "Newest run", "Show the newest run and follow new ones", "newest"),
     ("measure.next", "1", "m", "Next measure", "Colour all grids by the next measure", "measure"),
     ("measure.previous", "-1", "M,shift+m", "Previous measure", "Colour all grids by the previous measure", ""),
@@ -100,10 +109,13 @@ class RunCards(ScrollingLineWidget):
 
     def _card(self, run: SessionRun, place: int, width: int) -> list[Strip]:
         on, shown = place == self.chosen, run is self.state.shown
-        view = self._view(run)
+        view = self.view_of(run)
         head = self.line().add("▌" if on else " ", "accent").add(f" run {run.number}", "strong" if on else "text")
-        head.add(f"  {clock(run.queued_us)}", "dim")
         head.add("  shown" if shown else "", "second")
+        head.add(f"  {clock(run.queued_us)}  ", "dim")
+        head.add(fit(clean(run.name), max(width - head.width - 2, 0)), "strong")
+        tags = " ".join(f"#{clean(tag)}" for tag in run.tags)
+        head.add(f" {fit(tags, width - head.width - 3)}" if tags and width - head.width > 8 else "", "accent")
         words = [
             head,
             self._state(run, on),
@@ -126,6 +138,9 @@ class RunCards(ScrollingLineWidget):
         line.add(state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
         if (work := blocking_work(self.state, run)) is not None:
             line.add(f"  waiting for {format_work(work, int(time.time() * 1e6))}", "dim")
+        if run.picture.examples:
+            positive = sum(each.positive for each in run.picture.examples)
+            line.add(f"  {positive}+{len(run.picture.examples) - positive}", "text")
         if run.ended_us is not None and run.state == "done":
             line.add(f"  {format_seconds(run.seconds(run.ended_us))}", "dim")
         if run.verified is not None:
@@ -196,7 +211,7 @@ class RunCards(ScrollingLineWidget):
         grids = [places_of(run.picture.nodes) for run in self.state.runs if run.picture.nodes]
         return max([_CARD, roomy, *(grid.columns + _gap(grid) + 4 for grid in grids)])
 
-    def _view(self, run: SessionRun) -> GridView | None:
+    def view_of(self, run: SessionRun) -> GridView | None:
         if not run.picture.nodes:
             return None
         self._views[run.run_id] = view = make_grid_view(
@@ -216,30 +231,48 @@ class RunsScreen(SubScreen):
     CSS_PATH = "runs.tcss"
     actions = ACTIONS
 
-    def __init__(self, state: WorkbenchState, depth: Depth) -> None:
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
+
+    def __init__(self, state: WorkbenchState, link: SessionLink, depth: Depth) -> None:
         super().__init__(state)
+        self.link = link
         self.cards = RunCards(state, depth, id="cards")
+        self.preview = PreviewPane(state)
         self.cards.can_focus = False
         shown = state.shown
         self.cards.chosen = next((place for place, run in enumerate(self.cards.runs) if run is shown), 0)
 
     def compose(self) -> ComposeResult:
         yield self.cards
+        yield self.preview
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
-        self._title()
+        self.paint()
 
     def paint(self) -> None:
         self._title()
         self.cards.paint()
+        run = self._chosen
+        if run is None:
+            self.preview.show(())
+            return
+        before = next((each for each in self.state.runs if each.number == run.number - 1), None)
+        notes = [note for note in self.state.session.notes.values() if note.run_id == run.run_id]
+        self.preview.border_title = Content(fit(clean(run.title), 70))
+        self.preview.show(preview_run(run, before, self.cards.view_of(run), notes, self.cards.models))
+
+    @property
+    def _chosen(self) -> SessionRun | None:
+        runs = self.cards.runs
+        return runs[self.cards.chosen] if self.cards.chosen < len(runs) else None
 
     def action_walk(self, x: int, y: int) -> None:
         goal = self.cards.chosen + x + y * self.cards.columns
         if 0 <= goal < len(self.state.runs):
             self.cards.chosen = goal
             self.cards.show_chosen()
-            self.cards.paint()
+            self.paint()
 
     def action_measure(self, by: int) -> None:
         self.state.cycle_measure(by)
@@ -250,6 +283,36 @@ class RunsScreen(SubScreen):
             self.state.show_run(self.cards.runs[self.cards.chosen].run_id)
         self.dismiss()
 
+    def action_name(self) -> None:
+        """Name the run; an empty line removes the name."""
+        if (run := self._chosen) is not None:
+            hint = f"Commands then accept {clean(self.state.session_name)}/NAME. An empty line removes the name."
+            self._ask_for(f"Name of run {run.number}", hint, run.name, lambda text: LabelRun(run=run.run_id, name=text))
+
+    def action_tags(self) -> None:
+        if (run := self._chosen) is not None:
+
+            def change(text: str) -> LabelRun:
+                now, old = {word.lstrip("#").lower() for word in text.split()}, set(run.tags)
+                return LabelRun(run=run.run_id, add=tuple(sorted(now - old)), remove=tuple(sorted(old - now)))
+
+            hint = "Short words separated by spaces; empty removes all."
+            self._ask_for(f"Tags of run {run.number}", hint, " ".join(run.tags), change)
+
+    def _ask_for(self, title: str, hint: str, text: str, make: Callable[[str], LabelRun]) -> None:
+        def answered(line: str | None) -> None:
+            if line is not None and self.state.link == "live":
+                self.run_worker(self._label(make(line.strip())), group="ask", exit_on_error=True)
+
+        self.app.push_screen(TextPromptSheet(title, hint, text=clean(text)), answered)
+
+    async def _label(self, request: LabelRun) -> None:
+        """Send the change; the log brings it here."""
+        try:
+            await self.link.ask(request, RunAnswer)
+        except HeadcodeError as error:
+            self.notify(clean(f"{error.message} {error.hint}"), severity="warning", markup=False)
+
     def action_newest(self) -> None:
         self.state.show_run(None)
         self.dismiss()
@@ -259,7 +322,7 @@ class RunsScreen(SubScreen):
             self.action_show()
             return
         self.cards.chosen = message.place
-        self.cards.paint()
+        self.paint()
 
     def _title(self) -> None:
         count = len(self.state.runs)

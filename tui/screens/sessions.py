@@ -1,5 +1,6 @@
 """All sessions: search, open, rename, tag, note, delete, restore."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from engine.errors import HeadcodeError
 from sessions.protocol import (
     AnyRequest,
     ChangeTags,
+    ExampleSet,
+    GetExamples,
     ListSessions,
     NoteAnswer,
     RenameSession,
@@ -18,7 +21,9 @@ from sessions.protocol import (
     SearchResults,
     SearchSessions,
     SessionAnswer,
+    SessionDetailAnswer,
     SessionsAnswer,
+    ShowSession,
     TrashSession,
     WriteNote,
 )
@@ -28,10 +33,12 @@ from tui.connection.session_link import SessionLink
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.messages import format_message
+from tui.state.previews import PreviewLine, preview_session
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_widget import LinePicked
+from tui.widgets.preview_pane import PreviewPane
 from tui.widgets.session_list import SessionList
 from tui.widgets.styled_line import fit, fit_end, one_line
 
@@ -57,6 +64,7 @@ ACTIONS = screen_actions(
     ("step.first", "-1000000", "home", "First line", "To the first line", ""),
     ("step.last", "1000000", "end", "Last line", "To the last line", ""),
 )
+_PREVIEW_AFTER_S = 0.06
 _MOST = 1_000
 """Maximum sessions listed; search finds the others."""
 
@@ -66,6 +74,7 @@ class SessionsScreen(SubScreen):
 
     CSS_PATH = "sessions.tcss"
     actions = ACTIONS
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(self, state: WorkbenchState, link: SessionLink, write: "Callable[[str, Begin], None]") -> None:
         super().__init__(state)
@@ -73,11 +82,15 @@ class SessionsScreen(SubScreen):
         self.write = write
         """Opens the write screen on a new session, as soon as the session is there."""
         self.list = SessionList(state, id="sessions")
+        self.preview = PreviewPane(state)
+        self._previewed: tuple[str, int] | None = None
+        """The session in the preview, and its last change."""
         self.wanted = ""
         self._deleted: list[SessionRow] = []
 
     def compose(self) -> ComposeResult:
         yield self.list
+        yield self.preview
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
@@ -87,6 +100,27 @@ class SessionsScreen(SubScreen):
     def paint(self) -> None:
         self._title()
         self.list.paint()
+        row = self.list.row
+        wanted = None if row is None else (row.session_id, row.updated_us)
+        if wanted != self._previewed:
+            self._previewed = wanted
+            run_latest(self, "preview", partial(self._preview, row))
+
+    async def _preview(self, row: SessionRow | None) -> None:
+        """Show the session at the cursor; a cursor that moves on within a moment asks nothing."""
+        if row is None:
+            self.preview.border_title = ""
+            self.preview.show(())
+            return
+        await asyncio.sleep(_PREVIEW_AFTER_S)
+        try:
+            detail = (await self.link.ask(ShowSession(session=row.session_id), SessionDetailAnswer)).detail
+            found = await self.link.ask(GetExamples(session=row.session_id), ExampleSet)
+        except HeadcodeError as error:
+            self.preview.show([PreviewLine("trouble", error.message, "bad")])
+            return
+        self.preview.border_title = Content(fit(clean(row.name), 70))
+        self.preview.show(preview_session(detail, found.examples))
 
     # ---- the list
 

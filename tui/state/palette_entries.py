@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 
 from engine.nodes import NodeId
-from sessions.rows import SessionRow
+from sessions.rows import ListedRun, SessionRow
 from tui.state.documents import DocumentPage, documents
 from tui.state.entry_search import PaletteEntry, cut_words
 from tui.state.run import SessionRun
@@ -16,6 +16,7 @@ from tui.terminal.times import clock
 _NODE = re.compile(r"(?:(?:head|node|layer|mlp|unit)\s+)?(\d+(?:\.\d*)?|m\d*|e(?:mb(?:edding)?)?)", re.IGNORECASE)
 _MOST_NODES = 8
 """Nodes listed while a name is still incomplete."""
+_OTHER_RUN = 0.85
 _RUN, _SESSION, _MODEL, _DOCUMENT = 0.9, 0.9, 0.92, 0.93
 """Weights: an action with the same words precedes."""
 
@@ -49,14 +50,36 @@ def node_entries(state: WorkbenchState, query: str, go: Callable[[NodeId], objec
 def run_entries(runs: Sequence[SessionRun], show: Callable[[str], object]) -> Iterator[PaletteEntry]:
     """Yield the runs of the session, the newest first."""
     for run in reversed(runs):
-        parts = (run.state, clean(run.model), run.config.sae.recipe, clock(run.queued_us))
+        tags = (f"#{clean(tag)}" for tag in run.tags)
+        parts = (run.state, clean(run.model), run.config.sae.recipe, clock(run.queued_us), *tags)
         yield PaletteEntry(
             id=f"run:{run.run_id}",
-            title=f"Run {run.number}",
+            title=clean(f"Run {run.number} {run.name}".strip()),
             detail=f"Show this run: {' · '.join(parts)}",
+            words=(clean(run.name),) if run.name else (),
             weight=_RUN,
             do=partial(show, run.run_id),
         )
+
+
+def other_run_entries(
+    runs: Iterable[ListedRun], current: str | None, open_run: Callable[[str, str], object]
+) -> Iterator[PaletteEntry]:
+    """Yield the runs of other sessions, the newest first."""
+    for each in runs:
+        run = each.run
+        if run.session_id != current:
+            called = f" {clean(run.name)}" if run.name else ""
+            tags = (f"#{clean(tag)}" for tag in run.tags)
+            parts = (run.state, clean(run.model), run.config.sae.recipe, clock(run.queued_us), *tags)
+            yield PaletteEntry(
+                id=f"run:{run.run_id}",
+                title=f"Run {clean(each.session)}/{run.number}{called}",
+                detail=f"Open its session and show it: {' · '.join(parts)}",
+                words=(clean(run.name),) if run.name else (),
+                weight=_OTHER_RUN,
+                do=partial(open_run, run.session_id, run.run_id),
+            )
 
 
 def session_entries(

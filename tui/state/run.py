@@ -15,6 +15,7 @@ from sessions.events import (
     EffectsRequested,
     LogEntry,
     RunEnded,
+    RunLabelled,
     RunStarted,
     RunState,
     RunVerified,
@@ -32,7 +33,7 @@ class SessionRun(msgspec.Struct, kw_only=True):
 
     run_id: str
     number: int
-    """Counted from 1 within the session; the run's name for users."""
+    """Counted from 1 within the session."""
     config: ProbeConfig
     model: str
     queued_us: int
@@ -63,6 +64,14 @@ class SessionRun(msgspec.Struct, kw_only=True):
     """Why the last verification failed."""
     recorded: SessionImported | None = None
     """The import that brought it here; None: it was computed by a host of this store."""
+    name: str = ""
+    """What the user calls it; empty: by its number."""
+    tags: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its number, and its name if it has one."""
+        return f"run {self.number} {self.name}" if self.name else f"run {self.number}"
 
     @property
     def options(self) -> RunOptions:
@@ -100,6 +109,8 @@ class SessionRun(msgspec.Struct, kw_only=True):
                 self.state, self.failure, self.ended_us = event.state, event.failure, entry.at_us
                 # The current stage has ended, however the run ended.
                 self.picture = msgspec.structs.replace(self.picture, stage=None)
+            case RunLabelled():
+                self.name, self.tags = event.name, event.tags
             case ViewChanged():
                 self.look = event
             case DrawingChanged():

@@ -171,6 +171,8 @@ RUNS = (
     ("walk.up", r"~ ▌ run (\d)"),
     ("measure.next", "by unique codes"),
     ("measure.previous", "by total variation"),
+    ("name", "Name of run", (), ("ctrl+u", "'called so'", "enter"), "called so"),
+    ("tags", "Tags of run", (), ("ctrl+u", "'paper'", "enter"), "#paper"),
     ("show", "2 Heads: ", "right"),
     ("newest", "2 Heads: ", ("R", "/runs by/")),
     ("close", "2 Heads: ", ("R", "/runs by/")),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from textual.command import CommandList
 
-from sessions.rows import SessionRow
+from sessions.rows import ListedRun, SessionRow
 from tui.actions.registry import all_tables
 from tui.actions.synonyms import SYNONYMS
 from tui.screens.palette import OPENERS, PaletteContents
@@ -130,6 +130,28 @@ async def test_sessions_runs_models_and_documents_are_entries(recorded: Any, ope
         assert ids(contents.search("planted-ioi"))[0] == "model:planted-ioi"
         assert ids(contents.search("viridis"))[0] == "setting:screen.map"
         assert ids(contents.search("sql"))[0] == "doc:docs/sql.md"
+
+
+async def test_runs_of_other_sessions_are_entries_by_name_and_tag(recorded: Any, open_screen: Any) -> None:
+    """Those of this session are listed once, under their own numbers."""
+    host = recorded.host()
+    host.add(*whole(recorded))
+    own = host._run_row(host._queued().config)
+    far = msgspec.structs.replace(own, run_id="run-9", session_id="s-2", number=3, name="last try", tags=("fig4",))
+    host.other_runs = (ListedRun(run=own, session="ioi"), ListedRun(run=far, session="paris [b]x[/b]"))
+    async with open_screen(host) as (app, _pilot, until):
+        contents = await loaded(app)
+        for query in ("last try", "run paris 3", "fig4"):
+            assert ids(contents.search(query))[0] == "run:run-9", query
+        entry = next(entry for entry in contents.entries() if entry.id == "run:run-9")
+        assert entry.title == "Run paris [b]x[/b]/3 last try"
+        assert [entry.id for entry in contents.entries()].count("run:run-1") == 1
+        opened: list[tuple[str, str]] = []
+        app.link.open_run = lambda *names: opened.append(names)
+        contents = await loaded(app)
+        contents.choose(next(entry for entry in contents.entries() if entry.id == "run:run-9"))
+        await until(lambda: opened == [("s-2", "run-9")])
+        assert load_screen_memory().recent[0] == "run:run-9"
 
 
 async def test_a_session_with_markup_in_its_name_is_shown_as_it_is(recorded: Any, open_screen: Any) -> None:

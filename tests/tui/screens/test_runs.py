@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from engine.config import DEFAULTS, ProbeConfig, SAEConfig
+from sessions.events import NoteWritten, RunLabelled
 from tui.screens.runs import RunsScreen
 
 
@@ -38,6 +39,36 @@ async def test_the_runs_and_their_keys(
         assert "run 1" in text_of(app)
         await pilot.press("R", "n")
         await until(lambda: len(app.screen_stack) == 1 and app.state.shown is newest)
+
+
+async def test_a_run_is_named_and_the_preview_says_what_differs(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    """The preview of the run at the cursor: its name, settings, what differs from the run before, best nodes, notes."""
+    host = two_runs(recorded)
+    async with open_screen(host, size=(160, 48)) as (app, pilot, until):
+        await pilot.press("R")
+        await until(lambda: isinstance(app.screen, RunsScreen) and "run 2" in text_of(app))
+        text = text_of(app)
+        best = ", ".join(f"{node} " for node in app.state.view().order[:1])
+        assert f"{app.state.measure.title}: {best}" in text
+        differs = next(line for line in text.splitlines() if "from run 1: " in line)
+        assert "200 -> 50" in differs
+        assert "-> 0.02" in differs
+        assert "10+10" in text
+        run = app.state.runs[1]
+        await pilot.press("r")
+        await until(lambda: "Name of run 2" in text_of(app))
+        await pilot.press(*"quiet", "enter")
+        await until(lambda: host.of_kind("LabelRun"))
+        assert (host.of_kind("LabelRun")[0].run, host.of_kind("LabelRun")[0].name) == (run.run_id, "quiet")
+        await host.tell(RunLabelled(name="quiet", tags=("old",)), NoteWritten(note_id="n1", text="[b]mine[/b]"))
+        await until(lambda: "called    quiet #old" in text_of(app) and "[b]mine[/b]" in text_of(app))
+        await pilot.press("t")
+        await until(lambda: "Tags of run 2" in text_of(app))
+        await pilot.press("ctrl+u", *"new", "enter")
+        await until(lambda: len(host.of_kind("LabelRun")) == 2)
+        assert (host.of_kind("LabelRun")[1].add, host.of_kind("LabelRun")[1].remove) == (("new",), ("old",))
+        await pilot.press("right")
+        await until(lambda: "from run 1" not in text_of(app))
 
 
 async def test_a_new_run_is_shown_when_it_comes(recorded: Any, open_screen: Any) -> None:
