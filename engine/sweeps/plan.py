@@ -1,5 +1,7 @@
 """What a sweep is: sources of examples, settings, and one unit per run. Frozen values that are stored and sent."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from engine.examples import Example
@@ -66,9 +68,14 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 def axes_of(units: "tuple[PlannedUnit, ...] | list[PlannedUnit]") -> dict[str, list[str]]:
     """Return the values of every axis in the order of their first unit, also of axes with one value."""
+    return axes_of_labels(unit.labels for unit in units)
+
+
+def axes_of_labels(labels: Iterable[Labels]) -> dict[str, list[str]]:
+    """Return the values of every axis in the order in which they come."""
     axes: dict[str, list[str]] = {}
-    for unit in units:
-        for axis, value in unit.labels:
+    for each in labels:
+        for axis, value in each:
             values = axes.setdefault(axis, [])
             if value not in values:
                 values.append(value)

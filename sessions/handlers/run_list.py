@@ -5,7 +5,8 @@ from sessions.handlers.context import Answer, HandlerContext
 from sessions.protocol import FindRun, LabelRun, ListRuns, RunAnswer, RunsAnswer
 from sessions.rows import ListedRun
 from sessions.store.database import Store
-from sessions.store.queries import find_run, find_session, recent_runs, run_row
+from sessions.store.queries import find_run, find_session, run_row
+from sessions.store.run_lists import recent_runs
 
 
 async def find_run_row(host: HandlerContext, request: FindRun) -> RunAnswer:

@@ -13,7 +13,7 @@ from engine.results import ModelInfo
 from engine.tasks.registry import made_by
 from sessions.errors import NoSuchRecord
 from sessions.events import RunVerified
-from sessions.rows import HeadCodes, ListedRun, NoteRow, RunRow, SessionDetail, SessionRow
+from sessions.rows import HeadCodes, NoteRow, RunRow, SessionDetail, SessionRow
 from sessions.store.database import Row, Store
 from sessions.store.run_names import run_by_name
 
@@ -117,22 +117,10 @@ def run_row(store: Store, run_id: str) -> RunRow:
     return _run(store.rows(_RUN + "WHERE run_id = $run", {"run": run_id})[0])
 
 
-def recent_runs(store: Store, *, session_id: str | None = None, tag: str | None = None, limit: int) -> list[ListedRun]:
-    """Return runs of one session, or of all outside the trash, the newest first; the id breaks ties."""
-    where = "trashed_us IS NULL" if session_id is None else "session.session_id = $session"
-    values: dict[str, object] = {"limit": max(0, min(limit, 100_000))}
-    values |= {} if session_id is None else {"session": session_id}
-    if tag is not None:
-        where += " AND list_contains(CAST(coalesce(tags, '[]') AS VARCHAR[]), $tag)"
-        values["tag"] = tag
-    ids = store.rows(
-        "SELECT run_id, session.name FROM run JOIN session ON session.session_id = run.session_id "  # noqa: S608
-        f"WHERE {where} ORDER BY queued_us DESC, run_id DESC LIMIT $limit",
-        values,
-    )
-    rows = store.rows(_RUN + "WHERE run_id IN (SELECT unnest($ids))", {"ids": [run_id for run_id, _ in ids]})
-    runs = {row[0]: _run(row) for row in rows}
-    return [ListedRun(run=runs[run_id], session=name) for run_id, name in ids]
+def run_rows(store: Store, run_ids: Sequence[str]) -> dict[str, RunRow]:
+    """Return the rows of these runs, by id."""
+    found = store.rows(_RUN + "WHERE run_id IN (SELECT unnest($ids))", {"ids": list(run_ids)})
+    return {row[0]: _run(row) for row in found}
 
 
 def open_runs(store: Store) -> list[RunRow]:

@@ -1,4 +1,4 @@
-"""`headcode report`: a run or a session as one page for people who have never seen Headcode."""
+"""`headcode report`: a run, a session or a sweep as one page for people who have never seen Headcode."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,12 @@ _SUFFIXES = {"html": ".html", "md": ".md"}
 
 
 def report(
-    what: Annotated[str, typer.Argument(metavar="RUN|SESSION", help="A run, NAME/2, or a session with all its runs.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|SESSION|SWEEP", help="A run, NAME/2; a session with all its runs; or a sweep, by its name."
+        ),
+    ],
     file: Annotated[str, typer.Argument(help="Output file: .html or .md. - is stdout.")],
     form: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="html or md. [default: by the name; - is html]")
@@ -28,13 +33,17 @@ def report(
             help="Load the model for attention and what codes write. By default only a model in memory is asked.",
         ),
     ] = False,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="It is a sweep's name. By default a run or session goes first."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a run or a session as one self-contained page to read offline, print or send.
+    """Write a run, a session or a sweep as one self-contained page to read offline, print or send.
 
     It explains every number to a reader who has never seen Headcode: question, examples, grid, circuit, codes, effects,
-    evidence, settings, how to repeat it, notes.
+    evidence, settings, how to repeat it, notes; of a sweep its tables, curves, births, one run in full, and every unit.
     """
     from engine.errors import ConfigError
     from engine.machine.folders import find_folders
@@ -44,7 +53,8 @@ def report(
     from tui.headless.export_run import write_text
     from tui.headless.host_request import with_host
     from tui.output.console import narrate, print_json, print_line, write_data
-    from tui.report.document import FORMATS, read_materials, report_of
+    from tui.report.any_report import make_report
+    from tui.report.document import FORMATS
 
     suffix = find_suffix(file, form)
     goal = None if file == STDOUT else Path.cwd() / path_of(file)
@@ -54,8 +64,7 @@ def report(
         check_goal(goal, force=force)
 
     async def question(client: "HostClient") -> "Document":
-        found = await read_materials(client, what, load=load_model, models=find_folders().models)
-        return report_of(found)
+        return await make_report(client, what, sweep=sweep, load=load_model, models=find_folders().models)
 
     made = with_host(question)
     text = FORMATS[suffix](made)

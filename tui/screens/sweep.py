@@ -71,6 +71,14 @@ ACTIONS = screen_actions(
     ("retry.all", "False", "R,shift+r", "Run what is not done", "Run all units without a finished run", ""),
     ("stop", "", "x", "Stop the sweep", "Stop the sweep; finished units stay", "stop"),
     ("picture", "", "y", "SVG", "Write the curves as an SVG file", "svg"),
+    (
+        "report",
+        "",
+        "Y,shift+y",
+        "Report",
+        "Write one page for a colleague: tables, curves, units",
+        "report",
+    ),
     ("close", "", "escape,W,shift+w,q", "Back", "Back to the table, then to the list", "back"),
 )
 _FRAME_S = 0.7
@@ -246,14 +254,40 @@ class SweepScreen(SubScreen):
         if isinstance(chart, str):
             self._say(f"No curves to write: {chart}.", "second")
             return
-        stem = "".join(sign if sign.isalnum() else "-" for sign in clean(self.sweep.name))[:60].strip("-") or "sweep"
         kind = "births" if self.sweep.page == "births" else self.sweep.table.measure.id.replace("_", "-")
         try:
-            path = write_new(Path.cwd(), f"{stem}-{kind}", ".svg", curves_svg(chart))
+            path = write_new(Path.cwd(), f"{self._stem}-{kind}", ".svg", curves_svg(chart))
         except CannotWrite as error:
             self._say(f"{error.message} Start headcode in another folder.", "bad")
         else:
             self._say(f"Written: {path}", "good")
+
+    def action_report(self) -> None:
+        run_latest(self, "report", self._write_report)
+
+    async def _write_report(self) -> None:
+        """Write the report as a new file in the folder that Headcode was started in."""
+        from engine.machine.folders import find_folders
+        from tui.report.html import html
+        from tui.report.sweep import sweep_report
+        from tui.report.sweep_material import read_sweep
+
+        self._say("The report is written …", "dim")
+        try:
+            found = await read_sweep(self.link, self.sweep.sweep_id, load=False, models=find_folders().models)
+            text = await asyncio.to_thread(html, sweep_report(found))
+            path = write_new(Path.cwd(), self._stem, ".html", text)
+        except CannotWrite as error:
+            self._say(f"{error.message} Start headcode in another folder.", "bad")
+        except HeadcodeError as error:
+            self._say(format_message(error.as_failure()), "bad")
+        else:
+            self._say(f"Written: {path}", "good")
+
+    @property
+    def _stem(self) -> str:
+        """The sweep's name as the begin of a file name."""
+        return "".join(sign if sign.isalnum() else "-" for sign in clean(self.sweep.name))[:60].strip("-") or "sweep"
 
     def action_open(self) -> None:
         """Show the run of the cell, or of the film's frame, on the workbench."""

@@ -20,8 +20,9 @@ from sessions.store import log_reader, sql_console
 from sessions.store.comparison_sides import find_side
 from sessions.store.database import Store
 from sessions.store.migrations import PROJECTIONS
-from sessions.store.queries import find_run, recent_runs, run_row, session_detail
+from sessions.store.queries import find_run, run_row, session_detail
 from sessions.store.recorder import EventDraft, Recorder, rebuild
+from sessions.store.run_lists import recent_runs
 from sessions.store.search import search_sessions
 
 from ...torture.home import Home

@@ -12,12 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from tui.report.html import POLICY
+from tui.report.html import POLICY, html
+from tui.report.sweep import sweep_report
 
 from ..finished_run import make_events
 from ..hostile_run import hostile_run
+from ..pretended_sweep import PretendedSweep
 from .reported import facts_of, folded, material_of, note, written
 from .test_report import HOSTILE, look
+from .test_sweep_report import read
 
 BROWSER = os.environ.get("HEADCODE_BROWSER") or next(
     filter(None, map(shutil.which, ("chromium", "google-chrome"))), None
@@ -87,19 +90,43 @@ def test_this_test_would_see_scripts_and_requests(hostile_page: str, tmp_path: P
     assert requests_of(log)
 
 
+def check_width(folder: Path, page: str, width: int) -> None:
+    """A page that does not fit would be scrolled sideways: nothing but tables and drawings may.
+
+    In a frame, as windows are not narrower than 500.
+    """
+    measure = "document.title = 'wide ' + document.querySelector('iframe').contentDocument.documentElement.scrollWidth"
+    frame = f'<iframe width="{width}" height="2000" style="border:0" srcdoc="{escape(page)}"></iframe>'
+    framed = f"<!doctype html><title>x</title>{frame}<script>onload = () => {{ {measure} }}</script>"
+    assert f"<title>wide {width}</title>" in browse(folder, framed, "--dump-dom")
+
+
+async def test_the_report_of_a_sweep_fits_asks_for_nothing_and_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = PretendedSweep(ATTACK[:150])
+    labels = [(*unit.labels[:2], ("draw", f"{ATTACK} {unit.draw}")) for unit in sweep.units]
+    units = [msgspec.structs.replace(unit, labels=own) for unit, own in zip(sweep.units, labels, strict=True)]
+    monkeypatch.setattr(PretendedSweep, "units", tuple(units))
+    page = html(sweep_report(await read(sweep, monkeypatch)))
+    log, paper = tmp_path / "net.json", tmp_path / "page.pdf"
+    seen = browse(tmp_path, page, "--dump-dom", f"--log-net-log={log}")
+    assert "<title>owned" not in seen
+    assert "xychart" not in seen
+    assert requests_of(log) == []
+    for width in (390, 1280):
+        check_width(tmp_path, page, width)
+    browse(tmp_path, page, f"--print-to-pdf={paper}", "--no-pdf-header-footer")
+    assert paper.stat().st_size > 20_000
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_it_is_drawn_at_the_width_of_a_phone_and_of_a_desk(width: int, tmp_path: Path) -> None:
     page = written(material_of(facts_of(folded(make_events())), look=look()))[0]
     picture = tmp_path / "page.png"
     browse(tmp_path, page, f"--screenshot={picture}", f"--window-size={width},2000")
     assert struct.unpack(">II", picture.read_bytes()[16:24]) == (width, 2000)
-    # A page that does not fit would be scrolled sideways: nothing but tables and drawings may. In a frame, as windows
-    # are not narrower than 500.
-    measure = "document.title = 'wide ' + document.querySelector('iframe').contentDocument.documentElement.scrollWidth"
-    frame = f'<iframe width="{width}" height="2000" style="border:0" srcdoc="{escape(page)}"></iframe>'
-    framed = f"<!doctype html><title>x</title>{frame}<script>onload = () => {{ {measure} }}</script>"
-    seen = browse(tmp_path, framed, "--dump-dom")
-    assert f"<title>wide {width}</title>" in seen
+    check_width(tmp_path, page, width)
 
 
 def test_it_prints(tmp_path: Path) -> None:
