@@ -94,6 +94,8 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     run: RunRow
     session: str
     """The session's name."""
+    before: RunRow | None = None
+    """The run before it in its session, if that was asked for and there is one."""
 
 
 class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):

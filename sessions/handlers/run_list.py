@@ -24,7 +24,9 @@ async def list_runs(host: HandlerContext, request: ListRuns) -> RunsAnswer:
 
     def look(store: Store) -> list[ListedRun]:
         session_id = None if request.session is None else find_session(store, request.session)
-        return recent_runs(store, session_id=session_id, tag=request.tag, limit=request.limit)
+        return recent_runs(
+            store, session_id=session_id, tag=request.tag, limit=request.limit, with_before=request.with_before
+        )
 
     return RunsAnswer(runs=tuple(await host.writer.read(look)))
 

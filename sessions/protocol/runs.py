@@ -131,6 +131,9 @@ class ListRuns(Request, tag="list_runs", frozen=True, kw_only=True):
     """None: of all sessions outside the trash."""
     tag: str | None = None
     limit: int = 50
+    """At most 10,000 are returned."""
+    with_before: bool = False
+    """With the run before each, to say what differs."""
 
 
 class RunsAnswer(Message, tag="runs", frozen=True, kw_only=True):

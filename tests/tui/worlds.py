@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from engine.config import EffectsConfig, ProbeConfig, SAEConfig
+from engine.config import DEFAULTS, EffectsConfig, ProbeConfig, SAEConfig
 from engine.events import CardWritten, EdgesScored, StageFinished, StageStarted
 from engine.machine.folders import find_folders
 from engine.results import Card, CardBaseline, CardHead, CircuitStability, EdgeScore, HeadEffect
 from sessions.comparison.comparison import ComparisonSide
 from sessions.errors import StoreTooNew
 from sessions.events import CircuitSaved, EffectsEnded, EffectsRequested, NoteWritten, RunQueued
-from sessions.protocol import ListSessions, SessionsAnswer
-from sessions.rows import ComparisonChoice, SessionRow
+from sessions.protocol import ExampleSet, GetExamples, ListSessions, SessionDetailAnswer, SessionsAnswer, ShowSession
+from sessions.rows import ComparisonChoice, NoteRow, SessionDetail, SessionRow
 from tui.settings.settings import Settings, load
 
 from ..run_parts import effects_measured
@@ -194,7 +194,24 @@ def _sessions(recorded: Any) -> Any:
 
     class Many(recorded.host):  # type: ignore[misc]
         def _answer(self, request: Any) -> Any:
-            return SessionsAnswer(sessions=rows) if isinstance(request, ListSessions) else super()._answer(request)
+            if isinstance(request, ListSessions):
+                return SessionsAnswer(sessions=rows)
+            row = next((row for row in rows if row.session_id == getattr(request, "session", "")), None)
+            if row is None or row.session_id == "s-1" or not isinstance(request, ShowSession | GetExamples):
+                return super()._answer(request)
+            if isinstance(request, GetExamples):
+                return ExampleSet(session=row, version=1, content_hash="", examples=recorded.examples(10))
+            runs = tuple(
+                msgspec.structs.replace(
+                    self._run_row(DEFAULTS), number=number, state="done", queued_us=row.updated_us,
+                    name="the good one" if number == row.n_runs else "", n_positive=10, n_negative=10,
+                )
+                for number in range(row.n_runs, 0, -1)
+            )  # fmt: skip
+            note = NoteRow(
+                note_id="n", run_id="r", run_number=1, layer=2, head=3, text="writes names", written_us=row.updated_us
+            )
+            return SessionDetailAnswer(detail=SessionDetail(session=row, runs=runs, last_seq=9, notes=(note,)))
 
     host = Many()
     host.add(*whole(recorded))

@@ -22,7 +22,7 @@ _Run = Annotated[
 def list_runs(
     session: Annotated[str | None, typer.Argument(metavar="[SESSION]", help="Only runs of this session.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only runs with this tag.")] = None,
-    limit: Annotated[int, typer.Option(help="Maximum number of runs, newest first.", min=1, max=100_000)] = 50,
+    limit: Annotated[int, typer.Option(help="Maximum number of runs, newest first.", min=1, max=10_000)] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first: names, examples, time, and what differs from the run before in its session."""
@@ -36,14 +36,11 @@ def list_runs(
     from tui.terminal.times import moment
 
     wanted = tag.strip().removeprefix("#").lower() if tag is not None else None
-    # Also the runs that are not listed: a run of a tag is compared with the one before it.
-    found = with_host(lambda client: client.ask(ListRuns(session=session, limit=100_000), RunsAnswer)).runs
-    differs = what_differs([each.run for each in found])
-    rows = [each for each in found if wanted is None or wanted in each.run.tags][:limit]
+    request = ListRuns(session=session, tag=wanted, limit=limit, with_before=True)
+    rows = with_host(lambda client: client.ask(request, RunsAnswer)).runs
     if as_json:
         listed = [
-            {"session": each.session, "differs": differs[each.run.run_id], **msgspec.to_builtins(each.run)}
-            for each in rows
+            {"session": each.session, "differs": what_differs(each), **msgspec.to_builtins(each.run)} for each in rows
         ]
         print_json({"schema": "headcode.runs/1", "runs": listed})
         return
@@ -62,7 +59,7 @@ def list_runs(
                 format_seconds_of(each.run),
                 moment(each.run.queued_us),
                 *([format_tags(each.run.tags) or "-"] if tagged else []),
-                differs[each.run.run_id] or "-",
+                what_differs(each) or "-",
             )
             for each in rows
         ],

@@ -1,11 +1,9 @@
 """What a list of runs says of each: counts, time, and what differs from the run before."""
 
-from collections.abc import Iterable
-
 from engine.planning.option_text import format_differences
 from engine.planning.run_options import RunOptions
 from engine.planning.time_estimate import format_seconds
-from sessions.rows import RunRow
+from sessions.rows import ListedRun, RunRow
 
 
 def format_counts(run: RunRow) -> str:
@@ -20,14 +18,9 @@ def format_seconds_of(run: RunRow) -> str:
     return format_seconds((run.ended_us - run.started_us) / 1e6)
 
 
-def what_differs(runs: Iterable[RunRow]) -> dict[str, str]:
-    """Return, by run, what differs from the run before in its session; the first of a session is "first"."""
-    found: dict[str, str] = {}
-    before: dict[str, RunRow] = {}
-    for run in sorted(runs, key=lambda each: each.number):
-        found[run.run_id] = _difference(before[run.session_id], run) if run.session_id in before else "first"
-        before[run.session_id] = run
-    return found
+def what_differs(listed: ListedRun) -> str:
+    """Return what differs from the run before in its session; "first" for the first, empty for no difference."""
+    return "first" if listed.before is None else _difference(listed.before, listed.run)
 
 
 def _difference(before: RunRow, run: RunRow) -> str:

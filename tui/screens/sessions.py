@@ -113,13 +113,13 @@ class SessionsScreen(SubScreen):
             self.preview.show(())
             return
         await asyncio.sleep(_PREVIEW_AFTER_S)
+        self.preview.border_title = Content(fit(clean(row.name), 70))
         try:
             detail = (await self.link.ask(ShowSession(session=row.session_id), SessionDetailAnswer)).detail
             found = await self.link.ask(GetExamples(session=row.session_id), ExampleSet)
         except HeadcodeError as error:
             self.preview.show([PreviewLine("trouble", error.message, "bad")])
             return
-        self.preview.border_title = Content(fit(clean(row.name), 70))
         self.preview.show(preview_session(detail, found.examples))
 
     # ---- the list

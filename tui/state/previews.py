@@ -32,7 +32,7 @@ class PreviewLine(NamedTuple):
 
 
 def preview_session(detail: SessionDetail, examples: Sequence[Example]) -> list[PreviewLine]:
-    """Return the session's newest runs, first examples and last notes, the most telling first."""
+    """Return the session's newest runs, last notes and first examples, the most telling first."""
     row = detail.session
     about = (row.model, row.task or "no task", f"made {moment(row.created_us)}", row.session_id)
     found = [PreviewLine("session", " · ".join(about))]
@@ -42,6 +42,8 @@ def preview_session(detail: SessionDetail, examples: Sequence[Example]) -> list[
         found.append(PreviewLine("", f"and {len(detail.runs) - _RUNS} more", "dim"))
     if not detail.runs:
         found.append(PreviewLine("runs", "none yet", "dim"))
+    for place, note in enumerate(detail.notes[: -_NOTES - 1 : -1]):
+        found.append(PreviewLine("notes" if not place else "", f"{_note_place(note)}: {note.text}"))
     one_of_each = [next((each for each in examples if each.positive is side), None) for side in (True, False)]
     shown = [each for each in one_of_each if each is not None][:_EXAMPLES]
     for place, example in enumerate(shown):
@@ -49,8 +51,6 @@ def preview_session(detail: SessionDetail, examples: Sequence[Example]) -> list[
     if not examples:
         made = f"made by the first run, from task {row.task}" if row.task is not None else "none yet"
         found.append(PreviewLine("examples", made, "dim"))
-    for place, note in enumerate(detail.notes[: -_NOTES - 1 : -1]):
-        found.append(PreviewLine("notes" if not place else "", f"{_note_place(note)}: {note.text}"))
     return found
 
 

@@ -114,6 +114,9 @@ def test_lists_search_sql_and_the_timeline_have_them(recorder: Recorder) -> None
         ("ioi", 1, ""),
     ]
     assert [each.run.run_id for each in recent_runs(store, tag="paper", limit=10)] == [RUNS[1]]
+    assert {each.before for each in listed} == {None}
+    before = [each.before for each in recent_runs(store, limit=10, with_before=True)]
+    assert [row and row.run_id for row in before] == [None, RUNS[0], None]
     session = listed[1].run.session_id
     assert [each.run.number for each in recent_runs(store, session_id=session, limit=1)] == [2]
     assert session_detail(store, session, last_seq=0).runs[0].tags == ("paper",)

@@ -164,14 +164,15 @@ SCENES: dict[str, Scene] = {
         own=True,
     ),
     "sessions_wide": Scene(
-        sees="five sessions with model, task, examples, runs, day and tags; the open one has a dot and is at hand",
+        sees="five sessions with model, task, examples, runs, day and tags; the open one has a dot and is at hand; its "
+        "examples below",
         words=("own words", "#draft", "2024-07-02"),
         keys=("S",),
         world="sessions",
     ),
     "sessions_small": Scene(
-        sees="the same five with what there is room for, model and task of the one at hand below",
-        words=("own words", "smollm2-135m", "12"),
+        sees="the same five with what there is room for; below the runs, examples and notes of the one at hand",
+        words=("own words", "12 the good one done", "and 9 more", "run 1, 2.3: writes names"),
         keys=("S", "seen: own words", "down", "down"),
         size=SMALL,
         world="sessions",
