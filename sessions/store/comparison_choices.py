@@ -55,7 +55,7 @@ def _known(known: Reference, run_id: str) -> ComparisonChoice:
 def _runs(store: Store, run_id: str, session_id: str, shape: tuple[int, int], *, here: bool) -> list[ComparisonChoice]:
     rows = store.rows(
         "SELECT r.run_id, r.number, s.name, r.state, r.model_name, r.config->>'$.sae.n_codes', "
-        "r.config->>'$.sae.sparsity', r.config->>'$.seeds', r.n_positive, r.n_negative "
+        "r.config->>'$.sae.sparsity', r.config->>'$.seeds', r.n_positive, r.n_negative, r.name "
         "FROM run r JOIN session s ON s.session_id = r.session_id "
         "WHERE r.run_id <> $run AND (r.session_id = $session) = $here AND r.n_layers = $layers AND r.n_heads = $heads "
         "AND s.trashed_us IS NULL AND EXISTS (SELECT 1 FROM node_score n WHERE n.run_id = r.run_id) "
@@ -81,7 +81,7 @@ def _runs(store: Store, run_id: str, session_id: str, shape: tuple[int, int], *,
             ComparisonChoice(
                 reference=row[0],
                 group="Runs of this session" if here else "Runs of other sessions",
-                title=f"run {row[1]}" if here else f"{row[2]}/{row[1]}",
+                title=(f"run {row[1]}" if here else f"{row[2]}/{row[1]}") + (f" {row[10]}" if row[10] else ""),
                 detail=" · ".join(words),
             )
         )

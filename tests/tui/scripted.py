@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
+
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import ExamplesMade
@@ -258,7 +260,8 @@ class ScriptedHost:
                     session=self.session, version=now.version, content_hash=now.content_hash, examples=now.current
                 )
             case LabelRun():
-                return RunAnswer(run=self._run_row(self._queued().config))
+                row = self._run_row(self._queued().config)
+                return RunAnswer(run=msgspec.structs.replace(row, name=request.name or "", tags=request.add))
             case ListRuns():
                 return RunsAnswer(runs=self.other_runs)
             case GradeExamples():

@@ -48,6 +48,7 @@ VERBS: tuple[Verb, ...] = (
     _verb("take", "TASK [PAIRS]", "add the examples of a ready-made task", "write:take"),
     _verb("read", "FILE", "add the examples of a file: lines, JSONL or CSV", "write:read"),
     _verb("store", "FILE", "write the examples as .jsonl, .csv or lines", "write:store"),
+    _verb("editor", "", "edit the examples in the program that VISUAL or EDITOR names", "write:outside"),
     _verb("run", "", "run the probe on the examples", "run", "write:run"),
     _verb(
         "options",
@@ -114,7 +115,12 @@ VERBS: tuple[Verb, ...] = (
         "list groups of nodes; alike: find nodes that behave alike; name nodes, or rename a group",
         *("edges:group", "edges:name", "edges:alike"),
     ),
-    _verb("runs", "[NUMBER]", "list the runs of the session; with a number: show that one", "runs"),
+    _verb(
+        "runs",
+        "[RUN [name NAME|tag +T -T]]",
+        "list the runs of the session; with a number or name: show that one, or name or tag it",
+        "runs",
+    ),
     _verb(
         "mark",
         "1.3 2.6|layer N|circuit|none",

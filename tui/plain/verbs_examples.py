@@ -1,9 +1,11 @@
 """Verbs that change the examples; every change is recorded at once and can be undone."""
 
+import sys
 import uuid
 
 from engine.authoring.drafts import parse_draft, preview_slots
 from engine.authoring.negatives import PromptEdit, as_negative, best_edits, propose
+from engine.errors import ExampleError
 from engine.machine.paths import path_of
 from engine.results import Grade
 from sessions.protocol import Grades, TaskExamplesMade
@@ -223,6 +225,32 @@ class ExampleVerbs:
             return
         write_examples(path, self.graded.examples)
         self.plain.say(f"{len(self.graded.examples)} examples written to {clean(str(path))}.")
+
+    async def do_editor(self, _: str) -> None:
+        """Edit all lines in the user's editor, which needs a terminal."""
+        from tui.editor.edited_file import file_of
+        from tui.headless.text_editor import edit_file, editor_command
+
+        if not sys.stdin.isatty() or not sys.stdout.isatty():
+            self.plain.refuse("editor: it needs a terminal; store FILE and read FILE go by a file.")
+            return
+        file, command = file_of(self.state.session_id or ""), editor_command()
+        code = edit_file(command, path := file.begin(self.graded.examples))
+        if code:
+            self.plain.refuse(f"the editor ended with code {code}; editor opens {clean(str(path))} again.")
+            return
+        try:
+            found = file.take()
+        except ExampleError as error:
+            self.plain.refuse(f"{clean(error.message)} editor opens the file again.")
+            return
+        if not found:
+            self.plain.say(
+                "the file was not changed." if found is None else "the file has no examples; nothing changed."
+            )
+            return
+        self.graded.change(lambda _: found)
+        await self._done("taken over from the editor")
 
     # ---- inside
 

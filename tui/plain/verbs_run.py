@@ -8,7 +8,9 @@ from engine.planning.option_text import read_value as read_option
 from engine.planning.run_options import value_of as option_value
 from engine.planning.run_options import with_value
 from sessions.protocol import (
+    LabelRun,
     ListSessions,
+    RunAnswer,
     SearchResults,
     SearchSessions,
     SessionDetailAnswer,
@@ -153,14 +155,27 @@ class RunVerbs:
         if not rest:
             self.plain.tell(wording.runs(self.state))
             return
-        run = next((each for each in self.state.runs if str(each.number) == rest), None)
-        if run is None:
-            self.plain.refuse(
-                f"there is no run {rest}: they are {', '.join(str(each.number) for each in self.state.runs)}."
-            )
-        else:
+        run = next((each for each in self.state.runs if rest in (str(each.number), each.name)), None)
+        if run is not None:
             self.state.show_run(run.run_id)
             self.plain.tell(wording.status(self.state)[2:])
+            return
+        first, _, change = rest.partition(" ")
+        word, _, text = change.strip().partition(" ")
+        run = next((each for each in self.state.runs if first == str(each.number)), None)
+        if run is None or word not in ("name", "tag"):
+            known = ", ".join(clean(f"{each.number} {each.name}".strip()) for each in self.state.runs)
+            self.plain.refuse(f"there is no run {rest}: they are {known}.")
+            return
+        words = text.split()
+        request = LabelRun(run=run.run_id, name=text.strip())
+        if word == "tag":
+            added = tuple(each.removeprefix("+") for each in words if not each.startswith("-"))
+            removed = tuple(each[1:] for each in words if each.startswith("-"))
+            request = LabelRun(run=run.run_id, add=added, remove=removed)
+        answer = await self.link.ask(request, RunAnswer)
+        tags = "".join(f" #{tag}" for tag in answer.run.tags)
+        self.plain.say(clean(f"run {run.number}: {answer.run.name or 'no name'}{tags}."))
 
     # ---- keep
 

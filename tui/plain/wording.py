@@ -218,6 +218,8 @@ def runs(state: WorkbenchState) -> list[str]:
     return [
         f"run {run.number}: {state_of(state, run)}, model {clean(run.model)}, "
         f"seeds {', '.join(map(str, run.config.seeds))}"
+        + (f", named {clean(run.name)}" if run.name else "")
+        + "".join(f", tag {clean(tag)}" for tag in run.tags)
         + (", shown" if shown is not None and run.run_id == shown.run_id else "")
         for run in state.runs
     ] or ["no run yet; run starts one."]

@@ -126,4 +126,5 @@ def titles(material: Material) -> str:
     task = TASKS.get(facts.picture.task or "")
     what = task.title if task is not None else "own examples"
     model = facts.picture.model.name if facts.picture.model is not None else facts.run.model
-    return f"{facts.session.name}, run {facts.run.number}: {what} on {model}"
+    name = f" ({facts.run.name})" if facts.run.name else ""
+    return f"{facts.session.name}, run {facts.run.number}{name}: {what} on {model}"

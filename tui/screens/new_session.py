@@ -127,6 +127,8 @@ class NewSessionScreen(SubScreen):
         self._fits: dict[str, Preflight] = {}
         self._agreed = ""
         """The model whose terms were shown; choosing it again fetches it."""
+        self._due = False
+        """Enter was pressed before the models were listed."""
         self._creating = False
 
     def compose(self) -> ComposeResult:
@@ -166,6 +168,9 @@ class NewSessionScreen(SubScreen):
         self.models.choices, self.models.fits = narrow_choices(self._all, self.filter.text), self._fits
         self.models.at = next((at for at, each in enumerate(self.models.choices) if each.name == wanted), 0)
         self.paint()
+        if self._due:
+            self._due = False
+            self._take_model()
         for choice in [each for each in self._all if each.here and not each.trouble and each.name not in self._fits]:
             ask = GetPreflight(options=RunOptions(model=choice.name), task=DEFAULT_TASK)
             try:
@@ -196,6 +201,7 @@ class NewSessionScreen(SubScreen):
     def _take_model(self) -> None:
         """Go on with the chosen model; fetch it first if it is not here."""
         choice = self.models.choice
+        self._due = not self._all  # enter came before the list was read
         if choice is None or self.models.fetching:
             return
         if choice.trouble:

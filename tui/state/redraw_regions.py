@@ -61,7 +61,7 @@ _SHOWN_IN: dict[type, frozenset[Part]] = {
     ExamplesStepped: frozenset({"examples"}),
     NoteWritten: frozenset({"head", "progress"}),
     NoteRemoved: frozenset({"head", "progress"}),
-    RunLabelled: frozenset({"header", "progress"}),
+    RunLabelled: frozenset({"header", "grid", "progress"}),
     ViewChanged: frozenset({"grid", "head"}),
     DrawingChanged: frozenset({"grid"}),
     CircuitSaved: frozenset({"grid", "head"}),

@@ -378,8 +378,8 @@ def format_title(state: WorkbenchState) -> str:
     """Format the pane's title."""
     run = state.shown
     words = format_grid_title(state)
-    if run is not None and run.number > 1:
-        words += f" · run {run.number}"
+    if run is not None and (run.number > 1 or run.name):
+        words += f" · {fit(clean(run.title), 40)}"
     against = state.against()
     return words if against is None else words + difference_text.format_title(against)
 

@@ -76,9 +76,8 @@ class ProgressStrip(LineWidget):
         seconds = self._seconds(run)
         right = behind + (f"{seconds} in all" if seconds and not run.active and width >= _WIDE else seconds)
         room = width - len(right) - 3
-        line.add(f"run {run.number}", "strong").add(" ✎" if list_notes_at(self.state, "run") else "", "accent").add(
-            "  "
-        )
+        line.add(f"run {run.number}", "strong").add(fit(f" {clean(run.name)}", 24) if run.name else "", "second")
+        line.add(" ✎" if list_notes_at(self.state, "run") else "", "accent").add("  ")
         if run.state == "queued":
             work = blocking_work(self.state, run)
             words = f"waiting for {format_work(work, int(self.clock() * 1e6))}" if work is not None else ""

@@ -189,6 +189,7 @@ class RunPane(ScrollingLineWidget):
             line.add(f" {sign} run {run.number:<3}", "strong" if on else "text")
             line.add(f" {state:<10} ", ink)
             line.add(fit(clean(run.model), 14), "dim").to(_CONFIG)
+            line.add(f"{fit(clean(run.name), 24)}  " if run.name else "", "second")
             lines.append(line.add(fit(format_config(run.config), max(width - line.width - 1, 0)), "faint"))
         others = (self.state.worker.queued if self.state.worker is not None else 0) - waiting
         work = self.state.worker.at_work if self.state.worker is not None else None

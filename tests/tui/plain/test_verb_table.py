@@ -13,7 +13,7 @@ from engine.errors import Failure
 from engine.events import TrainStep
 from engine.machine.folders import find_folders
 from sessions.comparison.comparison import ComparisonSide
-from sessions.events import RunEnded
+from sessions.events import RunEnded, RunLabelled
 from sessions.rows import ComparisonChoice, Marker
 from tui.actions import ACTIONS
 from tui.actions.registry import all_tables
@@ -105,6 +105,7 @@ EFFECTS = {
     "take": ("take ioi 2", "4 added"),
     "read": ("read nowhere.txt", "nowhere.txt"),
     "store": ("store", "give the name of a file"),
+    "editor": ("editor", "it needs a terminal"),
     "run": ("run", "run 2: waiting for the engine"),
     "options": ("options", r"Recipe \(sae.recipe\): contrast\. "),
     "wait": ("wait", "idle"),
@@ -218,6 +219,23 @@ async def test_nonsense_is_told_and_makes_the_exit_code(spoken: Any) -> None:
         "is not one of night",
     ):
         assert any(words in line for line in errors), words
+
+
+async def test_a_run_is_named_tagged_and_shown_by_its_name(recorded: Any, spoken: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events(), RunLabelled(name="first try", tags=("old",)), *recorded.events())
+    lines = ("runs", "runs first try", "runs 2 name last try", "runs 2 tag +a -b", "runs 9 name x", "runs 2 nickname x")
+    text, code, _ = await spoken(*lines, host=host)
+    assert any(line.startswith("run 1: done") and "named first try, tag old" in line for line in text)
+    assert "run 2: last try." in text
+    assert "run 2: no name #a." in text
+    asked = [(each.run, each.name, each.add, each.remove) for each in host.of_kind("LabelRun")]
+    assert asked == [("run-2", "last try", (), ()), ("run-2", None, ("a",), ("b",))]
+    refused = [line for line in text if line.startswith("error: ")]
+    assert refused[0].startswith("error: there is no run 9 name x: ")
+    assert refused[1].startswith("error: there is no run 2 nickname x: ")
+    assert "they are 1 first try, 2." in refused[0]
+    assert code == 2
 
 
 async def test_another_run_and_a_circuit_are_subtracted(recorded: Any, spoken: Any) -> None:

@@ -69,6 +69,8 @@ async def test_a_run_is_named_and_the_preview_says_what_differs(recorded: Any, o
         assert (host.of_kind("LabelRun")[1].add, host.of_kind("LabelRun")[1].remove) == (("new",), ("old",))
         await pilot.press("right")
         await until(lambda: "from run 1" not in text_of(app))
+        await pilot.press("escape")
+        await until(lambda: "· run 2 quiet" in text_of(app) and "run 2 quiet ✎" in text_of(app))
 
 
 async def test_a_new_run_is_shown_when_it_comes(recorded: Any, open_screen: Any) -> None:
