@@ -228,7 +228,7 @@ class ExampleVerbs:
 
     async def do_editor(self, _: str) -> None:
         """Edit all lines in the user's editor, which needs a terminal."""
-        from tui.editor.edited_file import file_of
+        from tui.headless.edited_file import file_of
         from tui.headless.text_editor import edit_file, editor_command
 
         if not sys.stdin.isatty() or not sys.stdout.isatty():

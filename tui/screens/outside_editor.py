@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from textual.app import SuspendNotSupported
 
 from engine.errors import HeadcodeError
-from tui.editor.edited_file import file_of
+from tui.headless.edited_file import file_of
 from tui.headless.text_editor import edit_file, editor_command
 
 if TYPE_CHECKING:
