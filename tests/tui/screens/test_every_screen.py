@@ -13,7 +13,7 @@ from engine.errors import Failure
 from engine.events import ExamplesMade
 from engine.examples import content_hash
 from engine.machine.folders import find_folders
-from sessions.events import CircuitSaved, ExamplesSet, NoteWritten, RunEnded, TagsSet
+from sessions.events import CircuitSaved, ExamplesSet, NoteWritten, RunLabelled, RunEnded, TagsSet
 from sessions.rows import ComparisonChoice
 
 from ..hostile_run import hostile_run
@@ -40,10 +40,10 @@ SHOWS_NONE = {
         "document",
         "edges",
         "embedding-page",
+        "new-session",
         "options",
         "places-by-layer",
         "progress",
-        "runs",
         "settings",
         "table-of-heads",
     ),
@@ -65,6 +65,7 @@ def hostile(recorded: Any, text: str) -> list[Any]:
         CircuitSaved(name=text, heads=((0, 1),), source=text),
         NoteWritten(note_id="n1", text=text, head=(3, 5)),
         NoteWritten(note_id="n2", text=text),
+        RunLabelled(name=text, tags=(text[:40],)),
         TagsSet(tags=(text[:40],)),
     ]
 
