@@ -24,6 +24,7 @@ from sessions.events import (
     NoteWritten,
     OptionsChosen,
     RunEnded,
+    RunLabelled,
     RunQueued,
     RunStarted,
     RunVerified,
@@ -94,6 +95,7 @@ OF_RUN = st.one_of(
     st.builds(RunEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
     st.builds(ViewChanged, measure=FEW, cut=NUMBER),
     st.builds(DrawingChanged, most=NUMBER, pinned=HEADS),
+    st.builds(RunLabelled, name=TEXT, tags=st.lists(FEW, max_size=2, unique=True).map(tuple)),
     st.builds(
         RunVerified,
         verdict=st.sampled_from(["same", "rounding", "differs", "impossible"]),
@@ -126,6 +128,7 @@ RUN_KINDS = (
     RunEnded,
     ViewChanged,
     DrawingChanged,
+    RunLabelled,
     RunVerified,
     VerificationRequested,
     VerificationProgress,

@@ -13,7 +13,7 @@ from engine.errors import Failure
 from engine.events import ExamplesMade
 from engine.examples import content_hash
 from engine.machine.folders import find_folders
-from sessions.events import CircuitSaved, ExamplesSet, NoteWritten, RunLabelled, RunEnded, TagsSet
+from sessions.events import CircuitSaved, ExamplesSet, NoteWritten, RunEnded, RunLabelled, TagsSet
 from sessions.rows import ComparisonChoice
 
 from ..hostile_run import hostile_run
