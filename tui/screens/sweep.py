@@ -282,7 +282,7 @@ class SweepScreen(SubScreen):
         except HeadcodeError as error:
             self._say(format_message(error.as_failure()), "bad")
         else:
-            self._say(f"Written: {path}", "good")
+            self._say(f"Report written: {path}", "good")
 
     @property
     def _stem(self) -> str:

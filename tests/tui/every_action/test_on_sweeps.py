@@ -32,7 +32,7 @@ SWEEP = (
     ("stop", "Stopped; finished units stay"),
     ("retry.all", "Nothing to run"),
     ("picture", "Written: "),
-    ("report", r"Written: .*\.html"),
+    ("report", "Report written: "),
     ("close", "▸ other"),
     ("open", "Heads: total variation|Nodes: total variation", ("enter", "/checkpoint|draw/")),
 )
