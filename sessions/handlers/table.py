@@ -14,6 +14,7 @@ from sessions.handlers import (
     replay,
     run_options,
     sessions,
+    steering,
     sweeps,
     verification,
 )
@@ -154,12 +155,13 @@ ANSWERS: dict[type, Answer] = {
     **effects.ANSWERS,
     **verification.ANSWERS,
     **bundles.ANSWERS,
+    **steering.ANSWERS,
     **sweeps.ANSWERS,
 }
 SLOW: frozenset[type] = frozenset().union(
     *(
         subject.SLOW
-        for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options, sweeps)
+        for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options, steering, sweeps)
     )
 )
 """Requests that are answered concurrently with later ones on the same connection."""

@@ -115,6 +115,7 @@ from sessions.protocol.sessions import (
     TrashSession,
     WriteNote,
 )
+from sessions.protocol.steering import GetSteering, ListSteerings, Steering, SteeringsAnswer
 from sessions.protocol.sweeps import (
     CancelSweep,
     EstimateSweep,
@@ -189,6 +190,7 @@ __all__ = [
     "GetSides",
     "GetSpecificity",
     "GetStatus",
+    "GetSteering",
     "GetSweep",
     "GetSweepMeasures",
     "GetThrough",
@@ -201,6 +203,7 @@ __all__ = [
     "ListCircuits",
     "ListComparable",
     "ListSessions",
+    "ListSteerings",
     "ListSweeps",
     "LogPiece",
     "MakeTaskExamples",
@@ -242,6 +245,8 @@ __all__ = [
     "SqlAnswer",
     "StartSweep",
     "StatusAnswer",
+    "Steering",
+    "SteeringsAnswer",
     "StepExamples",
     "StopHost",
     "StreamGrid",
@@ -308,6 +313,8 @@ AnyRequest = (
     | GetGrid
     | GetThrough
     | GetAblation
+    | GetSteering
+    | ListSteerings
     | GetMlp
     | GetNeuron
     | Subscribe
@@ -378,6 +385,8 @@ AnyAnswer = (
     | StreamGrid
     | Through
     | Ablation
+    | Steering
+    | SteeringsAnswer
     | MlpInspection
     | NeuronInspection
     | SidesAnswer
