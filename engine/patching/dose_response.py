@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.errors import Cancelled
 from engine.models.loading import Model
 from engine.nodes import NodeId
 from engine.patching.directions import Encoded
-from engine.patching.forward import ForwardPasses
+from engine.patching.forward import ForwardPasses, Hooks
 from engine.patching.inputs import PatchingInputs
 from engine.patching.partial_forward import PartialPass, later_passes
 from engine.patching.steering_edits import AddedDirection, SteeringEdit
@@ -104,17 +104,17 @@ def text_cost(passes: ForwardPasses, texts: Sequence[Encoded], steering: Sequenc
         for ids, own in texts
         for start in range(0, len(ids), size)
     ]
-    for some, mine in parts:
-        predicted = torch.tensor(mine[1:], device=model.device)
-        if not predicted.any():
-            continue
+    parts.sort(key=lambda part: len(part[0]))
+    while parts:
+        many = passes.rows_at_once(len(parts[-1][0]))
+        some, parts = parts[-many:], parts[:-many]
+        tokens, where = _padded(some, model)
+        predicted = where[:, 1:]
         counted += int(predicted.sum())
-        tokens = torch.tensor([some], device=model.device)
-        where = torch.tensor([mine], device=model.device)
         for place, way in enumerate((None, *steering)):
             if passes.monitor.cancelled():
                 raise Cancelled
-            likely = _log_probabilities(model, tokens, None if way is None else way.hooks(where))
+            likely = _log_probabilities(model, tokens, where, None if way is None else way.hooks(where))
             totals[place] += float(likely[predicted].sum())
             passes.work += tokens.numel() * passes.n_layers
     if not counted:
@@ -123,11 +123,24 @@ def text_cost(passes: ForwardPasses, texts: Sequence[Encoded], steering: Sequenc
     return TextCost(tokens=counted, before=means[0], after=means[min(1, len(steering))], random=tuple(means[2:]))
 
 
-def _log_probabilities(model: Model, tokens: Tensor, hooks: object) -> Float[Tensor, " position"]:
-    """Return the log probability of every token but the first, given those before."""
-    last = torch.tensor([tokens.shape[1]], device=model.device)
-    with torch.no_grad(), model.lengths.of(last):
+def _padded(
+    parts: Sequence[tuple[list[int], list[bool]]], model: Model
+) -> tuple[Int[Tensor, "row position"], Bool[Tensor, "row position"]]:
+    """Return the tokens, padded on the right, where a causal model does not see it, and which are a text's own."""
+    width = max(len(ids) for ids, _ in parts)
+    tokens = torch.tensor([[*ids, *[0] * (width - len(ids))] for ids, _ in parts], device=model.device)
+    own = torch.tensor([[*own, *[False] * (width - len(own))] for _, own in parts], device=model.device)
+    return tokens, own
+
+
+def _log_probabilities(
+    model: Model, tokens: Int[Tensor, "row position"], own: Bool[Tensor, "row position"], hooks: Hooks | None
+) -> Float[Tensor, "row later"]:
+    """Return the log probability of every token but the first of each row, given those before."""
+    places = torch.arange(tokens.shape[1], device=tokens.device)
+    lengths = torch.where(own, places + 1, 0).amax(dim=1)
+    with torch.no_grad(), model.lengths.of(lengths):
         logits = model.bridge.run_with_hooks(tokens, fwd_hooks=hooks or [], return_type="logits")
-    rows = logits[0, :-1].to(model.device, torch.float32)
-    found: Tensor = rows.gather(1, tokens[0, 1:, None])[:, 0].double() - rows.logsumexp(dim=-1).double()
+    rows = logits[:, :-1].to(model.device, torch.float32)
+    found: Tensor = rows.gather(2, tokens[:, 1:, None])[..., 0].double() - rows.logsumexp(dim=-1).double()
     return found

@@ -1,7 +1,7 @@
 """What steering changes in a pass: a direction added to what a node writes, or nodes replaced by fixed values."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,6 +17,7 @@ from engine.patching.inputs import PatchingInputs
 Where = Bool[Tensor, "row position"]
 
 
+@runtime_checkable
 class SteeringEdit(Protocol):
     """What a pass is steered by."""
 

@@ -189,7 +189,7 @@ def _prompts(texts: list[str]) -> "tuple[Example, ...]":
     from engine.authoring.text_format import read_examples
     from engine.errors import ConfigError
 
-    found = []
+    found: list[Example] = []
     for place, text in enumerate(texts, start=1):
         if not text.strip():
             raise ConfigError(f"--prompt {place} is empty.", hint="Give a text, or leave it out.")

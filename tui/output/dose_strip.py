@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from engine.steering import DosePoint, DoseSummary
-from tui.output.effects import format_short, format_signed
+from tui.output.effects import format_signed
+from tui.output.grid import format_short
 
 Piece = tuple[str, str]
 """Text and ink."""

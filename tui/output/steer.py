@@ -77,7 +77,9 @@ def print_steering(found: Steering) -> None:
             print_line(line)
     if result.texts:
         print_line()
-        rows = [(text_label(each.strength, plan.kind), format_line("".join(each.tokens))) for each in result.texts]
+        rows: list[tuple[str, ...]] = [
+            (text_label(each.strength, plan.kind), format_line("".join(each.tokens))) for each in result.texts
+        ]
         print_columns(rows, header=("strength", "new tokens"), right=(0,))
         if not result.cached:
             narrate("note: every token was computed from the whole text: keys and values kept gave other answers.")
@@ -93,7 +95,7 @@ def print_steerings(found: SteeringsAnswer) -> None:
     if not found.steerings:
         narrate("Nothing is recorded. headcode steer RUN --code 9.6:12 steers by a code of head 9.6.")
         return
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for number, each in enumerate(found.steerings, start=1):
         result = each.steered.result
         summary = summarise(result.points)

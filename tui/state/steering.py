@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Literal, get_args
 
+import msgspec
+
 from engine.errors import Failure
 from engine.nodes import NO_HEAD, NodeId
 from engine.results import NO_CODE, HeadId
@@ -32,6 +34,8 @@ class SteerState:
         self.where: SteerWhere = "all"
         self._code = 0
         """Index into the node's codes."""
+        self.own_code: int | None = None
+        """A code that was named, also one that the run did not see."""
         self._strength = len(STRENGTHS) - 2
         self.shown: int | None = None
         """Index into what is recorded of the run; None: what is chosen here."""
@@ -54,8 +58,15 @@ class SteerState:
 
     @property
     def code(self) -> int | None:
+        if self.own_code is not None:
+            return self.own_code
         codes = self.codes
         return codes[min(self._code, len(codes) - 1)] if codes else None
+
+    @property
+    def prompts(self) -> range:
+        """Numbers of the run's examples, from 1."""
+        return range(1, len(self.state.examples) + 1)
 
     @property
     def circuit(self) -> tuple[HeadId, ...]:
@@ -108,30 +119,27 @@ class SteerState:
     @property
     def plan(self) -> SteerPlan | None:
         """What is chosen, without a curve; None if there is nothing to steer by."""
-        node = (self.node.layer, self.node.head)
-        run = self.state.shown
-        if run is None:
+        if self.state.shown is None:
             return None
-        common = {"where": self.where, "example": self.example}
-        seed = self.state.seed
+        node = (self.node.layer, self.node.head)
+        seed, where, example = self.state.seed, self.where, self.example
         match self.choice:
             case "code":
                 if self.code is None:
                     return None
-                return SteerPlan(
-                    kind="code", nodes=(node,), code=self.code, seed=seed, strength=self.strength, **common
-                )
+                found = SteerPlan(kind="code", nodes=(node,), code=self.code, strength=self.strength)
             case "contrast":
-                return SteerPlan(kind="contrast", nodes=(node,), seed=seed, strength=self._contrast, **common)
+                found = SteerPlan(kind="contrast", nodes=(node,), strength=self._contrast)
             case "stream":
                 after = NodeId(max(self.node.layer, 0), NO_HEAD)
-                return SteerPlan(
-                    kind="contrast", nodes=(after,), source="stream", seed=seed, strength=self._contrast, **common
-                )
+                found = SteerPlan(kind="contrast", nodes=(after,), source="stream", strength=self._contrast)
             case "off":
-                return SteerPlan(kind="off", nodes=self.off, seed=seed, **common)
+                found = SteerPlan(kind="off", nodes=self.off)
             case "only":
-                return SteerPlan(kind="only", nodes=self.circuit, seed=seed, **common) if self.circuit else None
+                if not self.circuit:
+                    return None
+                found = SteerPlan(kind="only", nodes=self.circuit)
+        return msgspec.structs.replace(found, seed=seed, where=where, example=example)
 
     @property
     def _contrast(self) -> float:
@@ -140,8 +148,6 @@ class SteerState:
     @property
     def whole_plan(self) -> SteerPlan | None:
         """The same with the curve, new tokens and what ordinary text loses: what is measured and recorded."""
-        import msgspec
-
         plan = self.plan
         if plan is None:
             return None
