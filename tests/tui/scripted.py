@@ -49,6 +49,7 @@ from sessions.protocol import (
     GetSides,
     GetSpecificity,
     GetStatus,
+    GetSteering,
     GetThrough,
     GradeExamples,
     Grades,
@@ -234,7 +235,15 @@ class ScriptedHost:
                     GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)
                 )
                 return look_at(request, self._made()[-1].examples, codes.codes)
-            case GetPlaces() | GetMlp() | GetGrid() | GetThrough() | GetAblation() | GetSpecificity():
+            case (
+                GetPlaces()
+                | GetMlp()
+                | GetGrid()
+                | GetThrough()
+                | GetAblation()
+                | GetSpecificity()
+                | GetSteering()
+            ):
                 return part_of(request, self._run_row(self._queued().config), self._made()[-1].examples)
             case FollowEngine() | GetStatus():
                 return StatusAnswer(status=self._status())

@@ -37,7 +37,8 @@ CLOSE_LOOK = (
     ("order", r"- only \+"),
     ("seed", r"~ seed (\d)"),
     ("through", "Through whom", (), ("/each alone|No node is later/", "t"), "- Through whom"),
-    ("rank.next", r"+ rank (\d+) by"),
+    ("steer", "Dose and response", (), (), "KL divergence"),
+    ("rank.next", r"+ rank (\d+) by", ("escape",)),
     ("rank.previous", r"< rank (\d+) by"),
     ("close", "2 Heads: "),
 )
