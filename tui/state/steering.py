@@ -183,6 +183,9 @@ class SteerState:
         kept = next((each for each in reversed(self.recorded) if each.plan == whole), None)
         if kept is not None:
             return kept
+        measured = self.state.parts.get(self.request_of(whole, record=True), Steering)
+        if isinstance(measured, Steering):
+            return measured.steered  # the log brings it soon
         quick = self.state.parts.get(self.request, Steering)
         return quick.steered if isinstance(quick, Steering) else quick
 
