@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from textual.geometry import Size
 
 from engine.errors import Failure
 from engine.nodes import NodeId, mlp
-from engine.steering import SteerPlan, SteerResult
+from engine.steering import DosePoint, SteerPlan, SteerResult
 from sessions.errors import Refusal
 from sessions.events import SteeringRecorded
 from sessions.protocol import GetSteering
@@ -130,3 +131,24 @@ async def test_an_mlps_page_opens_it_too(nodes_host: Any, open_screen: Any, text
         await open_steering(app, pilot, until, nodes_host, mlp(2))
         await until(lambda: "Steer m2 on prompt" in text_of(app) and "KL divergence" in text_of(app))
         assert asked(nodes_host)[-1].plan.nodes == (tuple(mlp(2)),)
+
+
+@SIZES
+async def test_the_page_of_a_head_says_what_steering_it_did(
+    size: tuple[int, int], nodes_host: Any, open_screen: Any
+) -> None:
+    async with open_screen(nodes_host, size=size) as (app, _pilot, _until):
+        app.state.show_run(nodes_host.with_mlps)
+        app.state.put_cursor(1, 1)
+        points = (DosePoint(strength=2.0, effect=-1.0, error=None, random=(0.5, -0.25)),)
+        event = SteeringRecorded(
+            plan=SteerPlan(kind="code", nodes=((1, 1),), code=9, strength=2.0),
+            result=SteerResult(unit=1.0, prompt="a prompt", kl=0.125, points=points),
+        )
+        app.state.shown.steerings = (event,)
+        rows = [strip.text for strip in app.screen.head.lines(Size(70, 60))]
+        (first,) = (place for place, row in enumerate(rows) if "»" in row)
+        said = " ".join(" ".join(rows[first : first + 2]).split())
+        assert said.startswith("» code 9 of 1.1 times 2 at every token: KL 0.12, slope -.50 (p .333)")
+        app.state.put_cursor(1, 2)
+        assert not any("»" in strip.text for strip in app.screen.head.lines(Size(70, 60)))
