@@ -184,23 +184,31 @@ class SteerResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DoseSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One number for a curve, beside the same number for each random direction."""
+    """Two numbers for a curve, each beside the same number for every random direction."""
 
     slope: float
     """Change of the metric per unit of strength: least squares through the point without steering."""
-    random: tuple[float, ...]
-    beyond: int
-    """Random directions whose slope is as large, in either direction."""
-    p: float | None
-    """(1 + beyond) / (1 + random directions); None without any."""
+    size: float
+    """Root mean square of the effects: a direction that hurts both ways has a size and no slope."""
+    random_slopes: tuple[float, ...]
+    random_sizes: tuple[float, ...]
     outside: int
     """Strengths at which the effect is beyond all random directions."""
     points: int
 
     @property
-    def is_outside(self) -> bool:
-        """True if the slope is larger than that of every random direction."""
-        return bool(self.random) and self.beyond == 0
+    def p_slope(self) -> float | None:
+        """Share of directions, this one among them, with a slope as large in either direction; None for it alone."""
+        return _share(abs(self.slope), [abs(each) for each in self.random_slopes])
+
+    @property
+    def p_size(self) -> float | None:
+        """Share of directions, this one among them, with as large a size; None for it alone."""
+        return _share(self.size, self.random_sizes)
+
+
+def _share(own: float, random: Sequence[float]) -> float | None:
+    return (1 + sum(each >= own for each in random)) / (1 + len(random)) if random else None
 
 
 def summarise(points: Sequence[DosePoint]) -> DoseSummary | None:
@@ -214,14 +222,16 @@ def summarise(points: Sequence[DosePoint]) -> DoseSummary | None:
         pairs = zip(used, effects, strict=True)
         return math.fsum(point.strength * effect for point, effect in pairs) / squares
 
-    own = slope([point.effect for point in used])
-    random = tuple(slope(effects) for effects in zip(*(point.random for point in used), strict=True))
-    beyond = sum(abs(each) >= abs(own) for each in random)
+    def size(effects: Sequence[float]) -> float:
+        return math.sqrt(math.fsum(effect**2 for effect in effects) / len(effects))
+
+    own = [point.effect for point in used]
+    random = list(zip(*(point.random for point in used), strict=True))
     return DoseSummary(
-        slope=own,
-        random=random,
-        beyond=beyond,
-        p=(1 + beyond) / (1 + len(random)) if random else None,
+        slope=slope(own),
+        size=size(own),
+        random_slopes=tuple(map(slope, random)),
+        random_sizes=tuple(map(size, random)),
         outside=sum(point.outside for point in used),
         points=len(used),
     )

@@ -37,17 +37,18 @@ def dose_strip(point: DosePoint, span: tuple[float, float], width: int) -> list[
 
 def format_summary(summary: DoseSummary, control: str) -> str:
     """Say whether the direction does more than random ones of the same length."""
-    text = f"slope {format_signed(summary.slope)} per unit of strength"
-    if summary.p is None:
-        return f"{text}; no random directions to compare with"
+    slope, size = format_signed(summary.slope), format_short(summary.size)
+    if summary.p_slope is None or summary.p_size is None:
+        return f"slope {slope} per unit of strength, size {size}; no random directions to compare with"
     of = "the head can write" if control == "head" else "of the stream"
-    many = len(summary.random)
-    verdict = (
-        f"larger than all {many} random directions {of}"
-        if summary.is_outside
-        else f"not larger than {summary.beyond} of {many} random directions {of}"
-    )
     return (
-        f"{text}: {verdict} (p {format_short(summary.p)}); outside their band at {summary.outside} of "
-        f"{summary.points} strengths"
+        f"slope {slope} per unit of strength (p {format_short(summary.p_slope)}), size {size} "
+        f"(p {format_short(summary.p_size)}) beside {len(summary.random_slopes)} random directions {of}; "
+        f"outside their band at {summary.outside} of {summary.points} strengths"
     )
+
+
+def exceeds(summary: DoseSummary) -> bool:
+    """Return True if slope or size is larger than that of every random direction."""
+    least = 1 / (1 + len(summary.random_slopes))
+    return bool(summary.random_slopes) and least in (summary.p_slope, summary.p_size)

@@ -44,9 +44,11 @@ def steering_json(found: Steering) -> dict[str, object]:
         if summary is None
         else {
             "slope": summary.slope,
-            "random_slopes": summary.random,
-            "p": summary.p,
-            "outside_band": summary.is_outside,
+            "p_slope": summary.p_slope,
+            "size": summary.size,
+            "p_size": summary.p_size,
+            "random_slopes": summary.random_slopes,
+            "random_sizes": summary.random_sizes,
             "strengths_outside": summary.outside,
             "strengths": summary.points,
         },
@@ -99,10 +101,13 @@ def print_steerings(found: SteeringsAnswer) -> None:
     for number, each in enumerate(found.steerings, start=1):
         result = each.steered.result
         summary = summarise(result.points)
-        slope = "" if summary is None else format_signed(summary.slope)
-        outside = "" if summary is None or summary.p is None else f"{summary.p:.2g}"
-        rows.append((str(number), format_plan(each.steered.plan), f"{result.kl:.3g}", slope, outside))
-    print_columns(rows, header=("", "steered", "KL", "slope", "p"), right=(0, 2, 3, 4))
+        numbers = ("", "", "", "")
+        if summary is not None:
+            chances = ("" if each is None else f"{each:.2g}" for each in (summary.p_slope, summary.p_size))
+            p_slope, p_size = chances
+            numbers = (format_signed(summary.slope), p_slope, f"{summary.size:.2g}", p_size)
+        rows.append((str(number), format_plan(each.steered.plan), f"{result.kl:.3g}", *numbers))
+    print_columns(rows, header=("", "steered", "KL", "slope", "p", "size", "p"), right=(0, 2, 3, 4, 5, 6))
 
 
 def token_rows(tokens: Sequence[NextToken]) -> list[tuple[str, ...]]:

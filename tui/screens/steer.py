@@ -13,7 +13,7 @@ from engine.steering import SteerPlan, SteerResult, format_plan, summarise
 from sessions.events import SteeringRecorded
 from sessions.protocol import Steering
 from tui.actions import screen_actions
-from tui.output.dose_strip import dose_strip, effect_span, format_summary
+from tui.output.dose_strip import dose_strip, effect_span, exceeds, format_summary
 from tui.output.effects import format_signed
 from tui.output.steer import format_cost, text_label
 from tui.screens.measured_screen import MeasuredScreen
@@ -175,7 +175,7 @@ class DoseView(LineWidget):
             lines.append(line.add(" outside" if point.outside else "", "good"))
         summary = summarise(result.points)
         if summary is not None:
-            ink = "good" if summary.is_outside else "text"
+            ink = "good" if exceeds(summary) else "text"
             lines += [
                 self.line().add(f" {row}", ink) for row in wrap(format_summary(summary, plan.control), width - 2, 3)
             ]

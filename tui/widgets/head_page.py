@@ -214,8 +214,9 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
         for each in found[:_STEERINGS]:
             summary = summarise(each.result.points)
             slope = "" if summary is None else f", slope {format_signed(summary.slope)}"
-            chance = "" if summary is None or summary.p is None else f" (p {format_number(summary.p)})"
-            text = f"{format_plan(each.plan)}: KL {each.result.kl:.2g}{slope}{chance}"
+            if summary is not None and summary.p_slope is not None:
+                slope += f" (p {format_number(summary.p_slope)}), size (p {format_number(summary.p_size)})"
+            text = f"{format_plan(each.plan)}: KL {each.result.kl:.2g}{slope}"
             for row, words in enumerate(wrap(text, width - 6, _NOTE_LINES)):
                 lines.append(self.line().add("   » " if row == 0 else "     ", "accent").add(words, "text"))
         return lines

@@ -426,6 +426,10 @@ def test_a_slope_is_compared_with_those_of_random_directions(steered: Callable[.
     own = slope([point.effect for point in result.points])
     random = [slope([point.random[place] for point in result.points]) for place in range(5)]
     assert summary.slope == pytest.approx(own, abs=1e-4)
-    beyond = sum(abs(each) >= abs(own) for each in random)
-    assert (summary.beyond, summary.p) == (beyond, pytest.approx((1 + beyond) / 6))
+    assert summary.random_slopes == pytest.approx(random, abs=1e-4)
+    assert summary.p_slope == pytest.approx((1 + sum(abs(each) >= abs(own) for each in random)) / 6)
+    effects = torch.tensor([[point.effect, *point.random] for point in result.points])
+    sizes = effects.square().mean(dim=0).sqrt()
+    assert (summary.size, *summary.random_sizes) == pytest.approx(sizes.tolist(), abs=1e-5)
+    assert summary.p_size == pytest.approx((1 + int((sizes[1:] >= sizes[0]).sum())) / 6)
     assert msgspec.json.decode(msgspec.json.encode(result), type=SteerResult) == result

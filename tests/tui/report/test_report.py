@@ -337,7 +337,11 @@ def test_steering_is_told_with_its_random_directions(picture: RunSnapshot) -> No
     page_text, text = written(material_of(facts_of(picture, steerings=(steered,))))
     page = Page(page_text)
     check(page)
-    for words in ("Code 7 of 1.2 times 2 at every token", "larger than all 2 random directions", "as ever"):
+    for words in (
+        "Code 7 of 1.2 times 2 at every token",
+        "(p .33) beside 2 random directions of the stream",
+        "as ever",
+    ):
         assert words in page.text
         assert words in text
     assert "perplexity times 1.65" in page.text

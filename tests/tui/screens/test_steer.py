@@ -149,6 +149,6 @@ async def test_the_page_of_a_head_says_what_steering_it_did(
         rows = [strip.text for strip in app.screen.head.lines(Size(70, 60))]
         (first,) = (place for place, row in enumerate(rows) if "»" in row)
         said = " ".join(" ".join(rows[first : first + 2]).split())
-        assert said.startswith("» code 9 of 1.1 times 2 at every token: KL 0.12, slope -.50 (p .333)")
+        assert said.startswith("» code 9 of 1.1 times 2 at every token: KL 0.12, slope -.50 (p .333), size (p .333)")
         app.state.put_cursor(1, 2)
         assert not any("»" in strip.text for strip in app.screen.head.lines(Size(70, 60)))
