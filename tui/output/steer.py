@@ -10,7 +10,7 @@ from engine.nodes import names
 from engine.steering import SteerResult, TextCost, format_plan, summarise
 from sessions.protocol import Steering, SteeringsAnswer
 from tui.output.console import narrate, print_columns, print_line
-from tui.output.dose_strip import dose_strip, effect_span, format_summary
+from tui.output.dose_strip import BAND, dose_strip, effect_span, format_summary
 from tui.output.effects import format_signed
 from tui.output.node_parts import format_line
 from tui.output.places import format_token
@@ -132,7 +132,8 @@ def curve_lines(result: SteerResult, control: str) -> list[str]:
     span = effect_span(result.points)
     random = any(point.random for point in result.points)
     header = f"{'strength':>8} {'effect':>8} {'±':>6}"
-    lines.append(f"{header}  random {span[0]:.2g} to {span[1]:.2g}" if random else header)
+    scale = f"{header}  {span[0]:.2g} to {span[1]:.2g}"
+    lines.append(f"{scale}; {BAND} random directions" if random else scale)
     for point in result.points:
         error = "" if point.error is None else format_signed(point.error).lstrip("+")
         strip = "".join(text for text, _ in dose_strip(point, span, _STRIP))
