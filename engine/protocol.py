@@ -19,6 +19,7 @@ from engine.node_parts import (
 )
 from engine.nodes import NodeChoice
 from engine.results import Grade, ModelInfo, PromptTokens
+from engine.steering import SteerPlan, SteerResult
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is an error: large arrays are sent as files."""
@@ -175,6 +176,22 @@ class AblateNodes(PartsRequest, tag="ablate", frozen=True, kw_only=True):
     """Tokens of each table; those in both are listed once."""
 
 
+class SteerModel(PartsRequest, tag="steer", frozen=True, kw_only=True):
+    """Steer the model as planned. Answered by one ModelSteered or JobFailed."""
+
+    plan: SteerPlan
+    sae: str = ""
+    """The run's SAE weights, for codes."""
+    seed_index: int = 0
+    nodes: NodeChoice = "heads"
+    """The nodes of the run: what is turned off where some are kept alone."""
+    doses: tuple[float, ...] | None = None
+    """Only these strengths of the curve, without the rest, so that a long one can be asked for in parts.
+
+    Empty: the rest, without the curve. None: everything.
+    """
+
+
 class MeasureSpecificity(PartsRequest, tag="specificity", frozen=True, kw_only=True):
     """Remove nodes and measure what every task loses. Answered by one SpecificityMeasured or JobFailed."""
 
@@ -216,6 +233,7 @@ SideRequest = (
     | MeasureSpecificity
     | MeasureThrough
     | AblateNodes
+    | SteerModel
     | InspectMlp
     | InspectNeuron
 )
@@ -354,6 +372,14 @@ class NodesAblated(WorkerMessage, tag="nodes_ablated", frozen=True, kw_only=True
     """KL divergence of the distribution after from that before, in nats."""
 
 
+class ModelSteered(WorkerMessage, tag="steered", frozen=True, kw_only=True):
+    """What steering did."""
+
+    job: str
+    model: ModelInfo
+    result: SteerResult
+
+
 class MlpInspected(WorkerMessage, tag="mlp_inspected", frozen=True, kw_only=True):
     """The most important neurons of an MLP on the prompts of a run."""
 
@@ -392,6 +418,7 @@ SideAnswer = (
     | SpecificityMeasured
     | ThroughMeasured
     | NodesAblated
+    | ModelSteered
     | MlpInspected
     | NeuronInspected
 )

@@ -9,6 +9,7 @@ from engine.errors import Failure
 from engine.events import EngineEvent, Event, Stage
 from engine.examples import Example
 from engine.planning.run_options import RunOptions
+from engine.steering import SteerPlan, SteerResult
 from engine.sweeps.plan import SweepPlan
 
 EVENT_VERSION = 1
@@ -161,6 +162,13 @@ class EffectsEnded(Event, tag="cause_ended", frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class SteeringRecorded(Event, tag="steered", frozen=True, kw_only=True, omit_defaults=True):
+    """The entry's run was steered: what was asked for, complete, and what it did."""
+
+    plan: SteerPlan
+    result: SteerResult
+
+
 class VerificationRequested(Event, tag="verify_asked", frozen=True, kw_only=True):
     """A verification of the entry's finished run was requested: the run is repeated from what is stored."""
 
@@ -274,6 +282,7 @@ SessionEvent = (
     | CircuitDeleted
     | EffectsRequested
     | EffectsEnded
+    | SteeringRecorded
     | VerificationRequested
     | VerificationProgress
     | VerificationEnded

@@ -38,6 +38,7 @@ from tui.commands import (
     sessions_edit,
     specificity,
     sql,
+    steer,
     sweep,
     tasks,
     verify,
@@ -87,6 +88,7 @@ app.command("places")(places.places)
 app.command("specificity")(specificity.specificity)
 app.command("through")(ablate.through)
 app.command("ablate")(ablate.ablate)
+app.command("steer")(steer.steer)
 app.command("neurons")(neurons.neurons)
 app.command("neuron")(neurons.neuron)
 app.add_typer(circuits.app, name="circuits")

@@ -66,6 +66,10 @@ class Model:
         hand_on_cache(bridge)
         self.cache_argument = cache_argument(bridge.original_model)
         """Name of the argument that takes a key-value cache."""
+        self.steerable: dict[str, bool] = {}
+        """Hooks that were tried for adding directions, and whether that is right (engine.patching.steering_edits)."""
+        self.continues: bool | None = None
+        """True if a pass that continues from kept keys and values answers as a whole one; None: not tried yet."""
         self.lengths = RowLengths(bridge.original_model)
         """Row lengths, for the few models whose positions depend on the length of a prompt."""
         self.contributions = contributions

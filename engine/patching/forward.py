@@ -150,10 +150,14 @@ class ForwardPasses:
         """What a pass costs beside its tokens, in tokens."""
         return _OVERHEAD.get(self.model.device.type, 1e8) / (12 * self.model.info.d_model**2)
 
+    @property
+    def rounding(self) -> float:
+        """By how much two ways to the same answer may differ, in the model's precision."""
+        return _ROUNDING[self.model.precision]
+
     def same(self, found: Tensor, wanted: Tensor) -> bool:
         """Return True if two ways to the same answer differ by no more than rounding in the model's precision."""
-        most = _ROUNDING[self.model.precision]
-        return bool(torch.allclose(found, wanted, rtol=most, atol=most))
+        return bool(torch.allclose(found, wanted, rtol=self.rounding, atol=self.rounding))
 
     def clean(
         self,

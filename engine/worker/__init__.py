@@ -12,9 +12,11 @@ __all__ = [
     "measure_specificity",
     "model_checks",
     "neuron_inspection",
+    "ordinary_text",
     "pipeline",
     "plain_transformers",
     "score_examples",
     "side_requests",
+    "steer",
     "written_tokens",
 ]

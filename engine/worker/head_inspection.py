@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.capture.prompts import encode_prompt
@@ -14,6 +13,7 @@ from engine.examples import Example
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.protocol import CodeWrites, HeadInspected, InspectHead
+from engine.sae.stored import code_directions
 from engine.tensors.threads import threads_for
 from engine.worker.written_tokens import NORM_SCALE, written_tokens
 
@@ -91,7 +91,7 @@ def _writes(
     The direction's unit vector at the prompt's end goes straight through the final norm, which divides by `scale`
     there, and the unembedding. The cosine is between direction and head output at each position.
     """
-    directions = _directions(Path(request.sae), request.seed_index)
+    directions = code_directions(Path(request.sae), request.seed_index)
     n_codes, d_model = directions.shape
     wanted = [code for code in request.codes[:MOST_CODES] if 0 <= code < n_codes]
     if d_model != model.info.d_model:
@@ -111,14 +111,3 @@ def _writes(
         )
         for place, (code, written) in enumerate(zip(wanted, written_tokens(model, chosen, scale), strict=True))
     )
-
-
-def _directions(path: Path, seed_index: int) -> Float[Tensor, "code d_model"]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            weights: Tensor = file.get_slice("W_d_T")[seed_index]
-    except (OSError, SafetensorError, IndexError) as error:
-        raise EngineError(
-            f"The SAE weights of this run cannot be read: {error}.", hint="Run the probe again to save new ones."
-        ) from error
-    return weights.float()

@@ -16,6 +16,7 @@ from engine.protocol import (
     MeasureThrough,
     SideAnswer,
     SideRequest,
+    SteerModel,
 )
 from engine.worker.ablate_nodes import ablate_nodes
 from engine.worker.head_inspection import Inspector
@@ -23,6 +24,7 @@ from engine.worker.measure_places import measure_grid_of, measure_places_of
 from engine.worker.measure_specificity import measure_specificity_of
 from engine.worker.measure_through import measure_through
 from engine.worker.neuron_inspection import inspect_mlp, inspect_neuron
+from engine.worker.steer import steer
 
 
 class SideRequestHandler:
@@ -52,6 +54,8 @@ class SideRequestHandler:
                 return measure_through(request, self._warm_model, monitor)
             case AblateNodes():
                 return ablate_nodes(request, self._warm_model, monitor)
+            case SteerModel():
+                return steer(request, self._warm_model, monitor)
             case InspectMlp():
                 return inspect_mlp(request, self._warm_model, monitor)
             case InspectNeuron():

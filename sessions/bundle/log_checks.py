@@ -1,9 +1,10 @@
 """Check whether an untrusted log can be a session's: numbers, times, runs, heads and sizes that a host could write."""
 
+import math
 import re
 from collections.abc import Iterable
 
-from engine.config import LoadOptions, ProbeConfig
+from engine.config import MAX_CODES, LoadOptions, ProbeConfig
 from engine.events import (
     ArrayReady,
     CircuitChecked,
@@ -24,6 +25,7 @@ from engine.examples import Example, content_hash
 from engine.measures import MEASURES
 from engine.nodes import NodeLayout
 from engine.results import ModelInfo
+from engine.steering import MAX_RANDOM
 from engine.sweeps.plan import MAX_UNITS
 from sessions.events import (
     FINAL_STATES,
@@ -45,6 +47,7 @@ from sessions.events import (
     SessionCreated,
     SessionImported,
     SessionRenamed,
+    SteeringRecorded,
     SweepPlanned,
     TagsSet,
     VerificationEnded,
@@ -64,6 +67,7 @@ _OF_RUN = (
     | DrawingChanged
     | EffectsRequested
     | EffectsEnded
+    | SteeringRecorded
     | VerificationRequested
     | VerificationProgress
     | VerificationEnded
@@ -187,6 +191,8 @@ class LogCheck:
                 _check_int("cut", event.cut, 1, MAX_PLACES)
             case DrawingChanged():
                 _check_drawing(event)
+            case SteeringRecorded() if run is not None:
+                _check_steering(event, run)
             case ArrayStored():
                 if not _SHA256.fullmatch(event.sha256):
                     raise InvalidLog("stores an array without a checksum")
@@ -276,6 +282,27 @@ def _check_run_event(event: AnyEvent, run: RunFacts) -> None:
             _check_heads((*event.circuit, *event.circuit_softmax), run)
         case _:
             pass
+
+
+def _check_steering(event: SteeringRecorded, run: RunFacts) -> None:
+    plan, result = event.plan, event.result
+    if run.model is None:
+        raise InvalidLog("steers a model that was never loaded")
+    every = NodeLayout(n_layers=run.model.n_layers, n_heads=run.model.n_heads, choice="all")
+    if not all(node in every for node in plan.nodes):
+        raise InvalidLog("steers a node that the run's model does not have")
+    _check_int("code", plan.code, 0, MAX_CODES)
+    for text in (plan.text, result.prompt, *plan.toward, *plan.away):
+        _check_int("length of a text", len(text), 0, MAX_TEXT)
+    _check_int("number of tokens", len(result.tokens), 0, MAX_PLACES)
+    for place in result.steered:
+        _check_int("steered position", place, 0, max(0, len(result.tokens) - 1))
+    numbers = [result.unit, result.kl, result.base, result.seconds]
+    for point in result.points:
+        _check_int("number of random directions", len(point.random), 0, MAX_RANDOM)
+        numbers += [point.strength, point.effect, point.error or 0.0, *point.random]
+    if not all(map(math.isfinite, numbers)):
+        raise InvalidLog("steers by a number that is not finite")
 
 
 def _check_drawing(event: DrawingChanged) -> None:

@@ -16,6 +16,7 @@ from sessions.events import (
     RunVerified,
     SessionCreated,
     SessionImported,
+    SteeringRecorded,
     SweepPlanned,
     VerificationEnded,
 )
@@ -82,6 +83,9 @@ def make_portable(event: AnyEvent) -> AnyEvent:
             return msgspec.structs.replace(event, failure=portable)
         case RunVerified():
             return msgspec.structs.replace(event, words=strip_paths(event.words))
+        case SteeringRecorded():
+            notices = tuple(map(strip_paths, event.result.notices))
+            return msgspec.structs.replace(event, result=msgspec.structs.replace(event.result, notices=notices))
         case _:
             return event
 

@@ -15,6 +15,7 @@ from sessions.handlers import (
     run_list,
     run_options,
     sessions,
+    steering,
     sweeps,
     verification,
 )
@@ -156,12 +157,13 @@ ANSWERS: dict[type, Answer] = {
     **run_list.ANSWERS,
     **verification.ANSWERS,
     **bundles.ANSWERS,
+    **steering.ANSWERS,
     **sweeps.ANSWERS,
 }
 SLOW: frozenset[type] = frozenset().union(
     *(
         subject.SLOW
-        for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options, sweeps)
+        for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options, steering, sweeps)
     )
 )
 """Requests that are answered concurrently with later ones on the same connection."""

@@ -118,6 +118,7 @@ from sessions.protocol.sessions import (
     TrashSession,
     WriteNote,
 )
+from sessions.protocol.steering import GetSteering, ListSteerings, Steering, SteeringsAnswer
 from sessions.protocol.sweeps import (
     CancelSweep,
     EstimateSweep,
@@ -192,6 +193,7 @@ __all__ = [
     "GetSides",
     "GetSpecificity",
     "GetStatus",
+    "GetSteering",
     "GetSweep",
     "GetSweepMeasures",
     "GetThrough",
@@ -206,6 +208,7 @@ __all__ = [
     "ListComparable",
     "ListRuns",
     "ListSessions",
+    "ListSteerings",
     "ListSweeps",
     "LogPiece",
     "MakeTaskExamples",
@@ -248,6 +251,8 @@ __all__ = [
     "SqlAnswer",
     "StartSweep",
     "StatusAnswer",
+    "Steering",
+    "SteeringsAnswer",
     "StepExamples",
     "StopHost",
     "StreamGrid",
@@ -314,6 +319,8 @@ AnyRequest = (
     | GetGrid
     | GetThrough
     | GetAblation
+    | GetSteering
+    | ListSteerings
     | GetMlp
     | GetNeuron
     | Subscribe
@@ -387,6 +394,8 @@ AnyAnswer = (
     | StreamGrid
     | Through
     | Ablation
+    | Steering
+    | SteeringsAnswer
     | MlpInspection
     | NeuronInspection
     | SidesAnswer

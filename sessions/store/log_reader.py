@@ -6,6 +6,7 @@ import msgspec
 
 from engine.measures import MEASURES
 from engine.nodes import NodeId
+from engine.steering import format_plan
 from sessions.condense import WEIGHED, superseded
 from sessions.events import (
     CircuitDeleted,
@@ -17,6 +18,7 @@ from sessions.events import (
     RunLabelled,
     RunVerified,
     SessionRenamed,
+    SteeringRecorded,
     TagsSet,
     ViewChanged,
 )
@@ -38,6 +40,7 @@ _MARKED: dict[str, MarkerKind] = {
     "run_started": "run",
     "run_ended": "run",
     "run_verified": "run",
+    "steered": "run",
     "look_changed": "cut",
     "drawing_changed": "cut",
     "note_written": "note",
@@ -203,6 +206,8 @@ def _describe(kind: str, payload: str, number: int | None) -> str:
         case DrawingChanged() as event:
             named = ", ".join(group.name for group in event.groups)
             return f"drawing of run {number}: {event.most} edges by {event.weight}" + (f"; {named}" if named else "")
+        case SteeringRecorded() as event:
+            return f"run {number} steered: {format_plan(event.plan)}"
         case NoteWritten() as event:
             about = f" on {NodeId(*event.head)}" if event.head is not None else ""
             return f"note{about}: {event.text}"

@@ -61,12 +61,14 @@ from engine.protocol import (
     MeasurePlaces,
     MeasureThrough,
     MlpInspected,
+    ModelSteered,
     NeuronInspected,
     NodesAblated,
     PartsRequest,
     PlacesMeasured,
     Quit,
     RunProbe,
+    SteerModel,
     ThroughMeasured,
     WorkerMessage,
     WorkerReady,
@@ -83,6 +85,7 @@ from engine.results import (
     Timings,
     Versions,
 )
+from engine.steering import DosePoint, SteerResult
 
 N_LAYERS, N_HEADS = 2, 3
 
@@ -284,6 +287,22 @@ def ablated_for(request: AblateNodes) -> NodesAblated:
     )
 
 
+def steered_for(request: SteerModel) -> ModelSteered:
+    """The notices say what was asked for; a dose does as much as it is strong, random directions half of it."""
+    plan = request.plan
+    words = (str(request.doses), str(request.seed_index), Path(request.sae).suffix, request.config.replacement)
+    result = SteerResult(unit=2.0, prompt="only a part", notices=words, seconds=0.25, passes=1.5)
+    if request.doses:
+        points = tuple(
+            DosePoint(strength=each, effect=each, error=None, random=(each / 2,) * plan.random)
+            for each in request.doses
+        )
+        result = msgspec.structs.replace(result, metric="kl", base=1.0, prompts=3, points=points)
+    else:
+        result = msgspec.structs.replace(result, prompt=request.examples[plan.example].prompt, kl=0.5)
+    return ModelSteered(job=request.job, model=model_ready().model, result=result)
+
+
 def mlp_for(request: InspectMlp) -> MlpInspected:
     return MlpInspected(
         job=request.job,
@@ -364,6 +383,8 @@ class Worker:
                     say(through_for(request))
                 case AblateNodes():
                     say(ablated_for(request))
+                case SteerModel():
+                    say(steered_for(request))
                 case InspectMlp():
                     say(mlp_for(request))
                 case InspectNeuron():

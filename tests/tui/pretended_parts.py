@@ -15,6 +15,8 @@ from engine.node_parts import (
     ThroughEffect,
 )
 from engine.nodes import parse_node
+from engine.steering import DosePoint, SteeredText, SteerResult, TextCost
+from sessions.events import SteeringRecorded
 from sessions.protocol import (
     Ablation,
     GetAblation,
@@ -22,10 +24,12 @@ from sessions.protocol import (
     GetMlp,
     GetPlaces,
     GetSpecificity,
+    GetSteering,
     GetThrough,
     MlpInspection,
     Places,
     SpecificityOfRun,
+    Steering,
     StreamGrid,
     Through,
 )
@@ -49,6 +53,8 @@ def part_of(request: Any, run: RunRow, examples: Sequence[Example]) -> Any:
             return ablation_of(request, run, examples)
         case GetSpecificity():
             return specificity_of(request, run)
+        case GetSteering():
+            return steering_of(request, run, examples)
     raise AssertionError(request)
 
 
@@ -98,6 +104,37 @@ def ablation_of(request: GetAblation, run: RunRow, examples: Sequence[Example]) 
         tokens=tuple(own.prompt.split()),
         next_tokens=tokens,
         kl=1.25,
+    )
+
+
+def steering_of(request: GetSteering, run: RunRow, examples: Sequence[Example]) -> Steering:
+    """An effect of a tenth of the strength, and random directions up to a hundredth of it on either side."""
+    plan, own = request.plan, examples[request.plan.example]
+    points = tuple(
+        DosePoint(strength=each, effect=each / 10, error=0.01, random=(each / 100, -each / 100))
+        for each in plan.strengths
+    )
+    texts = (SteeredText(strength=0.0, tokens=(" as", " ever")), SteeredText(strength=plan.strength, tokens=(" anew",)))
+    cost = TextCost(tokens=9, before=-2.0, after=-2.5, random=(-2.25,))
+    result = SteerResult(
+        unit=1.5,
+        prompt=own.prompt,
+        tokens=tuple(own.prompt.split()),
+        steered=(0,),
+        next_tokens=(NextToken(token=" Mary", before=0.75, after=0.125, rank_before=1, rank_after=2),),
+        kl=abs(plan.strength) / 4,
+        metric="logit_difference" if points else "",
+        base=3.0,
+        prompts=8,
+        points=points,
+        texts=texts if plan.generate else (),
+        cost=cost if plan.cost else None,
+    )
+    return Steering(
+        run=run,
+        model=model_info(6, 8),
+        steered=SteeringRecorded(plan=plan, result=result),
+        at_us=1 if request.record else None,
     )
 
 

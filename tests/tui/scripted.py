@@ -53,6 +53,7 @@ from sessions.protocol import (
     GetSides,
     GetSpecificity,
     GetStatus,
+    GetSteering,
     GetThrough,
     GradeExamples,
     Grades,
@@ -243,7 +244,15 @@ class ScriptedHost:
                     GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)
                 )
                 return look_at(request, self._made()[-1].examples, codes.codes)
-            case GetPlaces() | GetMlp() | GetGrid() | GetThrough() | GetAblation() | GetSpecificity():
+            case (
+                GetPlaces()
+                | GetMlp()
+                | GetGrid()
+                | GetThrough()
+                | GetAblation()
+                | GetSpecificity()
+                | GetSteering()
+            ):
                 return part_of(request, self._run_row(self._queued().config), self._made()[-1].examples)
             case FollowEngine() | GetStatus():
                 return StatusAnswer(status=self._status())

@@ -30,6 +30,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "places-by-layer": ("stream_grid",),
     "side-by-side": ("side_by_side",),
     "switch-off": ("switch_off",),
+    "steering": ("close_up", "close-look:steer"),
     "edges": ("edges",),
     "table-of-heads": ("table",),
     "runs": ("runs",),

@@ -161,6 +161,8 @@ mlp-page:neuron.next: neuron, neurons, activations
 mlp-page:order: top neurons, sort neurons
 mlp-page:through: path patching, downstream
 close-look:through: path patching, downstream, composition, direct effect, indirect effect
+close-look:steer: steer, steering, activation addition, steering vector, generate, intervene, add direction,
+    dose response, contrastive activation addition, activation steering, ablate, clamp feature
 close-look:colour: colour tokens, saliency
 close-look:order: cluster prompts, group prompts
 replay:play: play, pause, animate

@@ -13,7 +13,15 @@ from engine.nodes import NodeId
 from engine.results import NO_CODE
 from sessions.comparison.comparison import CannotCompare
 from sessions.errors import NoSuchRecord
-from sessions.events import DrawingChanged, ExamplesSet, LogEntry, RunQueued, SessionCreated, ViewChanged
+from sessions.events import (
+    DrawingChanged,
+    ExamplesSet,
+    LogEntry,
+    RunQueued,
+    SessionCreated,
+    SteeringRecorded,
+    ViewChanged,
+)
 from sessions.protocol import (
     AnyRequest,
     CodesAnswer,
@@ -55,6 +63,8 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     """How the session began: the number of pairs and the seed of a task."""
     as_created: bool = False
     """True if the examples are those that the session's task made for its first run, on the same model."""
+    steerings: tuple[SteeringRecorded, ...] = ()
+    """What was recorded of steering its model, the oldest first."""
     queued: RunQueued | None = None
     """How the run was requested; None only in damaged logs."""
     notes: tuple[NoteRow, ...] = ()
@@ -116,6 +126,7 @@ async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[s
     pictures = {run_id: RunSnapshot() for run_id in rows}
     last: dict[tuple[str, type], object] = {}
     created: SessionCreated | None = None
+    steerings: dict[str, list[SteeringRecorded]] = {}
     first = _FirstExamples()
     follow = cast(AsyncGenerator[tuple[LogEntry, ...]], source.follow(session_id))
     async with contextlib.aclosing(follow):
@@ -127,7 +138,9 @@ async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[s
                 first.fold(entry)
                 if run_id not in rows or run_id is None:
                     continue
-                if isinstance(event, EngineEvent):
+                if isinstance(event, SteeringRecorded):
+                    steerings.setdefault(run_id, []).append(event)
+                elif isinstance(event, EngineEvent):
                     pictures[run_id] = fold_event(pictures[run_id], event, entry.at_us)
                 elif isinstance(event, DrawingChanged | ViewChanged | RunQueued):
                     last[run_id, type(event)] = event
@@ -141,6 +154,7 @@ async def read_facts(source: FactsSource, session_id: str, run_ids: Collection[s
             drawing=cast(DrawingChanged, last.get((row.run_id, DrawingChanged), DrawingChanged())),
             view=cast(ViewChanged | None, last.get((row.run_id, ViewChanged))),
             created=created,
+            steerings=tuple(steerings.get(row.run_id, ())),
             as_created=first.made_for(row.model, pictures[row.run_id].content_hash),
             queued=cast(RunQueued | None, last.get((row.run_id, RunQueued))),
             notes=tuple(note for note in detail.notes if note.run_id in (None, row.run_id)),

@@ -15,6 +15,7 @@ from tui.plain.verbs_edges import EdgeVerbs
 from tui.plain.verbs_examples import ExampleVerbs
 from tui.plain.verbs_inside import InsideVerbs
 from tui.plain.verbs_run import RunVerbs
+from tui.plain.verbs_steer import SteerVerbs
 from tui.plain.verbs_sweeps import SweepVerbs
 from tui.plain.workbench import PlainWorkbench, Say
 from tui.state.messages import format_message
@@ -28,7 +29,7 @@ class VerbRunner:
 
     def __init__(self, plain: PlainWorkbench) -> None:
         self.plain = plain
-        own = (RunVerbs(plain), InsideVerbs(plain), EdgeVerbs(plain), SweepVerbs(plain))
+        own = (RunVerbs(plain), InsideVerbs(plain), SteerVerbs(plain), EdgeVerbs(plain), SweepVerbs(plain))
         parts = (*own, ComparisonVerbs(plain), ExampleVerbs(plain))
         self.handlers: dict[str, Callable[[str], Awaitable[None]]] = {
             name.removeprefix("do_"): getattr(part, name)

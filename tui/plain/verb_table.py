@@ -93,6 +93,12 @@ VERBS: tuple[Verb, ...] = (
         "switch_off",
     ),
     _verb(
+        "steer",
+        "[code N|contrast|stream|off|only] [times S] [all|last|generated] [example N]",
+        "steer by the node at hand: the answer before and after, the curve, new tokens; list: what is recorded",
+        *("close-look:steer", "mlp-page:steer"),
+    ),
+    _verb(
         "measure",
         "[NAME]",
         "rank by another measure; alone: the next",

@@ -20,6 +20,7 @@ from tui.report.markdown import markdown
 from tui.report.material import Material, shown_nodes, view_of
 from tui.report.nodes import nodes
 from tui.report.repeat import notes, repeat, settings
+from tui.report.steering import steering
 from tui.report.summary import summary, titles, words
 from tui.terminal.times import day
 
@@ -30,6 +31,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     circuit,
     nodes,
     effects,
+    steering,
     evidence,
     settings,
     repeat,

@@ -64,6 +64,14 @@ ACTIONS = screen_actions(
         "What it does through each later node, measured exactly; again: back",
         "through",
     ),
+    (
+        "steer",
+        "",
+        "d",
+        "Steer",
+        "Add a code's direction, turn it off, or keep a circuit alone: what is said then",
+        "steer",
+    ),
     ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
     ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
 )
@@ -264,6 +272,10 @@ class HeadInspectorScreen(NodeScreen):
         """Return the position of the selected token in the whole prompt; None while the prompt is not here."""
         look = self.inspector.look
         return self.inspector.chosen_token(look) + look.skipped if isinstance(look, HeadInspection) else None
+
+    @property
+    def example_shown(self) -> int:
+        return self.inspector.example
 
     def action_step(self, by: int) -> None:
         self.inspector.step(by)

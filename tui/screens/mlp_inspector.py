@@ -37,6 +37,14 @@ ACTIONS = screen_actions(
         "What it does through each later node, measured exactly; again: back",
         "through",
     ),
+    (
+        "steer",
+        "",
+        "d",
+        "Steer",
+        "Add a code's direction, turn it off, or keep a circuit alone: what is said then",
+        "steer",
+    ),
     ("rank.next", "1", "n", "Next node of the ranking", "The page of the next weaker node", "node"),
     ("rank.previous", "-1", "N,shift+n", "Previous node of the ranking", "The page of the next stronger node", ""),
 )
@@ -72,6 +80,10 @@ class MlpScreen(NodeScreen):
                 yield self.places
                 yield self.through
         yield SubScreenKeys(self.state, ACTIONS)
+
+    @property
+    def example_shown(self) -> int:
+        return self.inspector.example
 
     def paint(self) -> None:
         if self.leaves():

@@ -29,6 +29,7 @@ class NodeScreen(SubScreen):
     ) -> None:
         super().__init__(state)
         self._want_codes, self._reopen = want_codes, reopen
+        self._depth, self._fetch_part = depth, fetch
         self.loader = PartsLoader(self, state.parts, fetch, self.wanted, self.paint)
         self.through = ThroughList(state, depth, id="through")
         self.through_on = False
@@ -83,6 +84,18 @@ class NodeScreen(SubScreen):
         self.set_class(self.through_on, "-through")
         self.want()
         self.paint()
+
+    @property
+    def example_shown(self) -> int:
+        """Index of the prompt that the page shows."""
+        return self.state.selected or 0
+
+    def action_steer(self) -> None:
+        """Open what steering the node does to that prompt."""
+        from tui.screens.steer import SteerScreen
+
+        if self.state.shown is not None and self.state.examples:
+            self.app.push_screen(SteerScreen(self.state, self._depth, self._fetch_part, self.example_shown))
 
     def paint_through(self) -> None:
         if self.through_on:

@@ -54,6 +54,7 @@ OPENERS: Mapping[str, str] = {
     "places-by-layer": "stream_grid",
     "side-by-side": "side_by_side",
     "switch-off": "switch_off",
+    "steering": "close_up",
     "copy-the-grid": "copy",
     "replay": "replay",
     "log": "log",

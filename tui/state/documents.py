@@ -49,6 +49,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "docs/report.md": ("report", "html", "share", "colleague", "print", "pdf"),
     "docs/running.md": ("options", "out of memory", "hyperparameters", "gpu", "multi gpu"),
     "docs/sql.md": ("database", "duckdb", "query", "sql", "tables"),
+    "docs/steer.md": ("steering", "activation addition", "steering vector", "dose response", "generate"),
     "docs/sweeps.md": (
         "sweep",
         "grid search",

@@ -20,6 +20,7 @@ from sessions.events import (
     RunState,
     RunVerified,
     SessionImported,
+    SteeringRecorded,
     VerificationEnded,
     VerificationProgress,
     VerificationRequested,
@@ -57,6 +58,8 @@ class SessionRun(msgspec.Struct, kw_only=True):
     """The view last recorded on any screen."""
     drawing: DrawingChanged = DrawingChanged()
     """How its edges are drawn, as last recorded."""
+    steerings: tuple[SteeringRecorded, ...] = ()
+    """What was recorded of steering its model, the oldest first."""
     verified: RunVerified | None = None
     verifying: VerificationRequested | VerificationProgress | None = None
     """The verification in progress: requested, then how far it is."""
@@ -115,6 +118,8 @@ class SessionRun(msgspec.Struct, kw_only=True):
                 self.look = event
             case DrawingChanged():
                 self.drawing = event
+            case SteeringRecorded():
+                self.steerings = (*self.steerings, event)
             case RunVerified():
                 self.verified = event
             case VerificationRequested():

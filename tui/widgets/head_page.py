@@ -12,14 +12,15 @@ from engine.errors import Failure
 from engine.examples import Example
 from engine.measures import MEASURES, Measure, intensity, value_of
 from engine.results import NO_CODE, HeadScores
+from engine.steering import format_plan, summarise
 from sessions.rows import HeadCodes
 from tui.actions import screen_actions
-from tui.output.effects import format_base, format_effect
+from tui.output.effects import format_base, format_effect, format_signed
 from tui.state.grid_view import GridView, brightest_value, decimals_of
 from tui.state.head_details import HeadInRun, RankingCache, edges_of, group_by_code, leave_one_out
 from tui.state.node_signs import KNOWN
 from tui.state.notes import list_notes_at, list_notes_in_other_runs
-from tui.state.number_text import format_fixed
+from tui.state.number_text import format_fixed, format_number
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.widgets import difference_text
 from tui.widgets.action_keys import ActionKeys
@@ -37,6 +38,8 @@ _LEFT_OUT = 4
 """Examples per side that are listed under "leave one out"."""
 _NOTES, _NOTE_LINES = 4, 5
 """Maximum notes shown on a head, and lines of each."""
+_STEERINGS = 3
+"""Maximum measurements of steering shown on a head."""
 _CODE_ROW = re.compile(r"(?:^|│) +(\d+) +\d+ +\d+(?:  only [+-])? *$")
 """A code with its counts on both sides."""
 _PAST = 8
@@ -126,6 +129,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
             self.line().add("   silent on ", "dim").add(f"{node.silent:.0%}", "text").add(" of examples", "dim")
         )
         lines.extend(self._notes(width))
+        lines.extend(self._steerings(run, width))
         lines.append(self.line().add(" without an SAE ", "faint").to(width - 1, "┄", "groove"))
         lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if measure.baseline)
         return lines + self._cause(view, node, run, width)
@@ -200,6 +204,21 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
             there = "" if run is None or note.run_id == run.run_id else f"run {numbers.get(note.run_id or '', '?')}: "
             for row, text in enumerate(wrap(f"{there}{note.text}", width - 6, _NOTE_LINES)):
                 lines.append(self.line().add("   ✎ " if row == 0 else "     ", "accent").add(text, "second"))
+        return lines
+
+    def _steerings(self, run: SessionRun, width: int) -> list[StyledLine]:
+        """Make the rows of what was recorded of steering by this node, the newest first."""
+        node = self.state.cursor
+        found = [each for each in reversed(run.steerings) if node in each.plan.nodes]
+        lines: list[StyledLine] = []
+        for each in found[:_STEERINGS]:
+            summary = summarise(each.result.points)
+            slope = "" if summary is None else f", slope {format_signed(summary.slope)}"
+            if summary is not None and summary.p_slope is not None:
+                slope += f" (p {format_number(summary.p_slope)}), size (p {format_number(summary.p_size)})"
+            text = f"{format_plan(each.plan)}: KL {each.result.kl:.2g}{slope}"
+            for row, words in enumerate(wrap(text, width - 6, _NOTE_LINES)):
+                lines.append(self.line().add("   » " if row == 0 else "     ", "accent").add(words, "text"))
         return lines
 
     # ---- edges and past

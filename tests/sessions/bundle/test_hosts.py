@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.events import Scored
+from engine.steering import SteerPlan
 from sessions.client.connection import stop_host
 from sessions.errors import Refusal
 from sessions.events import SessionImported
@@ -17,7 +18,11 @@ from sessions.protocol import (
     CodesAnswer,
     ExportSession,
     GetCodes,
+    GetSteering,
     ImportBundle,
+    ListSteerings,
+    Steering,
+    SteeringsAnswer,
 )
 
 
@@ -25,6 +30,8 @@ async def test_a_session_goes_from_host_to_host(lab: Any) -> None:
     client = await lab.connect()
     run = await lab.queue(client)
     await lab.finish(client, run)
+    plan = SteerPlan(kind="code", nodes=((0, 1),), code=3, strengths=(2.0,))
+    steered = await client.ask(GetSteering(run=run.run_id, plan=plan), Steering)
     folder = Path(tempfile.mkdtemp(prefix="hc-"))
     other = type(lab)(folder / "home")
     try:
@@ -46,6 +53,8 @@ async def test_a_session_goes_from_host_to_host(lab: Any) -> None:
         assert any(isinstance(entry.event, Scored) for entry in output)
         codes = (await there.ask(GetCodes(run=run.run_id, layer=1, head=2), CodesAnswer)).codes
         assert codes == (await client.ask(GetCodes(run=run.run_id, layer=1, head=2), CodesAnswer)).codes
+        listed = await there.ask(ListSteerings(run=run.run_id), SteeringsAnswer)
+        assert [each.steered for each in listed.steerings] == [steered.steered]
         # It continues: the same session gets a run here.
         again = await other.again(there, run.session_id)
         assert again.number == 2

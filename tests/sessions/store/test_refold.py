@@ -10,6 +10,7 @@ from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
 from engine.planning.run_options import RunOptions
+from engine.steering import SteerPlan, SteerResult
 from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
 from sessions.events import (
     ArrayStored,
@@ -34,6 +35,7 @@ from sessions.events import (
     SessionRenamed,
     SessionRestored,
     SessionTrashed,
+    SteeringRecorded,
     SweepPlanned,
     TagsSet,
     VerificationEnded,
@@ -103,6 +105,11 @@ OF_RUN = st.one_of(
         stage=FEW,
         largest=st.floats(0, 1),
     ),
+    st.builds(
+        SteeringRecorded,
+        plan=st.builds(SteerPlan, kind=st.just("off"), nodes=st.just(((1, 2),)), example=st.integers(0, 9)),
+        result=st.builds(SteerResult, unit=st.floats(0, 1), prompt=TEXT),
+    ),
     st.just(VerificationRequested()),
     st.builds(VerificationProgress, stage=st.sampled_from(["load", "train"]), done=NUMBER, total=NUMBER),
     st.builds(VerificationEnded, state=st.sampled_from(["done", "stopped", "failed"]), failure=FAILURES),
@@ -130,6 +137,7 @@ RUN_KINDS = (
     DrawingChanged,
     RunLabelled,
     RunVerified,
+    SteeringRecorded,
     VerificationRequested,
     VerificationProgress,
     VerificationEnded,

@@ -97,6 +97,7 @@ HEAVY = [
     ["places", "latest", "0.0"],
     ["through", "latest", "0.0"],
     ["ablate", "latest", "0.0"],
+    ["steer", "latest", "--off", "0.0"],
     ["specificity", "latest"],
     ["report", "latest", "out.md"],
     ["sweep", "run", "--task", "ioi", "--model", "./", "--on", "local", "--pairs", "3"],

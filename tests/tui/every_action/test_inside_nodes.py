@@ -26,6 +26,11 @@ def replaced(walk: Any) -> Any:
     return str(view.lines(view.size)[0])
 
 
+def steered(name: str) -> Any:
+    """What is chosen on the steering screen."""
+    return lambda walk: getattr(walk.app.screen.steer, name)
+
+
 MLP_PAGE = (
     ("neuron.next", r"~ Neuron 2\.(\d+) on"),
     ("neuron.previous", r"~ Neuron 2\.(\d+) on"),
@@ -35,6 +40,7 @@ MLP_PAGE = (
     ("walk.left", token),
     ("walk.right", token),
     ("through", "Through whom m2 acts", (), ("/each alone/", "t"), "- Through whom"),
+    ("steer", "Dose and response", (), ("/KL divergence/", "escape"), " here "),
     ("rank.next", node, (), ("escape", "slash", "'m2'", "enter", "enter"), "MLP m2 neurons"),
     ("rank.previous", node, (), ("escape", "slash", "'m2'", "enter", "enter"), "MLP m2 neurons"),
     ("close", "2 Nodes: "),
@@ -75,6 +81,22 @@ SWITCH_OFF = (
     ("step.up", "off on prompt 1"),
     ("close", "2 Nodes: "),
 )
+KL = "KL divergence"
+STEERING = (
+    ("kind.next", steered("choice"), (), (), KL),
+    ("kind.previous", steered("choice"), (), (), KL),
+    ("strength.down", steered("strength"), (), (), KL),
+    ("strength.up", steered("strength"), (), (), KL),
+    ("code.next", steered("code"), (), (), KL),
+    ("code.previous", steered("code"), (), (), KL),
+    ("where", steered("where"), (), (), KL),
+    ("prompt.next", "on prompt 2", (), (), KL),
+    ("prompt.previous", "on prompt 1", (), (), KL),
+    ("measure", "░ 20 random directions", (), ("w",), KL),
+    ("recorded.older", "recorded 1 of 1"),
+    ("recorded.newer", "- recorded 1 of 1"),
+    ("close", "Prompts by code"),
+)
 ALL_HEADS = tuple(key for layer in range(4) for key in ("slash", f"'{layer}.1'", "enter", "a"))
 INSIDE: dict[str, Any] = {
     "mlp-page": (("slash", "'m2'", "enter", "enter", "/exact ·/"), MLP_PAGE),
@@ -82,6 +104,7 @@ INSIDE: dict[str, Any] = {
     "places-by-layer": (("P", "/mean of/"), PLACES_BY_LAYER),
     "side-by-side": ((*ALL_HEADS, "H", "/attends to/"), SIDE_BY_SIDE),
     "switch-off": (("z", "/KL divergence/"), SWITCH_OFF),
+    "steering": (("slash", "'1.2'", "enter", "enter", "/attends to/", "d", "/KL divergence/"), STEERING),
 }
 """By table of actions: the way there from where the one before ended, and the steps."""
 

@@ -37,6 +37,7 @@ CLOSE_LOOK = (
     ("order", r"- only \+"),
     ("seed", r"~ seed (\d)"),
     ("through", "Through whom", (), ("/each alone|No node is later/", "t"), "- Through whom"),
+    ("steer", "Dose and response", (), ("/KL divergence/", "escape"), "attends to"),
     ("rank.next", r"+ rank (\d+) by"),
     ("rank.previous", r"< rank (\d+) by"),
     ("close", "2 Heads: "),

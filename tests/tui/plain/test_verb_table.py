@@ -121,6 +121,7 @@ EFFECTS = {
     "neurons": ("neurons m2", r"neuron 2: \+\.30; fires 2 at fires2 of example 1; raises up2; lowers down2"),
     "through": ("through 3.6", r"m5: -1\.4, error \.02"),
     "off": ("off mean 1", r"John: 0\.125 #2 before, 0\.750 #1 after, \+0\.625"),
+    "steer": ("steer contrast times 2 last example 1", r"strength -2: -\.20; random .*, outside"),
     "measure": ("measure overlap", "overlap: "),
     "cut": ("cut 3", "3 heads in the circuit: "),
     "edges": ("edges", "1. head 0.1 to head 2.3: 6.30"),

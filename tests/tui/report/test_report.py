@@ -13,10 +13,12 @@ from markdown_it import MarkdownIt
 from engine.analysis.run_state import RunSnapshot
 from engine.config import DEFAULTS
 from engine.examples import Example
+from engine.node_parts import NextToken
 from engine.nodes import NodeLayout
 from engine.protocol import CodeWrites
 from engine.results import Card, CircuitStability, EdgeScore, Grade
-from sessions.events import DrawingChanged, NodeGroup, RunQueued
+from engine.steering import DosePoint, SteeredText, SteerPlan, SteerResult, TextCost
+from sessions.events import DrawingChanged, NodeGroup, RunQueued, SteeringRecorded
 from sessions.protocol import HeadInspection
 from tui.report import html as html_module
 from tui.report.blocks import Document
@@ -309,3 +311,38 @@ def luminance(colour: str) -> float:
     parts = [int(text[place : place + 2], 16) / 255 for place in (0, 2, 4)]
     red, green, blue = (each / 12.92 if each <= 0.03928 else ((each + 0.055) / 1.055) ** 2.4 for each in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_steering_is_told_with_its_random_directions(picture: RunSnapshot) -> None:
+    points = tuple(
+        DosePoint(strength=each, effect=-each, error=0.1, random=(0.25 * each, -0.25 * each)) for each in (-2.0, 2.0)
+    )
+    token = NextToken(token=HOSTILE[:20], before=0.5, after=0.25, rank_before=1, rank_after=2)
+    result = SteerResult(
+        unit=1.5,
+        prompt=HOSTILE,
+        next_tokens=(token,),
+        kl=0.125,
+        metric="logit_difference",
+        base=3.0,
+        prompts=8,
+        points=points,
+        texts=(SteeredText(strength=0.0, tokens=(" as", " ever")), SteeredText(strength=2.0, tokens=(HOSTILE,))),
+        cost=TextCost(tokens=9, before=-2.0, after=-2.5),
+    )
+    plan = SteerPlan(kind="code", nodes=((1, 2),), code=7, strength=2.0)
+    steered = SteeringRecorded(plan=plan, result=result)
+    plain, _ = written(material_of(facts_of(picture)))
+    assert "Steering" not in Page(plain).text
+    page_text, text = written(material_of(facts_of(picture, steerings=(steered,))))
+    page = Page(page_text)
+    check(page)
+    for words in (
+        "Code 7 of 1.2 times 2 at every token",
+        "(p .33) beside 2 random directions of the stream",
+        "as ever",
+    ):
+        assert words in page.text
+        assert words in text
+    assert "perplexity times 1.65" in page.text
+    assert clean(HOSTILE, lines=True) in page.text
