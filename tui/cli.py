@@ -23,6 +23,7 @@ from tui.commands import (
     demo,
     doctor,
     examples,
+    explain,
     export_import,
     gc,
     host,
@@ -82,6 +83,7 @@ app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
 app.command("cause")(cause.cause)
 app.command("places")(places.places)
+app.command("explain")(explain.explain)
 app.command("specificity")(specificity.specificity)
 app.command("through")(ablate.through)
 app.command("ablate")(ablate.ablate)

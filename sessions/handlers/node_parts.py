@@ -57,7 +57,7 @@ _MOST_PAIRS = 1000
 
 async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
     """Return the effects by position. Raises NoSuchRecord, NoSuchNode and the engine's errors."""
-    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    run, info, fields = await host.writer.read(lambda store: of_run(store, request.run))
     node = named_node(request.node, info)
     worker_request = MeasurePlaces(
         job=new_id("p"),
@@ -67,17 +67,17 @@ async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
         models=str(host.places.models),
         **fields,
     )
-    answer = await _answered(host, worker_request, PlacesMeasured)
+    answer = await answered(host, worker_request, PlacesMeasured)
     return Places(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
 
 
 async def measure_grid(host: HandlerContext, request: GetGrid) -> StreamGrid:
     """Return the effects by layer and position. Raises NoSuchRecord and the engine's errors."""
-    run, _, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    run, _, fields = await host.writer.read(lambda store: of_run(store, request.run))
     worker_request = MeasureGrid(
         job=new_id("p"), config=request.config, layers=request.layers, models=str(host.places.models), **fields
     )
-    answer = await _answered(host, worker_request, GridMeasured)
+    answer = await answered(host, worker_request, GridMeasured)
     return StreamGrid(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
 
 
@@ -87,7 +87,7 @@ async def measure_specificity(host: HandlerContext, request: GetSpecificity) -> 
         raise ConfigError(f"pairs={request.pairs}: 1 to {_MOST_PAIRS} are measured.", hint="Try 24.")
 
     def read(store: Store) -> tuple[RunRow, ModelInfo, dict[str, Any], tuple[tuple[int, int], ...]]:
-        run, info, fields = _of_run(store, request.run)
+        run, info, fields = of_run(store, request.run)
         return run, info, fields, request.nodes or stored_circuit(store, run, instead="--heads 2.3,4.1")
 
     run, info, fields, nodes = await host.writer.read(read)
@@ -101,7 +101,7 @@ async def measure_specificity(host: HandlerContext, request: GetSpecificity) -> 
         models=str(host.places.models),
         **fields,
     )
-    answer = await _answered(host, worker_request, SpecificityMeasured)
+    answer = await answered(host, worker_request, SpecificityMeasured)
     return SpecificityOfRun(
         run=run,
         model=answer.model,
@@ -115,7 +115,7 @@ async def measure_specificity(host: HandlerContext, request: GetSpecificity) -> 
 
 async def measure_through(host: HandlerContext, request: GetThrough) -> Through:
     """Return the effects through each later node. Raises NoSuchRecord, NoSuchNode and the engine's errors."""
-    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    run, info, fields = await host.writer.read(lambda store: of_run(store, request.run))
     node = named_node(request.node, info)
     worker_request = MeasureThrough(
         job=new_id("p"),
@@ -126,7 +126,7 @@ async def measure_through(host: HandlerContext, request: GetThrough) -> Through:
         models=str(host.places.models),
         **fields,
     )
-    answer = await _answered(host, worker_request, ThroughMeasured)
+    answer = await answered(host, worker_request, ThroughMeasured)
     return Through(
         run=run, model=answer.model, how=answer.how, base=answer.base, prompts=answer.prompts, through=answer.through
     )
@@ -137,7 +137,7 @@ async def ablate(host: HandlerContext, request: GetAblation) -> Ablation:
 
     Raises NoSuchRecord, NoSuchNode, ConfigError, ExampleError and the engine's errors.
     """
-    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    run, info, fields = await host.writer.read(lambda store: of_run(store, request.run))
     nodes = [named_node(node, info) for node in request.nodes]
     if not nodes:
         raise ConfigError("No node is named.", hint="Nodes are written 9.6, m8 or emb.")
@@ -150,7 +150,7 @@ async def ablate(host: HandlerContext, request: GetAblation) -> Ablation:
         models=str(host.places.models),
         **(fields | {"examples": chosen, "task": None}),
     )
-    answer = await _answered(host, worker_request, NodesAblated)
+    answer = await answered(host, worker_request, NodesAblated)
     return Ablation(
         run=run,
         model=answer.model,
@@ -205,7 +205,7 @@ def chosen_examples(
 
 async def inspect_mlp(host: HandlerContext, request: GetMlp) -> MlpInspection:
     """Return the MLP's neurons. Raises NoSuchRecord, NoSuchNode, NoSuchNeuron, ExampleError, the engine's errors."""
-    run, info, fields = await host.writer.read(lambda store: _of_run(store, request.run))
+    run, info, fields = await host.writer.read(lambda store: of_run(store, request.run))
     named_node(str(mlp(request.layer)), info)
     worker_request = InspectMlp(
         job=new_id("n"),
@@ -218,7 +218,7 @@ async def inspect_mlp(host: HandlerContext, request: GetMlp) -> MlpInspection:
         models=str(host.places.models),
         **fields,
     )
-    answer = await _answered(host, worker_request, MlpInspected)
+    answer = await answered(host, worker_request, MlpInspected)
     return MlpInspection(
         run=run,
         model=answer.model,
@@ -243,11 +243,11 @@ async def inspect_neuron(host: HandlerContext, request: GetNeuron) -> NeuronInsp
         models=str(host.places.models),
         **load_fields(request),
     )
-    answer = await _answered(host, worker_request, NeuronInspected)
+    answer = await answered(host, worker_request, NeuronInspected)
     return NeuronInspection(model=answer.model, facts=answer.facts, on_prompt=answer.on_prompt)
 
 
-async def _answered(host: HandlerContext, request: SideRequest, want: type[Answered]) -> Answered:
+async def answered(host: HandlerContext, request: SideRequest, want: type[Answered]) -> Answered:
     answer = await host.supervisor.answer_side_request(request)
     if isinstance(answer, Failure):
         raise error_from(answer)
@@ -263,7 +263,7 @@ def named_node(text: str, info: ModelInfo) -> NodeId:
     return node
 
 
-def _of_run(store: Store, reference: str) -> tuple[RunRow, ModelInfo, dict[str, Any]]:
+def of_run(store: Store, reference: str) -> tuple[RunRow, ModelInfo, dict[str, Any]]:
     """Return the run, its model, and the fields of a request for what is inside of its nodes.
 
     Raises NoSuchRecord if the run does not exist or was not loaded.

@@ -8,6 +8,7 @@ from sessions.handlers import (
     comparison,
     drawing,
     effects,
+    explanations,
     grading,
     head_inspection,
     node_parts,
@@ -146,6 +147,7 @@ ANSWERS: dict[type, Answer] = {
     **grading.ANSWERS,
     **head_inspection.ANSWERS,
     **node_parts.ANSWERS,
+    **explanations.ANSWERS,
     **sessions.ANSWERS,
     **comparison.ANSWERS,
     **drawing.ANSWERS,
@@ -159,7 +161,17 @@ ANSWERS: dict[type, Answer] = {
 SLOW: frozenset[type] = frozenset().union(
     *(
         subject.SLOW
-        for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options, sweeps)
+        for subject in (
+            bundles,
+            drawing,
+            explanations,
+            grading,
+            sessions,
+            head_inspection,
+            node_parts,
+            run_options,
+            sweeps,
+        )
     )
 )
 """Requests that are answered concurrently with later ones on the same connection."""

@@ -30,6 +30,7 @@ from sessions.protocol.examples import (
     StepExamples,
     TaskExamplesMade,
 )
+from sessions.protocol.explanations import Explained, GetExplanation
 from sessions.protocol.files import BundleExported, BundleImported, ExportSession, ImportBundle, TableColumn, WriteTable
 from sessions.protocol.host import (
     CollectGarbage,
@@ -168,6 +169,7 @@ __all__ = [
     "EndWork",
     "EstimateSweep",
     "ExampleSet",
+    "Explained",
     "ExportSession",
     "FindAlike",
     "FindRun",
@@ -180,6 +182,7 @@ __all__ = [
     "GetBirths",
     "GetCodes",
     "GetExamples",
+    "GetExplanation",
     "GetGrid",
     "GetHeadInspection",
     "GetMlp",
@@ -310,6 +313,7 @@ AnyRequest = (
     | GetAblation
     | GetMlp
     | GetNeuron
+    | GetExplanation
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -380,6 +384,7 @@ AnyAnswer = (
     | Ablation
     | MlpInspection
     | NeuronInspection
+    | Explained
     | SidesAnswer
     | ComparisonChoices
     | CircuitsAnswer

@@ -99,6 +99,7 @@ HEAVY = [
     ["sweep", "run", "--task", "ioi", "--model", "./", "--on", "local", "--pairs", "3"],
     ["neurons", "latest", "m0"],
     ["neuron", "./", "0.0"],
+    ["explain", "latest", "0.0", "0"],
     ["examples", "make", "latest", "ioi"],
     ["examples", "more", "latest"],
 ]

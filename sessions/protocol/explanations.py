@@ -1,0 +1,32 @@
+"""Requests about what the codes of a run answer to."""
+
+from engine.explanations import CodeExplanation
+from engine.results import ModelInfo
+from sessions.protocol.base import Message, Request
+from sessions.rows import RunRow
+
+
+class GetExplanation(Request, tag="explanation", frozen=True, kw_only=True):
+    """Return what a code answers to: as it was recorded, else computed with the model and recorded.
+
+    Answered by Explained, concurrently with other requests.
+    """
+
+    run: str
+    node: str
+    """9.6, m8 or emb."""
+    code: int
+    seed: int | None = None
+    """None: the run's first."""
+    again: bool = False
+    """Compute it although it was recorded."""
+
+
+class Explained(Message, tag="explained", frozen=True, kw_only=True):
+    """What the code answers to."""
+
+    run: RunRow
+    model: ModelInfo
+    explanation: CodeExplanation
+    recorded: bool
+    """True if it was recorded before and nothing was computed."""
