@@ -17,7 +17,7 @@ from engine.tensors.out_of_memory import is_out_of_memory
 
 
 def explain_code(request: ExplainCode, warm_model: WarmModel, monitor: Monitor) -> CodeExplained:
-    """Explain the code. Raises EngineError for unreadable SAE weights, and the errors of its family below it; Cancelled."""
+    """Explain the code. Raises Cancelled, EngineError for unreadable SAE weights, and more of its family."""
     model, _ = warm_model.take(request.model, Path(request.models), request)
     if model.info.identity != request.identity:
         raise ModelError(f"{model.info.name} has other weights now than in the run.", hint="Run the probe again.")

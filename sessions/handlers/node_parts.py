@@ -248,6 +248,7 @@ async def inspect_neuron(host: HandlerContext, request: GetNeuron) -> NeuronInsp
 
 
 async def answered(host: HandlerContext, request: SideRequest, want: type[Answered]) -> Answered:
+    """Return the worker's answer. Raises the engine's errors."""
     answer = await host.supervisor.answer_side_request(request)
     if isinstance(answer, Failure):
         raise error_from(answer)

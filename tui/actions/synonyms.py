@@ -159,6 +159,8 @@ table-of-heads:sort.right: sort, sort by, order by
 mlp-page:neuron.next: neuron, neurons, activations
 mlp-page:order: top neurons, sort neurons
 mlp-page:through: path patching, downstream
+close-look:explain: what does this code mean, explain code, code explanation, minimal prompt, neuron2graph,
+    auto interpretation, interpret, explanation
 close-look:through: path patching, downstream, composition, direct effect, indirect effect
 close-look:colour: colour tokens, saliency
 close-look:order: cluster prompts, group prompts

@@ -42,7 +42,7 @@ def print_explanation(found: Explained) -> None:
     print_line(title(explanation, found.model.name))
     print_line()
     print_line("shortest prompts that keep the code, read from their end; without any one of these tokens it is lost")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in tree_rows(explanation):
         tokens = " | ".join(
             f"{format_token(text).strip()}{f' ({letter})' if letter else ''}"

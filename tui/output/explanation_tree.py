@@ -1,9 +1,8 @@
 """The patterns of an explanation as one tree, read from the prompt's end: patterns with the same end share it."""
 
-
 import msgspec
 
-from engine.explanations import CodeExplanation, ExplainedPattern, PatternPlace, PatternWord
+from engine.explanations import CodeExplanation, ExplainedPattern, PatternPlace, PatternWord, Predicted
 
 NOTHING = "∅"
 """Stands where a side of a pair has no token."""
@@ -141,7 +140,7 @@ def share(value: float | None) -> str:
 
 def summary(explanation: CodeExplanation) -> list[tuple[str, ...]]:
     """Return rows of the prediction beside its baselines: name, precision, recall, counts."""
-    rules = [
+    rules: list[tuple[str, Predicted]] = [
         ("these patterns", explanation.together),
         (f"the token {explanation.frequent.token.strip()!r}, the most frequent", explanation.frequent.predicted),
         (f"the token {explanation.best_token.token.strip()!r}, the most telling", explanation.best_token.predicted),

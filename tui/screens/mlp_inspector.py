@@ -37,6 +37,7 @@ ACTIONS = screen_actions(
         "What it does through each later node, measured exactly; again: back",
         "through",
     ),
+    ("explain", "", "x", "Explain its code", "Shortest prompts that keep it, and how well they predict it", "explain"),
     ("rank.next", "1", "n", "Next node of the ranking", "The page of the next weaker node", "node"),
     ("rank.previous", "-1", "N,shift+n", "Previous node of the ranking", "The page of the next stronger node", ""),
 )
@@ -96,6 +97,10 @@ class MlpScreen(NodeScreen):
             (self.inspector.exact_wanted, MlpInspection),
             *super().wanted(),
         ]
+
+    @property
+    def example_at_hand(self) -> int:
+        return self.inspector.example
 
     def action_neuron(self, by: int) -> None:
         self.inspector.step(by)
