@@ -25,6 +25,7 @@ from tui.commands import (
     examples,
     explain,
     export_import,
+    families,
     gc,
     host,
     keys,
@@ -84,6 +85,7 @@ app.command("verify")(verify.verify)
 app.command("cause")(cause.cause)
 app.command("places")(places.places)
 app.command("explain")(explain.explain)
+app.command("families")(families.families)
 app.command("specificity")(specificity.specificity)
 app.command("through")(ablate.through)
 app.command("ablate")(ablate.ablate)

@@ -5,6 +5,7 @@ import asyncio
 from sessions.edits import examples
 from sessions.handlers import (
     bundles,
+    code_families,
     comparison,
     drawing,
     effects,
@@ -148,6 +149,7 @@ ANSWERS: dict[type, Answer] = {
     **head_inspection.ANSWERS,
     **node_parts.ANSWERS,
     **explanations.ANSWERS,
+    **code_families.ANSWERS,
     **sessions.ANSWERS,
     **comparison.ANSWERS,
     **drawing.ANSWERS,
@@ -163,6 +165,7 @@ SLOW: frozenset[type] = frozenset().union(
         subject.SLOW
         for subject in (
             bundles,
+            code_families,
             drawing,
             explanations,
             grading,

@@ -30,7 +30,14 @@ from sessions.protocol.examples import (
     StepExamples,
     TaskExamplesMade,
 )
-from sessions.protocol.explanations import Explained, GetExplanation
+from sessions.protocol.explanations import (
+    CodesCompared,
+    CompareCodes,
+    Explained,
+    Families,
+    GetExplanation,
+    GetFamilies,
+)
 from sessions.protocol.files import BundleExported, BundleImported, ExportSession, ImportBundle, TableColumn, WriteTable
 from sessions.protocol.host import (
     CollectGarbage,
@@ -158,8 +165,10 @@ __all__ = [
     "CircuitAnswer",
     "CircuitsAnswer",
     "CodesAnswer",
+    "CodesCompared",
     "CollectGarbage",
     "CombineCircuits",
+    "CompareCodes",
     "ComparisonChoices",
     "CreateSession",
     "DeleteCircuit",
@@ -171,6 +180,7 @@ __all__ = [
     "ExampleSet",
     "Explained",
     "ExportSession",
+    "Families",
     "FindAlike",
     "FindRun",
     "FollowEngine",
@@ -183,6 +193,7 @@ __all__ = [
     "GetCodes",
     "GetExamples",
     "GetExplanation",
+    "GetFamilies",
     "GetGrid",
     "GetHeadInspection",
     "GetMlp",
@@ -314,6 +325,8 @@ AnyRequest = (
     | GetMlp
     | GetNeuron
     | GetExplanation
+    | GetFamilies
+    | CompareCodes
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -385,6 +398,8 @@ AnyAnswer = (
     | MlpInspection
     | NeuronInspection
     | Explained
+    | Families
+    | CodesCompared
     | SidesAnswer
     | ComparisonChoices
     | CircuitsAnswer

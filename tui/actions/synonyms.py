@@ -161,6 +161,7 @@ mlp-page:order: top neurons, sort neurons
 mlp-page:through: path patching, downstream
 close-look:explain: what does this code mean, explain code, code explanation, minimal prompt, neuron2graph,
     auto interpretation, interpret, explanation
+explanation:families: families, feature families, codes together, co-occurrence, clusters of codes
 close-look:through: path patching, downstream, composition, direct effect, indirect effect
 close-look:colour: colour tokens, saliency
 close-look:order: cluster prompts, group prompts

@@ -12,6 +12,7 @@ from sessions.rows import HeadCodes
 from tui.actions import screen_actions
 from tui.output.explanation import held_out, title
 from tui.output.explanation_tree import TreeRow, summary, tree_rows
+from tui.screens.families import FamiliesScreen
 from tui.screens.measured_screen import MeasuredScreen
 from tui.screens.parts_loader import FetchPart, Wanted
 from tui.state.explaining import ExplainState
@@ -25,6 +26,7 @@ ACTIONS = screen_actions(
     ("close", "", "escape,x,enter,q", "Back", "Back to the page of the node", "back"),
     ("code.next", "1", "right_square_bracket", "Next code", "The node's next code, less frequent", "code"),
     ("code.previous", "-1", "left_square_bracket", "Previous code", "The code before", ""),
+    ("families", "", "f", "Families", "Codes of any node that occur on the same prompts", "families"),
     ("scroll.down", "1", "down,j", "Down", "Scroll down", "scroll"),
     ("scroll.up", "-1", "up,k", "Up", "Scroll up", ""),
 )
@@ -131,6 +133,7 @@ class ExplanationScreen(MeasuredScreen):
 
     def __init__(self, state: WorkbenchState, depth: Depth, fetch: FetchPart, example: int) -> None:
         super().__init__(state, fetch)
+        self._fetch = fetch
         self.explaining = ExplainState(state, example)
         self.view = ExplanationView(self.explaining, depth, id="explanation")
 
@@ -143,6 +146,9 @@ class ExplanationScreen(MeasuredScreen):
         self.view.border_title = Content(f"Code {'?' if code is None else code} of {self.state.cursor}{place}")
         self.view.paint()
         self.loader.start()
+
+    def action_families(self) -> None:
+        self.app.push_screen(FamiliesScreen(self.state, self._fetch, self.explaining.code))
 
     def action_code(self, by: int) -> None:
         self.explaining.turn(by)

@@ -61,6 +61,7 @@ LIGHT = [
     ["circuits", "subtract", "a", "b", "c"],
     ["circuits", "drop", "a"],
     ["compare", "latest", "latest"],
+    ["families", "latest"],
     ["replay", "latest", "--speed", "max"],
     ["verify", "latest"],
     ["export", "latest", "out.csv"],
