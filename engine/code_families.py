@@ -115,7 +115,10 @@ class CodesComparison(msgspec.Struct, frozen=True, kw_only=True):
     """Codes of A without such a match, the most frequent first."""
     new: tuple[CodeChange, ...]
     families_a: int
+    """Families of the first seed at the coarsest level."""
     families_b: int
     families_gone: tuple[FamilyChange, ...]
     """Families of A of which no family of B has half of the nodes."""
     families_new: tuple[FamilyChange, ...]
+    families_expected: float | None
+    """Share of families kept between two seeds of one run, mean of both runs; None with one seed."""

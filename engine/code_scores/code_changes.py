@@ -12,11 +12,10 @@ from engine.code_families import (
     CodesComparison,
     FamilyChange,
     FamilyCode,
-    FamilyTree,
     NodeChange,
 )
 from engine.code_scores.agreement import rand_index
-from engine.code_scores.families import LEAST, occurrences, together
+from engine.code_scores.families import LEAST, find_families, occurrences, together
 from engine.nodes import NodeId
 
 ALIKE = 0.5
@@ -27,9 +26,7 @@ Codes = NDArray[np.integer]
 """[seed, example, node]"""
 
 
-def compare_codes(
-    a: Codes, b: Codes, positive: NDArray[np.bool_], nodes: Sequence[NodeId], families: tuple[FamilyTree, FamilyTree]
-) -> CodesComparison:
+def compare_codes(a: Codes, b: Codes, positive: NDArray[np.bool_], nodes: Sequence[NodeId]) -> CodesComparison:
     """Return what changed from A to B; rows of both are the same prompts, columns the same nodes.
 
     Numbers of codes mean nothing across runs: a code is known by the prompts on which it occurs.
@@ -48,7 +45,9 @@ def compare_codes(
     gone, kept, n_a = _unmatched(a[0], b[0], positive, nodes)
     new, _, n_b = _unmatched(b[0], a[0], positive, nodes)
     itself = [_share_kept(each, positive, nodes) for each in (a, b) if len(each) > 1]
-    one, other = families
+    trees = [[_families(codes, positive, nodes) for codes in each[:2]] for each in (a, b)]
+    one, other = trees[0][0], trees[1][0]
+    repeated = [1 - len(_families_without(*each)) / max(len(each[0]), 1) for each in trees if len(each) > 1]
     return CodesComparison(
         prompts=a.shape[1],
         nodes=tuple(sorted(changes, key=lambda each: (each.agreement - each.within, each.layer, each.head))),
@@ -58,11 +57,16 @@ def compare_codes(
         expected=round(float(np.mean(itself)), _DIGITS) if itself else None,
         gone=tuple(gone[:_MOST]),
         new=tuple(new[:_MOST]),
-        families_a=len(one.families),
-        families_b=len(other.families),
-        families_gone=tuple(_families_without(one.families, other.families)),
-        families_new=tuple(_families_without(other.families, one.families)),
+        families_a=len(one),
+        families_b=len(other),
+        families_gone=tuple(_families_without(one, other)),
+        families_new=tuple(_families_without(other, one)),
+        families_expected=round(float(np.mean(repeated)), _DIGITS) if repeated else None,
     )
+
+
+def _families(codes: NDArray[np.integer], positive: NDArray[np.bool_], nodes: Sequence[NodeId]) -> Sequence[CodeFamily]:
+    return find_families(codes, positive, nodes, seed=0, shuffles=0).families
 
 
 def _agreement(pairs: Sequence[tuple[NDArray[np.integer], NDArray[np.integer]]], n_nodes: int) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ def find_families(
 ) -> FamilyTree:
     """Return the families of one seed's codes, [example, node], at every level, and those of shuffled codes.
 
-    A code that occurs on every example is left out: it goes with all others.
+    A code that occurs on every example is left out: it goes with all others. Without shuffles, chance is not known.
     """
     items, occurs, left_out = occurrences(codes, positive, nodes, least=least)
     source = np.random.default_rng(seed)
@@ -61,7 +61,8 @@ def find_families(
                 p_value=round((1 + int((chance[:, 1] >= in_families).sum())) / (1 + len(chance)), _DIGITS),
             )
         )
-    tree = _nested(0, range(len(items)), found, items, occurs, positive, source)
+    mixes = _PARENT_SHUFFLES if shuffles else 0
+    tree = _nested(0, range(len(items)), found, items, occurs, positive, source, mixes)
     return FamilyTree(
         seed=seed,
         examples=len(codes),
@@ -164,6 +165,7 @@ def _nested(
     occurs: Occurrence,
     positive: NDArray[np.bool_],
     source: np.random.Generator,
+    mixes: int,
 ) -> list[CodeFamily]:
     """Return the families of a level inside a coarser one; one that stays the same is listed at its finest level."""
     allowed, tree = set(inside), []
@@ -176,11 +178,10 @@ def _nested(
         ordered = _ordered(occurs, group)
         parent, children = occurs[ordered[0]], occurs[ordered[1:]]
         alike = together(occurs[ordered])
-        chance = [
-            reconstruction(_shuffled(parent[:, None], positive, source)[:, 0], children)
-            for _ in range(_PARENT_SHUFFLES)
-        ]
-        finer = [] if level + 1 == len(LEVELS) else _nested(level + 1, group, found, items, occurs, positive, source)
+        chance = [reconstruction(_shuffled(parent[:, None], positive, source)[:, 0], children) for _ in range(mixes)]
+        finer = (
+            [] if level + 1 == len(LEVELS) else _nested(level + 1, group, found, items, occurs, positive, source, mixes)
+        )
         tree.append(
             CodeFamily(
                 level=LEVELS[level],
@@ -189,7 +190,7 @@ def _nested(
                 nodes=len({(items[place].layer, items[place].head) for place in ordered}),
                 reconstruction=round(reconstruction(parent, children), _DIGITS),
                 covered=round(float((children & parent).sum() / children.sum()), _DIGITS),
-                chance=round(float(np.mean(chance)), _DIGITS),
+                chance=round(float(np.mean(chance)), _DIGITS) if chance else 0.0,
                 children=tuple(finer),
             )
         )

@@ -76,11 +76,7 @@ async def get_code_changes(host: HandlerContext, request: CompareCodes) -> Codes
     positive = np.array([a.examples[place].positive for place, _ in shared])
 
     def compare() -> CodesCompared:
-        trees = tuple(
-            find_families(codes[0], positive, nodes, seed=each.run.config.seeds[0], shuffles=0)
-            for codes, each in ((codes_a, a), (codes_b, b))
-        )
-        return CodesCompared(comparison=compare_codes(codes_a, codes_b, positive, nodes, (trees[0], trees[1])))
+        return CodesCompared(comparison=compare_codes(codes_a, codes_b, positive, nodes))
 
     return await asyncio.to_thread(compare)
 

@@ -41,6 +41,8 @@ from sessions.protocol import (
     FollowEngine,
     GetAblation,
     GetCodes,
+    GetExplanation,
+    GetFamilies,
     GetGrid,
     GetHeadInspection,
     GetMlp,
@@ -233,7 +235,7 @@ class ScriptedHost:
                     GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)
                 )
                 return look_at(request, self._made()[-1].examples, codes.codes)
-            case GetPlaces() | GetMlp() | GetGrid() | GetThrough() | GetAblation():
+            case GetPlaces() | GetMlp() | GetGrid() | GetThrough() | GetAblation() | GetExplanation() | GetFamilies():
                 return part_of(request, self._run_row(self._queued().config), self._made()[-1].examples)
             case FollowEngine() | GetStatus():
                 return StatusAnswer(status=self._status())

@@ -108,7 +108,8 @@ def code_lines(found: CodesComparison) -> list[str]:
         f"  on {found.prompts} prompts of both: {found.codes_a} codes in A, {found.codes_b} in B; "
         f"{share(kept)} of A's are kept{expected}",
         f"  families: {found.families_a} in A, {len(found.families_gone)} of them gone; "
-        f"{found.families_b} in B, {len(found.families_new)} of them new",
+        f"{found.families_b} in B, {len(found.families_new)} of them new"
+        + ("" if found.families_expected is None else f" (between seeds {share(found.families_expected)} are kept)"),
     ]
     changed = [each for each in found.nodes if each.agreement < each.within]
     if changed:

@@ -49,8 +49,7 @@ class ExplanationView(SignedWidget):
         if found is None:
             return [self.line().add(f" {fit(words, size.width - 2)}", "dim").strip() for words in self._waiting()]
         lines = self._all(found, size.width)
-        most = max(0, len(lines) - size.height)
-        self.explaining.first = min(self.explaining.first, most)
+        self.explaining.first = min(self.explaining.first, len(lines) - 1)
         return [line.strip() for line in lines[self.explaining.first :][: size.height]]
 
     def _waiting(self) -> list[str]:

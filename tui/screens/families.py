@@ -54,7 +54,7 @@ class FamiliesView(LineWidget):
             words = self.state.parts.format_wait(self.request, "finding codes that occur together")
             return [self.line().add(f" {fit(words, size.width - 2)}", "dim").strip()]
         lines = self._all(found, size.width)
-        self.first = min(self.first, max(0, len(lines) - size.height))
+        self.first = min(self.first, len(lines) - 1)
         return [line.strip() for line in lines[self.first :][: size.height]]
 
     def _all(self, found: Families, width: int) -> list[StyledLine]:

@@ -34,6 +34,7 @@ CLOSE_LOOK = (
     ("order", r"- only \+"),
     ("seed", r"~ seed (\d)"),
     ("through", "Through whom", (), ("/each alone|No node is later/", "t"), "- Through whom"),
+    ("explain", "read from their end", (), "escape", "- read from their end"),
     ("rank.next", r"+ rank (\d+) by"),
     ("rank.previous", r"< rank (\d+) by"),
     ("close", "2 Heads: "),
