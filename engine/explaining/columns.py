@@ -7,7 +7,7 @@ from engine.capture.code_reader import TokenPair
 from engine.models.loading import Model
 
 
-class Column(NamedTuple):
+class TokenColumn(NamedTuple):
     """The tokens of both sides at one distance from the end; None where a side is shorter."""
 
     own: int | None
@@ -27,17 +27,17 @@ class Columns:
         self.paired = paired
         """False: prompts are read by themselves, and both sides of a column are the same token."""
 
-    def of(self, pair: TokenPair) -> tuple[Column, ...]:
+    def of(self, pair: TokenPair) -> tuple[TokenColumn, ...]:
         """Return the columns of a pair."""
         own = list(pair.own[len(self._before) :])
         if not self.paired or pair.other is None:
-            return tuple(Column(token, token) for token in own)
+            return tuple(TokenColumn(token, token) for token in own)
         other = list(pair.other[len(self._before) :])
         width = max(len(own), len(other))
         sides = [[None] * (width - len(side)) + side for side in (own, other)]
-        return tuple(Column(*each) for each in zip(*sides, strict=True))
+        return tuple(TokenColumn(*each) for each in zip(*sides, strict=True))
 
-    def pair(self, columns: Sequence[Column]) -> TokenPair | None:
+    def pair(self, columns: Sequence[TokenColumn]) -> TokenPair | None:
         """Return the prompts with these columns; None if a side has no token left."""
         own = [column.own for column in columns if column.own is not None]
         other = [column.other for column in columns if column.other is not None]

@@ -10,7 +10,7 @@ import torch
 from engine.capture.code_reader import CodeReader, TokenPair
 from engine.errors import ConfigError
 from engine.explaining.alternatives import ReadTokens
-from engine.explaining.columns import Column, Columns
+from engine.explaining.columns import Columns, TokenColumn
 from engine.explaining.matching import Filling, Matcher
 from engine.explaining.patterns import Pattern
 from engine.explaining.prediction import best_threshold, frequent_token, judge, quality, telling_token
@@ -58,7 +58,7 @@ class Explainer:
         self.columns = Columns(reader.model, paired=reader.pairs_needed)
         self.words = Words(reader.model)
         self._nodes = reader.layout.ids
-        self._read: dict[str, tuple[list[tuple[Column, ...]], torch.Tensor]] = {}
+        self._read: dict[str, tuple[list[tuple[TokenColumn, ...]], torch.Tensor]] = {}
         self.passes = 0
 
     def explain(self, node: NodeId, code: int, *, seed: int, most_patterns: int = 4) -> CodeExplanation:
@@ -108,19 +108,19 @@ class Explainer:
         """Return the node's code on every example of the run."""
         return self._codes("run")[1][:, self._nodes.index(node)].tolist()
 
-    def _of(self, name: str, node: NodeId, code: int) -> tuple[list[tuple[Column, ...]], list[bool]]:
+    def _of(self, name: str, node: NodeId, code: int) -> tuple[list[tuple[TokenColumn, ...]], list[bool]]:
         """Return the prompts of a set as columns, and which of them have the code."""
         columns, codes = self._codes(name)
         return columns, (codes[:, self._nodes.index(node)] == code).tolist()
 
-    def _codes(self, name: str) -> tuple[list[tuple[Column, ...]], torch.Tensor]:
+    def _codes(self, name: str) -> tuple[list[tuple[TokenColumn, ...]], torch.Tensor]:
         if name not in self._read:
             pairs: Sequence[TokenPair] = getattr(self.sets, name)
             self._read[name] = [self.columns.of(each) for each in pairs], self.reader.codes(pairs, self._nodes)
             self.passes += len(pairs)
         return self._read[name]
 
-    def _own(self, columns: Sequence[Column]) -> list[int]:
+    def _own(self, columns: Sequence[TokenColumn]) -> list[int]:
         return [column.own for column in columns if column.own is not None]
 
     def _judge(self, name: str, node: NodeId, code: int, found: Sequence[Found]) -> Predicted:
@@ -159,7 +159,7 @@ class _Code:
         self._known: dict[TokenPair, tuple[float, float]] = {}
 
     def patterns(
-        self, prompts: list[tuple[Column, ...]], truth: list[bool], rows: dict[int, int], most: int
+        self, prompts: list[tuple[TokenColumn, ...]], truth: list[bool], rows: dict[int, int], most: int
     ) -> list[Found]:
         """Return patterns of prompts with the code that no pattern before was in."""
         explainer = self.explainer
@@ -203,7 +203,7 @@ class _Code:
             found.append(Found(matcher=matcher, trials=trials, example=rows.get(at), said=said))
         return found
 
-    def described(self, found: Found, run: Sequence[tuple[Column, ...]], has: Sequence[bool]) -> ExplainedPattern:
+    def described(self, found: Found, run: Sequence[tuple[TokenColumn, ...]], has: Sequence[bool]) -> ExplainedPattern:
         pattern = found.matcher.pattern
         there = [found.matcher.matches(columns) for columns in run]
         latent = self.latents([pattern.columns])[0]
@@ -220,7 +220,7 @@ class _Code:
             used=found.used,
         )
 
-    def salient(self, run: Sequence[tuple[Column, ...]], has: Sequence[bool]) -> tuple[SalientPrompt, ...]:
+    def salient(self, run: Sequence[tuple[TokenColumn, ...]], has: Sequence[bool]) -> tuple[SalientPrompt, ...]:
         """Return the examples with the largest latents, and how much each of their tokens matters."""
         having = [row for row, each in enumerate(has) if each]
         latents = self.latents([run[row] for row in having])
@@ -231,7 +231,7 @@ class _Code:
             found.append(SalientPrompt(example=row, tokens=tuple(zip(texts, self.saliency(run[row]), strict=True))))
         return tuple(found)
 
-    def saliency(self, columns: tuple[Column, ...]) -> list[float]:
+    def saliency(self, columns: tuple[TokenColumn, ...]) -> list[float]:
         """Return per column which share of the latent is lost without it; above 1 if another code takes its place."""
         whole = self.latents([columns])[0]
         without = [columns[:place] + columns[place + 1 :] for place in range(len(columns))]
@@ -242,13 +242,13 @@ class _Code:
             found.append(round(lost if margin > 0 else max(lost, 1.0), _DIGITS))
         return found
 
-    def margins(self, prompts: Sequence[tuple[Column, ...]]) -> list[float]:
+    def margins(self, prompts: Sequence[tuple[TokenColumn, ...]]) -> list[float]:
         return [margin for _, margin in self._measured(prompts)]
 
-    def latents(self, prompts: Sequence[tuple[Column, ...]]) -> list[float]:
+    def latents(self, prompts: Sequence[tuple[TokenColumn, ...]]) -> list[float]:
         return [latent for latent, _ in self._measured(prompts)]
 
-    def _measured(self, prompts: Sequence[tuple[Column, ...]]) -> list[tuple[float, float]]:
+    def _measured(self, prompts: Sequence[tuple[TokenColumn, ...]]) -> list[tuple[float, float]]:
         """Return the code's latent on each prompt and by how much it exceeds all others; a margin of 0: no code."""
         pairs = [self.explainer.columns.pair(each) for each in prompts]
         new = list(dict.fromkeys(each for each in pairs if each is not None and each not in self._known))
@@ -287,7 +287,7 @@ class _Code:
     def _word_text(self, token: int) -> str:
         return self.explainer.reader.model.token_words(token).strip()
 
-    def _text(self, column: Column) -> str:
+    def _text(self, column: TokenColumn) -> str:
         words = self.explainer.reader.model.token_words
         own = "" if column.own is None else words(column.own)
         if not column.differs:

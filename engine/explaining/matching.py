@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.explaining.alternatives import ReadTokens
-from engine.explaining.columns import Column
+from engine.explaining.columns import TokenColumn
 from engine.explaining.patterns import Pattern
 
 _NEAREST = 2
@@ -40,7 +40,7 @@ class Matcher:
         self._known = [self._vectors(tokens[:, index].tolist()) for index in range(tokens.shape[1])]
         self._alike: list[dict[int, Vector]] = [{} for _ in self._known]
 
-    def with_prompts(self, prompts: Sequence[Sequence[Column]], truth: Sequence[bool]) -> "Matcher":
+    def with_prompts(self, prompts: Sequence[Sequence[TokenColumn]], truth: Sequence[bool]) -> "Matcher":
         """Return a matcher that also knows the best filling of each of these prompts."""
         more = []
         for number, (columns, has) in enumerate(zip(prompts, truth, strict=True)):
@@ -49,10 +49,10 @@ class Matcher:
                 more.append(Filling(way, has, number))
         return Matcher(self.pattern, [*self._fillings, *more], self._reads)
 
-    def matches(self, columns: Sequence[Column]) -> bool:
+    def matches(self, columns: Sequence[TokenColumn]) -> bool:
         return self.best(columns)[0] >= self.threshold
 
-    def best(self, columns: Sequence[Column], *, without: int | None = None) -> tuple[float, tuple[int, ...]]:
+    def best(self, columns: Sequence[TokenColumn], *, without: int | None = None) -> tuple[float, tuple[int, ...]]:
         """Return how much nearer the best filling is to those with the code than to those without, and the filling.
 
         -inf: the prompt has no such slots. `without`: leave out what was seen in this prompt.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from engine.explaining.columns import Column
+from engine.explaining.columns import TokenColumn
 from engine.explaining.words import Words
 
 _MOST_STEPS = 5_000
@@ -29,7 +29,7 @@ class Pattern:
     it, and which name it is need not be.
     """
 
-    def __init__(self, columns: Sequence[Column], words: Words, *, anchored: bool) -> None:
+    def __init__(self, columns: Sequence[TokenColumn], words: Words, *, anchored: bool) -> None:
         """`anchored`: the last slot is the prompt's end, where the node is read."""
         self.columns, self.words, self.anchored = tuple(columns), words, anchored
         self.tokens: list[int] = []
@@ -47,7 +47,7 @@ class Pattern:
 
         self.slots = tuple(Slot(place(column.own), place(column.other)) for column in columns)
 
-    def with_words(self, tokens: Mapping[int, int]) -> tuple[Column, ...] | None:
+    def with_words(self, tokens: Mapping[int, int]) -> tuple[TokenColumn, ...] | None:
         """Return the shortest prompt with other words, by index; None if it cannot be written or two would be one."""
         new = {index: self.words.word(token)[0] for index, token in enumerate(self.tokens)}
         new |= {index: self.words.word(token)[0] for index, token in tokens.items()}
@@ -64,10 +64,10 @@ class Pattern:
                 if written is None:
                     return None
                 sides.append(written)
-            found.append(Column(*sides))
+            found.append(TokenColumn(*sides))
         return tuple(found)
 
-    def ways(self, columns: Sequence[Column], most: int) -> list[tuple[int, ...]]:
+    def ways(self, columns: Sequence[TokenColumn], most: int) -> list[tuple[int, ...]]:
         """Return the ways in which the pattern is in a prompt, at most so many: for each word its token there.
 
         Any word can stand in a slot, as long as equal words are equal, different ones different, and both sides differ
@@ -80,7 +80,7 @@ class Pattern:
                 break
         return list(found)
 
-    def _fill(self, columns: Sequence[Column]) -> Iterator[dict[int, int]]:
+    def _fill(self, columns: Sequence[TokenColumn]) -> Iterator[dict[int, int]]:
         steps = 0
 
         def fill(slot: int, end: int, bound: dict[int, int]) -> Iterator[dict[int, int]]:
@@ -100,7 +100,7 @@ class Pattern:
 
         yield from fill(len(self.slots) - 1, len(columns), {})
 
-    def _bind(self, slot: Slot, column: Column, bound: dict[int, int]) -> dict[int, int] | None:
+    def _bind(self, slot: Slot, column: TokenColumn, bound: dict[int, int]) -> dict[int, int] | None:
         """Return the words after this slot took this column; None if it cannot."""
         if slot.differs != column.differs:
             return None

@@ -4,24 +4,24 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine.explaining.columns import Column
+from engine.explaining.columns import TokenColumn
 
-Margins = Callable[[Sequence[tuple[Column, ...]]], list[float]]
+Margins = Callable[[Sequence[tuple[TokenColumn, ...]]], list[float]]
 """Of each prompt: by how much the code's latent exceeds every other; not above 0 where the node has another code."""
 
 
-Allowed = Callable[[tuple[Column, ...], tuple[Column, ...]], bool]
+Allowed = Callable[[tuple[TokenColumn, ...], tuple[TokenColumn, ...]], bool]
 """Whether a prompt may become the shorter one."""
 
 
 class Shortened(msgspec.Struct, frozen=True):
     """A prompt that keeps the code, and its columns' places in the whole prompt."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TokenColumn, ...]
     places: tuple[int, ...]
 
 
-def shorten(columns: tuple[Column, ...], margins: Margins, allowed: Allowed = lambda _, __: True) -> Shortened:
+def shorten(columns: tuple[TokenColumn, ...], margins: Margins, allowed: Allowed = lambda _, __: True) -> Shortened:
     """Return a shortest prompt by greedy deletion, exact: every prompt on the way has been through the model.
 
     It begins with the columns that differ and those with the same tokens, alone or with one more; where none of these
@@ -42,7 +42,7 @@ def shorten(columns: tuple[Column, ...], margins: Margins, allowed: Allowed = la
     return Shortened(_taken(columns, kept), kept)
 
 
-def _core(columns: tuple[Column, ...], margins: Margins) -> tuple[int, ...] | None:
+def _core(columns: tuple[TokenColumn, ...], margins: Margins) -> tuple[int, ...] | None:
     """Return the best prompt of the differing columns, columns tied to them, and one more at most, if any keeps it."""
     differ = [place for place, column in enumerate(columns) if column.differs]
     if not differ:
@@ -59,7 +59,7 @@ def _core(columns: tuple[Column, ...], margins: Margins) -> tuple[int, ...] | No
 
 
 def _without_most(
-    columns: tuple[Column, ...], kept: tuple[int, ...], spare: list[int], margins: Margins, allowed: Allowed
+    columns: tuple[TokenColumn, ...], kept: tuple[int, ...], spare: list[int], margins: Margins, allowed: Allowed
 ) -> tuple[int, ...]:
     """Return `kept` without as many of the spare places as can go together: 1, 2, 4, ... or all of them."""
     counts = sorted({min(1 << power, len(spare)) for power in range(len(spare).bit_length() + 1)})
@@ -76,5 +76,5 @@ def _without_most(
     return good[-1] if good else tried[0]
 
 
-def _taken(columns: tuple[Column, ...], places: Sequence[int]) -> tuple[Column, ...]:
+def _taken(columns: tuple[TokenColumn, ...], places: Sequence[int]) -> tuple[TokenColumn, ...]:
     return tuple(columns[place] for place in places)

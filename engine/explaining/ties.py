@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.explaining.columns import Column
+from engine.explaining.columns import TokenColumn
 from engine.explaining.patterns import Pattern, Slot
 from engine.explaining.words import Words
 
@@ -18,15 +18,15 @@ class Ties:
     have the pattern as well.
     """
 
-    def __init__(self, prompts: Sequence[Sequence[Column]], truth: Sequence[bool], words: Words) -> None:
+    def __init__(self, prompts: Sequence[Sequence[TokenColumn]], truth: Sequence[bool], words: Words) -> None:
         self._prompts, self._truth, self._words = prompts, truth, words
         self._shares: dict[tuple[Slot, ...], float] = {}
 
-    def allows(self, before: tuple[Column, ...], after: tuple[Column, ...]) -> bool:
+    def allows(self, before: tuple[TokenColumn, ...], after: tuple[TokenColumn, ...]) -> bool:
         """Return whether as large a share of the prompts with the same repetitions has the code as before."""
         return self._share(after) >= self._share(before) - _LESS
 
-    def _share(self, columns: Sequence[Column]) -> float:
+    def _share(self, columns: Sequence[TokenColumn]) -> float:
         words = [{self._words.word(token)[0] for token in column if token is not None} for column in columns]
         tied = [
             column

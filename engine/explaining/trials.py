@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.explaining.alternatives import ReadTokens
-from engine.explaining.columns import Column
+from engine.explaining.columns import TokenColumn
 from engine.explaining.patterns import Pattern
 from engine.explaining.shortening import Margins
 from engine.explaining.words import Words
@@ -57,7 +57,7 @@ def try_words(
         pools = [(*near, *drawn) or (token,) for (near, drawn), token in zip(choices, pattern.tokens, strict=True)]
         for _ in range(_TOGETHER):
             planned.append(({index: source.choice(pool) for index, pool in enumerate(pools)}, None, False))
-    written: list[tuple[Column, ...]] = []
+    written: list[tuple[TokenColumn, ...]] = []
     tried = []
     for change, alone, is_drawn in planned:
         columns = pattern.with_words(change)
