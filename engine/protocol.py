@@ -6,6 +6,7 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
+from engine.explanations import CodeExplanation
 from engine.node_parts import (
     MeasuredHow,
     NeuronFacts,
@@ -224,6 +225,28 @@ class InspectNeuron(ModelRequest, tag="neuron", frozen=True, kw_only=True):
     """Also return its activations on this prompt."""
 
 
+class ExplainCode(ModelRequest, tag="explain", frozen=True, kw_only=True):
+    """Explain a code of a node of a run. Answered like GradePrompts, by one CodeExplained or JobFailed."""
+
+    identity: str
+    """Of the run's model."""
+    examples: tuple[Example, ...]
+    """The run's, in its order."""
+    config: ProbeConfig
+    """The run's."""
+    task: str | None = None
+    """The one that made the examples; None: they are the user's own."""
+    sae: str
+    """File of the run's SAE weights."""
+    seed_index: int = 0
+    activations: str = ""
+    """Folder of the activation cache; empty: none."""
+    layer: int
+    head: int
+    """NO_HEAD and NO_LAYER (engine.nodes) for MLPs and the embedding."""
+    code: int
+
+
 SideRequest = (
     GradePrompts
     | MakeExamples
@@ -236,6 +259,7 @@ SideRequest = (
     | SteerModel
     | InspectMlp
     | InspectNeuron
+    | ExplainCode
 )
 """Requests that are answered between the reports of a run."""
 
@@ -409,6 +433,14 @@ class NeuronInspected(WorkerMessage, tag="neuron_inspected", frozen=True, kw_onl
     on_prompt: PromptActivations | None
 
 
+class CodeExplained(WorkerMessage, tag="explained", frozen=True, kw_only=True):
+    """What a code answers to."""
+
+    job: str
+    model: ModelInfo
+    explanation: CodeExplanation
+
+
 SideAnswer = (
     GradesMade
     | ExamplesOf
@@ -421,6 +453,7 @@ SideAnswer = (
     | ModelSteered
     | MlpInspected
     | NeuronInspected
+    | CodeExplained
 )
 
 

@@ -8,6 +8,7 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, Event, Stage
 from engine.examples import Example
+from engine.explanations import CodeExplanation
 from engine.planning.run_options import RunOptions
 from engine.steering import SteerPlan, SteerResult
 from engine.sweeps.plan import SweepPlan
@@ -140,6 +141,12 @@ class CircuitDeleted(Event, tag="circuit_dropped", frozen=True, kw_only=True):
     """A saved circuit was deleted."""
 
     name: str
+
+
+class ExplanationRecorded(Event, tag="code_explained", frozen=True, kw_only=True):
+    """A code of the entry's run was explained; a later explanation of the same code replaces it."""
+
+    explanation: CodeExplanation
 
 
 class EffectsRequested(Event, tag="cause_asked", frozen=True, kw_only=True):
@@ -280,6 +287,7 @@ SessionEvent = (
     | DrawingChanged
     | CircuitSaved
     | CircuitDeleted
+    | ExplanationRecorded
     | EffectsRequested
     | EffectsEnded
     | SteeringRecorded

@@ -23,7 +23,9 @@ from tui.commands import (
     demo,
     doctor,
     examples,
+    explain,
     export_import,
+    families,
     gc,
     host,
     keys,
@@ -85,6 +87,8 @@ app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
 app.command("cause")(cause.cause)
 app.command("places")(places.places)
+app.command("explain")(explain.explain)
+app.command("families")(families.families)
 app.command("specificity")(specificity.specificity)
 app.command("through")(ablate.through)
 app.command("ablate")(ablate.ablate)

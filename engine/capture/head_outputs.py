@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engine.capture import activation_cache
+from engine.capture.batches import batches_of
 from engine.capture.direct_effects import DirectEffectsReader
 from engine.capture.pair_position import PairDifferences
 from engine.capture.prompts import AnswerIds, answers_of, encode_prompt, position_weights
@@ -72,6 +73,19 @@ class HeadOutputs(msgspec.Struct, frozen=True, kw_only=True):
     """Float [example]: the answer's logit, before a soft cap."""
 
 
+class TokenRows(NamedTuple):
+    """What one capture reads. Rows are prompts, in tokens."""
+
+    prompts: list[list[int]]
+    weights: list[list[float]]
+    """Of every position (position_weights)."""
+    answers: list[AnswerIds]
+    """Empty: neither answers nor direct effects are read."""
+    pairs: list[tuple[int, int]]
+    outputs: bool
+    """True if embedding and MLPs are read, too."""
+
+
 def read_examples(
     model: Model,
     examples: Sequence[Example],
@@ -98,7 +112,7 @@ def read_examples(
         stored = None  # earlier versions read no differences of pairs in GPT-1
     if stored is None:
         part = activation_cache.PartialCapture(activations, key)
-        reads = _Reads([ids for ids, _ in encoded], weights, answers, together, outputs)
+        reads = TokenRows([ids for ids, _ in encoded], weights, answers, together, outputs)
         stored = _run(model, reads, monitor, part)
         if activations:
             activation_cache.save(activations, key, stored)
@@ -123,6 +137,14 @@ def read_examples(
         direct=stored.get("direct"),
         answer=stored.get("answer"),
     )
+
+
+def read_tokens(model: Model, rows: TokenRows, monitor: Monitor) -> dict[str, Tensor]:
+    """Return what the nodes write on rows of tokens; nothing is kept on disk. Raises Cancelled within a block.
+
+    `z`, with pairs `apart`, with outputs `outputs` and `outputs_apart`, as in HeadOutputs.
+    """
+    return _run(model, rows, monitor, activation_cache.PartialCapture(None, ""))
 
 
 def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) -> Float[Tensor, "example node d_model"]:
@@ -184,19 +206,7 @@ def _key(
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
-class _Reads(NamedTuple):
-    """What one capture reads. Rows are examples."""
-
-    prompts: list[list[int]]
-    weights: list[list[float]]
-    """Of every position (position_weights)."""
-    answers: list[AnswerIds]
-    pairs: list[tuple[int, int]]
-    outputs: bool
-    """True if embedding and MLPs are read, too."""
-
-
-def _run(model: Model, reads: _Reads, monitor: Monitor, part: activation_cache.PartialCapture) -> dict[str, Tensor]:
+def _run(model: Model, reads: TokenRows, monitor: Monitor, part: activation_cache.PartialCapture) -> dict[str, Tensor]:
     info, (prompts, weights, answers, pairs, outputs) = model.info, reads
     n = len(prompts)
     found = {
@@ -215,12 +225,13 @@ def _run(model: Model, reads: _Reads, monitor: Monitor, part: activation_cache.P
         found["outputs"] = torch.zeros(n, 1 + info.n_layers, info.d_model)
         if pairs:
             found["outputs_apart"] = torch.zeros(len(pairs), 1 + info.n_layers, info.d_model)
-    if not model.directions.why_not:
+    direct_wanted = not model.directions.why_not and bool(answers)
+    if direct_wanted:
         found["direct"] = torch.full((n, model.layout("all" if outputs else "heads").n_nodes), math.nan)
         found["answer"] = torch.full((n,), math.nan)
     found.update(part.load())
     # The same batches as in an uninterrupted capture, so that the numbers are the same to the last bit.
-    for rows in _batches(prompts, pairs, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
+    for rows in batches_of(prompts, pairs, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
         if bool(found["read"][rows].all()):
             continue
         width = max(len(prompts[row]) for row in rows)
@@ -238,7 +249,7 @@ def _run(model: Model, reads: _Reads, monitor: Monitor, part: activation_cache.P
             apart = PairDifferences(local, lengths, model.output_weights, outputs=outputs)
         pooled = _Pooled(model, weight.to(model.device), outputs=outputs)
         direct = None
-        if not model.directions.why_not:
+        if direct_wanted:
             direct = DirectEffectsReader(model, [answers[row] for row in rows], last, outputs=outputs)
         logits = _forward(model, tokens, last, pooled, apart, direct, monitor)
         found["z"][rows] = pooled.z.cpu()
@@ -255,7 +266,7 @@ def _run(model: Model, reads: _Reads, monitor: Monitor, part: activation_cache.P
             found["apart"][inside], found["largest"][inside] = apart.z.cpu(), apart.largest.cpu()
             if outputs:
                 found["outputs_apart"][inside] = apart.outputs.cpu()
-        for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True):
+        for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True) if answers else ():
             _read_answer(found, row, probabilities, answers[row])
         found["read"][rows] = True
         part.save(found)
@@ -383,17 +394,3 @@ def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answ
         expected = probabilities[list(answers.expected)]
         found["expected"][row] = expected.sum()
         found["rank"][row] = 1 + (probabilities > expected.max()).sum()
-
-
-def _batches(prompts: list[list[int]], pairs: list[tuple[int, int]], most_tokens: int) -> list[list[int]]:
-    """Return batches of rows of similar length, so that there is little padding; both sides of a pair in one batch."""
-    paired = {row for pair in pairs for row in pair}
-    units = [*pairs, *((row,) for row in range(len(prompts)) if row not in paired)]
-    sized = sorted((max(len(prompts[row]) for row in unit), min(unit), unit) for unit in units)
-    batches: list[list[int]] = []
-    for longest, _, unit in sized:
-        if batches and (len(batches[-1]) + len(unit)) * longest <= most_tokens:
-            batches[-1].extend(unit)
-        else:
-            batches.append([*unit])
-    return batches

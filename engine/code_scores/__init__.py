@@ -3,4 +3,4 @@
 May import: root modules.
 """
 
-__all__ = ["code_measures", "edge_scores"]
+__all__ = ["agreement", "code_changes", "code_measures", "edge_scores", "families"]

@@ -82,6 +82,19 @@ def alike_groups(agreed: NDArray[np.float64], *, least: float = ALIKE) -> list[t
     return sorted((group for group in groups if len(group) > 1), key=lambda group: (-len(group), group))
 
 
+def rand_index(one: NDArray[np.integer], other: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the adjusted Rand index of each node's codes in two sets of codes of the same prompts, [example, node]."""
+    first, second = np.triu_indices(len(one), k=1)
+    if not len(first):
+        return np.zeros(one.shape[1])
+    shared = [each[first] == each[second] for each in (one, other)]
+    both, sums = (shared[0] & shared[1]).sum(axis=0), [each.sum(axis=0, dtype=np.float64) for each in shared]
+    chance = sums[0] * sums[1] / len(first)
+    room = (sums[0] + sums[1]) / 2 - chance
+    # Where neither tells any two prompts apart, both sort alike.
+    return np.where(room > 0, (both - chance) / np.where(room > 0, room, 1.0), 1.0)
+
+
 def _rand_index(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the adjusted Rand index of two sortings, given as pairs of prompts that share a code."""
     n_pairs = len(one)

@@ -24,6 +24,8 @@ class WarmModel:
         self._model: Model | None = None
         self.computed: object = None
         """What a job computed with the model and may use again; dropped with the model."""
+        self.explainer: object = None
+        """What explains the codes of the last run; likewise."""
 
     def holds(self, name: str, options: LoadOptions) -> bool:
         """Return True if the model is loaded and its files have not changed.
@@ -40,11 +42,8 @@ class WarmModel:
         key = _key(name, options)
         if self._model is not None and self._holds(key):
             return self._model, True
-        self._model, self._key, self.computed = (
-            None,
-            None,
-            None,
-        )  # before loading, so that two models are never in memory together
+        # Before loading, so that two models are never in memory together.
+        self._model = self._key = self.computed = self.explainer = None
         model = load_model(name, models, key.options)
         self._model, self._key, self._stamp = model, key, _stamp(model)
         return model, False

@@ -3,4 +3,4 @@
 May import: root modules, tensors.
 """
 
-__all__ = ["autoencoder", "codes", "contrast", "node_codes", "stored", "training"]
+__all__ = ["autoencoder", "codes", "contrast", "frozen_input", "node_codes", "stored", "training"]

@@ -32,9 +32,14 @@ def contrast(
         half /= 2
         apart[pairs[:, 0]] = half
         apart[pairs[:, 1]] = half.neg_()
-    output_norm = apart.norm(dim=-1).mean(dim=0).view(-1, n_heads).mean(dim=1)
-    apart /= output_norm.clamp(min=1e-12).pow(_LEVEL).repeat_interleave(n_heads)[:, None]
+    apart /= levels(apart, n_heads)[:, None]
     return apart
+
+
+def levels(apart: Float[Tensor, "example node d_model"], n_heads: int) -> Float[Tensor, " node"]:
+    """Return what each node's contrast is divided by: half of its layer's scale, as an exponent."""
+    output_norm = apart.norm(dim=-1).mean(dim=0).view(-1, n_heads).mean(dim=1)
+    return output_norm.clamp(min=1e-12).pow(_LEVEL).repeat_interleave(n_heads)
 
 
 def contrast_apart(

@@ -18,7 +18,7 @@ _FEWER_CODES = 4
 """MLPs are one node per layer, a ninth to a thirtieth of all: a quarter of the codes ranks them as well (docs/lab), and
 training takes a tenth more than without them, not a sixth.
 """
-_EMBEDDING = 1
+EMBEDDING_ROWS = 1
 """It differs more within a pair than any MLP, and with few MLPs would set the length below which they are silent."""
 Provisional = Callable[[Int[Tensor, "seed example node"]], None]
 
@@ -82,7 +82,7 @@ class NodeCodes:
         self._heads = prepare(heads, pairs, layout.n_heads, config.sae, apart)
         self._others = None
         if others is not None:
-            self._others = prepare(others, pairs, 1, config.sae, outputs.others_apart, uncounted=_EMBEDDING)
+            self._others = prepare(others, pairs, 1, config.sae, outputs.others_apart, uncounted=EMBEDDING_ROWS)
         contrast = msgspec.structs.replace(config.sae, recipe="contrast")
         if config.sae.recipe == "contrast":
             lengths = [self._heads.norm(dim=-1)]

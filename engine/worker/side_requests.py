@@ -5,6 +5,7 @@ from engine.grading.grader import Grader
 from engine.models.warm_model import WarmModel
 from engine.protocol import (
     AblateNodes,
+    ExplainCode,
     GradePrompts,
     InspectHead,
     InspectMlp,
@@ -19,6 +20,7 @@ from engine.protocol import (
     SteerModel,
 )
 from engine.worker.ablate_nodes import ablate_nodes
+from engine.worker.explain_code import explain_code
 from engine.worker.head_inspection import Inspector
 from engine.worker.measure_places import measure_grid_of, measure_places_of
 from engine.worker.measure_specificity import measure_specificity_of
@@ -60,6 +62,8 @@ class SideRequestHandler:
                 return inspect_mlp(request, self._warm_model, monitor)
             case InspectNeuron():
                 return inspect_neuron(request, self._warm_model)
+            case ExplainCode():
+                return explain_code(request, self._warm_model, monitor)
 
     def ready(self, request: SideRequest) -> bool:
         """Return True if the request's model is loaded: another one would replace that of a run.

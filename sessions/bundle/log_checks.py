@@ -37,6 +37,7 @@ from sessions.events import (
     EffectsRequested,
     ExamplesSet,
     ExamplesStepped,
+    ExplanationRecorded,
     NoteWritten,
     OptionsChosen,
     RunEnded,
@@ -65,6 +66,7 @@ _OF_RUN = (
     | RunLabelled
     | ViewChanged
     | DrawingChanged
+    | ExplanationRecorded
     | EffectsRequested
     | EffectsEnded
     | SteeringRecorded
@@ -280,6 +282,8 @@ def _check_run_event(event: AnyEvent, run: RunFacts) -> None:
             _check_shape(event, run)
         case ProbeFinished():
             _check_heads((*event.circuit, *event.circuit_softmax), run)
+        case ExplanationRecorded():
+            _check_explanation(event, run)
         case _:
             pass
 
@@ -303,6 +307,19 @@ def _check_steering(event: SteeringRecorded, run: RunFacts) -> None:
         numbers += [point.strength, point.effect, point.error or 0.0, *point.random]
     if not all(map(math.isfinite, numbers)):
         raise InvalidLog("steers by a number that is not finite")
+
+
+def _check_explanation(event: ExplanationRecorded, run: RunFacts) -> None:
+    found = event.explanation
+    _check_heads(((found.layer, found.head),), run)
+    _check_int("number of examples", found.examples, 0, MAX_PLACES)
+    _check_int("code", found.code, 0, 1 << 31)
+    if found.seed not in run.seeds:
+        raise InvalidLog(f"explains a code of the seed {str(found.seed)[:40]}, which the run does not have")
+    for pattern in found.patterns:
+        for place in pattern.places:
+            for word in (place.own, place.other):
+                _check_int("word of a pattern", word or 0, 0, max(0, len(pattern.words) - 1))
 
 
 def _check_drawing(event: DrawingChanged) -> None:

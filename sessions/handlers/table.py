@@ -5,9 +5,11 @@ import asyncio
 from sessions.edits import examples
 from sessions.handlers import (
     bundles,
+    code_families,
     comparison,
     drawing,
     effects,
+    explanations,
     grading,
     head_inspection,
     node_parts,
@@ -148,6 +150,8 @@ ANSWERS: dict[type, Answer] = {
     **grading.ANSWERS,
     **head_inspection.ANSWERS,
     **node_parts.ANSWERS,
+    **explanations.ANSWERS,
+    **code_families.ANSWERS,
     **sessions.ANSWERS,
     **comparison.ANSWERS,
     **drawing.ANSWERS,
@@ -163,7 +167,19 @@ ANSWERS: dict[type, Answer] = {
 SLOW: frozenset[type] = frozenset().union(
     *(
         subject.SLOW
-        for subject in (bundles, drawing, grading, sessions, head_inspection, node_parts, run_options, steering, sweeps)
+        for subject in (
+            bundles,
+            code_families,
+            drawing,
+            explanations,
+            grading,
+            sessions,
+            head_inspection,
+            node_parts,
+            run_options,
+            steering,
+            sweeps,
+        )
     )
 )
 """Requests that are answered concurrently with later ones on the same connection."""

@@ -30,6 +30,14 @@ from sessions.protocol.examples import (
     StepExamples,
     TaskExamplesMade,
 )
+from sessions.protocol.explanations import (
+    CodesCompared,
+    CompareCodes,
+    Explained,
+    Families,
+    GetExplanation,
+    GetFamilies,
+)
 from sessions.protocol.files import BundleExported, BundleImported, ExportSession, ImportBundle, TableColumn, WriteTable
 from sessions.protocol.host import (
     CollectGarbage,
@@ -161,8 +169,10 @@ __all__ = [
     "CircuitAnswer",
     "CircuitsAnswer",
     "CodesAnswer",
+    "CodesCompared",
     "CollectGarbage",
     "CombineCircuits",
+    "CompareCodes",
     "ComparisonChoices",
     "CreateSession",
     "DeleteCircuit",
@@ -172,7 +182,9 @@ __all__ = [
     "EndWork",
     "EstimateSweep",
     "ExampleSet",
+    "Explained",
     "ExportSession",
+    "Families",
     "FindAlike",
     "FindRun",
     "FollowEngine",
@@ -184,6 +196,8 @@ __all__ = [
     "GetBirths",
     "GetCodes",
     "GetExamples",
+    "GetExplanation",
+    "GetFamilies",
     "GetGrid",
     "GetHeadInspection",
     "GetMlp",
@@ -323,6 +337,9 @@ AnyRequest = (
     | ListSteerings
     | GetMlp
     | GetNeuron
+    | GetExplanation
+    | GetFamilies
+    | CompareCodes
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -398,6 +415,9 @@ AnyAnswer = (
     | SteeringsAnswer
     | MlpInspection
     | NeuronInspection
+    | Explained
+    | Families
+    | CodesCompared
     | SidesAnswer
     | ComparisonChoices
     | CircuitsAnswer

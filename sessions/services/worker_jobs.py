@@ -8,6 +8,7 @@ from engine.errors import Failure
 from engine.events import EngineEvent, Stage, StageFinished, StageProgress, StageStarted, TrainStep
 from engine.nodes import NodeId
 from engine.protocol import (
+    ExplainCode,
     GradePrompts,
     InspectHead,
     InspectMlp,
@@ -139,6 +140,9 @@ class PendingSideRequest:
                 return f"neurons of m{self.request.layer} ({self.request.model})"
             case InspectNeuron():
                 return f"neuron {self.request.layer}.{self.request.neuron} ({self.request.model})"
+            case ExplainCode():
+                node = NodeId(self.request.layer, self.request.head)
+                return f"explanation of code {self.request.code} of {node} ({self.request.model})"
         return f"examples of {self.request.task} ({self.request.model})"
 
     def end(self, answer: SideAnswer | Failure) -> None:

@@ -13,6 +13,7 @@ from sessions.events import (
     CircuitSaved,
     DrawingChanged,
     ExamplesStepped,
+    ExplanationRecorded,
     NoteWritten,
     RunEnded,
     RunLabelled,
@@ -49,6 +50,7 @@ _MARKED: dict[str, MarkerKind] = {
     "tags_set": "kept",
     "circuit_kept": "kept",
     "circuit_dropped": "kept",
+    "code_explained": "kept",
     "session_imported": "kept",
 }
 _WORDS = 200
@@ -203,6 +205,9 @@ def _describe(kind: str, payload: str, number: int | None) -> str:
         case ViewChanged() as event:
             title = next((each.title for each in MEASURES if each.id == event.measure), event.measure)
             return f"cut of run {number}: {event.cut} heads by {title}"
+        case ExplanationRecorded() as event:
+            found = event.explanation
+            return f"code {found.code} of {NodeId(found.layer, found.head)} explained"
         case DrawingChanged() as event:
             named = ", ".join(group.name for group in event.groups)
             return f"drawing of run {number}: {event.most} edges by {event.weight}" + (f"; {named}" if named else "")

@@ -30,6 +30,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
+from engine.explanations import CodeExplanation, Predicted, TokenRule
 from engine.node_parts import (
     MeasuredHow,
     NeuronFacts,
@@ -43,8 +44,10 @@ from engine.protocol import (
     AblateNodes,
     AnyWorkerRequest,
     CancelJob,
+    CodeExplained,
     CodeWrites,
     ExamplesOf,
+    ExplainCode,
     GradePrompts,
     GradesMade,
     GridMeasured,
@@ -326,6 +329,33 @@ def neuron_for(request: InspectNeuron) -> NeuronInspected:
     return NeuronInspected(job=request.job, model=model_ready().model, facts=facts, on_prompt=on_prompt)
 
 
+def explained(request: ExplainCode) -> CodeExplained:
+    """An explanation without patterns; its passes are the place of its seed, counted from 1."""
+    nothing = Predicted(prompts=0, with_code=0, said=0, right=0)
+    rule = TokenRule(token="a", predicted=nothing)
+    explanation = CodeExplanation(
+        layer=request.layer,
+        head=request.head,
+        code=request.code,
+        seed=request.config.seeds[request.seed_index],
+        paired=True,
+        examples=len(request.examples),
+        with_code=1,
+        patterns=(),
+        salient=(),
+        held_out="task" if request.task else "examples",
+        same_kind=nothing,
+        contexts=nothing,
+        together=nothing,
+        frequent=rule,
+        best_token=rule,
+        passes=request.seed_index + 1,
+        seconds=0.5,
+        notices=(request.identity,),
+    )
+    return CodeExplained(job=request.job, model=model_ready().model, explanation=explanation)
+
+
 def patched(edges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> EdgesPatched:
     """Effects of these edges, each half of the one before."""
     found = [
@@ -389,6 +419,8 @@ class Worker:
                     say(mlp_for(request))
                 case InspectNeuron():
                     say(neuron_for(request))
+                case ExplainCode():
+                    say(explained(request))
                 case MakeExamples():
                     say(ExamplesOf(job=request.job, examples=examples_of(request.task, request.pairs)))
                 case CancelJob():

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+from engine.code_families import CodeFamily, FamilyCode, FamilyLevel, FamilyTree
 from engine.examples import Example
+from engine.explanations import (
+    CodeExplanation,
+    ExplainedPattern,
+    PatternPlace,
+    PatternWord,
+    Predicted,
+    SalientPrompt,
+    TokenRule,
+)
 from engine.node_parts import (
     GridKind,
     MeasuredHow,
@@ -19,7 +29,11 @@ from engine.steering import DosePoint, SteeredText, SteerResult, TextCost
 from sessions.events import SteeringRecorded
 from sessions.protocol import (
     Ablation,
+    Explained,
+    Families,
     GetAblation,
+    GetExplanation,
+    GetFamilies,
     GetGrid,
     GetMlp,
     GetPlaces,
@@ -55,7 +69,113 @@ def part_of(request: Any, run: RunRow, examples: Sequence[Example]) -> Any:
             return specificity_of(request, run)
         case GetSteering():
             return steering_of(request, run, examples)
+        case GetExplanation():
+            return explanation_of(request, run)
+        case GetFamilies():
+            return families_of(request, run)
     raise AssertionError(request)
+
+
+def explanation_of(request: GetExplanation, run: RunRow) -> Explained:
+    """A name that comes again, in place of another one; what it predicts is right in three cases of four."""
+    node = parse_node(request.node)
+    assert node is not None
+    words = (
+        PatternWord(
+            token=" John",
+            places=2,
+            tried=20,
+            kept=12,
+            random_tried=8,
+            random_kept=2,
+            keeps=("Paul", "Tom"),
+            loses=("the",),
+        ),
+        PatternWord(
+            token=" Mary",
+            places=1,
+            tried=20,
+            kept=19,
+            random_tried=8,
+            random_kept=8,
+            keeps=("Ann",),
+            loses=(),
+        ),
+    )
+    pattern = ExplainedPattern(
+        words=words,
+        places=(PatternPlace(own=0, other=0, saliency=0.5), PatternPlace(own=0, other=1, saliency=1.0)),
+        example=0,
+        covers=4,
+        wrong=1,
+        latent=2.0,
+        used=True,
+    )
+    right = Predicted(prompts=20, with_code=4, said=4, right=3)
+    rule = TokenRule(token=" to", predicted=Predicted(prompts=20, with_code=4, said=20, right=4))
+    explanation = CodeExplanation(
+        layer=node.layer,
+        head=node.head,
+        code=request.code,
+        seed=request.seed or 0,
+        paired=True,
+        examples=10,
+        with_code=4,
+        patterns=(pattern,),
+        salient=(SalientPrompt(example=0, tokens=((" When", 0.0), (" John", 0.5), (" John|Mary", 1.0))),),
+        held_out="task",
+        same_kind=right,
+        contexts=Predicted(prompts=0, with_code=0, said=0, right=0),
+        together=right,
+        frequent=rule,
+        best_token=rule,
+        passes=321,
+        seconds=1.5,
+    )
+    return Explained(run=run, model=model_info(6, 8), explanation=explanation, recorded=False)
+
+
+def families_of(request: GetFamilies, run: RunRow) -> Families:
+    """A family of three codes with a closer one of two inside."""
+    codes = tuple(
+        FamilyCode(layer=layer, head=head, code=7, examples=5 - place, positive=5 - place)
+        for place, (layer, head) in enumerate(((3, 6), (4, 1), (5, -1)))
+    )
+    inner = CodeFamily(level=0.7, codes=codes[:2], together=0.8, nodes=2, reconstruction=0.75, covered=1.0, chance=0.25)
+    outer = CodeFamily(
+        level=0.5,
+        codes=codes,
+        together=0.6,
+        nodes=3,
+        reconstruction=0.7,
+        covered=0.9,
+        chance=0.2,
+        children=(inner,),
+    )
+    levels = tuple(
+        FamilyLevel(
+            level=level,
+            families=1,
+            codes=3,
+            reconstruction=0.7,
+            chance_families=0.5,
+            chance_codes=1.25,
+            chance_reconstruction=0.3,
+            p_value=0.05,
+        )
+        for level in (0.3, 0.5, 0.7, 0.9)
+    )
+    tree = FamilyTree(
+        seed=request.seed or 0,
+        examples=10,
+        codes=9,
+        least=3,
+        left_out=0,
+        families=(outer,),
+        levels=levels,
+        shuffles=20,
+    )
+    return Families(run=run, model=model_info(6, 8), tree=tree)
 
 
 def grid_of(request: GetGrid, run: RunRow, examples: Sequence[Example]) -> StreamGrid:

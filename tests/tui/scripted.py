@@ -45,6 +45,8 @@ from sessions.protocol import (
     GetAblation,
     GetCodes,
     GetExamples,
+    GetExplanation,
+    GetFamilies,
     GetGrid,
     GetHeadInspection,
     GetMlp,
@@ -252,6 +254,8 @@ class ScriptedHost:
                 | GetAblation()
                 | GetSpecificity()
                 | GetSteering()
+                | GetExplanation()
+                | GetFamilies()
             ):
                 return part_of(request, self._run_row(self._queued().config), self._made()[-1].examples)
             case FollowEngine() | GetStatus():

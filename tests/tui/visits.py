@@ -29,6 +29,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "embedding-page": ("close_up",),
     "places-by-layer": ("stream_grid",),
     "side-by-side": ("side_by_side",),
+    "explanation": ("close_up", "close-look:explain"),
+    "families": ("close_up", "close-look:explain", "explanation:families"),
     "switch-off": ("switch_off",),
     "steering": ("close_up", "close-look:steer"),
     "edges": ("edges",),

@@ -160,6 +160,9 @@ table-of-heads:sort.right: sort, sort by, order by
 mlp-page:neuron.next: neuron, neurons, activations
 mlp-page:order: top neurons, sort neurons
 mlp-page:through: path patching, downstream
+close-look:explain: what does this code mean, explain code, code explanation, minimal prompt, neuron2graph,
+    auto interpretation, interpret, explanation
+explanation:families: families, feature families, codes together, co-occurrence, clusters of codes
 close-look:through: path patching, downstream, composition, direct effect, indirect effect
 close-look:steer: steer, steering, activation addition, steering vector, generate, intervene, add direction,
     dose response, contrastive activation addition, activation steering, ablate, clamp feature

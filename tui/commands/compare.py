@@ -8,6 +8,7 @@ import typer
 from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
+    from engine.code_families import CodesComparison
     from sessions.client.connection import HostClient
     from sessions.comparison.comparison import ComparisonSide
     from sessions.protocol import SidesAnswer
@@ -29,9 +30,10 @@ def compare(
     color: ColourOption = "auto",
 ) -> None:
     """Subtract one grid from another and show what else differs."""
+    from engine.errors import HeadcodeError
     from engine.measures import find_measure
     from sessions.comparison import comparison as algebra
-    from sessions.protocol import GetSides, SidesAnswer
+    from sessions.protocol import CodesCompared, CompareCodes, GetSides, SidesAnswer
     from tui.headless.host_request import with_host
     from tui.output.comparison import compare_json, print_comparison
     from tui.output.console import detect_style, print_json
@@ -40,21 +42,29 @@ def compare(
 
     files = {name: foreign_side(Path(name)) for name in (a, b) if name.endswith(".json") and Path(name).is_file()}
 
-    async def question(client: "HostClient") -> "SidesAnswer":
+    async def question(client: "HostClient") -> "tuple[SidesAnswer, CodesComparison | None, str]":
         # Files are read here; the host is asked only for what the store has.
         theirs = [name for name in (a, b) if name not in files] or [a]
-        return await client.ask(GetSides(a=theirs[0], b=theirs[-1]), SidesAnswer)
+        sides = await client.ask(GetSides(a=theirs[0], b=theirs[-1]), SidesAnswer)
+        if files or sides.a.kind != "run" or sides.b.kind != "run":
+            return sides, None, ""
+        try:
+            asked = CompareCodes(a=str(sides.a.run_id), b=str(sides.b.run_id))
+            return sides, (await client.ask(asked, CodesCompared)).comparison, ""
+        except HeadcodeError as error:
+            return sides, None, error.message
 
+    codes, why_not = None, ""
     if len({a, b} - set(files)) == 0:
         sides = SidesAnswer(a=files[a], b=files[b])
     else:
-        found_sides = with_host(question)
+        found_sides, codes, why_not = with_host(question)
         sides = SidesAnswer(a=files.get(a, found_sides.a), b=files.get(b, found_sides.b))
     found = algebra.compare(sides.a, sides.b, measure=shown, cut=cut)
     if as_json:
-        print_json(compare_json(sides.a, sides.b, found))
+        print_json(compare_json(sides.a, sides.b, found, codes))
     else:
-        print_comparison(sides.a, sides.b, found, measure=shown, output=output)
+        print_comparison(sides.a, sides.b, found, measure=shown, output=output, codes=codes, no_codes=why_not)
 
 
 def foreign_side(path: Path) -> "ComparisonSide":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from engine.code_families import CodesComparison
 from engine.examples import Example
 from engine.measures import Measure
 from engine.nodes import NodeId, NodeLayout, format_count, names, only_heads
@@ -16,6 +17,7 @@ from sessions.comparison.comparison import (
 )
 from sessions.comparison.example_diff import ExamplesDifference
 from tui.output.console import OutputStyle, make_console
+from tui.output.families import code_lines
 from tui.output.grid import ASCII_SHADES, SHADES, GridLayout, format_short
 from tui.terminal.sanitize import clean
 from tui.themes.diverging import diverging_colours, signed_level
@@ -30,7 +32,9 @@ _PROMPT_WIDTH = 90
 _MORE = "MLPs and the embedding"
 
 
-def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dict[str, object]:
+def compare_json(
+    a: ComparisonSide, b: ComparisonSide, found: Comparison, codes: CodesComparison | None = None
+) -> dict[str, object]:
     """Return the comparison as JSON; docs/compare.md names every field."""
     import msgspec
 
@@ -52,13 +56,21 @@ def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dic
         "model": msgspec.to_builtins(found.model),
         "versions": msgspec.to_builtins(found.versions),
         "examples": msgspec.to_builtins(found.examples),
+        "codes": msgspec.to_builtins(codes),
     }
 
 
 def print_comparison(
-    a: ComparisonSide, b: ComparisonSide, found: Comparison, *, measure: Measure, output: OutputStyle
+    a: ComparisonSide,
+    b: ComparisonSide,
+    found: Comparison,
+    *,
+    measure: Measure,
+    output: OutputStyle,
+    codes: CodesComparison | None = None,
+    no_codes: str = "",
 ) -> None:
-    """Print the comparison on stdout."""
+    """Print the comparison on stdout. `codes`: what changed between the codes of two runs, or why that is not known."""
     from rich.text import Text
 
     console = make_console(output)
@@ -80,6 +92,10 @@ def print_comparison(
         line("rankings", strong)
         for text in ranking_lines(found.grid):
             line(text)
+    if codes is not None or no_codes:
+        line("codes", strong)
+        for text in [f"  {no_codes}"] if codes is None else code_lines(codes):
+            line(clean(text))
     for title, fields in (("settings", found.config), ("model", found.model), ("versions", found.versions)):
         if fields is None:
             continue

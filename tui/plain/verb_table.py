@@ -86,6 +86,8 @@ VERBS: tuple[Verb, ...] = (
     _verb("grid", "", "the effects of stream, attention and MLPs at every layer and token alone", "stream_grid"),
     _verb("neurons", "[MLP]", "list the neurons of an MLP that matter most", "mlp-page:neuron.next"),
     _verb("through", "[NODE]", "list what a node does through each later node", "close-look:through"),
+    _verb("explain", "[NODE] CODE", "what a code answers to, and how well that predicts it", "close-look:explain"),
+    _verb("families", "[N]", "codes that occur on the same prompts; with N: so many families", "explanation:families"),
     _verb(
         "off",
         "[pair|mean|zero] [N]",

@@ -34,6 +34,7 @@ ACTIONS = screen_actions(
         "What it does through each later node, measured exactly; again: back",
         "through",
     ),
+    ("explain", "", "x", "Explain its code", "Shortest prompts that keep it, and how well they predict it", "explain"),
     (
         "rank.previous",
         "-1",
@@ -99,6 +100,10 @@ class EmbeddingScreen(NodeScreen):
 
     def wanted(self) -> Wanted:
         return [(self.places.request, Places), *super().wanted()]
+
+    @property
+    def example_at_hand(self) -> int:
+        return self.example
 
     def action_step(self, by: int) -> None:
         self.example = min(max(self.example + by, 0), max(len(self.state.examples) - 1, 0))

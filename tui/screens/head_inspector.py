@@ -72,6 +72,7 @@ ACTIONS = screen_actions(
         "Add a code's direction, turn it off, or keep a circuit alone: what is said then",
         "steer",
     ),
+    ("explain", "", "x", "Explain its code", "Shortest prompts that keep it, and how well they predict it", "explain"),
     ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
     ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
 )
@@ -302,6 +303,10 @@ class HeadInspectorScreen(NodeScreen):
     def on_line_picked(self, message: LinePicked) -> None:
         self.inspector.example, self.inspector.token = message.place, None
         self.moved()
+
+    @property
+    def example_at_hand(self) -> int:
+        return self.inspector.example
 
     # ---- fetching
 

@@ -45,6 +45,7 @@ ACTIONS = screen_actions(
         "Add a code's direction, turn it off, or keep a circuit alone: what is said then",
         "steer",
     ),
+    ("explain", "", "x", "Explain its code", "Shortest prompts that keep it, and how well they predict it", "explain"),
     ("rank.next", "1", "n", "Next node of the ranking", "The page of the next weaker node", "node"),
     ("rank.previous", "-1", "N,shift+n", "Previous node of the ranking", "The page of the next stronger node", ""),
 )
@@ -108,6 +109,10 @@ class MlpScreen(NodeScreen):
             (self.inspector.exact_wanted, MlpInspection),
             *super().wanted(),
         ]
+
+    @property
+    def example_at_hand(self) -> int:
+        return self.inspector.example
 
     def action_neuron(self, by: int) -> None:
         self.inspector.step(by)

@@ -7,6 +7,7 @@ from textual.timer import Timer
 
 from engine.errors import Failure
 from sessions.protocol import GetPlaces, Places, Through
+from tui.screens.explanation import ExplanationScreen
 from tui.screens.parts_loader import FetchPart, PartsLoader, Wanted
 from tui.screens.sub_screen import SubScreen
 from tui.state.workbench_state import WorkbenchState
@@ -77,6 +78,15 @@ class NodeScreen(SubScreen):
     def action_rank(self, by: int) -> None:
         if self.state.walk_ranking(by) and not self.leaves():
             self.moved()
+
+    @property
+    def example_at_hand(self) -> int:
+        """The example of the run that the page shows, by index."""
+        return self.state.selected or 0
+
+    def action_explain(self) -> None:
+        """Explain the code that the node has on the example at hand."""
+        self.app.push_screen(ExplanationScreen(self.state, self._depth, self._fetch_part, self.example_at_hand))
 
     def action_through(self) -> None:
         """Show through whom the node acts, or what was there before."""

@@ -16,6 +16,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "docs/compare.md": ("compare runs", "diff"),
     "docs/dependable.md": ("crash", "lost connection", "data safety", "backup"),
     "docs/examples.md": ("prompts", "dataset format", "jsonl", "templates", "negatives"),
+    "docs/explain.md": ("explain", "what does a code mean", "interpretation", "feature families", "neuron2graph"),
     "docs/exports.md": ("export", "csv", "graphml", "json", "python", "share", "pandas"),
     "docs/first-hour.md": ("tutorial", "getting started", "intro", "learn", "name mover", "beginner", "example"),
     "docs/getting-models.md": (

@@ -64,6 +64,7 @@ LIGHT = [
     ["circuits", "subtract", "a", "b", "c"],
     ["circuits", "drop", "a"],
     ["compare", "latest", "latest"],
+    ["families", "latest"],
     ["replay", "latest", "--speed", "max"],
     ["verify", "latest"],
     ["export", "latest", "out.csv"],
@@ -103,6 +104,7 @@ HEAVY = [
     ["sweep", "run", "--task", "ioi", "--model", "./", "--on", "local", "--pairs", "3"],
     ["neurons", "latest", "m0"],
     ["neuron", "./", "0.0"],
+    ["explain", "latest", "0.0", "0"],
     ["examples", "make", "latest", "ioi"],
     ["examples", "more", "latest"],
 ]

@@ -31,6 +31,16 @@ def steered(name: str) -> Any:
     return lambda walk: getattr(walk.app.screen.steer, name)
 
 
+def first(walk: Any) -> Any:
+    """The first line of the explanation in sight."""
+    return walk.app.screen.explaining.first
+
+
+def top(walk: Any) -> Any:
+    """The first line of the families in sight."""
+    return walk.app.screen.view.first
+
+
 MLP_PAGE = (
     ("neuron.next", r"~ Neuron 2\.(\d+) on"),
     ("neuron.previous", r"~ Neuron 2\.(\d+) on"),
@@ -41,6 +51,7 @@ MLP_PAGE = (
     ("walk.right", token),
     ("through", "Through whom m2 acts", (), ("/each alone/", "t"), "- Through whom"),
     ("steer", "Dose and response", (), ("/KL divergence/", "escape"), " here "),
+    ("explain", "read from their end", (), "escape", "- read from their end"),
     ("rank.next", node, (), ("escape", "slash", "'m2'", "enter", "enter"), "MLP m2 neurons"),
     ("rank.previous", node, (), ("escape", "slash", "'m2'", "enter", "enter"), "MLP m2 neurons"),
     ("close", "2 Nodes: "),
@@ -51,8 +62,24 @@ EMBEDDING_PAGE = (
     ("walk.left", token),
     ("walk.right", token),
     ("through", "Through whom emb acts", (), ("/each alone/", "t"), "- Through whom"),
+    ("explain", "read from their end", (), "escape", "- read from their end"),
     ("rank.previous", node, (), ("escape", "slash", "'emb'", "enter", "enter"), "in every circuit"),
     ("close", "2 Nodes: "),
+)
+EXPLANATION = (
+    ("scroll.down", first),
+    ("scroll.up", first),
+    ("code.next", r"~ Code (\d+) of"),
+    ("code.previous", r"~ Code (\d+) of"),
+    ("families", "the side", (), "escape", "- the side"),
+    ("close", "MLP m2 neurons"),
+)
+FAMILIES = (
+    ("scroll.down", top),
+    ("scroll.up", top),
+    ("page.down", top),
+    ("page.up", top),
+    ("close", "read from their end"),
 )
 PLACES_BY_LAYER = (
     ("kind.next", replaced),
@@ -103,7 +130,9 @@ INSIDE: dict[str, Any] = {
     "embedding-page": (("slash", "'emb'", "enter", "enter", "/ here /"), EMBEDDING_PAGE),
     "places-by-layer": (("P", "/mean of/"), PLACES_BY_LAYER),
     "side-by-side": ((*ALL_HEADS, "H", "/attends to/"), SIDE_BY_SIDE),
-    "switch-off": (("z", "/KL divergence/"), SWITCH_OFF),
+    "explanation": (("slash", "'m2'", "enter", "enter", "/exact ·/", "x", "/read from their end/"), EXPLANATION),
+    "families": (("x", "/read from their end/", "f", "/the side/"), FAMILIES),
+    "switch-off": (("escape", "escape", "z", "/KL divergence/"), SWITCH_OFF),
     "steering": (("slash", "'1.2'", "enter", "enter", "/attends to/", "d", "/KL divergence/"), STEERING),
 }
 """By table of actions: the way there from where the one before ended, and the steps."""

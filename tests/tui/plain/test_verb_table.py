@@ -120,6 +120,8 @@ EFFECTS = {
     "grid": ("grid", r"attention, layer 5: -2 \S+ -5\.5"),
     "neurons": ("neurons m2", r"neuron 2: \+\.30; fires 2 at fires2 of example 1; raises up2; lowers down2"),
     "through": ("through 3.6", r"m5: -1\.4, error \.02"),
+    "explain": ("explain 3.6 7", r"John \(A\) \| Mary: saliency 1; Paul Tom"),
+    "families": ("families", r"3\.6:7 on 5\+ 0-, 3 codes, together \.60"),
     "off": ("off mean 1", r"John: 0\.125 #2 before, 0\.750 #1 after, \+0\.625"),
     "steer": ("steer contrast times 2 last example 1", r"strength -2: -\.20; random .*, outside"),
     "measure": ("measure overlap", "overlap: "),
