@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
+from engine.explanations import CodeExplanation, Predicted, TokenRule
 from engine.planning.run_options import RunOptions
 from engine.steering import SteerPlan, SteerResult
 from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
@@ -21,6 +22,7 @@ from sessions.events import (
     EffectsRequested,
     ExamplesSet,
     ExamplesStepped,
+    ExplanationRecorded,
     NoteRemoved,
     NoteWritten,
     OptionsChosen,
@@ -92,6 +94,23 @@ OF_SESSION = st.one_of(
     st.builds(SweepPlanned, sweep_id=FEW, plan=PLANS),
     st.builds(SessionImported, bundle_sha256=FEW, from_session=FEW, headcode=FEW),
 )
+NOTHING = Predicted(prompts=0, with_code=0, said=0, right=0)
+RULE = TokenRule(token="a", predicted=NOTHING)
+EXPLANATIONS = st.builds(
+    CodeExplanation,
+    layer=st.integers(0, 3),
+    head=st.integers(-1, 3),
+    code=NUMBER,
+    patterns=st.just(()),
+    salient=st.just(()),
+    same_kind=st.just(NOTHING),
+    contexts=st.just(NOTHING),
+    together=st.just(NOTHING),
+    frequent=st.just(RULE),
+    best_token=st.just(RULE),
+    seconds=st.floats(0, 9),
+    notices=st.lists(TEXT, max_size=2).map(tuple),
+)
 OF_RUN = st.one_of(
     st.just(RunStarted()),
     st.builds(RunEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
@@ -110,6 +129,7 @@ OF_RUN = st.one_of(
         plan=st.builds(SteerPlan, kind=st.just("off"), nodes=st.just(((1, 2),)), example=st.integers(0, 9)),
         result=st.builds(SteerResult, unit=st.floats(0, 1), prompt=TEXT),
     ),
+    st.builds(ExplanationRecorded, explanation=EXPLANATIONS),
     st.just(VerificationRequested()),
     st.builds(VerificationProgress, stage=st.sampled_from(["load", "train"]), done=NUMBER, total=NUMBER),
     st.builds(VerificationEnded, state=st.sampled_from(["done", "stopped", "failed"]), failure=FAILURES),
@@ -138,6 +158,7 @@ RUN_KINDS = (
     RunLabelled,
     RunVerified,
     SteeringRecorded,
+    ExplanationRecorded,
     VerificationRequested,
     VerificationProgress,
     VerificationEnded,
