@@ -75,6 +75,8 @@ def portable_text(value: ProbeConfig | Timings) -> str:
     fields = msgspec.to_builtins(value)
     if value.cause == type(value)().cause:
         del fields["cause"]
+    if isinstance(value, ProbeConfig) and "cause" in fields and value.cause.smallest == type(value)().cause.smallest:
+        del fields["cause"]["smallest"]
     if isinstance(value, ProbeConfig) and value.sae.recipe == SAEConfig().recipe:
         del fields["sae"]["recipe"]
     if isinstance(value, ProbeConfig) and value.bootstraps == type(value)().bootstraps:

@@ -138,6 +138,7 @@ class NegativesScreen(SubScreen):
         self.accept = accept
         self.list = NegativeList(graded, id="proposals")
         self.proof = PromptPreview(graded, id="proof")
+        self.proof.key = ""  # the position is changed on the screen below
 
     def compose(self) -> ComposeResult:
         yield self.list

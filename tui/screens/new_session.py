@@ -142,9 +142,9 @@ class NewSessionScreen(SubScreen):
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
-        self.name_line.border_title = Content("1 Name of the new session")
-        self.filter.border_title = Content("2 Its model: type to find one")
-        self.sources.border_title = Content("3 Its examples")
+        self.name_line.border_title = Content("Name of the new session")
+        self.filter.border_title = Content("Its model: type to find one")
+        self.sources.border_title = Content("Its examples")
         self.name_line.hint = "empty: named after its file, or by its date"
         self.filter.hint = "part of a name, or a hub name: org/name"
         run_latest(self, "models", self._load)

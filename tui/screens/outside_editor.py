@@ -24,7 +24,8 @@ def edit_outside(screen: "WriteScreen") -> None:
             code = edit_file(command, path)
     except SuspendNotSupported:
         file.drop()
-        screen.say("This terminal cannot be handed to another program: o writes a file, i reads it.")
+        store, read = screen.state.key("write:store"), screen.state.key("write:read")
+        screen.say(f"This terminal cannot be handed to another program: {store} writes a file, {read} reads it.")
         return
     except HeadcodeError as error:
         screen.say(f"{error.message} {error.hint}")

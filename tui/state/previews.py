@@ -101,7 +101,7 @@ def preview_model(choice: ModelChoice, models: Path, checked: CheckedModels) -> 
     """Return what the model's folder says of it; of one that is not here, what is known. Reads the folder."""
     if not choice.here:
         size = f"{choice.size} to download; " if choice.n_bytes else "size not known before; "
-        found = [PreviewLine("not here", f"{size}enter fetches it from the {choice.source.split(', ')[-1]}")]
+        found = [PreviewLine("not here", f"{size}choosing it fetches it from the {choice.source.split(', ')[-1]}")]
         return [*found, PreviewLine("terms", choice.terms, "second")] if choice.terms else found
     try:
         about = read_summary(find_model(choice.name, models))

@@ -26,7 +26,7 @@ class PromptPreview(LineWidget):
         self.example: Example | None = None
         self.line_text = ""
         self.key = "P"
-        """Key that changes which tokens are read."""
+        """Key that changes which tokens are read; empty where there is none."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         example = self.example
@@ -84,8 +84,10 @@ class PromptPreview(LineWidget):
         read = "all are read" if n_read == n else (f"{n_read} read" if n_read else "none is read")
         if self.graded.parts:
             read = "read where the pair differs most"
-        lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.graded.position)}, ", "dim")]
-        lines[0].add(self.key, "key").add(" changes it): ", "dim")
+        lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.graded.position)}", "dim")]
+        if self.key:
+            lines[0].add(", ", "dim").add(self.key, "key").add(" changes it", "dim")
+        lines[0].add("): ", "dim")
         for text, is_read in zip(tokens.texts, tokens.read, strict=True):
             shown = fit(clean(text), max(width - 6, 1))
             if lines[-1].width + cell_len(shown) + 2 > width:

@@ -191,7 +191,7 @@ SESSIONS = (
     ("rename", "The new name", (), ("ctrl+u", "'at 80'", "enter"), "- another name"),
     ("tags", "Short words", (), ("'first'", "enter"), "first"),
     ("note", "Note on", (), ("'of mine'", "enter")),
-    ("new", "1 Name of the new session", (), "escape"),
+    ("new", "Name of the new session", (), "escape"),
     ("delete", "1 session"),
     ("trash", "Trash: 1 session"),
     ("restore", "Trash: 0 sessions", (), "T", "2 sessions"),
@@ -238,7 +238,7 @@ WALKS: dict[str, Any] = {
     "options": (("O", "/▸ +Recipe/"), OPTIONS),
     "progress": (("i", "/queue empty/"), PROGRESS),
     "runs": (("R", "/runs by/"), RUNS),
-    "new-session": (("S", "/2 sessions/", "n", "/1 Name/", "enter", "/▸.*toy/"), NEW_SESSION),
+    "new-session": (("S", "/2 sessions/", "n", "/Name of the new/", "enter", "/▸.*toy/"), NEW_SESSION),
     "sessions": (("/2 sessions/",), SESSIONS),
 }
 """By table of actions: the way there from where the one before ended, and the steps."""

@@ -68,7 +68,7 @@ async def test_an_own_task_on_another_model_in_five_keys(places: AppFolders, tex
             await wait(pilot, then)
 
         await press("S", lambda: "1 session" in text_of(app))
-        await press("n", lambda: "1 Name of the new session" in text_of(app))
+        await press("n", lambda: "Name of the new session" in text_of(app))
         await pilot.press(*"gifts")
         await press("enter", lambda: app.screen.query_one("#filter").has_focus)
         await pilot.press(*"adder")

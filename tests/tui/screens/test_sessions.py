@@ -132,7 +132,7 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         await pilot.press("S")
         await says("3 sessions")
         await pilot.press("n")
-        await says("1 Name of the new session")
+        await says("Name of the new session")
         await pilot.press(*"the copy", "enter")
         await says("chosen: toy")
         await pilot.press("enter", "up", "down", "down", "down")
