@@ -18,7 +18,7 @@ class TreeRow(msgspec.Struct, frozen=True, kw_only=True):
     other: str
     """The paired prompt's token; empty where it is the same."""
     letter: str
-    """Of a word that stands in several places: A again is the same word."""
+    """Of a word that stands in several places: = A is the same word."""
     other_letter: str
     saliency: float
     words: str
@@ -109,7 +109,7 @@ def _rows(node: _Node, before: str, below: str) -> list[TreeRow]:
 def _words(word: PatternWord | None, letter: str, *, again: bool) -> str:
     if word is None:
         return ""
-    return f"{letter} again" if again else words_of(word)
+    return f"= {letter}" if again else words_of(word)
 
 
 def _end(pattern: ExplainedPattern) -> str:

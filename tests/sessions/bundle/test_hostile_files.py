@@ -35,6 +35,37 @@ def put(kind: str, **values: Any) -> Callable[[list[Any]], object]:
     return lambda lines: first(lines, kind)["event"].update(values)
 
 
+def explained(**changed: Any) -> Any:
+    """A change of a log: the run's start becomes an explanation of one of its codes, with these fields."""
+    nothing = {"prompts": 0, "with_code": 0, "said": 0, "right": 0}
+    rule = {"token": "a", "predicted": nothing}
+    explanation = {
+        "layer": 0,
+        "head": 0,
+        "code": 1,
+        "paired": True,
+        "examples": 2,
+        "with_code": 1,
+        "patterns": [],
+        "salient": [],
+        "held_out": "task",
+        "same_kind": nothing,
+        "contexts": nothing,
+        "together": nothing,
+        "frequent": rule,
+        "best_token": rule,
+        "passes": 1,
+        "seconds": 1.0,
+    } | changed
+
+    def change(lines: list[Any]) -> None:
+        seeds = first(lines, "run_queued")["event"]["config"]["seeds"]
+        whole = {**explanation, "seed": changed.get("seed", seeds[0])}
+        first(lines, "scored").update(event={"kind": "code_explained", "explanation": whole})
+
+    return change
+
+
 LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     "a gap": (lambda lines: lines.pop(3), "line 4, has the number 5"),
     "doubled": (lambda lines: lines.insert(3, lines[3]), "line 5, has the number 4"),
@@ -62,6 +93,24 @@ LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     "a drawing below nothing": (
         lambda lines: first(lines, "run_started").update(event={"kind": "drawing_changed", "least": -1.0}),
         "from -1.0 of the strongest",
+    ),
+    "an explanation of another model": (explained(layer=10**9), "the node 1000000000.0"),
+    "an explanation of another seed": (explained(seed=2**40), "of the seed 1099511627776"),
+    "an explanation of a word that is not there": (
+        explained(
+            patterns=[
+                {
+                    "words": [],
+                    "places": [{"own": 3, "other": None, "saliency": 1.0}],
+                    "example": None,
+                    "covers": 0,
+                    "wrong": 0,
+                    "latent": 1.0,
+                    "used": True,
+                }
+            ]
+        ),
+        "a word of a pattern of 3",
     ),
     "huge model": (
         lambda lines: first(lines, "model_ready")["event"]["model"].update(n_layers=10**9),

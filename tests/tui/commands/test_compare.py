@@ -95,7 +95,7 @@ def test_foreign_text_is_disarmed(
 def test_json_holds_everything(two: tuple[ComparisonSide, ComparisonSide]) -> None:
     result = json.loads(msgspec.json.encode(compare_json(*two, compare(*two, measure=UNIQUE))))
     assert result["schema"] == "headcode.compare/1"
-    assert set(result) == {"schema", "a", "b", "grid", "config", "model", "versions", "examples"}
+    assert set(result) == {"schema", "a", "b", "grid", "config", "model", "versions", "examples", "codes"}
     assert result["grid"]["cells"][4] == {"layer": 1, "head": 0, "a": 4.0, "b": 3.0, "difference": 1.0}
     assert result["examples"] == {"same": 2, "only_a": [], "only_b": [], "changed": [], "order": False}
 
