@@ -7,6 +7,7 @@ from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
 from engine.explanations import CodeExplanation
+from engine.node_atlas import Atlas, PromptNode
 from engine.node_parts import (
     MeasuredHow,
     NeuronFacts,
@@ -247,8 +248,27 @@ class ExplainCode(ModelRequest, tag="explain", frozen=True, kw_only=True):
     code: int
 
 
+class ReadAtlas(ModelRequest, tag="read_atlas", frozen=True, kw_only=True):
+    """Read on in an atlas for some seconds; asked again until it is finished. Answered by AtlasRead or JobFailed."""
+
+    corpus: str
+    """Name of a bundled corpus, or path of a file (engine.corpora)."""
+    tokens: int
+    folder: str
+    """Where a part that was read is kept; empty: nowhere."""
+    known: tuple[str, ...] = ()
+    """Keys of atlases that need not be read."""
+    seconds: float = 2.0
+
+
+class MeasureOnPrompts(PartsRequest, tag="on_prompts", frozen=True, kw_only=True):
+    """Measure every head and MLP on a run's positives by the atlas's metrics. Answered by one OnPromptsMeasured."""
+
+
 SideRequest = (
-    GradePrompts
+    ReadAtlas
+    | MeasureOnPrompts
+    | GradePrompts
     | MakeExamples
     | InspectHead
     | MeasurePlaces
@@ -441,8 +461,34 @@ class CodeExplained(WorkerMessage, tag="explained", frozen=True, kw_only=True):
     explanation: CodeExplanation
 
 
+class AtlasRead(WorkerMessage, tag="atlas_read", frozen=True, kw_only=True):
+    """How far an atlas is read."""
+
+    job: str
+    model: ModelInfo
+    key: str
+    """What it is known by: a hash of all that decides its numbers."""
+    done: int
+    """Tokens."""
+    total: int
+    finished: bool
+    atlas: Atlas | None
+    """None before it is finished, and if its key was known."""
+
+
+class OnPromptsMeasured(WorkerMessage, tag="on_prompts_measured", frozen=True, kw_only=True):
+    """Every head and MLP on the positives of a run."""
+
+    job: str
+    model: ModelInfo
+    prompts: int
+    nodes: tuple[PromptNode, ...]
+
+
 SideAnswer = (
-    GradesMade
+    AtlasRead
+    | OnPromptsMeasured
+    | GradesMade
     | ExamplesOf
     | HeadInspected
     | PlacesMeasured

@@ -335,3 +335,23 @@ class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
     """The kind of network file system it is on; None: a local disk, as far as can be told."""
     repaired: str | None = None
     """The new store with what could be saved."""
+
+
+class AtlasRow(msgspec.Struct, frozen=True):
+    """One stored atlas."""
+
+    key: str
+    """Hash of all that decides its numbers."""
+    model: str
+    asked: str
+    """The model as the user named it."""
+    identity: str
+    corpus: str
+    digest: str
+    """sha256 of the corpus."""
+    tokens: int
+    passages: int
+    seconds: float
+    made_us: int
+    n_bytes: int
+    """In the store."""

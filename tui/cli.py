@@ -16,6 +16,7 @@ import typer
 from engine.errors import Failure, HeadcodeError
 from tui.commands import (
     ablate,
+    atlas,
     bench,
     cause,
     circuits,
@@ -95,6 +96,7 @@ app.command("ablate")(ablate.ablate)
 app.command("steer")(steer.steer)
 app.command("neurons")(neurons.neurons)
 app.command("neuron")(neurons.neuron)
+app.command("atlas")(atlas.atlas)
 app.add_typer(circuits.app, name="circuits")
 app.add_typer(examples.app, name="examples")
 app.add_typer(host.app, name="host")

@@ -12,9 +12,11 @@ from engine.protocol import (
     InspectNeuron,
     MakeExamples,
     MeasureGrid,
+    MeasureOnPrompts,
     MeasurePlaces,
     MeasureSpecificity,
     MeasureThrough,
+    ReadAtlas,
     SideAnswer,
     SideRequest,
     SteerModel,
@@ -22,10 +24,12 @@ from engine.protocol import (
 from engine.worker.ablate_nodes import ablate_nodes
 from engine.worker.explain_code import explain_code
 from engine.worker.head_inspection import Inspector
+from engine.worker.measure_on_prompts import measure_on_prompts
 from engine.worker.measure_places import measure_grid_of, measure_places_of
 from engine.worker.measure_specificity import measure_specificity_of
 from engine.worker.measure_through import measure_through
 from engine.worker.neuron_inspection import inspect_mlp, inspect_neuron
+from engine.worker.read_atlas import AtlasRequests
 from engine.worker.steer import steer
 
 
@@ -36,10 +40,15 @@ class SideRequestHandler:
         self._warm_model = warm_model
         self._grader = Grader(warm_model)
         self._inspector = Inspector(warm_model)
+        self._atlases = AtlasRequests(warm_model)
 
     def answer(self, request: SideRequest, monitor: Monitor) -> SideAnswer:
         """Answer the request. Raises the errors of the request's kind, and Cancelled."""
         match request:
+            case ReadAtlas():
+                return self._atlases.answer(request, monitor)
+            case MeasureOnPrompts():
+                return measure_on_prompts(request, self._warm_model, monitor)
             case GradePrompts():
                 return self._grader.answer(request, monitor)
             case MakeExamples():

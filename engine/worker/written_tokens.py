@@ -54,6 +54,24 @@ def written_tokens(
     return found
 
 
+def written_ids(
+    model: Model, directions: Float[Tensor, "direction d_model"], most: int
+) -> list[tuple[tuple[int, float], ...]]:
+    """Return for each direction the tokens that it raises most, by their ids, and the logits less their mean."""
+    matrix, _ = unembedding(model.bridge)
+    assert matrix is not None
+    matrix, gain = matrix.to(model.device, torch.float32), _gain(model)
+    found: list[tuple[tuple[int, float], ...]] = []
+    with torch.inference_mode():
+        for some in directions.split(_AT_ONCE):
+            logits = (some * gain) @ matrix
+            raised = logits.topk(min(most, logits.shape[-1]))
+            values = raised.values - logits.mean(dim=-1, keepdim=True)
+            for ids, row in zip(raised.indices.tolist(), values.tolist(), strict=True):
+                found.append(tuple(zip(ids, row, strict=True)))
+    return found
+
+
 def exciting_tokens(model: Model, row: Float[Tensor, " d_model"]) -> tuple[Tokens, Tokens]:
     """Return the tokens whose embeddings point most along the row and most against it, with their cosines."""
     embed: Any = model.bridge.embed

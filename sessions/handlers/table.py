@@ -4,6 +4,7 @@ import asyncio
 
 from sessions.edits import examples
 from sessions.handlers import (
+    atlas,
     bundles,
     code_families,
     comparison,
@@ -152,6 +153,7 @@ ANSWERS: dict[type, Answer] = {
     **node_parts.ANSWERS,
     **explanations.ANSWERS,
     **code_families.ANSWERS,
+    **atlas.ANSWERS,
     **sessions.ANSWERS,
     **comparison.ANSWERS,
     **drawing.ANSWERS,
@@ -168,6 +170,7 @@ SLOW: frozenset[type] = frozenset().union(
     *(
         subject.SLOW
         for subject in (
+            atlas,
             bundles,
             code_families,
             drawing,

@@ -6,6 +6,17 @@ May import: root, comparison, verification.
 import msgspec
 
 from sessions.events import LogEntry
+from sessions.protocol.atlas import (
+    AtlasAnswer,
+    AtlasesAnswer,
+    AtlasProgress,
+    DeleteAtlas,
+    GetAtlas,
+    GetOnPrompts,
+    ListAtlases,
+    OnPrompts,
+    ReadOn,
+)
 from sessions.protocol.base import MAX_LINE_BYTES, PROTOCOL, Done, Message, Refused, Request
 from sessions.protocol.comparison import (
     CircuitAnswer,
@@ -160,6 +171,9 @@ __all__ = [
     "AlikeNodes",
     "AnyAnswer",
     "AnyRequest",
+    "AtlasAnswer",
+    "AtlasProgress",
+    "AtlasesAnswer",
     "BundleExported",
     "BundleImported",
     "CancelRun",
@@ -175,6 +189,7 @@ __all__ = [
     "CompareCodes",
     "ComparisonChoices",
     "CreateSession",
+    "DeleteAtlas",
     "DeleteCircuit",
     "DiscardSession",
     "Done",
@@ -193,6 +208,7 @@ __all__ = [
     "GarbageReport",
     "GatherSweep",
     "GetAblation",
+    "GetAtlas",
     "GetBirths",
     "GetCodes",
     "GetExamples",
@@ -202,6 +218,7 @@ __all__ = [
     "GetHeadInspection",
     "GetMlp",
     "GetNeuron",
+    "GetOnPrompts",
     "GetPlaces",
     "GetPreflight",
     "GetSides",
@@ -218,6 +235,7 @@ __all__ = [
     "Hello",
     "ImportBundle",
     "LabelRun",
+    "ListAtlases",
     "ListCircuits",
     "ListComparable",
     "ListRuns",
@@ -232,12 +250,14 @@ __all__ = [
     "NeuronInspection",
     "NoteAnswer",
     "NumberedRequest",
+    "OnPrompts",
     "Places",
     "PreflightAnswer",
     "Pushed",
     "QuerySql",
     "QueueRun",
     "ReadLog",
+    "ReadOn",
     "ReadTimeline",
     "Refused",
     "RemoveNote",
@@ -340,6 +360,11 @@ AnyRequest = (
     | GetExplanation
     | GetFamilies
     | CompareCodes
+    | ReadOn
+    | ListAtlases
+    | GetAtlas
+    | DeleteAtlas
+    | GetOnPrompts
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -418,6 +443,10 @@ AnyAnswer = (
     | Explained
     | Families
     | CodesCompared
+    | AtlasProgress
+    | AtlasesAnswer
+    | AtlasAnswer
+    | OnPrompts
     | SidesAnswer
     | ComparisonChoices
     | CircuitsAnswer

@@ -15,8 +15,10 @@ from engine.protocol import (
     InspectNeuron,
     MeasureEffects,
     MeasureGrid,
+    MeasureOnPrompts,
     MeasurePlaces,
     MeasureSpecificity,
+    ReadAtlas,
     RunProbe,
     SideAnswer,
     SideRequest,
@@ -125,6 +127,10 @@ class PendingSideRequest:
     @property
     def title(self) -> str:
         match self.request:
+            case ReadAtlas():
+                return f"atlas of {self.request.model}"
+            case MeasureOnPrompts():
+                return f"what heads attend to on the run's prompts ({self.request.model})"
             case GradePrompts():
                 return f"grades of examples ({self.request.model})"
             case InspectHead():

@@ -259,6 +259,39 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE run ADD COLUMN tags JSON",
         ),
     ),
+    Migration(
+        "atlases: models' heads and MLPs on ordinary text",
+        (
+            """CREATE TABLE atlas (
+                atlas VARCHAR NOT NULL,
+                model VARCHAR NOT NULL,
+                asked VARCHAR NOT NULL,
+                identity VARCHAR NOT NULL,
+                corpus VARCHAR NOT NULL,
+                digest VARCHAR NOT NULL,
+                tokens BIGINT NOT NULL,
+                passages INTEGER NOT NULL,
+                seconds DOUBLE NOT NULL,
+                made_us BIGINT NOT NULL,
+                body BLOB NOT NULL)""",
+            """CREATE TABLE atlas_node (
+                atlas VARCHAR NOT NULL,
+                layer INTEGER NOT NULL,
+                head INTEGER NOT NULL,
+                previous DOUBLE,
+                induction DOUBLE,
+                duplicate DOUBLE,
+                induction_text DOUBLE,
+                duplicate_text DOUBLE,
+                first DOUBLE,
+                itself DOUBLE,
+                entropy DOUBLE,
+                "offset" DOUBLE,
+                norm DOUBLE,
+                share DOUBLE,
+                copying DOUBLE)""",
+        ),
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)
@@ -280,6 +313,9 @@ PROJECTIONS = (
     "sweep",
     "sweep_unit",
 )
-"""Tables that are projections of the event log. `code` is not: its arrays came as files, not as events."""
+"""Tables that are projections of the event log.
+
+`code` is not: its arrays came as files, not as events. Nor are `atlas` and `atlas_node`: they belong to models.
+"""
 
 META = "CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)"

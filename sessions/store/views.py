@@ -259,6 +259,16 @@ VIEWS: dict[str, str] = {
                u.number, (u.ended_us - u.started_us) / 1e6 AS seconds, u.failure->>'$.message' AS failure,
                coalesce(u.attempts, 0) AS attempts
         FROM ({SWEEP_UNITS}) AS u""",  # noqa: S608
+    "atlases": """
+        SELECT atlas, model, identity AS model_identity, corpus, digest AS corpus_hash, tokens, passages, seconds,
+               make_timestamp(made_us) AS made, octet_length(body) AS bytes
+        FROM atlas""",
+    "atlas_nodes": f"""
+        SELECT n.atlas, a.model, {_number("n.layer")} AS layer, {_number("n.head")} AS head,
+               {_name("n.layer", "n.head")} AS node, {_kind("n.layer", "n.head")} AS kind, n.previous, n.induction,
+               n.duplicate, n.induction_text, n.duplicate_text, n.first, n.itself, n.entropy, n."offset", n.norm,
+               n.share, n.copying, a.identity AS model_identity
+        FROM atlas_node AS n JOIN atlas AS a ON a.atlas = n.atlas""",  # noqa: S608
     # Fits are no SQL: the host fills a temporary table of this name before a query that names it (BIRTHS).
     "births": f"SELECT {BIRTH_COLUMNS} WHERE false",
 }

@@ -7,6 +7,7 @@ import struct
 import sys
 import threading
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,7 @@ from engine.node_parts import (
 from engine.protocol import (
     AblateNodes,
     AnyWorkerRequest,
+    AtlasRead,
     CancelJob,
     CodeExplained,
     CodeWrites,
@@ -61,15 +63,18 @@ from engine.protocol import (
     MakeExamples,
     MeasureEffects,
     MeasureGrid,
+    MeasureOnPrompts,
     MeasurePlaces,
     MeasureThrough,
     MlpInspected,
     ModelSteered,
     NeuronInspected,
     NodesAblated,
+    OnPromptsMeasured,
     PartsRequest,
     PlacesMeasured,
     Quit,
+    ReadAtlas,
     RunProbe,
     SteerModel,
     ThroughMeasured,
@@ -89,6 +94,9 @@ from engine.results import (
     Versions,
 )
 from engine.steering import DosePoint, SteerResult
+
+sys.path.append(str(Path(__file__).parents[1]))  # it is started as a script
+from made_atlas import made_atlas, made_prompts
 
 N_LAYERS, N_HEADS = 2, 3
 
@@ -356,6 +364,12 @@ def explained(request: ExplainCode) -> CodeExplained:
     return CodeExplained(job=request.job, model=model_ready().model, explanation=explanation)
 
 
+def on_prompts_for(request: MeasureOnPrompts) -> OnPromptsMeasured:
+    info = model_ready().model
+    n = sum(each.positive for each in request.examples)
+    return OnPromptsMeasured(job=request.job, model=info, prompts=n, nodes=made_prompts(info))
+
+
 def patched(edges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> EdgesPatched:
     """Effects of these edges, each half of the one before."""
     found = [
@@ -394,6 +408,8 @@ class Worker:
         self.waiting: set[str] = set()
         """Grading requests that are answered only when they are cancelled."""
         self.word = threading.Event()
+        self.tokens_read: dict[str, int] = {}
+        """Tokens by atlas."""
 
     def read(self) -> None:
         for line in sys.stdin.buffer:
@@ -421,6 +437,10 @@ class Worker:
                     say(neuron_for(request))
                 case ExplainCode():
                     say(explained(request))
+                case ReadAtlas():
+                    say(self.atlas(request))
+                case MeasureOnPrompts():
+                    say(on_prompts_for(request))
                 case MakeExamples():
                     say(ExamplesOf(job=request.job, examples=examples_of(request.task, request.pairs)))
                 case CancelJob():
@@ -432,6 +452,21 @@ class Worker:
                 case Quit():
                     self.jobs.put(None)
         os._exit(0)
+
+    def atlas(self, request: ReadAtlas) -> AtlasRead:
+        """Read half of it in every request; the key is of model, corpus and tokens."""
+        info, key = (
+            model_ready().model,
+            sha256(f"{request.model} {request.corpus} {request.tokens}".encode()).hexdigest(),
+        )
+        self.tokens_read[key] = min(self.tokens_read.get(key, 0) + request.tokens // 2, request.tokens)
+        known = key in request.known
+        done = request.tokens if known else self.tokens_read[key]
+        finished = done == request.tokens
+        atlas = made_atlas(info, corpus=request.corpus) if finished and not known else None
+        return AtlasRead(
+            job=request.job, model=info, key=key, done=done, total=request.tokens, finished=finished, atlas=atlas
+        )
 
     def grade(self, request: GradePrompts) -> None:
         """Grade as the prompts ask.

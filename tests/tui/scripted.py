@@ -43,6 +43,7 @@ from sessions.protocol import (
     FindAlike,
     FollowEngine,
     GetAblation,
+    GetAtlas,
     GetCodes,
     GetExamples,
     GetExplanation,
@@ -50,6 +51,7 @@ from sessions.protocol import (
     GetGrid,
     GetHeadInspection,
     GetMlp,
+    GetOnPrompts,
     GetPlaces,
     GetPreflight,
     GetSides,
@@ -70,6 +72,7 @@ from sessions.protocol import (
     PreflightAnswer,
     QueueRun,
     ReadLog,
+    ReadOn,
     ReadTimeline,
     Request,
     RunAnswer,
@@ -107,6 +110,7 @@ from sessions.rows import (
 from tui.state.session_state import SessionState
 
 from .pretended import grades_for, look_at, preflight_for
+from .pretended_atlas import PretendedAtlas
 from .pretended_parts import part_of
 from .pretended_sweep import REQUESTS, PretendedSweep
 from .recorded import START_US, make_codes, make_examples
@@ -120,6 +124,7 @@ class ScriptedHost:
         self.entries: list[LogEntry] = []
         self.asked: list[Request] = []
         self.sweep = PretendedSweep()
+        self.atlas = PretendedAtlas()
         self.connections = 0
         self.refuse: Exception | None = None
         self.refuse_connect: Exception | None = None
@@ -246,6 +251,8 @@ class ScriptedHost:
                     GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)
                 )
                 return look_at(request, self._made()[-1].examples, codes.codes)
+            case GetAtlas() | ReadOn() | GetOnPrompts():
+                return self.atlas.answer(request, self._run_row(self._queued().config))
             case (
                 GetPlaces()
                 | GetMlp()

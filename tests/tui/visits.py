@@ -33,6 +33,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "families": ("close_up", "close-look:explain", "explanation:families"),
     "switch-off": ("switch_off",),
     "steering": ("close_up", "close-look:steer"),
+    "atlas": ("atlas",),
+    "scatter": ("scatter",),
     "edges": ("edges",),
     "table-of-heads": ("table",),
     "runs": ("runs",),

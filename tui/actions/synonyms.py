@@ -45,6 +45,10 @@ switch_off: ablate, ablation, knock out, knockout, zero ablation, mean ablation,
 edges: graph, connections, path patching, composition, links, circuit graph, diagram, network, k-composition,
     circuit drawing, wiring,
     attention edges, upstream, downstream, head to head, information flow
+atlas: ordinary text, corpus, contexts, top contexts, max activating examples, kinds of heads, induction heads,
+    previous token heads, what does this head do, headvis, which heads write, which heads attend to, copying heads,
+    search heads by token, attention sink
+scatter: scatter plot, plot, correlation, two measures, metric against metric, points, xy
 sweeps: sweep, grid search, hyperparameter sweep, hyperparameter search, many runs, batch runs, checkpoints,
     training steps, births, when does a head form, phase change, grokking, ray, slurm, cluster, workers,
     learning curve

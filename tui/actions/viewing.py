@@ -116,6 +116,20 @@ VIEWING: tuple[Action, ...] = (
         short="table",
     ),
     Action(
+        id="atlas",
+        keys=("F", "shift+f"),
+        title="Atlas: heads on ordinary text",
+        tooltip="What heads and MLPs do on ordinary text: kinds, contexts, who writes or attends to a token",
+        group="Look",
+    ),
+    Action(
+        id="scatter",
+        keys=("Y", "shift+y"),
+        title="Scatter of nodes",
+        tooltip="Every node as a point by any two measures, or metrics on ordinary text and on the prompts",
+        group="Look",
+    ),
+    Action(
         id="pick_measure",
         keys=("full_stop",),
         title="Choose the measure",

@@ -11,6 +11,7 @@ from engine.errors import HeadcodeError
 from tui.connection.requests import Connect
 from tui.plain.comparing import ComparisonVerbs
 from tui.plain.verb_table import NoSuchVerb, find_verb
+from tui.plain.verbs_atlas import AtlasVerbs
 from tui.plain.verbs_codes import CodeVerbs
 from tui.plain.verbs_edges import EdgeVerbs
 from tui.plain.verbs_examples import ExampleVerbs
@@ -31,7 +32,7 @@ class VerbRunner:
     def __init__(self, plain: PlainWorkbench) -> None:
         self.plain = plain
         own = (RunVerbs(plain), InsideVerbs(plain), SteerVerbs(plain), CodeVerbs(plain), EdgeVerbs(plain))
-        parts = (*own, SweepVerbs(plain), ComparisonVerbs(plain), ExampleVerbs(plain))
+        parts = (*own, AtlasVerbs(plain), SweepVerbs(plain), ComparisonVerbs(plain), ExampleVerbs(plain))
         self.handlers: dict[str, Callable[[str], Awaitable[None]]] = {
             name.removeprefix("do_"): getattr(part, name)
             for part in parts

@@ -89,6 +89,12 @@ VERBS: tuple[Verb, ...] = (
     _verb("explain", "[NODE] CODE", "what a code answers to, and how well that predicts it", "close-look:explain"),
     _verb("families", "[N]", "codes that occur on the same prompts; with N: so many families", "explanation:families"),
     _verb(
+        "atlas",
+        "[NODE|read|writes TOKENS|attends TOKENS|at -N|kind NAME]",
+        "what a node does on ordinary text, and who writes or attends to tokens; read reads the text",
+        *("atlas", "atlas:read", "atlas:search", "close-look:atlas"),
+    ),
+    _verb(
         "off",
         "[pair|mean|zero] [N]",
         "the next token of example N with the marked nodes, else the one at hand, turned off",
@@ -181,6 +187,7 @@ ELSEWHERE: Mapping[str, str] = {
     "next_pane.back": "there are no panes here; status, examples, heads and head show their contents",
     "jump_labels": "there is nothing to jump to here; head 1.3 shows that head",
     "side_by_side": "places NODE shows where one head matters; attention is drawn on the screen",
+    "scatter": "there is no picture here; head and atlas say both numbers of one node",
     "signs": "head 1.3 shows the q-value and stability of one",
     "log": "headcode host log prints what host and worker logged",
     "suspend": "ctrl+z in the terminal does it",

@@ -12,6 +12,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.timer import Timer
 
+from engine.analysis.head_kinds import format_kinds
 from engine.errors import Failure
 from engine.results import NO_CODE
 from sessions.protocol import GetHeadInspection, HeadInspection, Places
@@ -19,6 +20,7 @@ from tui.actions import screen_actions
 from tui.screens.node_screen import NodeScreen
 from tui.screens.parts_loader import FetchPart, Wanted
 from tui.screens.sub_screen import SubScreenKeys
+from tui.state.atlas import AtlasState
 from tui.state.head_inspection import COLOURINGS, WORDS, InspectorState, Key
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
@@ -73,6 +75,7 @@ ACTIONS = screen_actions(
         "steer",
     ),
     ("explain", "", "x", "Explain its code", "Shortest prompts that keep it, and how well they predict it", "explain"),
+    ("atlas", "", "F,shift+f", "On ordinary text", "Its kind, contexts; who attends to the token at hand", ""),
     ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
     ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
 )
@@ -225,7 +228,8 @@ class HeadInspectorScreen(NodeScreen):
     ) -> None:
         super().__init__(state, depth, fetch_part, want_codes, reopen)
         self.inspector = InspectorState(state, depth)
-        self._fetch = fetch
+        self._fetch, self._fetch_part = fetch, fetch_part
+        self.atlas = AtlasState(state)
         self._others: Timer | None = None
         self._asked: Key | None = None
         self.prompts = PromptList(self.inspector, id="prompts")
@@ -245,7 +249,6 @@ class HeadInspectorScreen(NodeScreen):
 
     def on_mount(self) -> None:
         self.prompts.border_title = "Prompts by code"
-        self.writes.border_title = "What its codes write"
         self._asked = self.inspector.key
 
     def paint(self) -> None:
@@ -265,9 +268,30 @@ class HeadInspectorScreen(NodeScreen):
         where = f" on prompt {self.inspector.example + 1} ·{coded}"
         self.tokens.border_title = Content(f"{format_head_title(self.state)}{where} seed {self.state.seed}{rank}")
         self.places.border_title = Content(f"{head} replaced at one token alone")
+        self.writes.border_title = Content(fit(self._on_text(), max(self.writes.size.width - 2, 20)))
         for part in (self.prompts, self.tokens, self.places, self.writes):
             part.paint()
         self.paint_through()
+
+    def _on_text(self) -> str:
+        """Say what kind of head it is on ordinary text, and whether it does something else here."""
+        node = self.state.cursor
+        text, unlike = self.atlas.on_text(node), self.atlas.unlike(node)
+        if text is None:
+            return "What its codes write"
+        words = f"What its codes write · on ordinary text: {format_kinds(text.metrics) or 'no clear habit'}"
+        return words + (f" · ! {unlike[0]}" if unlike else "")
+
+    def action_atlas(self) -> None:
+        """Open the atlas on this head; the token at hand is what heads can be searched by."""
+        from tui.screens.atlas import AtlasScreen
+
+        look = self.inspector.look
+        place = None
+        if isinstance(look, HeadInspection):
+            place = len(look.tokens) - 1 - self.inspector.chosen_token(look)
+        atlas = AtlasScreen(self.state, self.inspector.depth, self._fetch_part, self._want_codes, place)
+        self.app.push_screen(atlas, lambda _: self.moved())
 
     def _place(self) -> int | None:
         """Return the position of the selected token in the whole prompt; None while the prompt is not here."""
@@ -311,7 +335,7 @@ class HeadInspectorScreen(NodeScreen):
     # ---- fetching
 
     def wanted(self) -> Wanted:
-        return [(self.places.request, Places), *super().wanted()]
+        return [(self.places.request, Places), *self.atlas.stored, *super().wanted()]
 
     def want(self) -> None:
         self._asked = self.inspector.key

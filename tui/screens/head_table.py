@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -15,15 +16,17 @@ from textual.strip import Strip
 
 from engine.analysis.ranking import strength
 from engine.errors import ConfigError
-from engine.measures import MEASURES, Measure, value_of
+from engine.measures import MEASURES
 from engine.nodes import format_count
 from engine.results import HeadId, HeadScores
 from sessions.errors import CannotWrite
 from tui.actions import screen_actions
 from tui.screens.new_file import file_stem, write_new
+from tui.screens.parts_loader import FetchPart, PartsLoader
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
-from tui.state.grid_view import decimals_of
+from tui.state.atlas import AtlasState
+from tui.state.atlas_columns import MEASURE_COLUMNS, NodeColumn, column_reader, columns_there, find_column
 from tui.state.head_filter import filter_hint, read_filter
 from tui.state.node_signs import KNOWN
 from tui.state.number_text import format_fixed
@@ -31,7 +34,7 @@ from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
 from tui.widgets.styled_line import fit, wrap
-from tui.widgets.tooltips import head_tip, measure_tip
+from tui.widgets.tooltips import head_tip, measure_tip, tip
 
 ACTIONS = screen_actions(
     "Table of heads",
@@ -70,13 +73,14 @@ class HeadTable(LineWidget):
     can_focus = False
 
     class Sorted(Message):
-        def __init__(self, measure: Measure) -> None:
+        def __init__(self, column: NodeColumn) -> None:
             super().__init__()
-            self.measure = measure
+            self.column = column
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(state, id=id)
-        self.sort: Measure = state.measure
+        self.atlas = AtlasState(state)
+        self.sort: NodeColumn = find_column(state.measure.id) or MEASURE_COLUMNS[0]
         self.turned = False
         self.wanted = ""
         self.chosen = 0
@@ -90,20 +94,35 @@ class HeadTable(LineWidget):
         if view is None:
             return []
         marked = self.state.marked
-        key = (id(view.nodes), view.circuit, marked, self.sort.id, self.turned, self.wanted)
+        key = (id(view.nodes), view.circuit, marked, self.sort.id, self.turned, self.wanted, *self._sources)
         if key != self._rows[0]:
             wanted = read_filter(self.wanted, circuit=view.circuit, known=view.known, marked=marked)
             found = [node for node in view.nodes if wanted(node)]
             sign = -1 if self.turned else 1
-            found.sort(key=lambda node: (sign * _order(node, self.sort), node.layer, node.head))
+            read = column_reader(self.atlas, self.sort)
+            found.sort(key=lambda node: (sign * _order(node, self.sort, read), node.layer, node.head))
             self._rows = (key, found)
         return self._rows[1]
+
+    @property
+    def _sources(self) -> tuple[int, int]:
+        """What decides the numbers of the atlas, beside the run's own."""
+        return id(self.atlas.atlas), id(self.atlas.prompts)
+
+    @property
+    def columns(self) -> tuple[NodeColumn, ...]:
+        """All columns: measures, then metrics on ordinary text and on the prompts, where they are known."""
+        return columns_there(self.atlas)
 
     def tip_at(self, place: Offset, /) -> Content | None:
         """Return the tooltip of a column's measure or of a head."""
         if place.y == 0:
             columns, at = self._columns(self.size.width), (place.x - _NAMES) // _wide(self.size.width)
-            return measure_tip(self.state, columns[at]) if 0 <= at < len(columns) else None
+            if not 0 <= at < len(columns):
+                return None
+            column, measure = columns[at], columns[at].measure
+            words = tip(column.title, f"{column.meaning}.")
+            return words if measure is None else measure_tip(self.state, measure)
         row = self.first + place.y - 1
         in_list = row < min(len(self.rows), self.first + self._room(self.size))
         return head_tip(self.state, self.rows[row].id) if in_list else None
@@ -117,13 +136,14 @@ class HeadTable(LineWidget):
         self.first = first_visible(self.first, self.chosen, room, len(rows))
         wide, columns = _wide(size.width), self._columns(size.width)
         head = self.line().add("   node    " if view.others else "   head    ", "faint")
-        for measure in columns:
-            on = measure is self.sort
-            name = measure.short or measure.title
+        for column in columns:
+            on = column is self.sort
+            name = column.short
             mark = ("▴" if self.turned else "▾") if on else ""
             shown = mark + fit(name, wide - 1)
             head.to(head.width + wide - cell_len(shown)).add(shown, "accent" if on else "faint")
         lines = [head.strip()]
+        readers = [(column, column_reader(self.atlas, column)) for column in columns]
         for place in range(self.first, min(len(rows), self.first + room)):
             node, on = rows[place], place == self.chosen
             inside, known, marked = node.id in view.circuit, node.id in view.known, node.id in self.state.marked
@@ -131,10 +151,10 @@ class HeadTable(LineWidget):
             line.add(f"{node.id!s:<5}", "strong" if on else ("text" if inside else "dim"))
             frame = ("«»" if inside else "‹›") if marked else "[]" if inside else "  "
             line.add(frame, "second").add(KNOWN if known else " ", "accent")
-            for measure in columns:
-                value = value_of(node, measure)
-                shown = format_fixed(value if value is None or math.isfinite(value) else None, decimals_of(measure))
-                ink = "strong" if on else ("text" if measure is self.sort else "dim")
+            for column, read in readers:
+                value = read(node)
+                shown = format_fixed(value if value is None or math.isfinite(value) else None, column.decimals)
+                ink = "strong" if on else ("text" if column is self.sort else "dim")
                 line.add(shown.strip().rjust(wide), ink)
             lines.append(line.strip())
         if not rows:
@@ -148,6 +168,8 @@ class HeadTable(LineWidget):
     def _foot(self, width: int) -> list[str]:
         """Return the lines with the meaning of the sorting measure."""
         words = f"{self.sort.title}: {self.sort.meaning}" + ("   ° without an SAE" if width > 100 else "")
+        if width > 140 and len(self.columns) > len(MEASURES):
+            words += "   ~ on ordinary text   = on these prompts"
         return wrap(words, max(width - 2, 1), 2)
 
     def _room(self, size: Size) -> int:
@@ -155,13 +177,17 @@ class HeadTable(LineWidget):
         return max(size.height - 1 - len(self._foot(size.width)), 1)
 
     def step_sort(self, by: int) -> None:
-        self.sort = MEASURES[(MEASURES.index(self.sort) + by) % len(MEASURES)]
+        columns = self.columns
+        place = columns.index(self.sort) if self.sort in columns else 0
+        self.sort = columns[(place + by) % len(columns)]
 
-    def _columns(self, width: int) -> list[Measure]:
-        """Return as many measures as fit, including the sorting one."""
+    def _columns(self, width: int) -> list[NodeColumn]:
+        """Return as many columns as fit, including the sorting one."""
+        columns = self.columns
+        place = columns.index(self.sort) if self.sort in columns else 0
         room = max(1, (width - 11) // _wide(width))
-        first = min(max(0, MEASURES.index(self.sort) - room + 1), max(0, len(MEASURES) - room))
-        return list(MEASURES[first : first + room])
+        first = min(max(0, place - room + 1), max(0, len(columns) - room))
+        return list(columns[first : first + room])
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
@@ -184,10 +210,14 @@ class HeadTableScreen(SubScreen):
     CSS_PATH = "head_table.tcss"
     actions = ACTIONS
 
-    def __init__(self, state: WorkbenchState, folder: Path | None = None) -> None:
+    def __init__(self, state: WorkbenchState, folder: Path | None = None, fetch: FetchPart | None = None) -> None:
+        """`fetch`: asks for the atlas; None in a replay."""
         super().__init__(state)
         self.table = HeadTable(state, id="table")
         self._folder = folder or Path.cwd()
+        self._loader: PartsLoader | None = None
+        if fetch is not None:
+            self._loader = PartsLoader(self, state.parts, fetch, lambda: self.table.atlas.stored, self.paint)
 
     def compose(self) -> ComposeResult:
         yield self.table
@@ -195,6 +225,9 @@ class HeadTableScreen(SubScreen):
 
     def on_mount(self) -> None:
         self._title()
+        if self._loader is not None:
+            self.state.parts.forget_failures()
+            self._loader.start()
 
     def paint(self) -> None:
         self._title()
@@ -243,7 +276,8 @@ class HeadTableScreen(SubScreen):
         rows = self.table.rows
         if self.table.chosen < len(rows):
             self.state.put_cursor(*rows[self.table.chosen].id)
-            self.state.pick_measure(self.table.sort)
+            if self.table.sort.measure is not None:
+                self.state.pick_measure(self.table.sort.measure)
         self.dismiss()
 
     def action_keep(self) -> None:
@@ -251,9 +285,8 @@ class HeadTableScreen(SubScreen):
         if not self.table.rows:
             return
         try:
-            path = write_new(
-                self._folder, f"{file_stem(self.state)}-heads", ".csv", table_csv(self.table.rows, self.state)
-            )
+            text = table_csv(self.table.rows, self.state, self.table.atlas)
+            path = write_new(self._folder, f"{file_stem(self.state)}-heads", ".csv", text)
         except CannotWrite as error:
             self.notify(
                 clean(f"{error.message} Start headcode in another folder."),
@@ -272,8 +305,8 @@ class HeadTableScreen(SubScreen):
         self.table.paint()
 
     def on_head_table_sorted(self, message: HeadTable.Sorted) -> None:
-        self.table.turned = message.measure is self.table.sort and not self.table.turned
-        self.table.sort = message.measure
+        self.table.turned = message.column is self.table.sort and not self.table.turned
+        self.table.sort = message.column
         self.paint()
 
     def _filtered(self, text: str | None) -> None:
@@ -292,19 +325,22 @@ class HeadTableScreen(SubScreen):
         self.table.border_title = Content(clean(words))
 
 
-def table_csv(rows: list[HeadScores], state: WorkbenchState) -> str:
+def table_csv(rows: list[HeadScores], state: WorkbenchState, atlas: AtlasState | None = None) -> str:
     """Format nodes as CSV: circuit, known, marked (1 or 0), then all measures by id; empty if not applicable.
 
-    A run with MLPs has one more column, the node's name; layer and head are empty where there is none.
+    With what is known of the atlas behind them: text.METRIC on ordinary text, prompts.METRIC on the run's. A run with
+    MLPs has one more column, the node's name; layer and head are empty where there is none.
     """
     out, view = io.StringIO(), state.view()
     sets = (view.circuit if view else (), view.known if view else (), state.marked)
     writer = csv.writer(out, lineterminator="\n")
     named = view is not None and view.others
     first = ["node"] if named else []
-    writer.writerow([*first, "layer", "head", "circuit", "known", "marked", *(measure.id for measure in MEASURES)])
+    columns = MEASURE_COLUMNS if atlas is None else columns_there(atlas)
+    readers = [column_reader(atlas or AtlasState(state), column) for column in columns]
+    writer.writerow([*first, "layer", "head", "circuit", "known", "marked", *(column.id for column in columns)])
     for node in rows:
-        values = (value_of(node, measure) for measure in MEASURES)
+        values = (read(node) for read in readers)
         flags = (int(node.id in heads) for heads in sets)
         name = [str(node.id)] if named else []
         place = ["" if number < 0 else number for number in node.id]
@@ -317,7 +353,10 @@ def _count(rows: list[HeadScores]) -> str:
     return format_count(node.id for node in rows)
 
 
-def _order(node: HeadScores, measure: Measure) -> float:
+def _order(node: HeadScores, column: NodeColumn, read: Callable[[HeadScores], float | None]) -> float:
     """Return the sort key: smaller for stronger heads; heads without a value come last in either order."""
-    value = strength(node, measure)
+    if column.measure is None:
+        number = read(node)
+        return math.inf if number is None else -number
+    value = strength(node, column.measure)
     return math.inf if value == -math.inf else -value

@@ -55,6 +55,8 @@ OPENERS: Mapping[str, str] = {
     "side-by-side": "side_by_side",
     "switch-off": "switch_off",
     "steering": "close_up",
+    "atlas": "atlas",
+    "scatter": "scatter",
     "copy-the-grid": "copy",
     "replay": "replay",
     "log": "log",

@@ -212,6 +212,24 @@ class WorkbenchScreen(PanesScreen):
         if self._allows("switch_off"):
             self._open_measured(SwitchOffScreen)
 
+    def action_atlas(self) -> None:
+        from tui.screens.atlas import AtlasScreen
+
+        if self._allows("atlas"):
+            self._open_measured(partial(AtlasScreen, want_codes=self.drawing.want_codes))
+
+    def action_table(self) -> None:
+        from tui.screens.head_table import HeadTableScreen
+
+        if self.state.view() is not None:
+            self.app.push_screen(HeadTableScreen(self.state, fetch=self.link.ask_or_failure), self._back)
+
+    def action_scatter(self) -> None:
+        from tui.screens.scatter import ScatterScreen
+
+        if self._allows("scatter"):
+            self._open_measured(partial(ScatterScreen, want_codes=self.drawing.want_codes))
+
     def _open_measured(self, screen: Callable[[WorkbenchState, Depth, FetchPart], SubScreen]) -> None:
         """Open a screen that asks the model."""
         self.app.push_screen(screen(self.state, self.grid.heatmap.depth, self.link.ask_or_failure), self._back)

@@ -160,6 +160,8 @@ CONDITIONS: Mapping[str, Condition] = {
     "stream_grid": _all(_model, _scored),
     "side_by_side": _all(_model, _view),
     "switch_off": _all(_model, _view),
+    "atlas": _all(_model, _view),
+    "scatter": _all(_model, _view),
     "sweeps": _host,
     "edges": _has_edges,
     "edges:pin": _recordable,

@@ -11,6 +11,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "README.md": ("docs", "documentation", "manual", "help", "readme", "about"),
     "docs/api.md": ("python", "library", "notebook", "jupyter", "transformerlens", "script", "code"),
     "docs/architecture.md": ("develop", "source code", "contribute", "internals"),
+    "docs/atlas.md": ("ordinary text", "induction heads", "corpus", "contexts", "scatter", "kinds of heads"),
     "docs/bench.md": ("benchmark", "evaluation", "auc"),
     "docs/cause.md": ("activation patching", "causal effect", "logit difference", "faithfulness", "ablation"),
     "docs/compare.md": ("compare runs", "diff"),

@@ -322,7 +322,7 @@ def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
     # Effects are not scores: their methods write into `cause`.
     assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}
     tables = {row[0] for row in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
-    assert tables == {*PROJECTIONS, "event", "code", "meta"}
+    assert tables == {*PROJECTIONS, "event", "code", "atlas", "atlas_node", "meta"}
     store.close()
 
 

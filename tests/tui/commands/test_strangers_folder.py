@@ -70,6 +70,7 @@ LIGHT = [
     ["export", "latest", "out.csv"],
     ["import", "out.csv"],
     ["sql", "SELECT 1"],
+    ["atlas"],
     ["gc"],
     ["sweep", "list"],
     ["sweep", "show", "mine"],
@@ -105,6 +106,7 @@ HEAVY = [
     ["neurons", "latest", "m0"],
     ["neuron", "./", "0.0"],
     ["explain", "latest", "0.0", "0"],
+    ["atlas", "./", "--tokens", "300"],
     ["examples", "make", "latest", "ioi"],
     ["examples", "more", "latest"],
 ]

@@ -80,6 +80,8 @@ WORKBENCH = (
     ("stream_grid", r"layer 0, -1 \S+  stream", (), "escape"),
     ("side_by_side", "attends to", (), "escape"),
     ("switch_off", "KL divergence", (), "escape"),
+    ("atlas", "Atlas · ", (), "escape"),
+    ("scatter", "total variation by ", (), "escape"),
     ("edges", r"of \d+ edges", (), "escape"),
     ("runs", r"\d runs by ", (), "escape"),
     ("sweeps", "No sweep yet", (), "escape"),

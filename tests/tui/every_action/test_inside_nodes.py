@@ -124,6 +124,63 @@ STEERING = (
     ("recorded.newer", "- recorded 1 of 1"),
     ("close", "Prompts by code"),
 )
+
+
+def first(walk: Any) -> Any:
+    """The node at the top of the list."""
+    return walk.app.screen.atlas.listed()[0]
+
+
+def scrolled(walk: Any) -> Any:
+    return walk.app.screen.page.first
+
+
+def fetched(walk: Any) -> Any:
+    """Which atlas is asked for: at first that of the model, then the one that was read."""
+    return walk.app.screen.atlas.request
+
+
+def axes(walk: Any) -> Any:
+    """What the scatter shows."""
+    return walk.app.screen.scatter.vertical.id, walk.app.screen.scatter.horizontal.id
+
+
+ATLAS = (
+    ("read", fetched, (), ("/tokens of toy/",), "kind"),
+    ("stop", "nothing is being read"),
+    ("step.down", node),
+    ("step.up", node),
+    ("step.page_down", node),
+    ("step.page_up", node),
+    ("sort.right", "▾previous"),
+    ("turn", first),
+    ("sort.left", "- ▴previous"),
+    ("search", "Search the atlas", (), "escape", "Atlas · "),
+    ("place", "Search the atlas", (), "escape", "Atlas · "),
+    ("scroll.down", scrolled),
+    ("scroll.up", scrolled),
+    ("mark", "1 marked", (), ("space",), "- 1 marked"),
+    ("show", "2 Nodes: ", (), ("F", "/Atlas · /"), "Atlas · "),
+    ("close", "2 Nodes: "),
+)
+SCATTER = (
+    ("move.down", node),
+    ("move.up", node),
+    ("move.left", node),
+    ("move.right", node),
+    ("rank.next", node),
+    ("rank.previous", node),
+    ("across.next", axes),
+    ("across.previous", axes),
+    ("up.next", axes),
+    ("up.previous", axes),
+    ("choose_across", "Across", (), "escape", "by copying"),
+    ("choose_up", "words to search for", (), "escape", "by copying"),
+    ("swap", axes),
+    ("mark", "1 marked", (), ("space",), "- 1 marked"),
+    ("show", "2 Nodes: ", (), ("Y", "/by copying/"), "by copying"),
+    ("close", "2 Nodes: "),
+)
 ALL_HEADS = tuple(key for layer in range(4) for key in ("slash", f"'{layer}.1'", "enter", "a"))
 INSIDE: dict[str, Any] = {
     "mlp-page": (("slash", "'m2'", "enter", "enter", "/exact ·/"), MLP_PAGE),
@@ -134,6 +191,8 @@ INSIDE: dict[str, Any] = {
     "families": (("x", "/read from their end/", "f", "/the side/"), FAMILIES),
     "switch-off": (("escape", "escape", "z", "/KL divergence/"), SWITCH_OFF),
     "steering": (("slash", "'1.2'", "enter", "enter", "/attends to/", "d", "/KL divergence/"), STEERING),
+    "atlas": (("escape", "u", "F", "/Atlas · /"), ATLAS),
+    "scatter": (("Y", "/by copying/"), SCATTER),
 }
 """By table of actions: the way there from where the one before ended, and the steps."""
 

@@ -39,6 +39,7 @@ CLOSE_LOOK = (
     ("through", "Through whom", (), ("/each alone|No node is later/", "t"), "- Through whom"),
     ("steer", "Dose and response", (), ("/KL divergence/", "escape"), "attends to"),
     ("explain", "read from their end", (), "escape", "- read from their end"),
+    ("atlas", "Atlas · ", (), "escape", "attends to"),
     ("rank.next", r"+ rank (\d+) by"),
     ("rank.previous", r"< rank (\d+) by"),
     ("close", "2 Heads: "),

@@ -122,6 +122,7 @@ EFFECTS = {
     "through": ("through 3.6", r"m5: -1\.4, error \.02"),
     "explain": ("explain 3.6 7", r"John \(A\) \| Mary: saliency 1; Paul Tom"),
     "families": ("families", r"3\.6:7 on 5\+ 0-, 3 codes, together \.60"),
+    "atlas": ("atlas writes she", "there is no atlas of this model yet"),
     "off": ("off mean 1", r"John: 0\.125 #2 before, 0\.750 #1 after, \+0\.625"),
     "steer": ("steer contrast times 2 last example 1", r"strength -2: -\.20; random .*, outside"),
     "measure": ("measure overlap", "overlap: "),
@@ -167,6 +168,24 @@ async def test_every_verb_does_it_or_says_why_not(name: str, spoken: Any) -> Non
     text, _code, _host = await spoken(*before, typed)
     text = text[text.index("session first light, model toy.") :]
     assert any(re.search(words, line) for line in text), text
+
+
+async def test_the_atlas_is_read_and_says_nodes_and_searches(spoken: Any) -> None:
+    text, _, host = await spoken("atlas read", "atlas 1.1", "atlas writes she", "atlas at -3", "atlas nonsense")
+    assert [request.after for request in host.of_kind("ReadOn")] == [0, 400]
+    lines = "\n".join(text)
+    for words in (
+        "1,000 of 1,000 tokens read.",
+        "copying, copying 2.00: raises the logits of the tokens it attends to.",
+        "something else on these prompts: attention to the first position: 0.10 on these prompts, 0.90",
+        "copying 2.00, on these prompts 2.00: direct logit",
+        "at the end of: The cat sat and; attends cat 0.75, The 0.20; raises she, he",
+        "1 nodes: writes she.",
+        "1.1 0.667, 2.50: copying, mostly at rest",
+        "1.1 0.600: copying, mostly at rest",
+    ):
+        assert words in lines, (words, lines)
+    assert any("atlas nonsense: read, a node" in line for line in text)
 
 
 async def test_pairs_are_added_and_taken_back(spoken: Any) -> None:

@@ -114,7 +114,7 @@ async def test_the_table_and_its_keys(
         await pilot.press("r", "end", "up", "pageup", "pagedown", "home", "down")
         assert table.chosen == 1
         await pilot.press("right", "right", "left", "left", "left")
-        assert table.sort is MEASURES[-1]
+        assert table.sort.measure is MEASURES[-1]
         await pilot.press("right", "slash")
         await until(lambda: isinstance(app.screen, TextPromptSheet))
         await pilot.press(*"layer > x")
