@@ -83,7 +83,7 @@ def put_cursor(app: Any, name: str) -> None:
     state = app.state
     if name in NODE_PAGES:
         state.cursor = NODE_PAGES[name]  # also of a run with heads alone, whose grid it is not in
-    elif state.view() is not None and (name == "close-look" or state.cursor not in state.places()):
+    elif state.view() is not None and ("close_up" in WAYS.get(name, ()) or state.cursor not in state.places()):
         state.cursor = next(node for node in state.view().order if node.is_head)
 
 
