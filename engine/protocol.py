@@ -148,6 +148,8 @@ class MeasurePlaces(PartsRequest, tag="places", frozen=True, kw_only=True):
     layer: int
     head: int
     """NO_HEAD and NO_LAYER (engine.nodes) for MLPs and the embedding."""
+    example: int | None = None
+    """Only on this example's pair; what was prepared for all examples stays. None: on all of them."""
 
 
 class MeasureGrid(PartsRequest, tag="grid", frozen=True, kw_only=True):

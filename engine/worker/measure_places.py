@@ -1,7 +1,7 @@
 """Measure effects position by position for a run's prompts: of one node, or of every layer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,8 +9,9 @@ import msgspec
 from torch import Tensor
 
 from engine.capture.prompts import encode_prompt
-from engine.errors import ModelError, NoSuchNode, OutOfMemory
+from engine.errors import ExampleError, ModelError, NoSuchNode, OutOfMemory
 from engine.events import Event, Monitor, Notice
+from engine.examples import Example
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.node_parts import MeasuredHow, PromptGrid, PromptPlaces
@@ -134,11 +135,14 @@ class KeepsNotices:
         return self._monitor.cancelled()
 
 
-def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor, *, unequal: bool = False) -> Prepared:
+def prepare_parts(
+    request: PartsRequest, warm_model: WarmModel, monitor: Monitor, *, unequal: bool = False, keep: bool = True
+) -> Prepared:
     """Load the model and prepare patching at every position.
 
     `unequal`: with pairs of unequal length, too, aligned at their ends: for single positions. What an earlier request
-    with the same examples prepared is used again. Raises ModelError, ExampleError, ConfigError, Cancelled.
+    with the same examples prepared is used again. Not `keep`: that stays for later requests, and this is not kept.
+    Raises ModelError, ExampleError, ConfigError, Cancelled.
     """
     model, _ = warm_model.take(request.model, Path(request.models), request)
     begun = time.perf_counter()
@@ -149,7 +153,8 @@ def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor
     if isinstance(known, Prepared) and known.model is model and known.serves(request, unequal=unequal):
         known.passes.monitor = keeper
         return msgspec.structs.replace(known, request=request, begun=begun, work=0, work_before=known.passes.work)
-    warm_model.computed = None
+    if keep:
+        warm_model.computed = None
     passes = ForwardPasses(model, keeper, "all")
     inputs = prepare(
         model,
@@ -174,7 +179,7 @@ def prepare_parts(request: PartsRequest, warm_model: WarmModel, monitor: Monitor
         unequal=unequal,
         streams=[],
     )
-    if _bytes_of(inputs) <= _KEPT_BYTES:
+    if keep and _bytes_of(inputs) <= _KEPT_BYTES:
         warm_model.computed = prepared
     return prepared
 
@@ -192,11 +197,29 @@ def measure_places_of(request: MeasurePlaces, warm_model: WarmModel, monitor: Mo
         node = NodeId(request.layer, request.head)
         model, _ = warm_model.take(request.model, Path(request.models), request)
         check_node(model, node)
-        prepared = prepare_parts(request, warm_model, monitor, unequal=True)
+        indices = pair_of(request.examples, request.example)
+        some = msgspec.structs.replace(request, examples=tuple(request.examples[index] for index in indices))
+        prepared = prepare_parts(some, warm_model, monitor, unequal=True, keep=request.example is None)
         effects = measure_places(prepared.passes, prepared.inputs, node)
-        return PlacesMeasured(job=request.job, model=model.info, how=prepared.how(), prompts=prepared.prompts(effects))
+        prompts = tuple(
+            msgspec.structs.replace(each, example=indices[each.example]) for each in prepared.prompts(effects)
+        )
+        return PlacesMeasured(job=request.job, model=model.info, how=prepared.how(), prompts=prompts)
 
     return within_memory(measure, request)
+
+
+def pair_of(examples: Sequence[Example], example: int | None) -> list[int]:
+    """Return the indices of this example's pair; all for None. Raises ExampleError if it has none."""
+    if example is None:
+        return list(range(len(examples)))
+    pair = examples[example].pair if 0 <= example < len(examples) else None
+    found = [index for index, each in enumerate(examples) if pair is not None and each.pair == pair]
+    if len({examples[index].positive for index in found}) < 2:
+        raise ExampleError(
+            f"Example {example + 1} has no pair to replace from.", hint="Leave out the example: all are measured then."
+        )
+    return found
 
 
 def measure_grid_of(request: MeasureGrid, warm_model: WarmModel, monitor: Monitor) -> GridMeasured:

@@ -65,6 +65,7 @@ async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
         head=node.head,
         config=request.config,
         models=str(host.places.models),
+        example=request.example,
         **fields,
     )
     answer = await answer_of(host, worker_request, PlacesMeasured)

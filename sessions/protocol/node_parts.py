@@ -28,6 +28,8 @@ class GetPlaces(Request, tag="places", frozen=True, kw_only=True):
     """9.6, m8 or emb; also of a run with heads only."""
     config: EffectsConfig = EffectsConfig(method="exact")
     """Metric, replacement and number of examples; the rest does not apply."""
+    example: int | None = None
+    """Only on this example's pair, for a quick first look; None: on all examples."""
 
 
 class Places(Message, tag="places", frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ def part_of(request: Any, run: RunRow, examples: Sequence[Example]) -> Any:
     """The answer to a request that looks inside a node."""
     match request:
         case GetPlaces():
-            return places_of(run, examples)
+            return places_of(request, run, examples)
         case GetMlp():
             return neurons_of(request, run, examples)
         case GetGrid():
@@ -258,11 +258,11 @@ def steering_of(request: GetSteering, run: RunRow, examples: Sequence[Example]) 
     )
 
 
-def places_of(run: RunRow, examples: Sequence[Example]) -> Places:
+def places_of(request: GetPlaces, run: RunRow, examples: Sequence[Example]) -> Places:
     """Effects that grow towards the end of every positive, and are read on a token of another name."""
     prompts = []
     for index, example in enumerate(examples):
-        if example.positive:
+        if example.positive and request.example in (None, index):
             tokens = tuple(f"{word} " for word in example.prompt.split())
             effects = tuple(-0.1 * place if place > len(tokens) // 2 else 0.0 for place in range(len(tokens)))
             prompts.append(

@@ -7,7 +7,6 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
-from sessions.protocol import Places
 from tui.actions import screen_actions
 from tui.screens.node_screen import NodeScreen
 from tui.screens.parts_loader import FetchPart, Wanted
@@ -99,10 +98,10 @@ class EmbeddingScreen(NodeScreen):
         self.paint_through()
 
     def wanted(self) -> Wanted:
-        return [(self.places.request, Places), *super().wanted()]
+        return [*self.places.wanted, *super().wanted()]
 
     @property
-    def example_at_hand(self) -> int:
+    def example_shown(self) -> int:
         return self.example
 
     def action_step(self, by: int) -> None:
@@ -111,5 +110,5 @@ class EmbeddingScreen(NodeScreen):
         self.moved()
 
     def action_walk(self, by: int) -> None:
-        self.token = self.step_token(self.token, by, self.example, self.places.request)
+        self.token = self.step_token(self.token, by, self.example, self.places.found)
         self.paint()

@@ -15,7 +15,7 @@ from textual.timer import Timer
 from engine.analysis.head_kinds import format_kinds
 from engine.errors import Failure
 from engine.results import NO_CODE
-from sessions.protocol import GetHeadInspection, HeadInspection, Places
+from sessions.protocol import GetHeadInspection, HeadInspection
 from tui.actions import screen_actions
 from tui.screens.node_screen import NodeScreen
 from tui.screens.parts_loader import FetchPart, Wanted
@@ -328,14 +328,10 @@ class HeadInspectorScreen(NodeScreen):
         self.inspector.example, self.inspector.token = message.place, None
         self.moved()
 
-    @property
-    def example_at_hand(self) -> int:
-        return self.inspector.example
-
     # ---- fetching
 
     def wanted(self) -> Wanted:
-        return [(self.places.request, Places), *self.atlas.stored, *super().wanted()]
+        return [*self.places.wanted, *self.atlas.stored, *super().wanted()]
 
     def want(self) -> None:
         self._asked = self.inspector.key

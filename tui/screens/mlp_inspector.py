@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 
-from sessions.protocol import MlpInspection, Places
+from sessions.protocol import MlpInspection
 from tui.actions import screen_actions
 from tui.screens.node_screen import NodeScreen
 from tui.screens.parts_loader import FetchPart, Wanted
@@ -105,14 +105,10 @@ class MlpScreen(NodeScreen):
         """Return the neurons, the places, then the exact effects of the neurons around the selected one."""
         return [
             (self.inspector.request, MlpInspection),
-            (self.places.request, Places),
+            *self.places.wanted,
             (self.inspector.exact_wanted, MlpInspection),
             *super().wanted(),
         ]
-
-    @property
-    def example_at_hand(self) -> int:
-        return self.inspector.example
 
     def action_neuron(self, by: int) -> None:
         self.inspector.step(by)
@@ -128,7 +124,7 @@ class MlpScreen(NodeScreen):
         self.moved()
 
     def action_walk(self, by: int) -> None:
-        self.token = self.step_token(self.token, by, self.inspector.example, self.places.request)
+        self.token = self.step_token(self.token, by, self.inspector.example, self.places.found)
         self.paint()
 
     def on_line_picked(self, message: LinePicked) -> None:

@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.timer import Timer
 
 from engine.errors import Failure
-from sessions.protocol import GetPlaces, Places, Through
+from sessions.protocol import Places, Through
 from tui.screens.explanation import ExplanationScreen
 from tui.screens.parts_loader import FetchPart, PartsLoader, Wanted
 from tui.screens.sub_screen import SubScreen
@@ -79,14 +79,9 @@ class NodeScreen(SubScreen):
         if self.state.walk_ranking(by) and not self.leaves():
             self.moved()
 
-    @property
-    def example_at_hand(self) -> int:
-        """The example of the run that the page shows, by index."""
-        return self.state.selected or 0
-
     def action_explain(self) -> None:
         """Explain the code that the node has on the example at hand."""
-        self.app.push_screen(ExplanationScreen(self.state, self._depth, self._fetch_part, self.example_at_hand))
+        self.app.push_screen(ExplanationScreen(self.state, self._depth, self._fetch_part, self.example_shown))
 
     def action_through(self) -> None:
         """Show through whom the node acts, or what was there before."""
@@ -112,9 +107,8 @@ class NodeScreen(SubScreen):
             self.through.border_title = Content(f"Through whom {self.state.cursor} acts")
             self.through.paint()
 
-    def step_token(self, token: int | None, by: int, example: int, asked: GetPlaces | None) -> int | None:
+    def step_token(self, token: int | None, by: int, example: int, found: object) -> int | None:
         """Return the token after or before this one on the prompt; None if it was not measured on it."""
-        found = self.state.parts.get(asked, Places)
         prompts = found.prompts if isinstance(found, Places) else ()
         last = next((len(each.tokens) - 1 for each in prompts if each.example == example), None)
         if last is None:

@@ -1,15 +1,16 @@
 """What is measured inside nodes for the screens: answers that are kept, and the request under way."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from engine.config import EffectsConfig
 from engine.errors import Failure
+from engine.examples import Example
 from engine.results import HeadId
-from sessions.protocol import AnyRequest, GetMlp, GetPlaces, GetSpecificity, GetThrough
+from sessions.protocol import AnyRequest, GetMlp, GetPlaces, GetSpecificity, GetThrough, Places
 from tui.state.run import SessionRun
 
 Clock = Callable[[], float]
@@ -29,6 +30,13 @@ class NodeParts:
         self.asking: AnyRequest | None = None
         self._since = 0.0
         self._clock = clock
+
+    def prepared(self, run: str) -> bool:
+        """Return True if a node of this run was measured on all prompts: the worker has prepared them."""
+        return any(
+            isinstance(asked, GetPlaces) and asked.run == run and asked.example is None and isinstance(found, Places)
+            for asked, found in self.answers.items()
+        )
 
     def get(self, request: AnyRequest | None, want: type[T]) -> T | Failure | None:
         """Return the answer or why there is none; None before it came."""
@@ -80,6 +88,16 @@ def specificity_request(run: SessionRun) -> GetSpecificity:
 def places_request(run: SessionRun | None, node: HeadId) -> GetPlaces | None:
     """Return the request for the node's effects position by position; None without a run."""
     return None if run is None else GetPlaces(run=run.run_id, node=str(node), config=parts_config(run))
+
+
+def first_places(request: GetPlaces | None, examples: Sequence[Example], example: int) -> GetPlaces | None:
+    """Return the same request for this example's pair alone, a fraction of the work; None without a pair."""
+    pair = examples[example].pair if example < len(examples) else None
+    usual = request is not None and request.config.replacement in ("auto", "pair")
+    if request is None or pair is None or not usual:
+        return None
+    sides = {each.positive for each in examples if each.pair == pair}
+    return msgspec.structs.replace(request, example=example) if len(sides) > 1 else None
 
 
 def through_requests(run: SessionRun | None, node: HeadId, n_layers: int) -> list[GetThrough]:

@@ -10,7 +10,7 @@ from engine.analysis.effects import METRIC_WORDS
 from engine.errors import Failure
 from sessions.protocol import GetPlaces, Places
 from tui.output.effects import format_signed
-from tui.state.node_parts import places_request
+from tui.state.node_parts import first_places, places_request
 from tui.state.token_columns import ROUNDING, TokenPlace, shown_places, token_places
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -61,9 +61,30 @@ class PlacesStrip(SignedWidget):
         """What is shown here, as a request to the host."""
         return places_request(self.state.shown, self.state.cursor)
 
+    @property
+    def wanted(self) -> list[tuple[GetPlaces | None, type[Places]]]:
+        """What is shown, as requests; in the first look into a run, first on the prompt at hand alone.
+
+        Preparing one pair takes a fraction of the time of preparing all; once all are prepared, they are faster.
+        """
+        every = self.request
+        first = first_places(every, self.state.examples, self._example())
+        prepared = every is not None and self.state.parts.prepared(every.run)
+        return [(None if prepared else first, Places), (every, Places)]
+
+    @property
+    def found(self) -> Places | Failure | None:
+        """What is known: of all prompts, else of the prompt at hand."""
+        every = self.request
+        found = self.state.parts.get(every, Places)
+        if found is not None:
+            return found
+        first = self.state.parts.get(first_places(every, self.state.examples, self._example()), Places)
+        return first if isinstance(first, Places) else None
+
     def lines(self, size: Size, /) -> list[Strip]:
         request = self.request
-        found = self.state.parts.get(request, Places)
+        found = self.found
         if found is None:
             words = self.state.parts.format_wait(request, f"measuring {self.state.cursor} at every token alone")
             return [self.line().add(f" {fit(words, size.width - 2)}", "dim").strip()]

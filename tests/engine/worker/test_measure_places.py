@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.config import EffectsConfig, LoadOptions
-from engine.errors import Cancelled, NoSuchNode
+from engine.errors import Cancelled, ExampleError, NoSuchNode
 from engine.examples import Example
 from engine.models.warm_model import WarmModel
 from engine.nodes import EMBEDDING, NodeId, mlp
@@ -53,6 +54,31 @@ def test_the_second_node_costs_no_preparation(warm: WarmModel, recorder: Any) ->
     warm.take("planted-ioi", Path("/nowhere"), LoadOptions(device="cpu"))
     assert warm.computed is None
     assert ask(warm, recorder()).prompts == first.prompts
+
+
+def test_one_pair_alone_has_the_same_effects_and_leaves_what_was_prepared(warm: WarmModel, recorder: Any) -> None:
+    every = ask(warm, recorder())
+    kept = warm.computed
+    for index in (2, 3):  # the positive and the negative of the second pair
+        alone = ask(warm, recorder(), example=index)
+        (prompt,) = alone.prompts
+        (same,) = (each for each in every.prompts if each.example == prompt.example)
+        assert prompt.example == 2
+        assert prompt.effects == pytest.approx(same.effects, abs=1e-4)
+        assert (prompt.tokens, prompt.other) == (same.tokens, same.other)
+        assert alone.how.metric == every.how.metric
+        assert warm.computed is kept
+    assert ask(warm, recorder()).how.prepared == 0
+
+
+def test_an_example_without_a_pair_is_refused(warm: WarmModel, recorder: Any) -> None:
+    for wrong in (6, -1):
+        with pytest.raises(ExampleError, match="no pair"):
+            ask(warm, recorder(), example=wrong)
+    model, _ = warm.take("toy", Path("/nowhere"), LoadOptions(device="cpu"))
+    single = tuple(replace(each, pair=None) for each in TASKS["ioi"].make(model, pairs=1, seed=0))
+    with pytest.raises(ExampleError, match="Example 1 has no pair"):
+        ask(warm, recorder(), examples=single, example=0)
 
 
 def test_large_inputs_are_not_kept(warm: WarmModel, recorder: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,10 @@ import pytest
 from engine.errors import Failure
 from engine.events import ExamplesMade
 from engine.examples import content_hash
+from engine.explanations import CodeExplanation
 from engine.machine.folders import find_folders
 from sessions.events import CircuitSaved, ExamplesSet, NoteWritten, RunEnded, RunLabelled, TagsSet
+from sessions.protocol import AtlasAnswer, Explained
 from sessions.rows import ComparisonChoice
 
 from ..hostile_run import hostile_run
@@ -40,17 +42,19 @@ SHOWS_NONE = {
         "document",
         "edges",
         "embedding-page",
+        "families",
         "new-session",
         "options",
         "places-by-layer",
         "progress",
+        "scatter",
         "settings",
         "table-of-heads",
     ),
     "tasks",
 }
 """Screens that show no foreign text."""
-SHOWS_NO_BEGINNING = {"log", "negatives"}
+SHOWS_NO_BEGINNING = {"atlas", "log", "negatives"}
 """Screens that show another part of a text that goes on for pages."""
 RAW = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]")
 
@@ -70,6 +74,21 @@ def hostile(recorded: Any, text: str) -> list[Any]:
     ]
 
 
+def foreign_explanation(found: CodeExplanation, text: str) -> CodeExplanation:
+    """The same with that text for every token."""
+    replace = msgspec.structs.replace
+    patterns = tuple(
+        replace(
+            pattern,
+            words=tuple(replace(word, token=text, keeps=(text,), loses=(text,)) for word in pattern.words),
+        )
+        for pattern in found.patterns
+    )
+    salient = tuple(replace(each, tokens=tuple((text, weight) for _, weight in each.tokens)) for each in found.salient)
+    rules = {name: replace(getattr(found, name), token=text) for name in ("frequent", "best_token")}
+    return replace(found, patterns=patterns, salient=salient, notices=(text,), **rules)
+
+
 def hostile_host(recorded: Any, text: str) -> Any:
     """Whose every answer has that text."""
 
@@ -86,7 +105,17 @@ def hostile_host(recorded: Any, text: str) -> Any:
             )
             return msgspec.structs.replace(found, writes=writes)
 
+        def _answer(self, request: Any) -> Any:
+            found = super()._answer(request)
+            if isinstance(found, Explained):
+                return msgspec.structs.replace(found, explanation=foreign_explanation(found.explanation, text))
+            if isinstance(found, AtlasAnswer):
+                atlas = msgspec.structs.replace(found.atlas, words=(text,) * len(found.atlas.words))
+                return msgspec.structs.replace(found, atlas=atlas)
+            return found
+
     host = Hostile(session=text)
+    host.atlas.stored = True
     host.sweep.name = text
     host.session = msgspec.structs.replace(
         host.session, name=text, model=text, task=text, n_runs=1, n_positive=3, n_negative=3, tags=(text[:40],)
