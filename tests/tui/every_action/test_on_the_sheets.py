@@ -18,7 +18,7 @@ LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", 
 
 CARD = (
     ("specificity", r"(?s)loses as much|circuit is not|no other"),
-    ("dismiss_sheet", "- null hypothesis"),
+    ("dismiss_sheet", "- Evidence"),
 )
 HELP = (("dismiss_sheet", "- Run the probe"),)
 DOCUMENT = (
