@@ -32,7 +32,7 @@ class AtlasHit(msgspec.Struct, frozen=True, kw_only=True):
 def read_tokens(text: str) -> tuple[str, ...]:
     """Return the tokens of a list: a comma separates them, and quotation marks keep spaces and commas.
 
-    A token without quotation marks stands for itself with and without a space before it.
+    A word without quotation marks matches the token with or without a leading space.
     """
     found: list[str] = []
     word, quote = "", ""

@@ -12,7 +12,7 @@ class HeadKind(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     at_least: tuple[tuple[str, float], ...]
-    """Metrics and values, any of which is enough."""
+    """Thresholds by metric; reaching one of them is sufficient."""
     words: str
     negative: bool = False
     """True if a metric has to be as low as the value."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.commands.sessions_edit import TagCommand
+from tui.commands.sessions_edit import AddedTags, RemovedTags, TagCommand, TagWords, tags_to_add
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
@@ -89,19 +89,16 @@ def name_run(
 @app.command("tag", cls=TagCommand)
 def tag_run(
     run: _Run,
-    tags: Annotated[list[str] | None, typer.Argument(metavar="[+TAG|-TAG]...", help="+TAG adds, -TAG removes.")] = None,
-    add: Annotated[list[str] | None, typer.Option("--add", help="Add this tag; may be given several times.")] = None,
-    remove: Annotated[
-        list[str] | None, typer.Option("--remove", help="Remove this tag; may be given several times.")
-    ] = None,
+    tags: TagWords = None,
+    add: AddedTags = None,
+    remove: RemovedTags = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add and remove tags: headcode runs tag ioi/2 +paper -draft. Without tags: show them."""
     from sessions.protocol import LabelRun
     from tui.headless.wording import format_tags
 
-    added = [word.removeprefix("+") for word in tags or ()] + list(add or ())
-    row = _ask(LabelRun(run=run, add=tuple(added), remove=tuple(remove or ())))
+    row = _ask(LabelRun(run=run, add=tags_to_add(tags, add), remove=tuple(remove or ())))
     _report(row, f"run {row.number}  {format_tags(row.tags) or 'no tags'}", as_json=as_json)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from sessions.rows import SearchHit, SessionRow
 
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Name, id or prefix of an id.")]
+TagWords = Annotated[list[str] | None, typer.Argument(metavar="[+TAG|-TAG]...", help="+TAG adds, -TAG removes.")]
+AddedTags = Annotated[list[str] | None, typer.Option("--add", help="Add this tag; may be given several times.")]
+RemovedTags = Annotated[list[str] | None, typer.Option("--remove", help="Remove this tag; may be given several times.")]
 _MOST_STDIN = 1 << 20
 
 
@@ -32,6 +35,11 @@ class TagCommand(TyperCommand):
         return super().parse_args(ctx, words)
 
 
+def tags_to_add(words: Sequence[str] | None, add: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the tags of +TAG arguments and --add options."""
+    return (*(word.removeprefix("+") for word in words or ()), *(add or ()))
+
+
 def rename(
     session: SessionArgument,
     name: Annotated[str, typer.Argument(help="The new name.")],
@@ -46,19 +54,16 @@ def rename(
 
 def tag(
     session: SessionArgument,
-    tags: Annotated[list[str] | None, typer.Argument(metavar="[+TAG|-TAG]...", help="+TAG adds, -TAG removes.")] = None,
-    add: Annotated[list[str] | None, typer.Option("--add", help="Add this tag; may be given several times.")] = None,
-    remove: Annotated[
-        list[str] | None, typer.Option("--remove", help="Remove this tag; may be given several times.")
-    ] = None,
+    tags: TagWords = None,
+    add: AddedTags = None,
+    remove: RemovedTags = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add and remove tags: headcode sessions tag NAME +ioi -draft. Without tags: show them."""
     from sessions.protocol import ChangeTags
     from tui.headless.wording import format_tags
 
-    added = [word.removeprefix("+") for word in tags or ()] + list(add or ())
-    row = _ask_session(ChangeTags(session=session, add=tuple(added), remove=tuple(remove or ())))
+    row = _ask_session(ChangeTags(session=session, add=tags_to_add(tags, add), remove=tuple(remove or ())))
     _tell(row, f"{row.name}  {format_tags(row.tags) or 'no tags'}", as_json=as_json)
 
 
