@@ -61,7 +61,8 @@ def atlas(
         raise ConfigError(f"--top {top}: a number from 1 to 100000.", hint="Try 20.")
     if sort and sort not in METRIC_NAMES:
         raise ConfigError(f"--sort {sort[:40]!r} is not a metric.", hint=f"One of {', '.join(METRIC_NAMES)}.")
-    asked = [name for name, value in (("--head", head), ("--writes", writes), ("--attends", attends)) if value]
+    searches = {"--head": head, "--writes": writes, "--attends": attends}
+    asked = [name for name, value in searches.items() if value is not None]
     if len(asked) > 1 or (asked and delete):
         raise ConfigError(f"{' and '.join([*asked, *(['--delete'] * delete)])} at once.", hint="One of them at a time.")
     if model is None:
@@ -79,11 +80,11 @@ def atlas(
         found = with_host(lambda client: client.ask(GetAtlas(atlas=named), AtlasAnswer))
     else:
         found = _read(model, corpus, tokens, chosen)
-    if head:
+    if head is not None:
         node = _node(found, head)
         print_json(atlas_json(found, [node])) if as_json else print_node(found.atlas, node)
         return
-    if writes or attends:
+    if writes is not None or attends is not None:
         wanted = read_tokens(writes or attends or "")
         if not wanted:
             raise ConfigError(f"{asked[0]} names no token.", hint="Separate tokens by commas: are,was")

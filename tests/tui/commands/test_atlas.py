@@ -53,6 +53,7 @@ def test_an_atlas_is_read_shown_searched_and_deleted(at_home: Callable[..., Any]
         (("atlas", "toy", "--head", "9.9"), "9.9"),
         (("atlas", "toy", "--head", "m1", "--writes", "a"), "--head and --writes"),
         (("atlas", "toy", "--writes", ","), "--writes"),
+        (("atlas", "toy", "--attends", ""), "--attends names no token"),
         (("atlas", "gpt2", "--writes", "a"), "gpt2"),
         (("atlas", "--writes", "a"), "No model"),
     ):
