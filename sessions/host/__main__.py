@@ -153,6 +153,10 @@ class HeadcodeHost:
     def stop(self) -> None:
         self._stop.set()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
     def welcome(self, hello: Hello) -> Welcome:
         notices = [*([self._trouble] if self._trouble else []), *([self._place] if self._place else []), *self._notices]
         if hello.version != version():

@@ -59,6 +59,9 @@ class HostServices(Protocol):
     subscriptions: Subscriptions
     writer: StoreWriter
 
+    @property
+    def stopping(self) -> bool: ...
+
     async def answer(self, request: AnyRequest) -> AnyAnswer: ...
 
     def welcome(self, hello: Hello) -> Welcome: ...
@@ -231,6 +234,8 @@ class _Conversation:
             )
             self._send_answer(ask.id, Refused(failure=bad.as_failure()))
             return False
+        if self._host.stopping:
+            return False  # it would lose the connection after its first request; hung up on now, it starts another host
         self._send_answer(ask.id, self._host.welcome(ask.request))
         return True
 

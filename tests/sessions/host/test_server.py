@@ -22,6 +22,7 @@ from sessions.protocol import (
     Reply,
     SessionsAnswer,
     ShowSession,
+    StopHost,
     Subscribe,
 )
 from sessions.transport.socket_folder import make_private
@@ -80,6 +81,20 @@ async def test_another_protocol_is_told_both_versions(lab, dial) -> None:
     assert "headcode host stop" in answer.failure.hint
     assert await raw.cut_off()
     assert (await lab.status(client)).clients == 1
+
+
+async def test_a_host_that_stops_greets_nobody(lab, dial) -> None:
+    """Its answer to the next request would never come; who is hung up on starts another host."""
+    client = await lab.connect()
+    run = await lab.queue(client, "hang")
+    await lab.entries(client, run.session_id, lambda have: len(have) > 8)
+    raw = await dial()
+    await client.ask(StopHost(), Done)
+    await raw.ask(1, Hello(version="0"))
+    assert await raw.cut_off()
+    another = await lab.connect()
+    assert another.welcome.pid != client.welcome.pid
+    assert (await lab.status(another)).clients == 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Private names of Textual and Rich: used in one file each, and there in the versions that are installed."""
 
 import ast
+import asyncio
 import inspect
+import itertools
 import re
 from functools import cache
 from pathlib import Path
@@ -14,7 +16,14 @@ from textual.app import App
 from textual.dom import DOMNode
 from textual.message_pump import MessagePump
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
+
+from tui.app.app import HeadcodeApp
+from tui.screens.choice import ChoiceSheet
+from tui.screens.workbench import WorkbenchScreen
+from tui.terminal.textual_private import HookedPump
+from tui.widgets.line_widget import LineWidget
 
 TUI = Path(__file__).parents[3] / "tui"
 ALLOWED = {"terminal/textual_private.py", "terminal/rich_private.py"}
@@ -78,5 +87,31 @@ def test_what_is_used_is_there_in_this_version() -> None:
     assert console._force_terminal is False
     assert hasattr(console, "_color_system")
     assert hasattr(Style(bold=True), "_ansi")
+    assert Timer(app, 1)._skip is True
     assert {"region", "strips"} <= set(inspect.signature(LayoutUpdate.__init__).parameters)
     assert {"chops", "spans", "chop_ends"} <= set(inspect.signature(ChopsUpdate.__init__).parameters)
+
+
+@pytest.mark.parametrize("kind", [HeadcodeApp, WorkbenchScreen, ChoiceSheet, LineWidget])
+def test_every_timer_of_ours_is_of_the_kind_that_is_not_lost(kind: type[MessagePump]) -> None:
+    assert kind.set_timer is HookedPump.set_timer
+
+
+async def test_a_timer_calls_however_late_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that runs an hour between any two looks at it: a machine that is busy just then."""
+
+    class Busy(HookedPump, App[None]):
+        called = 0
+
+        def call(self) -> None:
+            self.called += 1
+
+    app = Busy()
+    async with app.run_test() as pilot:
+        hours = itertools.count(step=3600.0)
+        with monkeypatch.context() as patch:
+            patch.setattr("textual._time.get_time", lambda: next(hours))
+            timers = [app.set_timer(seconds, app.call) for seconds in (0, 0.001, 0.01)]
+            await asyncio.wait_for(asyncio.gather(*(timer._task for timer in timers if timer._task)), 60)
+        await pilot.pause()
+    assert app.called == 3
