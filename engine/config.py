@@ -161,12 +161,17 @@ def check_smallest(config: EffectsConfig) -> None:
         )
 
 
+def fields_of(value: object, base: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the fields of `base` that the value, an instance of a subclass, has: by name, for another subclass."""
+    return {name: getattr(value, name) for name in base.__struct_fields__}
+
+
 def load_fields(options: LoadOptions, *, trusted: bool = True) -> dict[str, Any]:
     """Return the options by name, to hand them on to another struct that has them.
 
     Not `trusted`: without trust in the model's own code, which is given each time.
     """
-    fields = {name: getattr(options, name) for name in LoadOptions.__struct_fields__}
+    fields = fields_of(options, LoadOptions)
     return fields if trusted else {**fields, "trust_remote_code": False}
 
 

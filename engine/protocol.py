@@ -8,18 +8,16 @@ from engine.events import EngineEvent
 from engine.examples import Example
 from engine.explanations import CodeExplanation
 from engine.node_atlas import Atlas, PromptNode
-from engine.node_parts import (
-    MeasuredHow,
-    NeuronFacts,
-    NextToken,
-    PromptActivations,
-    PromptGrid,
-    PromptPlaces,
-    RunNeuron,
-    TaskLoss,
-    ThroughEffect,
-)
 from engine.nodes import NodeChoice
+from engine.part_measurements import (
+    EffectsThrough,
+    GridOfStream,
+    LossOfTasks,
+    NeuronLookup,
+    NeuronsOfMlp,
+    PlacesOfNode,
+    TokensWithout,
+)
 from engine.results import Grade, ModelInfo, PromptTokens
 from engine.steering import SteerPlan, SteerResult
 
@@ -362,60 +360,34 @@ class HeadInspected(WorkerMessage, tag="inspected", frozen=True, kw_only=True):
     writes: tuple[CodeWrites, ...]
 
 
-class PlacesMeasured(WorkerMessage, tag="places_measured", frozen=True, kw_only=True):
-    """The effect of one node at every position of every prompt."""
+class PlacesMeasured(PlacesOfNode, WorkerMessage, tag="places_measured", frozen=True, kw_only=True):
+    """The answer to MeasurePlaces."""
 
     job: str
-    model: ModelInfo
-    how: MeasuredHow
-    prompts: tuple[PromptPlaces, ...]
 
 
-class GridMeasured(WorkerMessage, tag="grid_measured", frozen=True, kw_only=True):
-    """The effects of stream, attention and MLPs per kind, layer and prompt."""
+class GridMeasured(GridOfStream, WorkerMessage, tag="grid_measured", frozen=True, kw_only=True):
+    """The answer to MeasureGrid."""
 
     job: str
-    model: ModelInfo
-    how: MeasuredHow
-    prompts: tuple[PromptGrid, ...]
 
 
-class SpecificityMeasured(WorkerMessage, tag="specificity_measured", frozen=True, kw_only=True):
-    """What the run's own examples and every other task lose without some nodes."""
+class SpecificityMeasured(LossOfTasks, WorkerMessage, tag="specificity_measured", frozen=True, kw_only=True):
+    """The answer to MeasureSpecificity."""
 
     job: str
-    model: ModelInfo
-    own: TaskLoss
-    others: tuple[TaskLoss, ...]
-    """The largest loss first."""
-    left_out: dict[str, str]
-    """Tasks that the model cannot do, and why."""
-    seconds: float
 
 
-class ThroughMeasured(WorkerMessage, tag="through_measured", frozen=True, kw_only=True):
-    """What the node does through each later node of the layers that were asked for."""
+class ThroughMeasured(EffectsThrough, WorkerMessage, tag="through_measured", frozen=True, kw_only=True):
+    """The answer to MeasureThrough."""
 
     job: str
-    model: ModelInfo
-    how: MeasuredHow
-    base: float
-    prompts: int
-    through: tuple[ThroughEffect, ...]
 
 
-class NodesAblated(WorkerMessage, tag="nodes_ablated", frozen=True, kw_only=True):
-    """The next token with nothing replaced and with the nodes turned off."""
+class NodesAblated(TokensWithout, WorkerMessage, tag="nodes_ablated", frozen=True, kw_only=True):
+    """The answer to AblateNodes."""
 
     job: str
-    model: ModelInfo
-    how: MeasuredHow
-    tokens: tuple[str, ...]
-    """Of the prompt."""
-    next_tokens: tuple[NextToken, ...]
-    """By the probability before, then by that after."""
-    kl: float
-    """KL divergence of the distribution after from that before, in nats."""
 
 
 class ModelSteered(WorkerMessage, tag="steered", frozen=True, kw_only=True):
@@ -426,33 +398,16 @@ class ModelSteered(WorkerMessage, tag="steered", frozen=True, kw_only=True):
     result: SteerResult
 
 
-class MlpInspected(WorkerMessage, tag="mlp_inspected", frozen=True, kw_only=True):
-    """The most important neurons of an MLP on the prompts of a run."""
+class MlpInspected(NeuronsOfMlp, WorkerMessage, tag="mlp_inspected", frozen=True, kw_only=True):
+    """The answer to InspectMlp."""
 
     job: str
-    model: ModelInfo
-    how: MeasuredHow
-    base: float
-    """The metric with nothing replaced, the mean over the positives."""
-    prompts: int
-    """Positives that it was measured on."""
-    n_neurons: int
-    """Of the MLP."""
-    attribution: float
-    """The sum of all neurons' attributions."""
-    tokens: tuple[str, ...]
-    """Of the example that was asked for."""
-    neurons: tuple[RunNeuron, ...]
-    """The largest mean size of attribution first."""
 
 
-class NeuronInspected(WorkerMessage, tag="neuron_inspected", frozen=True, kw_only=True):
-    """One neuron of a model, and its activations on the prompt if there was one."""
+class NeuronInspected(NeuronLookup, WorkerMessage, tag="neuron_inspected", frozen=True, kw_only=True):
+    """The answer to InspectNeuron."""
 
     job: str
-    model: ModelInfo
-    facts: NeuronFacts
-    on_prompt: PromptActivations | None
 
 
 class CodeExplained(WorkerMessage, tag="explained", frozen=True, kw_only=True):

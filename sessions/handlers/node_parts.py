@@ -4,10 +4,19 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from engine.config import EffectsConfig, load_fields
+from engine.config import EffectsConfig, fields_of, load_fields
 from engine.errors import ConfigError, ExampleError, Failure, NoSuchNode
 from engine.examples import Example
 from engine.nodes import NodeId, mlp, parse_node
+from engine.part_measurements import (
+    EffectsThrough,
+    GridOfStream,
+    LossOfTasks,
+    NeuronLookup,
+    NeuronsOfMlp,
+    PlacesOfNode,
+    TokensWithout,
+)
 from engine.protocol import (
     AblateNodes,
     GridMeasured,
@@ -69,7 +78,7 @@ async def measure_places(host: HandlerContext, request: GetPlaces) -> Places:
         **fields,
     )
     answer = await answer_of(host, worker_request, PlacesMeasured)
-    return Places(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
+    return Places(run=run, **fields_of(answer, PlacesOfNode))
 
 
 async def measure_grid(host: HandlerContext, request: GetGrid) -> StreamGrid:
@@ -79,7 +88,7 @@ async def measure_grid(host: HandlerContext, request: GetGrid) -> StreamGrid:
         job=new_id("p"), config=request.config, layers=request.layers, models=str(host.places.models), **fields
     )
     answer = await answer_of(host, worker_request, GridMeasured)
-    return StreamGrid(run=run, model=answer.model, how=answer.how, prompts=answer.prompts)
+    return StreamGrid(run=run, **fields_of(answer, GridOfStream))
 
 
 async def measure_specificity(host: HandlerContext, request: GetSpecificity) -> SpecificityOfRun:
@@ -103,15 +112,7 @@ async def measure_specificity(host: HandlerContext, request: GetSpecificity) -> 
         **fields,
     )
     answer = await answer_of(host, worker_request, SpecificityMeasured)
-    return SpecificityOfRun(
-        run=run,
-        model=answer.model,
-        nodes=nodes,
-        own=answer.own,
-        others=answer.others,
-        left_out=answer.left_out,
-        seconds=answer.seconds,
-    )
+    return SpecificityOfRun(run=run, nodes=nodes, **fields_of(answer, LossOfTasks))
 
 
 async def measure_through(host: HandlerContext, request: GetThrough) -> Through:
@@ -128,9 +129,7 @@ async def measure_through(host: HandlerContext, request: GetThrough) -> Through:
         **fields,
     )
     answer = await answer_of(host, worker_request, ThroughMeasured)
-    return Through(
-        run=run, model=answer.model, how=answer.how, base=answer.base, prompts=answer.prompts, through=answer.through
-    )
+    return Through(run=run, **fields_of(answer, EffectsThrough))
 
 
 async def ablate(host: HandlerContext, request: GetAblation) -> Ablation:
@@ -154,14 +153,10 @@ async def ablate(host: HandlerContext, request: GetAblation) -> Ablation:
     answer = await answer_of(host, worker_request, NodesAblated)
     return Ablation(
         run=run,
-        model=answer.model,
-        how=answer.how,
         nodes=tuple(map(str, nodes)),
         prompt=chosen[0].prompt,
         other=chosen[1].prompt if replacement == "pair" else "",
-        tokens=answer.tokens,
-        next_tokens=answer.next_tokens,
-        kl=answer.kl,
+        **fields_of(answer, TokensWithout),
     )
 
 
@@ -220,17 +215,7 @@ async def inspect_mlp(host: HandlerContext, request: GetMlp) -> MlpInspection:
         **fields,
     )
     answer = await answer_of(host, worker_request, MlpInspected)
-    return MlpInspection(
-        run=run,
-        model=answer.model,
-        how=answer.how,
-        base=answer.base,
-        prompts=answer.prompts,
-        n_neurons=answer.n_neurons,
-        attribution=answer.attribution,
-        tokens=answer.tokens,
-        neurons=answer.neurons,
-    )
+    return MlpInspection(run=run, **fields_of(answer, NeuronsOfMlp))
 
 
 async def inspect_neuron(host: HandlerContext, request: GetNeuron) -> NeuronInspection:
@@ -245,7 +230,7 @@ async def inspect_neuron(host: HandlerContext, request: GetNeuron) -> NeuronInsp
         **load_fields(request),
     )
     answer = await answer_of(host, worker_request, NeuronInspected)
-    return NeuronInspection(model=answer.model, facts=answer.facts, on_prompt=answer.on_prompt)
+    return NeuronInspection(**fields_of(answer, NeuronLookup))
 
 
 async def answer_of(host: HandlerContext, request: SideRequest, want: type[Answered]) -> Answered:

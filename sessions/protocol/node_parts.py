@@ -1,18 +1,15 @@
 """Requests that look inside a node: its effect position by position, the grid of the stream, neurons of an MLP."""
 
 from engine.config import EffectsConfig, LoadOptions, Replacement
-from engine.node_parts import (
-    MeasuredHow,
-    NeuronFacts,
-    NextToken,
-    PromptActivations,
-    PromptGrid,
-    PromptPlaces,
-    RunNeuron,
-    TaskLoss,
-    ThroughEffect,
+from engine.part_measurements import (
+    EffectsThrough,
+    GridOfStream,
+    LossOfTasks,
+    NeuronLookup,
+    NeuronsOfMlp,
+    PlacesOfNode,
+    TokensWithout,
 )
-from engine.results import ModelInfo
 from sessions.protocol.base import Message, Request
 from sessions.rows import RunRow
 
@@ -32,13 +29,10 @@ class GetPlaces(Request, tag="places", frozen=True, kw_only=True):
     """Only on this example's pair, for a quick first look; None: on all examples."""
 
 
-class Places(Message, tag="places", frozen=True, kw_only=True):
+class Places(PlacesOfNode, Message, tag="places", frozen=True, kw_only=True):
     """The node's effect at every position of every prompt that it was measured on."""
 
     run: RunRow
-    model: ModelInfo
-    how: MeasuredHow
-    prompts: tuple[PromptPlaces, ...]
 
 
 class GetGrid(Request, tag="grid", frozen=True, kw_only=True):
@@ -54,13 +48,10 @@ class GetGrid(Request, tag="grid", frozen=True, kw_only=True):
     """Only these layers, so that a long measurement can be asked for in parts; empty: all."""
 
 
-class StreamGrid(Message, tag="grid", frozen=True, kw_only=True):
+class StreamGrid(GridOfStream, Message, tag="grid", frozen=True, kw_only=True):
     """The effects per kind, layer and position on every prompt that they were measured on."""
 
     run: RunRow
-    model: ModelInfo
-    how: MeasuredHow
-    prompts: tuple[PromptGrid, ...]
 
 
 class GetSpecificity(Request, tag="specificity", frozen=True, kw_only=True):
@@ -78,18 +69,11 @@ class GetSpecificity(Request, tag="specificity", frozen=True, kw_only=True):
     """Metric, replacement and number of the run's examples."""
 
 
-class SpecificityOfRun(Message, tag="specificity", frozen=True, kw_only=True):
+class SpecificityOfRun(LossOfTasks, Message, tag="specificity", frozen=True, kw_only=True):
     """What tasks lose without the nodes."""
 
     run: RunRow
-    model: ModelInfo
     nodes: tuple[tuple[int, int], ...]
-    own: TaskLoss
-    others: tuple[TaskLoss, ...]
-    """The largest loss first."""
-    left_out: dict[str, str]
-    """Tasks that the model cannot do, and why."""
-    seconds: float
 
 
 class GetThrough(Request, tag="through", frozen=True, kw_only=True):
@@ -105,15 +89,10 @@ class GetThrough(Request, tag="through", frozen=True, kw_only=True):
     config: EffectsConfig = EffectsConfig(method="exact", examples=16)
 
 
-class Through(Message, tag="through", frozen=True, kw_only=True):
+class Through(EffectsThrough, Message, tag="through", frozen=True, kw_only=True):
     """The effects through each later node, in the order of the model's nodes."""
 
     run: RunRow
-    model: ModelInfo
-    how: MeasuredHow
-    base: float
-    prompts: int
-    through: tuple[ThroughEffect, ...]
 
 
 class GetAblation(Request, tag="ablation", frozen=True, kw_only=True):
@@ -136,19 +115,14 @@ class GetAblation(Request, tag="ablation", frozen=True, kw_only=True):
     most: int = 10
 
 
-class Ablation(Message, tag="ablation", frozen=True, kw_only=True):
+class Ablation(TokensWithout, Message, tag="ablation", frozen=True, kw_only=True):
     """The next token before and after."""
 
     run: RunRow
-    model: ModelInfo
-    how: MeasuredHow
     nodes: tuple[str, ...]
     prompt: str
     other: str
     """The prompt that values were read on; empty unless replaced by pair."""
-    tokens: tuple[str, ...]
-    next_tokens: tuple[NextToken, ...]
-    kl: float
 
 
 class GetMlp(Request, tag="mlp", frozen=True, kw_only=True):
@@ -170,20 +144,10 @@ class GetMlp(Request, tag="mlp", frozen=True, kw_only=True):
     config: EffectsConfig = EffectsConfig(method="exact")
 
 
-class MlpInspection(Message, tag="mlp", frozen=True, kw_only=True):
+class MlpInspection(NeuronsOfMlp, Message, tag="mlp", frozen=True, kw_only=True):
     """The neurons of the MLP, the largest mean size of attribution first."""
 
     run: RunRow
-    model: ModelInfo
-    how: MeasuredHow
-    base: float
-    prompts: int
-    n_neurons: int
-    attribution: float
-    """The sum of all neurons' attributions."""
-    tokens: tuple[str, ...]
-    """Of the example that was asked for."""
-    neurons: tuple[RunNeuron, ...]
 
 
 class GetNeuron(LoadOptions, Request, tag="neuron", frozen=True, kw_only=True):
@@ -196,9 +160,5 @@ class GetNeuron(LoadOptions, Request, tag="neuron", frozen=True, kw_only=True):
     """Also return its activations on this prompt."""
 
 
-class NeuronInspection(Message, tag="neuron", frozen=True, kw_only=True):
+class NeuronInspection(NeuronLookup, Message, tag="neuron", frozen=True, kw_only=True):
     """What the weights say of the neuron, and its activations on the prompt if there was one."""
-
-    model: ModelInfo
-    facts: NeuronFacts
-    on_prompt: PromptActivations | None
