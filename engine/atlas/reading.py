@@ -16,7 +16,6 @@ from engine.errors import Cancelled
 from engine.events import Monitor
 from engine.models.head_layout import unembedding
 from engine.models.loading import Model
-from engine.tensors.threads import adapt_threads
 
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384}
 _RANDOM = "random_"
@@ -121,7 +120,7 @@ class BatchReader:
     def run(self, monitor: Monitor) -> None:
         """Run the batch. Raises Cancelled within a layer."""
         model, info = self.model, self.model.info
-        adapt_threads(2.0 * model.n_parameters * self.batch.tokens.numel() / info.n_layers)
+        model.adapt_threads(self.batch.tokens.numel())
 
         def stream(layer: int) -> Callable[..., None]:
             def hook(value: Any, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name

@@ -25,7 +25,6 @@ from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import NodeChoice
 from engine.sae.node_codes import NodeOutputs
 from engine.scoring.direct_effects import DirectEffects
-from engine.tensors.threads import adapt_threads
 
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
 """Tokens per batch. On a CPU 4096 took as long (SmolLM2, 100 prompts: 4.9 s against 4.5), and a batch is lost whole."""
@@ -235,8 +234,7 @@ def _run(model: Model, reads: TokenRows, monitor: Monitor, part: activation_cach
         if bool(found["read"][rows].all()):
             continue
         width = max(len(prompts[row]) for row in rows)
-        # Threads divide the work of one block at a time.
-        adapt_threads(2.0 * model.n_parameters * len(rows) * width / info.n_layers)
+        model.adapt_threads(len(rows) * width)
         tokens = torch.tensor([prompts[row] + [0] * (width - len(prompts[row])) for row in rows], device=model.device)
         weight = torch.tensor([weights[row] + [0.0] * (width - len(weights[row])) for row in rows])
         last = torch.tensor([len(prompts[row]) - 1 for row in rows], device=model.device)

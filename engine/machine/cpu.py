@@ -1,4 +1,4 @@
-"""The name of this machine's processor, as far as it decides rounding."""
+"""The processor of this machine, as far as it decides rounding."""
 
 import platform
 import re
@@ -15,17 +15,23 @@ _NOISE = re.compile(r"\(R\)|\(TM\)|\bCPU\b|\bProcessor\b|\b\d+-Core\b|@.*|\bwith
 @cache
 def processor_name() -> str:
     """Return the processor's model in short, `AMD EPYC 7B13`; if unknown, its architecture: `x86_64`."""
-    name = _from_linux() or _from_macos()
+    name = _from_linux("model name") or _from_macos()
     words = " ".join(_NOISE.sub(" ", name).split())
     return words[:_LONGEST].strip() or platform.machine()
 
 
-def _from_linux() -> str:
+@cache
+def is_intel() -> bool:
+    """Return whether Intel made the processor; False where that cannot be told."""
+    return _from_linux("vendor_id") == "GenuineIntel"
+
+
+def _from_linux(field: str) -> str:
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:
         return ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    found = re.search(rf"^{field}\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1] if found else ""
 
 

@@ -2,6 +2,8 @@
 
 import gc
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from engine.models.tokens import Tokens
 from engine.nodes import NodeChoice, NodeLayout
 from engine.planted.build import planted_folder
 from engine.results import ModelInfo
+from engine.tensors.threads import adapt_threads, threads_for
 
 
 class Model:
@@ -79,6 +82,18 @@ class Model:
         self.directions = directions
         """From what is written into the stream to the logits."""
 
+    def adapt_threads(self, n_tokens: int) -> None:
+        """Set the number of threads for passes of so many tokens in one batch."""
+        adapt_threads(self._operations(n_tokens), half=self.precision != "float32")
+
+    def threads_for(self, n_tokens: int) -> AbstractContextManager[None]:
+        """Within the context, use the number of threads for such passes."""
+        return threads_for(self._operations(n_tokens), half=self.precision != "float32")
+
+    def _operations(self, n_tokens: int) -> float:
+        # Threads divide the work of one block at a time.
+        return 2.0 * self.n_parameters / self.info.n_layers * n_tokens
+
     @property
     def n_heads_in_all(self) -> int:
         return self.info.n_layers * self.info.n_heads
@@ -92,7 +107,7 @@ class Model:
             parallel=self.mlps.parallel,
         )
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.bridge.parameters())
 

@@ -15,7 +15,6 @@ from engine.events import Monitor
 from engine.models.loading import Model
 from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import NodeChoice
-from engine.tensors.threads import adapt_threads
 
 Edit = Callable[[int, Float[Tensor, "row position head d_head"]], Tensor]
 """(layer, its heads' z) -> the z that replaces it."""
@@ -139,7 +138,6 @@ class ForwardPasses:
         for parameter in model.bridge.parameters():
             parameter.requires_grad_(False)
         # Counted once: it takes milliseconds, and every pass needs it.
-        self._n_parameters = model.n_parameters
 
     def rows_at_once(self, width: int) -> int:
         """Return how many rows of that many tokens fit into one pass."""
@@ -284,7 +282,7 @@ class ForwardPasses:
             hooks.append((f"blocks.{first}.hook_in", lambda _stream, hook: residual))  # noqa: ARG005
         self.work += tokens.numel() * (self.n_layers - skipped)
         given = {} if prefix is None else {self.model.cache_argument: prefix}
-        adapt_threads(2.0 * self._n_parameters / self.n_layers * tokens.numel())
+        self.model.adapt_threads(tokens.numel())
         lengths = last + 1 if prefix is None else last + 1 + prefix.get_seq_length()
         with self._skipping(skipped, residual), self.model.lengths.of(lengths), suppress(_StopAtReadout):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)

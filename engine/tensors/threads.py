@@ -2,15 +2,25 @@
 
 Threads that share a core with another program are many times slower than one thread: each product waits until the
 system has run the slowest (docs/lab: 27 s for 1 s). So a small product is timed with one thread and with more, again
-every few seconds. Results do not depend on the choice: torch divides rows among threads, not sums
-(tests/engine/tensors/test_threads.py).
+every few seconds. Results do not depend on the choice (tests/engine/tensors/test_threads.py): torch divides rows among
+threads, not sums. On Intel processors MKL and oneDNN divide sums, too. MKL can be told not to; oneDNN, which multiplies
+in half precision, cannot, so there the number of threads is not chosen.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+from engine.machine.cpu import is_intel
+
+_REPRODUCIBLE = {"AVX512": "AVX512,STRICT", "AVX2": "AVX2,STRICT"}
+"""MKL's modes in which no sum depends on the number of threads, by torch's instruction set."""
+if is_intel() and torch.backends.cpu.get_cpu_capability() in _REPRODUCIBLE:
+    # MKL reads this before its first product in the process, so it is set on import.
+    os.environ.setdefault("MKL_CBWR", _REPRODUCIBLE[torch.backends.cpu.get_cpu_capability()])
 
 _WORTH_SHARING = 4e8
 """Floating-point operations between two synchronisations below which one thread is faster even on an idle machine."""
@@ -47,12 +57,15 @@ class ThreadChoice:
 _choice: ThreadChoice | None = None
 
 
-def adapt_threads(operations: float = _WORTH_SHARING) -> None:
-    """Set the number of threads for the work that follows, which takes so many operations between synchronisations."""
+def adapt_threads(operations: float = _WORTH_SHARING, *, half: bool = False) -> None:
+    """Set the number of threads for the work that follows, which takes so many operations between synchronisations.
+
+    half: it is done in half precision, where sums on Intel processors depend on the number: all threads are used.
+    """
     global _choice  # torch's number of threads is global, too
     if _choice is None:
         _choice = ThreadChoice(torch.get_num_threads())
-    wanted = 1 if operations < _WORTH_SHARING else _choice.now()
+    wanted = 1 if operations < _WORTH_SHARING else _choice.most if half and is_intel() else _choice.now()
     if torch.get_num_threads() != wanted:
         torch.set_num_threads(wanted)
 
@@ -70,10 +83,10 @@ def most_threads() -> int:
 
 
 @contextmanager
-def threads_for(operations: float) -> Iterator[None]:
-    """Within the context, use the number of threads that is best for so many operations between synchronisations."""
+def threads_for(operations: float, *, half: bool = False) -> Iterator[None]:
+    """Within the context, use the number of threads that adapt_threads sets."""
     before = torch.get_num_threads()
-    adapt_threads(operations)
+    adapt_threads(operations, half=half)
     try:
         yield
     finally:

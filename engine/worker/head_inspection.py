@@ -14,7 +14,6 @@ from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.protocol import CodeWrites, HeadInspected, InspectHead
 from engine.sae.stored import code_directions
-from engine.tensors.threads import threads_for
 from engine.worker.written_tokens import NORM_SCALE, written_tokens
 
 MOST_TOKENS = 256
@@ -75,7 +74,7 @@ def _capture_head(
     hooks += model.contributions.position_hooks(factors.__setitem__)
     if NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
         hooks.append((NORM_SCALE, keep("scale", lambda scale: scale[0, -1])))
-    with torch.inference_mode(), threads_for(2.0 * model.n_parameters * len(ids) / model.info.n_layers):
+    with torch.inference_mode(), model.threads_for(len(ids)):
         tokens = torch.tensor([ids], device=model.device)
         model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None)
         scale = float(found["scale"]) if "scale" in found else 1.0

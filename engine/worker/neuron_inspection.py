@@ -17,7 +17,6 @@ from engine.models.warm_model import WarmModel
 from engine.node_parts import NeuronFacts, PromptActivations, ReadRow, RunNeuron
 from engine.patching.neuron_patching import NeuronSides, attribute_neurons, measure_neurons
 from engine.protocol import InspectMlp, InspectNeuron, MlpInspected, NeuronInspected
-from engine.tensors.threads import threads_for
 from engine.worker.measure_places import Prepared, prepare_parts, within_memory
 from engine.worker.written_tokens import NORM_SCALE, exciting_tokens, written_tokens
 
@@ -161,7 +160,7 @@ def _on_prompt(
         return hook
 
     names = [mlp.hook, *([NORM_SCALE] if NORM_SCALE in model.bridge.hook_dict else [])]
-    with torch.inference_mode(), threads_for(2.0 * model.n_parameters * len(ids) / model.info.n_layers):
+    with torch.inference_mode(), model.threads_for(len(ids)):
         tokens = torch.tensor([ids], device=model.device)
         model.bridge.run_with_hooks(tokens, fwd_hooks=[(name, keep(name)) for name in names], return_type=None)
     scale = float(kept[NORM_SCALE][0, -1]) if NORM_SCALE in kept else 1.0

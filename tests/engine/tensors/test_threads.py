@@ -1,5 +1,6 @@
 """The number of threads: measured, not guessed, and without influence on any result."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,35 @@ def test_a_run_is_the_same_to_the_last_bit_with_any_number_of_threads(
         assert all(torch.equal(saes[name], other_saes[name]) for name in saes)
         assert first.last(Scored).nodes == other.last(Scored).nodes
         assert first.last(EffectsMeasured).effects == other.last(EffectsMeasured).effects
+
+
+def test_no_product_depends_on_the_number_of_threads() -> None:
+    """Sums of 256 to 1,536 terms are those that MKL divides by default on Intel processors."""
+    made = torch.Generator().manual_seed(0)
+    for rows, inner, columns in itertools.product((1, 16, 120, 256), (64, 256, 576, 1536), (8, 64, 512, 1000)):
+        left, right = torch.randn(rows, inner, generator=made), torch.randn(inner, columns, generator=made)
+        found = []
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            found.append((left @ right, torch.nn.functional.linear(left, right.T.contiguous())))
+        assert torch.equal(found[0][0], found[1][0]), (rows, inner, columns)
+        assert torch.equal(found[0][1], found[1][1]), (rows, inner, columns)
+
+
+@pytest.mark.parametrize("intel", [False, True])
+def test_half_precision_on_intel_takes_all_threads_whatever_else_runs(
+    monkeypatch: pytest.MonkeyPatch, intel: bool
+) -> None:
+    monkeypatch.setattr(threads, "is_intel", lambda: intel)
+    choice = Fixed(1)
+    choice.most = 2
+    monkeypatch.setattr(threads, "_choice", choice)
+    threads.adapt_threads(1e12, half=True)
+    assert torch.get_num_threads() == (2 if intel else 1)
+    threads.adapt_threads(1e12)
+    assert torch.get_num_threads() == 1
+    with threads.threads_for(1.0, half=True):
+        assert torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize(
