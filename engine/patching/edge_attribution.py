@@ -13,6 +13,7 @@ from engine.patching.edge_patching import StopForward
 from engine.patching.forward import CleanPass, Edit, ForwardPasses, Hooks
 from engine.patching.inputs import PatchingInputs
 from engine.results import EdgeEffect
+from engine.tensors.gradients import recording_gradients
 
 
 def attribute_edges(
@@ -122,7 +123,7 @@ def _read_by_heads(
         seen.append(z)
         raise StopForward
 
-    with torch.enable_grad():
+    with recording_gradients():
         _until_stopped(passes, tokens, last, layer, entering, edit=see)
         alone = torch.eye(n_heads, device=tokens.device)[:, None, None, :, None] * gradient
         slope = alone.flatten(0, 1).to(seen[0].device, seen[0].dtype)
@@ -147,7 +148,7 @@ def _read_by_mlp(
         seen.append(output)
         raise StopForward
 
-    with torch.enable_grad():
+    with recording_gradients():
         held = [(passes.model.mlps.hook(layer), see)]
         _until_stopped(
             passes, tokens, last, layer, entering, edit=lambda _layer, z: point.z[layer].to(z.dtype), held=held

@@ -15,6 +15,7 @@ from engine.events import Monitor
 from engine.models.loading import Model
 from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import NodeChoice
+from engine.tensors.gradients import recording_gradients
 
 Edit = Callable[[int, Float[Tensor, "row position head d_head"]], Tensor]
 """(layer, its heads' z) -> the z that replaces it."""
@@ -195,7 +196,7 @@ class ForwardPasses:
         hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
         hooks += self.model.contributions.position_hooks(factors.__setitem__)
         hooks += [(self.model.mlps.hook(layer), _keep(mlps, layer, attached=bool(slope))) for layer in range(len(mlps))]
-        with torch.set_grad_enabled(slope is not None):
+        with recording_gradients() if slope is not None else torch.no_grad():
             logits = self.run(tokens, last, edit=keep_z, more_hooks=hooks)
             gradients: list[Tensor] | None = None
             if slope is not None:

@@ -14,6 +14,7 @@ from engine.patching.inputs import PatchingInputs
 from engine.patching.node_patching import at_once
 from engine.patching.other_side import read_clean, read_replacements
 from engine.patching.places import in_passes
+from engine.tensors.gradients import recording_gradients
 
 
 class NeuronSides:
@@ -108,7 +109,7 @@ def _gradient(
         kept.append(post.detach().requires_grad_(True))  # parameters are frozen: the graph starts here
         return kept[0]
 
-    with torch.enable_grad():
+    with recording_gradients():
         hooks = [(STREAM_BEGIN, enter), (name, keep)]
         logits = passes.run(inputs.tokens[part], inputs.last[part], more_hooks=hooks)
         slope = inputs.answer_metric(logits, part).sum()
