@@ -171,7 +171,7 @@ def print_units(detail: SweepDetail, *, every: bool) -> None:
                 *(dict(unit.labels).get(axis, "-") for axis in axes),
                 unit.state,
                 f"{unit.session}/{unit.number}" if unit.number is not None else "-",
-                "-" if unit.seconds is None else f"{unit.seconds:.1f}",
+                "-" if unit.seconds is None else f"{unit.seconds:.{1 if unit.seconds > 0.95 else 2}f}",
                 unit.failure.message if unit.failure is not None and unit.state != "done" else "",
             )
             for unit in units
