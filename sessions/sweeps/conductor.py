@@ -162,6 +162,10 @@ class Conductor:
             left_s=active.left_s if under_way else None,
         )
 
+    def find_active(self, reference: str) -> str | None:
+        """Return the id of the sweep under way that has this id or name."""
+        return next((each.sweep_id for each in self._active.values() if reference in (each.sweep_id, each.name)), None)
+
     async def wait_for_news(self, seen: int, *, within_s: float) -> None:
         """Wait until something changes after the news `seen`, or the time is over."""
         if self._news == seen:

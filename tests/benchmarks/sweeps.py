@@ -1,6 +1,7 @@
 """Sweeps on a Ray cluster of this machine: how fast, what a unit costs beyond its run, and what faults leave behind.
 
     python tests/benchmarks/sweeps.py speed --units 40     # one local worker, one actor, two nodes of one CPU each
+    python tests/benchmarks/sweeps.py parts --units 80     # the processor's time of a unit, by process
     python tests/benchmarks/sweeps.py faults --units 40    # a node removed, an actor killed twice, the host killed once
     python tests/benchmarks/sweeps.py slurm --units 40     # a job cancelled, one preempted, a node set down
                                                            # (slurm_on_one_machine.sh up; SLURM_CONF=...)
@@ -14,6 +15,7 @@ worker may use all cores of the machine, an actor has one: what one node does is
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import os
 import shutil
@@ -144,6 +146,70 @@ async def speed(folder: Path, units: int) -> bool:
     print(f"against one local worker {two[0] / one[0]:.2f}; codes {'identical' if same else 'DIFFERENT'}")
     cluster.shutdown()
     return same
+
+
+PARTS = {
+    "host": "sessions.host",
+    "driver": "on_ray.driver",
+    "engine": "engine.worker",
+    "actor": "ray::UnitActor",
+    "raylet": "/raylet",
+    "gcs": "gcs_server",
+    "other Ray": "ray/",
+}
+"""By what the command line of a process has in it, the first that fits."""
+
+
+def cpu_seconds(host: int) -> dict[str, tuple[float, float, float]]:
+    """Return by part the processor's seconds so far, the resident MB, and the number of processes.
+
+    Only this program's processes, and the host's: another host's or cluster's are not counted.
+    """
+    roots = [psutil.Process(), psutil.Process(host)]
+    found: dict[int, psutil.Process] = {}
+    for root in roots:
+        found |= {each.pid: each for each in (root, *root.children(recursive=True))}
+    sums: dict[str, tuple[float, float, float]] = {}
+    for each in found.values():
+        with contextlib.suppress(psutil.Error):
+            command, times = " ".join(each.cmdline()), each.cpu_times()
+            part = next((name for name, mark in PARTS.items() if mark in command), "other")
+            seconds, memory, n = sums.get(part, (0.0, 0.0, 0))
+            sums[part] = (seconds + times.user + times.system, memory + each.memory_info().rss / 2**20, n + 1)
+    return sums
+
+
+async def parts(folder: Path, units: int) -> bool:
+    """Print what a unit costs the processor, by part, which a busy machine does not change."""
+    plan = plan_of(units)
+    cluster = cluster_of(2)
+    for name, how in {
+        "one local worker": {"on": "local", "workers": 1},
+        "one actor": {"on": "ray", "workers": 1, "address": cluster.address},
+        "two nodes of one CPU": {"on": "ray", "workers": None, "address": cluster.address},
+    }.items():
+        sweep = Sweep(folder / name.replace(" ", "-"), plan, **how)
+        begun = time.monotonic()
+        await sweep.start()
+        pid = sweep.client.welcome.pid
+        await sweep.until(lambda answer: answer.progress.done >= 1)
+        first = time.monotonic() - begun
+        await sweep.until(lambda answer: answer.progress.done >= WARM * units)
+        before, done, at = cpu_seconds(pid), sweep.last.progress.done, time.monotonic()
+        await sweep.until(lambda answer: answer.progress.done >= 0.95 * units)
+        after, now = cpu_seconds(pid), sweep.last.progress.done - done
+        wall = time.monotonic() - at
+        print(
+            f"{name}: {1e3 * wall / now:.0f} ms a unit by the clock, the first after {first:.1f} s; of the processor:"
+        )
+        for part, (seconds, memory, n) in sorted(after.items()):
+            used = seconds - before.get(part, (0.0, 0.0, 0))[0]
+            print(f"  {part:<10} {1e3 * used / now:6.1f} ms a unit, {seconds:5.1f} s in all, ", end="")
+            print(f"{n:.0f} processes, {memory:.0f} MB")
+        await sweep.end()
+        await sweep.close()
+    cluster.shutdown()
+    return True
 
 
 def actors() -> list[psutil.Process]:
@@ -292,12 +358,12 @@ async def screen(folder: Path, units: int) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "faults", "slurm", "screen"))
+    parser.add_argument("what", choices=("speed", "parts", "faults", "slurm", "screen"))
     parser.add_argument("--units", type=int, default=40)
     options = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="hcb-"))
     try:
-        work = {"speed": speed, "faults": faults, "slurm": slurm, "screen": screen}[options.what]
+        work = {"speed": speed, "parts": parts, "faults": faults, "slurm": slurm, "screen": screen}[options.what]
         return 0 if asyncio.run(work(folder, options.units)) else 1
     finally:
         for home in folder.iterdir():
