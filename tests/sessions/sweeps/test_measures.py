@@ -7,12 +7,12 @@ import pytest
 from engine.catalog.adder_sums import trained_prompts
 from engine.config import ProbeConfig
 from engine.errors import ConfigError
-from engine.events import EffectsMeasured, EffectsPart, ExamplesMade, Graded, Scored
+from engine.events import EffectsMeasured, EffectsPart, ExamplesMade, Graded, ProbeFinished, Scored
 from engine.examples import Example, Polarity, content_hash
 from engine.measures import NUMBERS, head_scores
 from engine.nodes import NodeId
 from engine.planning.run_options import RunOptions
-from engine.results import Grade, HeadEffect, HeadId
+from engine.results import ExampleCount, Grade, HeadEffect, HeadId, Timings
 from engine.sweeps.births import birth_table
 from engine.sweeps.example_resamples import PairDone
 from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
@@ -98,6 +98,13 @@ def store(tmp_path: Path) -> Store:
             Graded(grades=grades),
             Scored(nodes=nodes, final=True),
             measured,
+            ProbeFinished(
+                examples=ExampleCount(positive=4, negative=4, broken=0),
+                circuit=(),
+                circuit_softmax=(),
+                timings=Timings(),
+                cached=False,
+            ),
             RunEnded(state="done"),
         )
         recorder.append([EventDraft(session_id=stored.session_id, run_id=f"r{step}", event=event) for event in events])
