@@ -132,6 +132,16 @@ class ArrayReady(Event, tag="array_ready", frozen=True, kw_only=True):
 EffectMethod = Literal["attribution", "exact", "combined", "backup"]
 
 
+class EffectsPart(msgspec.Struct, frozen=True, kw_only=True):
+    """The effects on a part of the examples: what the whole would be on others is known from how parts differ."""
+
+    n_examples: int
+    base: float
+    """The metric's mean over this part's clean positives."""
+    effects: tuple[float, ...]
+    """Mean effects, in the order of the measurement's."""
+
+
 class EffectsMeasured(Event, tag="cause_scored", frozen=True, kw_only=True, omit_defaults=True):
     """Effects of heads on the model's answer, by one method. Later ones of the same setting are merged."""
 
@@ -164,6 +174,8 @@ class EffectsMeasured(Event, tag="cause_scored", frozen=True, kw_only=True, omit
     """Their name."""
     left: float | None = None
     """Of backup: the metric's mean with those heads replaced, the reference of every effect."""
+    parts: tuple[EffectsPart, ...] = ()
+    """Of a complete exact measurement, by engine.examples.part_of_each. Empty once merged with another."""
 
 
 class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True, omit_defaults=True):

@@ -1,6 +1,7 @@
 """Examples: a prompt with its polarity, read from JSONL and validated on input."""
 
 import hashlib
+import random
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -12,6 +13,8 @@ MAX_PROMPT = 200_000
 """Characters; a longer prompt is a file given by mistake. A model's context is far shorter."""
 MAX_EXAMPLES = 100_000
 MAX_LINE = 4_000_000
+MOST_PARTS = 64
+"""Most parts that examples are put into, to see how what is measured on them varies with the examples."""
 _UNSPACED = (
     *(range(0x0E00, 0x0F00), range(0x1000, 0x10A0), range(0x1780, 0x1800), range(0x3000, 0x3100)),
     *(range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0)),
@@ -117,6 +120,20 @@ def write_jsonl(examples: Iterable[Example]) -> str:
 def content_hash(examples: Sequence[Example]) -> str:
     """Return a hash of exactly this set in this order: 32 hexadecimal digits."""
     return hashlib.sha256(msgspec.json.encode(list(examples))).hexdigest()[:32]
+
+
+def part_of_each(n: int, most: int = MOST_PARTS) -> tuple[int, ...]:
+    """Return the part, from 0, that each of n examples is in: at most so many parts, as equal as can be.
+
+    The same for the same n, and random otherwise: tasks may take turns with a few patterns, which a rule such as every
+    16th example would put together.
+    """
+    order = list(range(n))
+    random.Random(n).shuffle(order)
+    parts = [0] * n
+    for place, index in enumerate(order):
+        parts[index] = place % most
+    return tuple(parts)
 
 
 def check_set(examples: Sequence[Example]) -> tuple[Example, ...]:

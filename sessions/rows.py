@@ -21,7 +21,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_us: int
     n_runs: int
     n_positive: int
-    """Enabled examples of the newest example set."""
+    """Enabled examples of the newest example set; of the newest run where, as in sweeps, runs have their own."""
     n_negative: int
     tags: tuple[str, ...] = ()
     trashed_us: int | None = None

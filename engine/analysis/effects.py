@@ -76,6 +76,7 @@ def merge_measurement(
         effects=tuple(effects[place] for place in sorted(effects)),
         final=new.final or (known is not None and known.final),
         why=new.why or (known.why if known is not None else ""),
+        parts=() if known is not None else new.parts,
     )
     return (*(cause for cause in causes if cause is not known), together)
 

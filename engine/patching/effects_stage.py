@@ -18,10 +18,11 @@ from engine.events import (
     EdgesAttributed,
     EdgesPatched,
     EffectsMeasured,
+    EffectsPart,
     Monitor,
     StageProgress,
 )
-from engine.examples import Example
+from engine.examples import MOST_PARTS, Example, part_of_each
 from engine.models.loading import Model
 from engine.nodes import NodeChoice
 from engine.patching.attribution import SATURATED_POINTS, attribute, points_between
@@ -38,6 +39,10 @@ from engine.tasks.base import Metric
 
 _PARTIAL_EVERY_S = 1.0
 """Seconds between reports of finished heads while others are still being measured."""
+_PART_NUMBERS, _LEAST_PARTS = 8_192, 8
+"""Most numbers of all parts together in the log; the more nodes, the fewer parts, down to 8."""
+_DIGITS = 5
+"""Significant digits of a part's means."""
 
 
 class EffectsStage:
@@ -343,11 +348,30 @@ class EffectsStage:
             seconds=round(time.perf_counter() - self._begun - self._aside, 4),
             why=inputs.why,
             gradient_steps=self.config.gradient_steps if method in ("attribution", "combined") else 0,
+            parts=_parts(inputs.base_by_row, effects) if method == "exact" and final else (),
             **about,
         )
         if final:
             self.causes.append(scored)
         self.monitor.report(scored)
+
+
+def _parts(base: Float[Tensor, " row"], effects: Float[Tensor, "row head"]) -> tuple[EffectsPart, ...]:
+    """Return the means over each part of the rows (engine.examples.part_of_each); one row alone has no parts."""
+    most = min(MOST_PARTS, max(_LEAST_PARTS, _PART_NUMBERS // effects.shape[1]))
+    parts = torch.tensor(part_of_each(len(effects), most))
+    if len(parts) < 2:
+        return ()
+
+    def rounded(values: Tensor) -> list[float]:
+        return [float(f"{value:.{_DIGITS}g}") for value in values.mean(dim=0).reshape(-1).tolist()]
+
+    found = []
+    for part in range(int(parts.max()) + 1):
+        rows = parts == part
+        here = base.cpu()[rows]
+        found.append(EffectsPart(n_examples=len(here), base=rounded(here)[0], effects=tuple(rounded(effects[rows]))))
+    return tuple(found)
 
 
 def _by_expected_size(cause: EffectsMeasured) -> list[HeadId]:

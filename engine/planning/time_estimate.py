@@ -58,7 +58,9 @@ class Duration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def format_seconds(seconds: float) -> str:
-    """Format a duration: 0.4 s, 12 s, 3 min, 2.5 h."""
+    """Format a duration: 40 ms, 0.4 s, 12 s, 3 min, 2.5 h."""
+    if 0 < seconds < 0.0995:
+        return f"{max(1, round(1000 * seconds))} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 99.5:

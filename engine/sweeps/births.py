@@ -5,11 +5,24 @@ logits, long after the task is learnt (docs/method.md 7).
 """
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from operator import mul
+from typing import Literal
 
 import msgspec
 
+from engine.examples import MOST_PARTS, part_of_each
+from engine.sweeps.example_resamples import (
+    Counts,
+    PairDone,
+    PartOfRun,
+    Resamples,
+    part_weights,
+    share_done,
+)
 from engine.sweeps.transitions import (
+    RESAMPLES,
     Curve,
     Gap,
     Transition,
@@ -46,6 +59,10 @@ class CheckpointRun(msgspec.Struct, frozen=True, kw_only=True):
     base: float | None = None
     """Of an effect: the metric without any replacement; None: the values are no effects."""
     circuit: tuple[str, ...] = ()
+    pairs: tuple[PairDone, ...] = ()
+    """Pair by pair what `accuracy` is the share of; empty: not known."""
+    parts: tuple[PartOfRun, ...] = ()
+    """`values` and `base` on parts of the examples; empty: not known."""
 
 
 class MetricCurve(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,56 +129,192 @@ def birth_table(
     *,
     measure: str,
     labels: tuple[tuple[str, str], ...] = (),
-    resamples: int | None = None,
+    resamples: int = RESAMPLES,
     fitted: bool = True,
+    seed: int = 0,
 ) -> BirthTable:
-    """Return the births of these runs, one per checkpoint and draw. `fitted`: False gives the curves alone, at once."""
-    steps = tuple(sorted({run.step for run in runs}))
-    draws = sorted({run.draw for run in runs}, key=_number_first)
-    by_place = {(run.step, run.draw): run for run in runs}
-    units = share_units((run.draw, run.base) for run in by_place.values())
-    shares = {place: _shares(run, unit) for (place, run), unit in zip(by_place.items(), units, strict=True)}
-    more = {} if resamples is None else {"resamples": resamples}
+    """Return the births of these runs, one per checkpoint and draw. `fitted`: False gives the curves alone, at once.
 
-    def curve(values: Mapping[tuple[int, str], float | None]) -> Curve:
-        return Curve(steps=steps, draws=tuple(tuple(values.get((step, draw)) for step in steps) for draw in draws))
+    Intervals are of other examples where runs have pairs and parts, else of other draws (fit_transition).
+    """
+    table = _Runs(runs)
+    resampled = _ResampledRuns(table, resamples, seed)
 
-    def fit(found: Curve) -> Transition:
-        return fit_transition(found, **more) if fitted else Transition(verdict="none")
+    def fit(found: Curve, replicates: Sequence[Sequence[float]]) -> Transition:
+        return fit_transition(found, resamples=resamples, seed=seed, replicates=replicates)
 
+    unfitted = Transition(verdict="none")
     metrics = []
-    told: dict[str, dict[tuple[int, str], float | None]] = {
-        name: {place: getattr(run, name) for place, run in by_place.items()} for name in (BEHAVIOUR, TRAINED, HELD_OUT)
-    }
-    told[ANSWER] = {
-        place: run.base / largest
-        for place, run in by_place.items()
-        if run.base is not None and (largest := _largest_base(runs, run.draw)) > 0
-    }
-    for name, values in told.items():
-        found = curve(values)
+    for name in (BEHAVIOUR, TRAINED, HELD_OUT, ANSWER):
+        found = table.curve(table.metric(name))
         if name == BEHAVIOUR or any(value is not None for row in found.draws for value in row):
-            metrics.append(MetricCurve(name=name, curve=found, transition=fit(found)))
+            transition = fit(found, resampled.metric(name, found)) if fitted else unfitted
+            metrics.append(MetricCurve(name=name, curve=found, transition=transition))
     names = dict.fromkeys(node for run in runs for node in run.values)
-    curves = {node: curve({place: shares[place].get(node) for place in by_place}) for node in names}
+    curves = {node: table.curve(table.node(node)) for node in names}
     behaviour = metrics[0].transition
     if fitted:
-        order = [(each.node, each.transition) for each in births(curves, **more)]
+        replicates = {node: resampled.node(node, curve) for node, curve in curves.items()}
+        found_births = births(curves, resamples=resamples, seed=seed, replicates=replicates)
+        order = [(each.node, each.transition) for each in found_births]
     else:
-        order = [(node, Transition(verdict="none")) for node in curves]
+        order = [(node, unfitted) for node in curves]
     return BirthTable(
         labels=labels,
         measure=measure,
-        steps=steps,
-        draws=len(draws),
+        steps=table.steps,
+        draws=len(table.draws),
         metrics=tuple(metrics),
         nodes=tuple(
             NodeBirth(node=node, curve=curves[node], transition=found, gap=transition_gap(found, behaviour))
             for node, found in order
         ),
-        circuits=_circuits(by_place, steps, draws),
-        same_examples=all(len({run.examples for run in runs if run.draw == draw}) == 1 for draw in draws),
+        circuits=_circuits(table.by_place, table.steps, table.draws),
+        same_examples=table.same_examples,
     )
+
+
+class _Runs:
+    """Runs by step and draw, with the values that curves are made of."""
+
+    def __init__(self, runs: Sequence[CheckpointRun]) -> None:
+        self.by_place = {(run.step, run.draw): run for run in runs}
+        self.steps = tuple(sorted({run.step for run in runs}))
+        self.draws = sorted({run.draw for run in runs}, key=_number_first)
+        self.same_examples = all(len({run.examples for run in runs if run.draw == draw}) == 1 for draw in self.draws)
+        units = share_units((run.draw, run.base) for run in self.by_place.values())
+        self._units = dict(zip(self.by_place, units, strict=True))
+        self._largest = {
+            draw: max((run.base for run in runs if run.draw == draw and run.base is not None), default=0.0)
+            for draw in self.draws
+        }
+
+    def curve(self, values: Mapping[tuple[int, str], float | None]) -> Curve:
+        rows = tuple(tuple(values.get((step, draw)) for step in self.steps) for draw in self.draws)
+        return Curve(steps=self.steps, draws=rows)
+
+    def of_draw(self, draw: str) -> list[CheckpointRun | None]:
+        """Return the draw's run at every step."""
+        return [self.by_place.get((step, draw)) for step in self.steps]
+
+    def metric(self, name: str) -> dict[tuple[int, str], float | None]:
+        if name != ANSWER:
+            return {place: getattr(run, name) for place, run in self.by_place.items()}
+        return {
+            place: run.base / self._largest[run.draw]
+            for place, run in self.by_place.items()
+            if run.base is not None and self._largest[run.draw] > 0
+        }
+
+    def node(self, node: str) -> dict[tuple[int, str], float | None]:
+        """Return the node's values; effects as shares, positive in the direction of the node's largest.
+
+        Sizes would add noise: where the effect is none, the size of its mean over few examples is not 0.
+        """
+        sign = self.direction(node)
+        shares = {}
+        for place, run in self.by_place.items():
+            value, unit = run.values.get(node), self._units[place]
+            if value is not None and run.base is not None:
+                value = None if unit is None else sign * value / unit
+            shares[place] = value
+        return shares
+
+    def direction(self, node: str) -> float:
+        """Return 1 or -1, the sign of the node's effect at the step where its mean share is largest."""
+        means = []
+        for step in self.steps:
+            here = [(self.by_place.get((step, draw)), self._units.get((step, draw))) for draw in self.draws]
+            shares = [(run.values.get(node) or 0.0) / unit for run, unit in here if run is not None and unit]
+            means.append(math.fsum(shares) / len(shares) if shares else 0.0)
+        return -1.0 if max(means, key=abs, default=0.0) < 0 else 1.0
+
+
+class _ResampledRuns:
+    """The curves of other examples, drawn from those of the runs. Empty where the runs do not tell."""
+
+    def __init__(self, runs: _Runs, n: int, seed: int) -> None:
+        self._runs, self._n, self._seed = runs, n, seed
+        self._known: dict[tuple[str, Counts], tuple[list[float], list[float | None], list[float | None]]] = {}
+        """By draw and counts, the same for all nodes: weights of parts; bases, and what effects are shares of."""
+
+    @cached_property
+    def _resamples(self) -> Resamples | None:
+        """None unless every draw has the same examples at every checkpoint, at least two parts of them."""
+        if not self._runs.same_examples:
+            return None
+        parts = {}
+        for draw in self._runs.draws:
+            runs = [run for run in self._runs.of_draw(draw) if run is not None]
+            if len({(tuple(part.n_examples for part in run.parts), len(run.pairs)) for run in runs}) > 1:
+                return None
+            parts[draw] = len(runs[0].parts) or min(MOST_PARTS, len(runs[0].pairs))
+        return Resamples(parts, self._n, seed=self._seed) if min(parts.values()) > 1 else None
+
+    def metric(self, name: str, curve: Curve) -> tuple[tuple[float, ...], ...]:
+        if name == ANSWER:
+            return self._curves(curve, self._answers, needs="parts")
+        return self._curves(curve, partial(self._done, name), needs="pairs")
+
+    def node(self, node: str, curve: Curve) -> tuple[tuple[float, ...], ...]:
+        shares = partial(self._shares, self._runs.direction(node), self._effects(node))
+        return self._curves(curve, shares, needs="parts")
+
+    def _curves(
+        self, curve: Curve, values: Callable[[str, Counts], Sequence[float | None]], *, needs: Literal["pairs", "parts"]
+    ) -> tuple[tuple[float, ...], ...]:
+        known = all(getattr(run, needs) for run in self._runs.by_place.values())
+        if not known or self._resamples is None:
+            return ()
+        return self._resamples.curves(self._runs.draws, values, mean_curve(curve))
+
+    def _done(self, name: str, draw: str, counts: Counts) -> list[float | None]:
+        only = {BEHAVIOUR: (True, False, None), TRAINED: (True,), HELD_OUT: (False,)}[name]
+        runs = self._runs.of_draw(draw)
+        pairs = next(len(run.pairs) for run in runs if run is not None)
+        # Effects may be of fewer examples, in fewer parts.
+        parts = [part % len(counts) for part in part_of_each(pairs)]
+        return [None if run is None else share_done(run.pairs, parts, counts, only) for run in runs]
+
+    def _bases(self, draw: str, counts: Counts) -> tuple[list[float], list[float | None], list[float | None]]:
+        known = self._known.get((draw, counts))
+        if known is None:
+            runs = self._runs.of_draw(draw)
+            weights = part_weights(next(run.parts for run in runs if run is not None), counts)
+            bases = [None if run is None else _weighted(weights, (each.base for each in run.parts)) for run in runs]
+            units = share_units((draw, base) for base in bases)
+            known = self._known[draw, counts] = weights, bases, units
+        return known
+
+    def _answers(self, draw: str, counts: Counts) -> list[float | None]:
+        _, bases, _ = self._bases(draw, counts)
+        largest = max((base for base in bases if base is not None), default=0.0)
+        return [None if base is None or largest <= 0 else base / largest for base in bases]
+
+    def _effects(self, node: str) -> dict[str, list[list[float] | None]]:
+        """Return the node's effects by draw, step and part; None where a run has no such node."""
+        return {
+            draw: [
+                None
+                if run is None or any(node not in part.values for part in run.parts)
+                else [part.values[node] for part in run.parts]
+                for run in self._runs.of_draw(draw)
+            ]
+            for draw in self._runs.draws
+        }
+
+    def _shares(
+        self, sign: float, effects: Mapping[str, Sequence[Sequence[float] | None]], draw: str, counts: Counts
+    ) -> list[float | None]:
+        weights, _, units = self._bases(draw, counts)
+        return [
+            None if values is None or unit is None else sign * _weighted(weights, values) / unit
+            for values, unit in zip(effects[draw], units, strict=True)
+        ]
+
+
+def _weighted(weights: Iterable[float], values: Iterable[float]) -> float:
+    return sum(map(mul, weights, values))
 
 
 def mean_curve(curve: Curve) -> list[float | None]:
@@ -181,19 +334,6 @@ def share_units(bases: Iterable[tuple[Hashable, float | None]]) -> list[float | 
         largest[key] = max(largest.get(key, 0.0), base or 0.0)
     units = (None if base is None else max(abs(base), LEAST_BASE * largest[key]) for key, base in given)
     return [unit or None for unit in units]
-
-
-def _largest_base(runs: Sequence[CheckpointRun], draw: str) -> float:
-    return max((run.base for run in runs if run.draw == draw and run.base is not None), default=0.0)
-
-
-def _shares(run: CheckpointRun, unit: float | None) -> Mapping[str, float | None]:
-    """Return the values as shares; those that are no effects as they are."""
-    if run.base is None:
-        return run.values
-    if unit is None:
-        return dict.fromkeys(run.values)
-    return {node: None if value is None else abs(value) / unit for node, value in run.values.items()}
 
 
 def _circuits(

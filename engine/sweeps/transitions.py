@@ -8,12 +8,12 @@ import itertools
 import math
 import random
 from collections.abc import Collection, Mapping, Sequence
-from operator import mul
 from typing import Literal
 
 import msgspec
 
 from engine.errors import ConfigError
+from engine.sweeps.logistic import TENTH_TO_NINE_TENTHS, LogisticFit, LogisticGrid, share_at, step_at
 
 Verdict = Literal["transition", "none", "too_few_steps"]
 """none: a straight line (or a constant) describes the curve as well."""
@@ -29,9 +29,6 @@ MARGIN = 4.0
 The jump of a logistic is put wherever noise happens to jump, which AICc does not charge for: over 40 checkpoints of a
 flat noisy curve, 21 in 100 had a transition without a margin, 2 with this one (docs/lab/2026-11-30-adder.md).
 """
-_TENTH_TO_NINE_TENTHS = 2 * math.log(9)
-"""Length of the rise from 10 to 90 percent, in widths of the logistic."""
-_MIDPOINTS, _WIDTHS, _REFINEMENTS = 60, 12, 40
 _FLOOR = 1e-9
 """Smallest share of a curve's variance that counts as unexplained, so that a perfect fit has a finite AICc."""
 
@@ -119,23 +116,17 @@ class CircuitAtStep(msgspec.Struct, frozen=True, kw_only=True):
     with_last: float | None
 
 
-class _Shape(msgspec.Struct, frozen=True):
-    """One logistic in log steps and how well it fits."""
+def fit_transition(
+    curve: Curve, *, resamples: int = RESAMPLES, seed: int = 0, replicates: Sequence[Sequence[float]] = ()
+) -> Transition:
+    """Return the transition of the mean over draws, with an interval from resampled examples and residuals.
 
-    middle: float
-    width: float
-    before: float
-    after: float
-    unexplained: float
-    """Sum of squared errors."""
-    errors: list[float]
-
-
-def fit_transition(curve: Curve, *, resamples: int = RESAMPLES, seed: int = 0) -> Transition:
-    """Return the transition of the mean over draws, with an interval from resampled draws and residuals.
+    `replicates`: the mean over draws at every measured step, for resampled examples
+    (engine.sweeps.example_resamples). Without them draws are resampled, and of a single draw residuals alone: then the
+    interval does not cover other examples.
 
     Deterministic for the same arguments. Two curves with as many steps and draws are resampled alike, so that
-    `transition_gap` compares the same draws.
+    `transition_gap` compares the same draws, and the same examples if replicates were drawn alike.
     """
     measured = [place for place in range(len(curve.steps)) if any(row[place] is not None for row in curve.draws)]
     if len(measured) < LEAST_STEPS:
@@ -147,23 +138,25 @@ def fit_transition(curve: Curve, *, resamples: int = RESAMPLES, seed: int = 0) -
     total = math.fsum((value - centre) ** 2 for value in means)
     if total <= 1e-18 * (1 + centre * centre):
         return Transition(verdict="none", better_by=0.0)
-    grid = _Grid(logs)
+    grid = LogisticGrid(logs)
     shape = grid.fit(means)
     better_by = _aicc(_line_error(logs, means), total, len(means), 3) - _aicc(shape.unexplained, total, len(means), 5)
     if better_by < MARGIN:
         return Transition(verdict="none", better_by=better_by)
-    resampled = _resample(grid, shape, rows, means, resamples, random.Random(seed))
+    rng = random.Random(seed)
+    moves = _moves(rows, means, replicates, resamples, rng)
+    resampled = _resample(grid, shape, means, moves, rng)
     tail = (1 - CONFIDENCE) / 2
     earliest, latest = _quantile(resampled, tail), _quantile(resampled, 1 - tail)
     before, after = _resolved(steps, logs, shape)
-    reach = _TENTH_TO_NINE_TENTHS / 2 * shape.width
+    reach = TENTH_TO_NINE_TENTHS / 2 * shape.width
     return Transition(
         verdict="transition",
-        midpoint=_step(shape.middle),
+        midpoint=step_at(shape.middle),
         earliest=min(earliest, before),
         latest=max(latest, after),
-        begins=_step(shape.middle - reach),
-        ends=_step(shape.middle + reach),
+        begins=step_at(shape.middle - reach),
+        ends=step_at(shape.middle + reach),
         width=2 * reach,
         unfinished=shape.middle + reach > logs[-1],
         before=shape.before,
@@ -221,10 +214,22 @@ def format_transition(found: Transition, other: Transition | None = None, *, oth
     return f"{said}, {steps} step{'' if steps == '1' else 's'} {order} {other_is}"
 
 
-def births(curves: Mapping[str, Curve], *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Birth, ...]:
-    """Return every node with its transition: rises by midpoint, then falls by midpoint, then nodes without one."""
+def births(
+    curves: Mapping[str, Curve],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    replicates: Mapping[str, Sequence[Sequence[float]]] | None = None,
+) -> tuple[Birth, ...]:
+    """Return every node with its transition: rises by midpoint, then falls by midpoint, then nodes without one.
+
+    `replicates`: by node, as fit_transition takes them.
+    """
+    more = replicates or {}
     found = [
-        Birth(node=node, transition=fit_transition(curve, resamples=resamples, seed=seed))
+        Birth(
+            node=node, transition=fit_transition(curve, resamples=resamples, seed=seed, replicates=more.get(node, ()))
+        )
         for node, curve in curves.items()
     ]
     return tuple(sorted(found, key=_birth_order))
@@ -244,112 +249,46 @@ def circuits_over_steps(circuits: Mapping[int, Collection[str]]) -> tuple[Circui
     )
 
 
-class _Grid:
-    """Logistics over one set of log steps, made once for all curves over them."""
-
-    def __init__(self, logs: Sequence[float]) -> None:
-        self.logs = logs
-        spans = [later - earlier for earlier, later in itertools.pairwise(logs)]
-        self.first, self.last = logs[0], logs[-1]
-        # From a rise that lies between two checkpoints to one that takes them all.
-        self.narrowest = min(spans) / _TENTH_TO_NINE_TENTHS
-        self.widest = (self.last - self.first) / _TENTH_TO_NINE_TENTHS
-        ratio = (self.widest / self.narrowest) ** (1 / (_WIDTHS - 1))
-        self.shapes = [
-            (middle, width, *self._centred(middle, width))
-            for width in (self.narrowest * ratio**place for place in range(_WIDTHS))
-            for middle in (
-                self.first + (self.last - self.first) * place / (_MIDPOINTS - 1) for place in range(_MIDPOINTS)
-            )
-        ]
-
-    def fit(self, values: Sequence[float], near: _Shape | None = None) -> _Shape:
-        """Return the least-squares logistic. `near`: start there as well as at the best of the grid."""
-        middle, width, *_ = max(self.shapes, key=lambda shape: abs(sum(map(mul, shape[2], values))) / shape[3])
-        best = self._solve(middle, width, values)
-        if near is not None:
-            best = min(best, self._solve(near.middle, near.width, values), key=lambda shape: shape.unexplained)
-        damping = 1e-3
-        for _ in range(_REFINEMENTS):
-            move = self._newton(best, values, damping)
-            found = None if move is None else self._solve(best.middle + move[0], best.width * math.exp(move[1]), values)
-            if found is not None and found.unexplained < best.unexplained:
-                done = best.unexplained - found.unexplained < 1e-10 * best.unexplained
-                best, damping = found, damping / 4
-                if done:
-                    break
-            elif damping > 1e4 or move is None:
-                break
-            else:
-                damping *= 6
-        return best
-
-    def _newton(self, shape: _Shape, values: Sequence[float], damping: float) -> tuple[float, float] | None:
-        """Return Levenberg and Marquardt's move of midpoint and log width; None where neither changes the errors."""
-        h = 1e-5
-        right = h if shape.middle + h < self.last else -h
-        wider = h if shape.width * math.exp(h) < self.widest else -h
-        shifted = self._solve(shape.middle + right, shape.width, values).errors
-        widened = self._solve(shape.middle, shape.width * math.exp(wider), values).errors
-        by_middle = [(there - here) / right for there, here in zip(shifted, shape.errors, strict=True)]
-        by_width = [(there - here) / wider for there, here in zip(widened, shape.errors, strict=True)]
-        mixed = sum(map(mul, by_middle, by_width))
-        first, second = (
-            (1 + damping) * sum(map(mul, by_middle, by_middle)),
-            (1 + damping) * sum(map(mul, by_width, by_width)),
-        )
-        down, along = -sum(map(mul, by_middle, shape.errors)), -sum(map(mul, by_width, shape.errors))
-        determinant = first * second - mixed * mixed
-        if determinant <= 0:
-            return None
-        move = (down * second - along * mixed) / determinant, (along * first - down * mixed) / determinant
-        limit = self.last - self.first
-        return max(-limit, min(limit, move[0])), max(-2.0, min(2.0, move[1]))
-
-    def _solve(self, middle: float, width: float, values: Sequence[float]) -> _Shape:
-        """Return the logistic of that midpoint and width, kept within the checkpoints, with its best two levels."""
-        middle = min(self.last, max(self.first, middle))
-        width = min(self.widest, max(self.narrowest, width))
-        centred, norm, mean_share = self._centred(middle, width)
-        mean = math.fsum(values) / len(values)
-        change = sum(map(mul, centred, values)) / (norm * norm)
-        errors = [value - mean - change * share for value, share in zip(values, centred, strict=True)]
-        before = mean - change * mean_share
-        return _Shape(middle, width, before, before + change, math.fsum(map(mul, errors, errors)), errors)
-
-    def _centred(self, middle: float, width: float) -> tuple[list[float], float, float]:
-        """Return the shares of the change done at each step minus their mean, their norm, and that mean."""
-        shares = [_share(log, middle, width) for log in self.logs]
-        mean = math.fsum(shares) / len(shares)
-        centred = [share - mean for share in shares]
-        return centred, math.sqrt(sum(map(mul, centred, centred))) or math.inf, mean
-
-
 def _resample(
-    grid: _Grid,
-    shape: _Shape,
-    rows: Sequence[Sequence[float | None]],
-    means: Sequence[float],
-    resamples: int,
-    rng: random.Random,
+    grid: LogisticGrid, shape: LogisticFit, means: Sequence[float], moves: Sequence[Sequence[float]], rng: random.Random
 ) -> list[float]:
-    """Return the midpoints of resampled curves: draws with replacement around the mean, residuals around the fit.
+    """Return the midpoints of resampled curves: the fit, moved as other examples would, with resampled residuals.
 
-    Both are scaled up for their small numbers, n/(n-1) draws and n/(n-4) steps: three draws alone would give intervals
-    that are a fifth too narrow.
+    Residuals are scaled up for their small number, n/(n-4) steps.
     """
-    n, n_draws = len(means), len(rows)
-    fitted = [shape.before + (shape.after - shape.before) * _share(log, shape.middle, shape.width) for log in grid.logs]
+    n = len(means)
+    fitted = [
+        shape.before + (shape.after - shape.before) * share_at(log, shape.middle, shape.width) for log in grid.logs
+    ]
     scale = math.sqrt(n / (n - 4))
     residuals = [scale * (value - fit) for value, fit in zip(means, fitted, strict=True)]
+    found = []
+    for moved in moves:
+        noise = [residuals[rng.randrange(n)] for _ in range(n)]
+        values = [sum(parts) for parts in zip(fitted, moved, noise, strict=True)]
+        found.append(step_at(grid.fit(values, shape).middle))
+    return found
+
+
+def _moves(
+    rows: Sequence[Sequence[float | None]],
+    means: Sequence[float],
+    replicates: Sequence[Sequence[float]],
+    resamples: int,
+    rng: random.Random,
+) -> list[list[float]]:
+    """Return by how much resampled means differ from the means: the replicates', or those of resampled draws.
+
+    The latter are scaled up for their small number: three draws alone would give intervals a fifth too narrow.
+    """
+    if replicates:
+        return [[value - mean for value, mean in zip(each, means, strict=True)] for each in replicates]
+    n_draws = len(rows)
     apart = math.sqrt(n_draws / (n_draws - 1)) if n_draws > 1 else 0.0
     found = []
     for _ in range(resamples):
         chosen = [rows[rng.randrange(n_draws)] for _ in range(n_draws)]
-        noise = [residuals[rng.randrange(n)] for _ in range(n)]
-        moved = [apart * (value - mean) for value, mean in zip(_means(chosen, means), means, strict=True)]
-        values = [sum(parts) for parts in zip(fitted, moved, noise, strict=True)]
-        found.append(_step(grid.fit(values, shape).middle))
+        found.append([apart * (value - mean) for value, mean in zip(_means(chosen, means), means, strict=True)])
     return found
 
 
@@ -362,12 +301,12 @@ def _means(rows: Sequence[Sequence[float | None]], otherwise: Sequence[float] = 
     return found
 
 
-def _resolved(steps: Sequence[int], logs: Sequence[float], shape: _Shape) -> tuple[float, float]:
+def _resolved(steps: Sequence[int], logs: Sequence[float], shape: LogisticFit) -> tuple[float, float]:
     """Return the steps between which the midpoint may lie, however sharp the rise is; inf and 0 if that is known.
 
     If no checkpoint lies within the rise, any midpoint between its neighbours gives the same curve.
     """
-    shares = [_share(log, shape.middle, shape.width) for log in logs]
+    shares = [share_at(log, shape.middle, shape.width) for log in logs]
     if any(0.1 < share < 0.9 for share in shares):
         return math.inf, 0.0
     below = [step for step, share in zip(steps, shares, strict=True) if share <= 0.1]
@@ -389,16 +328,6 @@ def _aicc(unexplained: float, total: float, n: int, parameters: int) -> float:
     """Return Akaike's criterion for small samples; `parameters` counts the noise."""
     error = max(unexplained, _FLOOR * total) / n
     return n * math.log(error) + 2 * parameters + 2 * parameters * (parameters + 1) / (n - parameters - 1)
-
-
-def _share(log: float, middle: float, width: float) -> float:
-    """Return the share of the change that is done at a log step."""
-    z = (log - middle) / width
-    return 1 / (1 + math.exp(-z)) if z > -700 else 0.0
-
-
-def _step(log: float) -> float:
-    return math.exp(log) - 1
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Self
 
@@ -51,12 +51,18 @@ class CheckedBundle:
     Raises BadBundle, naming the member and what is wrong with it. Not for the event loop's thread.
     """
 
-    def __init__(self, path: Path, staging: Path) -> None:
+    def __init__(self, path: Path, staging: Path, *, applied: bool = True) -> None:
+        """Read, check and unpack the file.
+
+        `applied`: apply the log to a scratch database, which finds values that no table can hold. False where the
+        bundle comes from a program of one's own: the store's transaction finds them, too.
+        """
+        self._applied = applied
         staging.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = Path(tempfile.mkdtemp(prefix="import-", dir=staging))
         self.check = LogCheck()
         self.name = ""
-        """The session's name at the end of its log."""
+        """The session's name at the end of its log; empty if it was not applied."""
         self.codes: dict[str, Path] = {}
         self.sae: dict[str, Path] = {}
         try:
@@ -173,13 +179,13 @@ class CheckedBundle:
             self._read_log(goal)
 
     def _read_log(self, raw_log: Path) -> None:
-        """Check every entry, apply the log to a scratch database, and write it in this version's form."""
+        """Check every entry, apply the log to a scratch database if asked to, and write it in this version's form."""
         session_id, n_read = self.manifest_id, 0
         batch: list[tuple[LogEntry, bytes]] = []
         with (
             raw_log.open("rb") as file,
             (self._folder / EVENTS).open("xb") as out,
-            ScratchDatabase(self._folder, writes=False) as scratch,
+            ScratchDatabase(self._folder, writes=False) if self._applied else nullcontext() as scratch,
         ):
             while raw := file.readline(MAX_LINE + 1):
                 n_read += 1
@@ -187,17 +193,20 @@ class CheckedBundle:
                 event, payload = portable_event(msgspec.json.encode(line.event).decode())
                 out.write(make_line(line.seq, line.at_us, line.run_id, payload))
                 entry = LogEntry(session_id=session_id, seq=line.seq, at_us=line.at_us, run_id=line.run_id, event=event)
-                batch.append((entry, payload))
-                if len(batch) == _BATCH:
+                if scratch is not None:
+                    batch.append((entry, payload))
+                if scratch is not None and len(batch) == _BATCH:
                     scratch.add(batch)
                     batch = []
             try:
                 self.check.end()
             except InvalidLog as wrong:
                 raise BadBundle(f"{EVENTS}, line {n_read}, {wrong}.", hint=_ASK_AGAIN) from None
-            if batch:
-                scratch.add(batch)
-            self.name, states = scratch.summary()
+            states: list[tuple[str, str]] = []
+            if scratch is not None:
+                if batch:
+                    scratch.add(batch)
+                self.name, states = scratch.summary()
         for run_id, state in states:
             if state not in FINAL_STATES:
                 raise BadBundle(

@@ -272,6 +272,10 @@ def _check_run_event(event: AnyEvent, run: RunFacts) -> None:
             _check_int("number of gradient steps", event.gradient_steps, 0, 1 << 31)
             for effect in event.effects:
                 _check_int("time of an effect", effect.measured_us or 0, 0, _LATEST_US)
+            _check_int("number of parts", len(event.parts), 0, MAX_NAME)
+            for part in event.parts:
+                _check_int("number of examples", part.n_examples, 1, 1 << 31)
+                _check_int("number of effects of a part", len(part.effects), len(event.effects), len(event.effects))
         case CircuitChecked():
             _check_text("name", event.name, MAX_NAME)
             _check_heads((*event.heads, *((effect.layer, effect.head) for effect in event.minimality)), run)

@@ -14,4 +14,5 @@ __all__ = [
     "placing",
     "store_exchange",
     "toml_edit",
+    "unit_logs",
 ]

@@ -10,6 +10,7 @@ from engine.errors import ConfigError
 from engine.measures import DEFAULT_MEASURE, find_measure
 from engine.nodes import NodeId
 from engine.sweeps.births import BirthTable, CheckpointRun, birth_table, share_units
+from engine.sweeps.example_resamples import PairDone, PartOfRun
 from engine.sweeps.plan import Labels
 from engine.sweeps.run_measures import RunMeasures
 from engine.sweeps.series import CHECKPOINT, DRAW, series_of, step_of_labels
@@ -17,7 +18,7 @@ from engine.sweeps.transitions import Gap, Transition
 from sessions.handlers.context import HandlerContext
 from sessions.rows import SweepUnitRow
 from sessions.store.database import Store
-from sessions.store.sweep_measures import SweepMeasureRows, sweep_measures
+from sessions.store.sweep_measures import SweepMeasureRows, effect_parts, pairs_done, sweep_measures
 from sessions.store.sweep_units import list_sweeps, unit_rows
 
 EFFECT = "exact_effect"
@@ -117,10 +118,17 @@ def checkpoint_runs(store: Store, sweep_id: str, measure: str) -> tuple[dict[Lab
             f"No run of this sweep has {find_measure(measure).title}.",
             hint="Effects need --cause exact (or attribution) in the sweep.",
         )
-    return _by_series(units, found), measure
+    pairs = pairs_done(store, runs)
+    parts = effect_parts(store, [run_id for run_id, _ in runs]) if measure == EFFECT else {}
+    return _by_series(units, found, pairs, parts), measure
 
 
-def _by_series(units: list[SweepUnitRow], found: SweepMeasureRows) -> dict[Labels, tuple[CheckpointRun, ...]]:
+def _by_series(
+    units: list[SweepUnitRow],
+    found: SweepMeasureRows,
+    pairs: dict[str, tuple[PairDone, ...]],
+    parts: dict[str, tuple[PartOfRun, ...]],
+) -> dict[Labels, tuple[CheckpointRun, ...]]:
     by_run = {run.run_id: run for run in found.runs}
     series: dict[Labels, list[CheckpointRun]] = {}
     for unit in units:
@@ -138,6 +146,8 @@ def _by_series(units: list[SweepUnitRow], found: SweepMeasureRows) -> dict[Label
                 values=values,
                 base=run.base,
                 circuit=run.circuit,
+                pairs=pairs.get(run.run_id, ()),
+                parts=parts.get(run.run_id, ()),
             )
         )
     return {labels: tuple(runs) for labels, runs in series.items()}

@@ -39,6 +39,7 @@ from sessions.protocol.sweeps import (
     SweepMeasures,
     SweepsAnswer,
 )
+from sessions.rows import SweepRow
 from sessions.store.database import Store
 from sessions.store.sweep_units import done_keys, find_sweep, list_sweeps, sweep_row, unit_rows
 from sessions.sweeps.executors import find_executor, sbatch_text
@@ -47,6 +48,8 @@ from sessions.sweeps.on_slurm.options import jobs_at_once
 from sessions.sweeps.records import RecordedSweep, find_recorded, record_plan
 
 _FOLLOW_S = 5.0
+_GATHER_S = 0.1
+"""Seconds after the first news in which more may come before a follower is answered."""
 _MOST_GROUPS = 24
 """Models and sources of examples whose memory and time are estimated; others are like these."""
 
@@ -158,10 +161,31 @@ async def get_births(host: HandlerContext, request: GetBirths) -> SweepBirths:
 
 
 async def follow_sweep(host: HandlerContext, request: FollowSweep) -> SweepAnswer:
-    """Wait for news of the sweep."""
-    sweep_id = await host.writer.read(lambda store: find_sweep(store, request.sweep))
+    """Wait for news of the sweep; those of a tenth of a second come in one answer.
+
+    A unit has dozens, and the answer to each would cost the host as much as the unit costs the engine. The store is
+    asked only if a unit has ended since the last answer.
+    """
+    sweep_id = host.sweeps.find_active(request.sweep)
+    if sweep_id is None:
+        sweep_id = await host.writer.read(lambda store: find_sweep(store, request.sweep))
     await host.sweeps.wait_for_news(request.seen, within_s=_FOLLOW_S)
-    return await _answer(host, sweep_id)
+    if request.seen >= 0:
+        await asyncio.sleep(_GATHER_S)
+    progress, rows = host.sweeps.progress(sweep_id), host.get_state(_FollowedRows).rows
+    counts = (progress.units, progress.done, progress.failed)
+    known = rows.get(sweep_id) if progress.active and request.seen >= 0 else None
+    if known is None or known[0] != counts:
+        rows.clear()
+        known = rows[sweep_id] = counts, await host.writer.read(lambda store: sweep_row(store, sweep_id))
+    return SweepAnswer(sweep=known[1], progress=progress)
+
+
+class _FollowedRows:
+    """The row of the sweep that was followed last, and how many of its units had ended."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[tuple[int, int, int], SweepRow]] = {}
 
 
 async def cancel_sweep(host: HandlerContext, request: CancelSweep) -> SweepAnswer:

@@ -53,6 +53,8 @@ class _Worker:
         """From 0; the first also does what people ask for, and answers side requests."""
         self.supervisor = supervisor
         self.current: QueuedRun | _UnrecordedJob | None = None
+        self.unit: UnitRun | None = None
+        """The unit that it began last."""
         self.holds: PackKey | None = None
         """What its last unit had loaded."""
         self.wake = asyncio.Event()
@@ -65,6 +67,8 @@ class UnitRun(QueuedRun, kw_only=True, eq=False):
 
     on_start: Callable[[int], None]
     """Called with the worker's number."""
+    on_output: Callable[[bytes], None]
+    """Called with what the worker wrote to its log meanwhile, or soon after."""
 
     @property
     def pack(self) -> PackKey:
@@ -292,9 +296,14 @@ class RunQueue:
 
     def _add_worker(self, supervisor: WorkerSupervisor) -> None:
         worker = _Worker(len(self._workers), supervisor)
+        supervisor.on_output = lambda job, chunk: self._on_output(worker, job, chunk)
         name = "runs" if worker.number == 0 else f"units {worker.number}"
         worker.task = asyncio.create_task(self._work(worker), name=name)
         self._workers.append(worker)
+
+    def _on_output(self, worker: _Worker, job: str, chunk: bytes) -> None:
+        if worker.unit is not None and worker.unit.request.job == job:
+            worker.unit.on_output(chunk)
 
     def _take(self, worker: _Worker) -> QueuedRun | _UnrecordedJob | None:
         """Return the worker's next item: what people wait for, else a unit of the model that it has loaded."""
@@ -341,6 +350,7 @@ class RunQueue:
         if not isinstance(item, UnitRun):
             await self._recording.perform(item, worker.supervisor)
             return
+        worker.unit = item
         item.on_start(worker.number)
         failure = await self._recording.execute(item, worker.supervisor)
         task = asyncio.create_task(self._recording.finish(item, failure), name=f"end of {item.request.job}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -58,6 +58,9 @@ class WorkerSupervisor:
         self._state_changed = asyncio.Event()
         """Set, and replaced, whenever the state may have changed."""
         self._news = 0
+        self._last_job = ""
+        self.on_output: Callable[[str, bytes], None] | None = None
+        """Called with what the worker wrote to stderr, and the job that was its last then."""
 
     @property
     def pid(self) -> int | None:
@@ -124,6 +127,7 @@ class WorkerSupervisor:
         self._stop_idle_timer()
         reused = self._worker is not None
         job = self._job = Job(request, report)
+        self._last_job = request.job
         self._wake_waiters()
         failure = await self._attempt(job)
         if reused and failure is not None and failure.name == "WorkerDied" and not (job.has_reported or job.killed):
@@ -362,6 +366,8 @@ class WorkerSupervisor:
         assert stream is not None
         while chunk := await stream.read(_REPORT_CHUNK):
             self._errors.write(chunk)
+            if self.on_output is not None:
+                self.on_output(self._last_job, chunk)
 
     def _start_idle_timer(self) -> None:
         self._stop_idle_timer()

@@ -95,6 +95,13 @@ class Projector:
     def __init__(self) -> None:
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._rows: dict[str, list[tuple[object, ...]]] = {}
+        """Rows to be added, by table."""
+        self._runs: dict[str, dict[str, object]] = {}
+        """Columns to be changed, by run: most events of a run change its row, and an update takes a millisecond."""
+        self._new: set[str] = set()
+        """Runs that this batch began: tables have rows of theirs only if they were written in this batch."""
+        self._written: set[str] = set()
+        """Tables that were written in this batch."""
         self._notes: dict[tuple[str, str], tuple[object, ...] | None] = {}
         """By session and id; None: removed.
 
@@ -113,6 +120,7 @@ class Projector:
         for entry in entries:
             self._one(con, entry)
         self._flush(con)
+        self._flush_runs(con)
         self._flush_notes(con)
         self._flush_touched(con)
 
@@ -138,36 +146,36 @@ class Projector:
             ):
                 self._metadata(con, entry)
             case ViewChanged():
-                self._update(con, run, measure=event.measure, cut=event.cut)
+                self._update(run, measure=event.measure, cut=event.cut)
             case RunLabelled():
                 tags = text_of(event.tags) if event.tags else None
-                self._update(con, run, name=event.name or None, tags=tags)
+                self._update(run, name=event.name or None, tags=tags)
                 self._touched[entry.session_id] = entry.at_us
             case RunVerified():
-                self._update(con, run, verified=text_of(event))
+                self._update(run, verified=text_of(event))
             case RunQueued():
                 self._queued(con, entry, event)
             case SweepPlanned():
                 add_units(con, entry, event)
                 self._touched[entry.session_id] = entry.at_us
             case RunStarted():
-                self._update(con, run, state="running", started_us=entry.at_us)
+                self._update(run, state="running", started_us=entry.at_us)
                 self._touched[entry.session_id] = entry.at_us
             case RunEnded():
                 self._ended(con, entry, event)
             case ArrayStored(name="sae"):
-                self._update(con, run, sae_sha256=event.sha256)
+                self._update(run, sae_sha256=event.sha256)
             case ModelReady():
                 info = {name: getattr(event.model, name) for name in _INFO}
                 versions = {name: getattr(event.versions, name) for name in _VERSIONS}
                 names = {"model_name": event.model.name, "model_identity": event.model.identity}
-                self._update(con, run, warm=event.warm, **names, **info, **versions)
+                self._update(run, warm=event.warm, **names, **info, **versions)
             case ExamplesMade():
                 self._examples(con, event.content_hash, event.examples)
                 made = made_by(event.task, event.examples) if event.made is None else event.made
-                self._update(con, run, content_hash=event.content_hash, made=made)
+                self._update(run, content_hash=event.content_hash, made=made)
             case ReferenceKnown():
-                self._update(con, run, offered=text_of(event.reference))
+                self._update(run, offered=text_of(event.reference))
                 self._update_truths(con, run)
             case Graded():
                 self._replace(con, "grade", run)
@@ -184,14 +192,14 @@ class Projector:
             case EffectsMeasured():
                 self._effects(con, entry, event)
             case CircuitChecked():
-                self._flush(con)
+                self._flush(con, "circuit_check")
                 con.execute(
                     "DELETE FROM circuit_check WHERE run_id = $run AND name = $name", {"run": run, "name": event.name}
                 )
                 values = (event.faithfulness, event.completeness, event.area, text_of(event))
                 self._add("circuit_check", (run, event.name, *values))
             case ProbeFinished():
-                self._finished(con, run, event)
+                self._finished(run, event)
             case _:
                 pass
 
@@ -211,7 +219,7 @@ class Projector:
 
     def _examples(self, con: duckdb.DuckDBPyConnection, content_hash: str, examples: tuple[Example, ...]) -> None:
         """Store an example set once per content hash, however often it is used."""
-        self._flush(con)
+        self._flush(con, "example")
         if con.execute("SELECT 1 FROM example WHERE content_hash = $hash LIMIT 1", {"hash": content_hash}).fetchall():
             return
         for position, one in enumerate(examples):
@@ -253,7 +261,6 @@ class Projector:
         self._touched[entry.session_id] = entry.at_us
 
     def _queued(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunQueued) -> None:
-        self._flush(con)
         before = con.execute(
             "SELECT count(*) FROM run WHERE session_id = $session", {"session": entry.session_id}
         ).fetchall()[0][0]
@@ -274,14 +281,15 @@ class Projector:
             },
         )
         self._seeds[entry.run_id or ""] = event.config.seeds
+        self._new.add(entry.run_id or "")
         self._touched[entry.session_id] = entry.at_us
 
     def _ended(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunEnded) -> None:
-        self._flush(con)
+        self._flush(con, "node_score")
         run = entry.run_id or ""
         self._seeds.pop(run, None)
         failure = None if event.failure is None else text_of(event.failure)
-        self._update(con, run, state=event.state, ended_us=entry.at_us, failure=failure)
+        self._update(run, state=event.state, ended_us=entry.at_us, failure=failure)
         if not con.execute("SELECT 1 FROM node_score WHERE run_id = $run LIMIT 1", {"run": run}).fetchall():
             # Partial scores of an unfinished run stay, marked as such: the last provisional ones, not in any table
             # until now.
@@ -296,9 +304,8 @@ class Projector:
                 self._scores(con, run, partial)
         self._touched[entry.session_id] = entry.at_us
 
-    def _finished(self, con: duckdb.DuckDBPyConnection, run: str, event: ProbeFinished) -> None:
+    def _finished(self, run: str, event: ProbeFinished) -> None:
         self._update(
-            con,
             run,
             n_positive=event.examples.positive,
             n_negative=event.examples.negative,
@@ -323,7 +330,7 @@ class Projector:
             self._add("node_score", (run, event.final, node.layer, node.head, *values, other))
 
     def _effects(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: EffectsMeasured) -> None:
-        self._flush(con)
+        self._flush(con, "cause")
         run = entry.run_id or ""
         for row in replace_effects(con, run, event, seq=entry.seq, at_us=entry.at_us):
             self._add("cause", row)
@@ -332,13 +339,13 @@ class Projector:
 
     def _update_truths(self, con: duckdb.DuckDBPyConnection, run: str) -> None:
         """Store what the run's rankings are now compared with."""
-        self._flush(con)
+        self._flush(con, "cause")
+        self._flush_runs(con)
         reference = find_truths(con, run)
-        self._update(con, run, reference=None if reference is None else text_of(reference))
+        self._update(run, reference=None if reference is None else text_of(reference))
 
     def _seeds_of(self, con: duckdb.DuckDBPyConnection, run: str) -> tuple[int, ...]:
         if run not in self._seeds:
-            self._flush(con)
             found = con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run}).fetchall()
             seeds = msgspec.json.decode(found[0][0], type=tuple[int, ...]) if found else ()
             self._seeds[run] = seeds
@@ -348,28 +355,39 @@ class Projector:
         self._rows.setdefault(table, []).append(row)
 
     def _replace(self, con: duckdb.DuckDBPyConnection, table: str, run: str) -> None:
-        self._flush(con)
+        """Remove the run's rows, which begin with its id."""
+        if run in self._new and table not in self._written:
+            self._rows[table] = [row for row in self._rows.get(table, ()) if row[0] != run]
+            return
+        self._flush(con, table)
         con.execute(f"DELETE FROM {table} WHERE run_id = $run", {"run": run})  # noqa: S608  # a name of our own
 
-    def _update(self, con: duckdb.DuckDBPyConnection, run: str, **values: object) -> None:
-        columns = ", ".join(f"{name} = ${name}" for name in values)
-        con.execute(f"UPDATE run SET {columns} WHERE run_id = $run", {**values, "run": run})  # noqa: S608
+    def _update(self, run: str, **values: object) -> None:
+        self._runs.setdefault(run, {}).update(values)
+
+    def _flush_runs(self, con: duckdb.DuckDBPyConnection) -> None:
+        for run, values in self._runs.items():
+            columns = ", ".join(f"{name} = ${name}" for name in values)
+            con.execute(f"UPDATE run SET {columns} WHERE run_id = $run", {**values, "run": run})  # noqa: S608
+        self._runs.clear()
 
     def _session(self, con: duckdb.DuckDBPyConnection, session: str, **values: object) -> None:
-        self._flush(con)
+        self._flush(con, "session")
         columns = ", ".join(f"{name} = ${name}" for name in values)
         sql = f"UPDATE session SET {columns} WHERE session_id = $session"  # noqa: S608  # names of our own
         con.execute(sql, {**values, "session": session})
 
     def _drop(self, con: duckdb.DuckDBPyConnection, table: str, **where: object) -> None:
-        self._flush(con)
+        self._flush(con, table)
         condition = " AND ".join(f"{name} = ${name}" for name in where)
         con.execute(f"DELETE FROM {table} WHERE {condition}", where)  # noqa: S608  # names of our own
 
-    def _flush(self, con: duckdb.DuckDBPyConnection) -> None:
-        for table, rows in self._rows.items():
-            append_rows(con, table, rows)
-        self._rows.clear()
+    def _flush(self, con: duckdb.DuckDBPyConnection, *tables: str) -> None:
+        """Write the rows of these tables; of all if none is named."""
+        for table in tables or tuple(self._rows):
+            if rows := self._rows.pop(table, None):
+                append_rows(con, table, rows)
+                self._written.add(table)
 
     def _flush_notes(self, con: duckdb.DuckDBPyConnection) -> None:
         if len(self._notes) == 1:
@@ -396,6 +414,9 @@ class Projector:
 
     def _clear(self) -> None:
         self._rows.clear()
+        self._runs.clear()
+        self._new.clear()
+        self._written.clear()
         self._notes.clear()
         self._touched.clear()
 

@@ -21,10 +21,14 @@ _CANDIDATES = 5
 
 _SESSION = """
     SELECT s.session_id, s.name, s.model, s.task, s.created_us, s.updated_us,
-           coalesce(r.n_runs, 0), coalesce(e.n_positive, 0), coalesce(e.n_negative, 0), coalesce(t.tags, []),
-           s.trashed_us
+           coalesce(r.n_runs, 0), coalesce(e.n_positive, r.n_positive, 0), coalesce(e.n_negative, r.n_negative, 0),
+           coalesce(t.tags, []), s.trashed_us
     FROM session s
-    LEFT JOIN (SELECT session_id, count(*) AS n_runs FROM run GROUP BY session_id) r ON r.session_id = s.session_id
+    LEFT JOIN (
+        SELECT session_id, count(*) AS n_runs, max_by(n_positive, number) AS n_positive,
+               max_by(n_negative, number) AS n_negative
+        FROM run GROUP BY session_id
+    ) r ON r.session_id = s.session_id
     LEFT JOIN example_set e ON e.session_id = s.session_id AND e.version = s.examples_version
     LEFT JOIN (SELECT session_id, list(tag ORDER BY tag) AS tags FROM tag GROUP BY session_id) t
     ON t.session_id = s.session_id
@@ -80,8 +84,11 @@ def session_row(store: Store, session_id: str) -> SessionRow:
         "WHERE session_id = $session",
         it,
     )[0]
-    n_runs = store.rows("SELECT count(*) FROM run WHERE session_id = $session", it)[0][0]
-    counts: Row | None = None
+    n_runs, *newest = store.rows(
+        "SELECT count(*), max_by(n_positive, number), max_by(n_negative, number) FROM run WHERE session_id = $session",
+        it,
+    )[0]
+    counts: Row | None = tuple(each or 0 for each in newest)
     if row[7] is not None:
         sql = "SELECT n_positive, n_negative FROM example_set WHERE session_id = $session AND version = $version"
         counts = store.one(sql, it | {"version": row[7]})

@@ -7,11 +7,26 @@ import msgspec
 
 from engine.analysis.effects import FIELD
 from engine.catalog.adder_sums import trained_prompts
+from engine.events import EffectsMeasured
 from engine.measures import NUMBERS, find_measure
 from engine.nodes import NodeId, names
+from engine.sweeps.example_resamples import PairDone, PartOfRun
 from engine.sweeps.run_measures import RunMeasures
 from sessions.store.database import Store
 from sessions.store.projections import MEASURES
+
+_EFFECT = "exact_effect"
+_PAIRS = """
+    SELECT g.run_id, coalesce(e.pair, -1 - e.position) AS pair,
+           list_contains($trained, any_value(e.prompt) FILTER (e.polarity = 'positive')) AS known,
+           CAST(bool_and(g.verdict = 'ok' OR (g.verdict = 'weak' AND e.polarity = 'negative')) AS INTEGER) AS done,
+           min(e.position) FILTER (e.polarity = 'positive') AS place
+    FROM grade AS g JOIN run AS r ON r.run_id = g.run_id
+    JOIN example AS e ON e.content_hash = r.content_hash AND e.position = g.example
+    WHERE g.run_id IN (SELECT unnest($runs)) AND g.rank IS NOT NULL
+    GROUP BY g.run_id, coalesce(e.pair, -1 - e.position)
+    HAVING count(*) FILTER (e.polarity = 'positive') > 0"""
+"""A pair counts once, by its positive; as in engine.grading.usable_pairs."""
 
 _METHODS = {field: method for method, field in FIELD.items()}
 
@@ -77,27 +92,52 @@ def _accuracies(
 ) -> dict[str, tuple[float | None, float | None, float | None]]:
     """Return the share of pairs that the model can do by run: of all, of those trained on, of those held out."""
     found: dict[str, tuple[float | None, float | None, float | None]] = {}
-    by_trained: dict[frozenset[str], list[str]] = {}
-    for run_id, model in runs:
-        by_trained.setdefault(trained_prompts(model), []).append(run_id)
-    for trained, ids in by_trained.items():
-        # A pair counts once, by its positive; as in engine.grading.usable_pairs.
+    for trained, ids in _by_trained(runs).items():
         rows = store.rows(
-            """SELECT run_id, avg(done), avg(done) FILTER (known), avg(done) FILTER (NOT known) FROM (
-                SELECT g.run_id, list_contains($trained, any_value(e.prompt) FILTER (e.polarity = 'positive')) AS known,
-                       CAST(bool_and(g.verdict = 'ok' OR (g.verdict = 'weak' AND e.polarity = 'negative')) AS INTEGER)
-                       AS done
-                FROM grade AS g JOIN run AS r ON r.run_id = g.run_id
-                JOIN example AS e ON e.content_hash = r.content_hash AND e.position = g.example
-                WHERE g.run_id IN (SELECT unnest($runs)) AND g.rank IS NOT NULL
-                GROUP BY g.run_id, coalesce(e.pair, -1 - e.position)
-                HAVING count(*) FILTER (e.polarity = 'positive') > 0)
-            GROUP BY run_id""",
+            "SELECT run_id, avg(done), avg(done) FILTER (known), avg(done) FILTER (NOT known) "  # noqa: S608
+            f"FROM ({_PAIRS}) GROUP BY run_id",
             {"runs": ids, "trained": sorted(trained)},
         )
         if not trained:
             rows = [(run_id, every, None, None) for run_id, every, _, _ in rows]
         found |= {run_id: (every, known, others) for run_id, every, known, others in rows}
+    return found
+
+
+def pairs_done(store: Store, runs: Sequence[tuple[str, str]]) -> dict[str, tuple[PairDone, ...]]:
+    """Return by run, (run id, model), which pairs the model can do, in the order of their positives."""
+    found: dict[str, list[PairDone]] = {}
+    for trained, ids in _by_trained(runs).items():
+        sql = f"SELECT run_id, known, done FROM ({_PAIRS}) ORDER BY run_id, place"  # noqa: S608
+        for run_id, known, done in store.rows(sql, {"runs": ids, "trained": sorted(trained)}):
+            found.setdefault(run_id, []).append(PairDone(bool(done), bool(known) if trained else None))
+    return {run_id: tuple(pairs) for run_id, pairs in found.items()}
+
+
+def effect_parts(store: Store, runs: Sequence[str]) -> dict[str, tuple[PartOfRun, ...]]:
+    """Return by run the exact effects on parts of its examples, of the measurement that `sweep_measures` shows."""
+    rows = store.rows(
+        "SELECT e.run_id, e.payload FROM event AS e JOIN ("
+        "SELECT run_id, max(seq) AS seq FROM cause WHERE method = $method AND metric <> 'kl' AND final "
+        "AND run_id IN (SELECT unnest($runs)) GROUP BY run_id) AS c ON c.run_id = e.run_id AND c.seq = e.seq",
+        {"runs": list(runs), "method": _METHODS[_EFFECT]},
+    )
+    found = {}
+    for run_id, payload in rows:
+        measured = msgspec.json.decode(payload, type=EffectsMeasured)
+        nodes = names([effect.id for effect in measured.effects])
+        found[run_id] = tuple(
+            PartOfRun(n_examples=part.n_examples, base=part.base, values=dict(zip(nodes, part.effects, strict=True)))
+            for part in measured.parts
+        )
+    return found
+
+
+def _by_trained(runs: Sequence[tuple[str, str]]) -> dict[frozenset[str], list[str]]:
+    """Return the runs by the prompts that their model was trained on."""
+    found: dict[frozenset[str], list[str]] = {}
+    for run_id, model in runs:
+        found.setdefault(trained_prompts(model), []).append(run_id)
     return found
 
 

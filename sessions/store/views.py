@@ -121,10 +121,12 @@ VIEWS: dict[str, str] = {
     "sessions": """
         SELECT s.session_id, s.name, s.model, s.task,
                make_timestamp(s.created_us) AS created, make_timestamp(s.updated_us) AS changed,
-               coalesce(r.runs, 0) AS runs, coalesce(e.n_positive, 0) AS positives,
-               coalesce(e.n_negative, 0) AS negatives, coalesce(t.tags, []) AS tags
+               coalesce(r.runs, 0) AS runs, coalesce(e.n_positive, r.n_positive, 0) AS positives,
+               coalesce(e.n_negative, r.n_negative, 0) AS negatives, coalesce(t.tags, []) AS tags
         FROM session AS s
-        LEFT JOIN (SELECT session_id, count(*) AS runs FROM run GROUP BY session_id) AS r ON r.session_id = s.session_id
+        LEFT JOIN (SELECT session_id, count(*) AS runs, max_by(n_positive, number) AS n_positive,
+                          max_by(n_negative, number) AS n_negative
+                   FROM run GROUP BY session_id) AS r ON r.session_id = s.session_id
         LEFT JOIN example_set AS e ON e.session_id = s.session_id AND e.version = s.examples_version
         LEFT JOIN (SELECT session_id, list(tag ORDER BY tag) AS tags FROM tag GROUP BY session_id) AS t
         ON t.session_id = s.session_id

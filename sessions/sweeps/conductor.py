@@ -18,6 +18,7 @@ from engine.sweeps.expansion import identity_of
 from engine.sweeps.packs import pack, pack_key
 from sessions.errors import BadBundle
 from sessions.files.log_files import SizedLog, worker_log
+from sessions.files.unit_logs import UnitLogs
 from sessions.protocol.sweeps import ExecutorSettings, SweepProgress, SweepWorker, UnitProblem
 from sessions.services.run_queue import RunQueue
 from sessions.services.writer import StoreWriter
@@ -51,6 +52,7 @@ class Conductor:
     def __init__(self, places: AppFolders, writer: StoreWriter, runs: RunQueue) -> None:
         self._places, self._writer, self._runs = places, writer, runs
         self._worker_log = SizedLog(worker_log(places))
+        self._unit_logs = UnitLogs(places.logs)
         self._active: dict[str, ActiveSweep] = {}
         self._last: dict[str, ActiveSweep] = {}
         """Those that ended, for their problems."""
@@ -160,6 +162,10 @@ class Conductor:
             left_s=active.left_s if under_way else None,
         )
 
+    def find_active(self, reference: str) -> str | None:
+        """Return the id of the sweep under way that has this id or name."""
+        return next((each.sweep_id for each in self._active.values() if reference in (each.sweep_id, each.name)), None)
+
     async def wait_for_news(self, seen: int, *, within_s: float) -> None:
         """Wait until something changes after the news `seen`, or the time is over."""
         if self._news == seen:
@@ -200,7 +206,12 @@ class Conductor:
                 task = active.tasks.get(report.run_id)
                 worker = active.workers.get(report.worker, SweepWorker(name=report.worker, where=""))
                 active.workers[report.worker] = msgspec.structs.replace(
-                    worker, run_id=report.run_id, unit=active.labels(task) if task else "", stage="", done=0, total=0
+                    worker,
+                    run_id=report.run_id,
+                    unit=active.labels(task.key) if task else "",
+                    stage="",
+                    done=0,
+                    total=0,
                 )
             case UnitProgress():
                 self._advance(active, report)
@@ -234,11 +245,12 @@ class Conductor:
         if task is None:
             return
         self._free(active, report.run_id)
+        self._log_end(active, task, report.failure)
         again = report.again and not task.last_try and not active.cancelled
         if report.failure.family != "cancelled":
             active.problems.append(
                 UnitProblem(
-                    unit=active.labels(task),
+                    unit=active.labels(task.key),
                     run_id=task.run_id,
                     message=report.failure.message,
                     hint=report.failure.hint,
@@ -287,6 +299,7 @@ class Conductor:
         if active.tasks.pop(task.run_id, None) is None:
             return
         if done:
+            self._log_end(active, task, None)
             active.done += 1
             active.ends.append(time.monotonic())
         else:
@@ -329,14 +342,27 @@ class Conductor:
             last=active.tries[key] >= MOST_TRIES,
         )
         active.tasks[task.run_id] = task
+        active.key_of[task.run_id] = key
         return task
 
     def _log_unit(self, active: ActiveSweep, report: UnitLogged) -> None:
-        """Add what a unit logged on another machine to the log of workers."""
-        task = active.tasks.get(report.run_id)
-        unit = f" ({active.labels(task)})" if task is not None else ""
-        head = f"--- {active.name}: run {report.run_id}{unit} on {report.worker}"
-        self._worker_log.write(f"{head}\n{report.text}\n".encode())
+        """Add what the engine logged to the unit's log, and to that of workers, which local ones write themselves."""
+        key = active.key_of.get(report.run_id)
+        if key is None:
+            return
+        head = f"{active.name}: run {report.run_id} ({active.labels(key)}) on {report.worker}"
+        active.logged[report.run_id] = head
+        if active.on != "local":
+            self._worker_log.write(f"--- {head}\n{report.text}\n".encode())
+        self._unit_logs.add(key, head, report.text)
+
+    def _log_end(self, active: ActiveSweep, task: UnitTask, failure: Failure | None) -> None:
+        """Note in the unit's log how a try ended; of units that are done only where they have a log."""
+        head = active.logged.pop(task.run_id, f"{active.name}: run {task.run_id} ({active.labels(task.key)})")
+        if failure is None:
+            self._unit_logs.done(task.key, head)
+        elif failure.family != "cancelled":
+            self._unit_logs.failed(task.key, head, f"{failure.message} {failure.hint}")
 
     def _free(self, active: ActiveSweep, run_id: str) -> None:
         for name, worker in active.workers.items():

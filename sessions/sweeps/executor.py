@@ -103,7 +103,7 @@ class WorkerLost(UnitReport, tag="lost", frozen=True, kw_only=True):
 
 
 class UnitLogged(UnitReport, tag="logged", frozen=True, kw_only=True):
-    """What the engine wrote to its log while it ran a unit on another machine."""
+    """What the engine wrote to its log while it ran a unit; may come in pieces, and after the unit's end."""
 
     run_id: str
     worker: str

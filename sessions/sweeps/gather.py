@@ -13,7 +13,7 @@ from engine.events import ArrayReady
 from engine.machine.folders import AppFolders
 from engine.sweeps.content_key import DecisiveVersions
 from sessions.bundle.import_bundle import CheckedBundle
-from sessions.errors import BadBundle, NoSuchRecord
+from sessions.errors import BadBundle, NoSuchRecord, StoreError
 from sessions.events import LogEntry, RunEnded, RunQueued
 from sessions.services.writer import StoreWriter
 from sessions.store.queries import active_session
@@ -34,8 +34,9 @@ class UnitBundle:
     Raises BadBundle for a file that is not the bundle of one finished run of a unit.
     """
 
-    def __init__(self, path: Path, staging: Path) -> None:
-        self._bundle = CheckedBundle(path, staging)
+    def __init__(self, path: Path, staging: Path, *, applied: bool = True) -> None:
+        """Read, check and unpack the file. `applied`: as CheckedBundle takes it."""
+        self._bundle = CheckedBundle(path, staging, applied=applied)
         self._folder = Path(tempfile.mkdtemp(prefix="unit-", dir=staging))
         try:
             runs = list(self._bundle.check.runs)
@@ -110,8 +111,11 @@ async def gather(
 
     `asked`: as this host asked for the unit. `sae`: the host's folder of weights. The file is left where it is. Called
     again with the same file, or another of the same unit, nothing changes.
+
+    The file is one that a worker of this sweep left. So its log goes into the store at once: applying it to a scratch
+    database before costs twice as much as the rest. If that fails, the scratch database says what is wrong with it.
     """
-    bundle = await asyncio.to_thread(UnitBundle, path, staging)
+    bundle = await asyncio.to_thread(UnitBundle, path, staging, applied=False)
     try:
         if bundle.key != asked.unit:
             raise BadBundle(f"{path} is not the bundle of this unit.", hint="Run the unit again.")
@@ -119,6 +123,10 @@ async def gather(
         return await writer.change(
             lambda recorder: record_bundle(recorder, bundle, session_id=session_id, asked=asked), alone=True
         )
+    except (StoreError, OverflowError, ValueError, TypeError):
+        whole = await asyncio.to_thread(UnitBundle, path, staging)
+        await asyncio.to_thread(whole.close)
+        raise
     finally:
         await asyncio.to_thread(bundle.close)
 

@@ -9,10 +9,12 @@ from sessions.events import RunEnded
 from sessions.services.run_queue import RunQueue, UnitRun
 from sessions.services.worker_jobs import StageCounter
 from sessions.sweeps.executor import (
+    AnyReport,
     Pack,
     ReportTo,
     UnitDone,
     UnitFailed,
+    UnitLogged,
     UnitProgress,
     UnitStarted,
     UnitTask,
@@ -69,6 +71,7 @@ class LocalExecutor:
             asked=task.asked,
             on_start=lambda number: self._started(task, number),
             on_event=on_event,
+            on_output=lambda chunk: self._logged(task, chunk),
             on_end=lambda ended: self._ended(task, ended),
             again=lambda failure: _may_succeed(failure) and not task.last_try,
         )
@@ -77,9 +80,13 @@ class LocalExecutor:
         self._worker_of[task.run_id] = number
         self._tell(UnitStarted(run_id=task.run_id, worker=_worker(number)))
 
+    def _logged(self, task: UnitTask, chunk: bytes) -> None:
+        worker = _worker(self._worker_of.get(task.run_id, 0))
+        self._tell(UnitLogged(run_id=task.run_id, worker=worker, text=chunk.decode(errors="replace")))
+
     def _ended(self, task: UnitTask, ended: RunEnded) -> None:
         self._tasks.pop(task.run_id, None)
-        number = self._worker_of.pop(task.run_id, 0)
+        number = self._worker_of.get(task.run_id, 0)
         if ended.state == "done":
             self._tell(UnitDone(run_id=task.run_id))
             return
@@ -89,7 +96,7 @@ class LocalExecutor:
             self._tell(WorkerJoined(worker=_worker(number), where="this machine"))
         self._tell(UnitFailed(run_id=task.run_id, failure=failure, again=_may_succeed(failure), stored=True))
 
-    def _tell(self, report: UnitStarted | UnitProgress | UnitDone | UnitFailed | WorkerJoined | WorkerLost) -> None:
+    def _tell(self, report: AnyReport) -> None:
         if not self._closed:
             self._report(report)
 

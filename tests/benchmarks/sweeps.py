@@ -1,9 +1,11 @@
 """Sweeps on a Ray cluster of this machine: how fast, what a unit costs beyond its run, and what faults leave behind.
 
     python tests/benchmarks/sweeps.py speed --units 40     # one local worker, one actor, two nodes of one CPU each
+    python tests/benchmarks/sweeps.py parts --units 80     # the processor's time of a unit, by process
     python tests/benchmarks/sweeps.py faults --units 40    # a node removed, an actor killed twice, the host killed once
     python tests/benchmarks/sweeps.py slurm --units 40     # a job cancelled, one preempted, a node set down
                                                            # (slurm_on_one_machine.sh up; SLURM_CONF=...)
+    python tests/benchmarks/sweeps.py slurm-speed --units 40    # on the same: one job and two
     python tests/benchmarks/sweeps.py screen --units 2000  # the host's memory while a worker that follows a script does
                                                            # them; how fast the screen opens the sweep and a cell
 
@@ -14,6 +16,7 @@ worker may use all cores of the machine, an actor has one: what one node does is
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import os
 import shutil
@@ -100,21 +103,36 @@ class Sweep:
         await stop_host(self.places)
 
 
-async def timed(home: Path, plan: SweepPlan, **how: Any) -> tuple[float, float, list[list[Any]]]:
-    """Return units a second, milliseconds from one start to the next beyond the run itself, and codes."""
+async def timed(
+    home: Path, plan: SweepPlan, *, engines: int = 1, **how: Any
+) -> tuple[float, float, float, list[list[Any]]]:
+    """Return units a second, milliseconds from one start to the next beyond the run itself, seconds in all, and codes.
+
+    `engines`: how many must have loaded the model before the units are timed, a quarter of them being done at least.
+    """
     sweep = Sweep(home, plan, **how)
+    asked = time.monotonic()
     await sweep.start()
-    await sweep.until(lambda answer: answer.progress.done >= WARM * len(plan.units))
+    warm: set[str] = set()
+
+    def is_warm(answer: SweepAnswer) -> bool:
+        progress = answer.progress
+        warm.update(each.name for each in progress.workers if each.stage not in ("", "load"))
+        enough = progress.done >= WARM * len(plan.units) and len(warm) >= engines
+        return enough or progress.done >= len(plan.units) / 2
+
+    await sweep.until(is_warm)
     begun, before = time.monotonic(), sweep.last.progress.done
     await sweep.end()
-    pace = (sweep.last.sweep.done - before) / (time.monotonic() - begun)
+    now = time.monotonic()
+    pace, in_all = (sweep.last.sweep.done - before) / (now - begun), now - asked
     codes = await sweep.rows(CODES)
     await sweep.close()
     store = Store.open(sweep.places.store)
     times = store.rows(TIMES)
     store.close()
     beyond = [(then[0] - now[0]) / 1e3 - 1e3 * now[1] for now, then in itertools.pairwise(times)]
-    return pace, statistics.median(beyond[1:]), codes
+    return pace, statistics.median(beyond[1:]), in_all, codes
 
 
 def cluster_of(nodes: int) -> Any:
@@ -133,17 +151,96 @@ async def speed(folder: Path, units: int) -> bool:
     for name, how in {
         "one local worker": {"on": "local", "workers": 1},
         "one actor": {"on": "ray", "workers": 1, "address": cluster.address},
-        "two nodes of one CPU": {"on": "ray", "workers": None, "address": cluster.address},
+        "two nodes of one CPU": {"on": "ray", "workers": None, "address": cluster.address, "engines": 2},
     }.items():
-        pace, beyond, codes = found[name] = await timed(folder / name.replace(" ", "-"), plan, **how)
+        pace, beyond, in_all, codes = found[name] = await timed(folder / name.replace(" ", "-"), plan, **how)
         gap = f", {beyond:.0f} ms a unit beyond its run" if "two" not in name else ""
-        print(f"{name}: {pace:.2f} units/s{gap}, codes of {len(codes)} units", flush=True)
+        print(f"{name}: {pace:.2f} units/s warm, {in_all:.1f} s in all{gap}, codes of {len(codes)} units", flush=True)
     one, two = found["one local worker"], found["two nodes of one CPU"]
-    same = one[2] == two[2] == found["one actor"][2] and len(one[2]) == units
-    print(f"two nodes against one actor: {two[0] / found['one actor'][0]:.2f} times, ", end="")
+    same = one[3] == two[3] == found["one actor"][3] and len(one[3]) == units
+    print(f"two nodes against one actor: {two[0] / found['one actor'][0]:.2f} times warm, ", end="")
+    print(f"{found['one actor'][2] / two[2]:.2f} with the start, ", end="")
     print(f"against one local worker {two[0] / one[0]:.2f}; codes {'identical' if same else 'DIFFERENT'}")
     cluster.shutdown()
     return same
+
+
+async def slurm_speed(folder: Path, units: int) -> bool:
+    """Print what a unit of a job costs beyond its run, and how long a job takes to begin, on a real Slurm."""
+    plan = plan_of(units)
+    _, _, _, alone = await timed(folder / "alone", plan, on="local", workers=1)
+    pace, beyond, in_all, codes = await timed(folder / "s1", plan, on="slurm", workers=1, slurm={"partition": "low"})
+    print(f"one job: {pace:.2f} units/s warm, {beyond:.0f} ms a unit beyond its run, {in_all:.1f} s in all")
+    two = await timed(folder / "s2", plan, on="slurm", workers=2, engines=2, slurm={"partition": "low"})
+    print(f"two jobs: {two[0]:.2f} units/s warm, {two[2]:.1f} s in all; {two[0] / pace:.2f} times one job")
+    print(f"before the first unit begins, and after the last: {in_all - units / pace:.1f} s of one job's")
+    same = alone == codes == two[3]
+    print(f"codes {'identical' if same else 'DIFFERENT'}")
+    return same
+
+
+PARTS = {
+    "host": "sessions.host",
+    "driver": "on_ray.driver",
+    "engine": "engine.worker",
+    "actor": "ray::UnitActor",
+    "raylet": "/raylet",
+    "gcs": "gcs_server",
+    "other Ray": "ray/",
+}
+"""By what the command line of a process has in it, the first that fits."""
+
+
+def cpu_seconds(host: int) -> dict[str, tuple[float, float, float]]:
+    """Return by part the processor's seconds so far, the resident MB, and the number of processes.
+
+    Only this program's processes, and the host's: another host's or cluster's are not counted.
+    """
+    roots = [psutil.Process(), psutil.Process(host)]
+    found: dict[int, psutil.Process] = {}
+    for root in roots:
+        found |= {each.pid: each for each in (root, *root.children(recursive=True))}
+    sums: dict[str, tuple[float, float, float]] = {}
+    for each in found.values():
+        with contextlib.suppress(psutil.Error):
+            command, times = " ".join(each.cmdline()), each.cpu_times()
+            part = next((name for name, mark in PARTS.items() if mark in command), "other")
+            seconds, memory, n = sums.get(part, (0.0, 0.0, 0))
+            sums[part] = (seconds + times.user + times.system, memory + each.memory_info().rss / 2**20, n + 1)
+    return sums
+
+
+async def parts(folder: Path, units: int) -> bool:
+    """Print what a unit costs the processor, by part, which a busy machine does not change."""
+    plan = plan_of(units)
+    cluster = cluster_of(2)
+    for name, how in {
+        "one local worker": {"on": "local", "workers": 1},
+        "one actor": {"on": "ray", "workers": 1, "address": cluster.address},
+        "two nodes of one CPU": {"on": "ray", "workers": None, "address": cluster.address},
+    }.items():
+        sweep = Sweep(folder / name.replace(" ", "-"), plan, **how)
+        begun = time.monotonic()
+        await sweep.start()
+        pid = sweep.client.welcome.pid
+        await sweep.until(lambda answer: answer.progress.done >= 1)
+        first = time.monotonic() - begun
+        await sweep.until(lambda answer: answer.progress.done >= WARM * units)
+        before, done, at = cpu_seconds(pid), sweep.last.progress.done, time.monotonic()
+        await sweep.until(lambda answer: answer.progress.done >= 0.95 * units)
+        after, now = cpu_seconds(pid), sweep.last.progress.done - done
+        wall = time.monotonic() - at
+        print(
+            f"{name}: {1e3 * wall / now:.0f} ms a unit by the clock, the first after {first:.1f} s; of the processor:"
+        )
+        for part, (seconds, memory, n) in sorted(after.items()):
+            used = seconds - before.get(part, (0.0, 0.0, 0))[0]
+            print(f"  {part:<10} {1e3 * used / now:6.1f} ms a unit, {seconds:5.1f} s in all, ", end="")
+            print(f"{n:.0f} processes, {memory:.0f} MB")
+        await sweep.end()
+        await sweep.close()
+    cluster.shutdown()
+    return True
 
 
 def actors() -> list[psutil.Process]:
@@ -187,7 +284,7 @@ async def check(sweep: Sweep, folder: Path, plan: SweepPlan, *, kept: int, ackno
     failed = sweep.last.sweep.failed
     codes = await sweep.rows(CODES)
     await sweep.close()
-    _, _, alone = await timed(folder / "alone", plan, on="local", workers=1)
+    *_, alone = await timed(folder / "alone", plan, on="local", workers=1)
     lost, doubled = units - keys, stored - keys
     print(f"{kept} of {acknowledged} acknowledged units were there after the host's death")
     print(f"{done} runs of {units} units, {failed} failed, {lost} lost, {doubled} doubled; ", end="")
@@ -292,12 +389,19 @@ async def screen(folder: Path, units: int) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "faults", "slurm", "screen"))
+    parser.add_argument("what", choices=("speed", "parts", "faults", "slurm", "slurm-speed", "screen"))
     parser.add_argument("--units", type=int, default=40)
     options = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="hcb-"))
     try:
-        work = {"speed": speed, "faults": faults, "slurm": slurm, "screen": screen}[options.what]
+        work = {
+            "speed": speed,
+            "parts": parts,
+            "faults": faults,
+            "slurm": slurm,
+            "slurm-speed": slurm_speed,
+            "screen": screen,
+        }[options.what]
         return 0 if asyncio.run(work(folder, options.units)) else 1
     finally:
         for home in folder.iterdir():

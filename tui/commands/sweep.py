@@ -186,6 +186,35 @@ def status(sweep: Annotated[str, typer.Argument(metavar="[SWEEP]")] = "latest", 
         print_columns([(f"  {each.name}", each.stage or "idle", each.unit) for each in progress.workers])
 
 
+@app.command("log")
+def log(
+    sweep: Annotated[str, typer.Argument(metavar="[SWEEP]")] = "latest",
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORDS]...", help="Only units with these words: labels, run, key, state."),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only units without a finished run.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the engine logged in each unit, wherever it ran, and why it failed; failed units first."""
+    from tui.headless.unit_logs import unit_logs
+    from tui.output.console import narrate, print_json, print_line
+    from tui.output.sweep import SCHEMA, format_labels, unit_json
+
+    detail = _detail(sweep)
+    found = unit_logs(detail, words=words or [], failed=failed)
+    if as_json:
+        logs = [{**unit_json(unit), "lines": list(each.lines)} for unit, each in found]
+        print_json({"schema": SCHEMA, "name": detail.sweep.name, "id": detail.sweep.sweep_id, "logs": logs})
+        return
+    if not found:
+        narrate(f"No unit of {detail.sweep.name} logged anything." if not words and not failed else "No such log.")
+    for unit, each in found:
+        print_line(f"== {format_labels(unit)}: {unit.state}")
+        for line in each.lines:
+            print_line(line)
+
+
 @app.command("retry")
 def retry_sweep(
     sweep: _Sweep,

@@ -29,7 +29,7 @@ def sweep_json(detail: SweepDetail) -> dict[str, object]:
         "done": row.done,
         "failed": row.failed,
         "active": detail.progress.active,
-        "rows": [_unit_json(unit) for unit in detail.units],
+        "rows": [unit_json(unit) for unit in detail.units],
     }
 
 
@@ -171,7 +171,7 @@ def print_units(detail: SweepDetail, *, every: bool) -> None:
                 *(dict(unit.labels).get(axis, "-") for axis in axes),
                 unit.state,
                 f"{unit.session}/{unit.number}" if unit.number is not None else "-",
-                "-" if unit.seconds is None else f"{unit.seconds:.1f}",
+                "-" if unit.seconds is None else f"{unit.seconds:.{1 if unit.seconds > 0.95 else 2}f}",
                 unit.failure.message if unit.failure is not None and unit.state != "done" else "",
             )
             for unit in units
@@ -224,7 +224,8 @@ def units_table(detail: SweepDetail) -> ExportTable:
     return ExportTable(name="rows", columns=columns, rows=rows)
 
 
-def _unit_json(unit: SweepUnitRow) -> dict[str, object]:
+def unit_json(unit: SweepUnitRow) -> dict[str, object]:
+    """Return a unit as a row of schema headcode.sweep/1."""
     return {
         "labels": dict(unit.labels),
         "key": unit.key,

@@ -171,9 +171,10 @@ VERBS: tuple[Verb, ...] = (
     _verb("open", "SESSION", "open another session by name or id", "sessions:open"),
     _verb(
         "sweep",
-        "[SWEEP [by MEASURE [NODE]]|SWEEP retry|SWEEP stop]",
-        "list the sweeps; with a name: its table, workers and failures; retry runs what failed again",
+        "[SWEEP [by MEASURE [NODE]]|SWEEP retry|SWEEP stop|SWEEP log]",
+        "list the sweeps; with a name: its table, workers, failures; retry runs again what failed; log: of all units",
         *("sweeps", "sweeps:open", "sweep:measure.next", "sweep:page.workers", "sweep:retry.failed", "sweep:stop"),
+        "sweep:log",
     ),
     _verb("births", "SWEEP", "when each node came over the checkpoints of a sweep", "sweep:page.births"),
     _verb("settings", "[NAME VALUE]", "list the settings; with name and value: change one", "settings"),

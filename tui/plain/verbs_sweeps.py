@@ -14,7 +14,9 @@ from sessions.protocol import (
     SweepMeasures,
     SweepsAnswer,
 )
+from tui.headless.unit_logs import unit_logs
 from tui.output.births import births_lines, measure_title, series_titles
+from tui.output.sweep import format_labels
 from tui.plain.workbench import PlainWorkbench
 from tui.state.sweep_table import SweepTable
 from tui.terminal.sanitize import clean
@@ -40,6 +42,9 @@ class SweepVerbs:
                 answer = await self.link.ask(asked, SweepAnswer)
                 self.plain.say(f"{clean(answer.sweep.name)}: {'running' if answer.progress.active else 'not running'}.")
                 return
+        if name.endswith(" log"):
+            await self._log(name.removesuffix("log").strip())
+            return
         words = chosen.split()
         measure = find_cell_measure(words[0]) if by and words else MEASURES[0]
         await self._table(name, measure, words[1] if len(words) > 1 else "")
@@ -53,6 +58,16 @@ class SweepVerbs:
             self.plain.say(f"{measure_title(table)}, {len(table.steps)} checkpoints, {draws}, {title}:")
             for line in births_lines(table):
                 self.plain.say(clean(line))
+
+    async def _log(self, name: str) -> None:
+        detail = await self.link.ask(GetSweep(sweep=name), SweepDetail)
+        logs = unit_logs(detail)
+        for unit, log in logs:
+            self.plain.say(f"{clean(format_labels(unit))}, {unit.state}:")
+            for line in log.lines:
+                self.plain.say(clean(line))
+        if not logs:
+            self.plain.say(f"no unit of {clean(detail.sweep.name)} logged anything.")
 
     async def _list(self) -> None:
         found = await self.link.ask(ListSweeps(), SweepsAnswer)

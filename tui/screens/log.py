@@ -1,4 +1,4 @@
-"""The logs of host, worker and screen: the end of their files, followed as they grow."""
+"""The logs of host, worker, screen and a sweep's units: the end of their files, followed as they grow."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from engine.machine.folders import find_folders
 from tui.actions import screen_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
-from tui.state.log_tail import LogLine, LogTail
+from tui.state.log_tail import LogLine, LogTail, UnitLogsTail
 from tui.state.screen_log import screen_log
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -21,8 +21,8 @@ from tui.widgets.styled_line import fit
 ACTIONS = screen_actions(
     "Log",
     ("close", "", "escape,G,shift+g,q", "Back", "Back to the workbench", "back"),
-    ("source.right", "1", "right,l,tab", "Next log", "Host, worker, screen", "log"),
-    ("source.left", "-1", "left,h,shift+tab", "Previous log", "Screen, worker, host", ""),
+    ("source.right", "1", "right,l,tab", "Next log", "Host, worker, screen, units of sweeps", "log"),
+    ("source.left", "-1", "left,h,shift+tab", "Previous log", "Units of sweeps, screen, worker, host", ""),
     ("walk.down", "1", "down,j", "Line down", "One line down", "line"),
     ("walk.up", "-1", "up,k", "Line up", "One line up; stops following", ""),
     ("walk.page_down", "20", "pagedown,space", "Page down", "Twenty lines down", ""),
@@ -41,23 +41,31 @@ class LogList(VirtualLineWidget):
 
     can_focus = True
 
-    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+    def __init__(
+        self,
+        state: WorkbenchState,
+        *,
+        units: Sequence[str] | None = None,
+        id: str | None = None,  # noqa: A002  # Textual's name for it
+    ) -> None:
+        """`units`: content keys of units whose logs to show; None: those of the units that logged last."""
         super().__init__(state, id=id)
         places = find_folders()
-        self.tails = {
+        self.tails: dict[str, LogTail | UnitLogsTail] = {
             "host": LogTail(places.logs / "host.log"),
             "worker": LogTail(places.logs / "worker.log"),
             "screen": LogTail(screen_log()),
+            "units": UnitLogsTail(places.logs, units),
         }
-        self.source = "host"
-        self.following = True
+        self.source = "host" if units is None else "units"
+        self.following = self.tail.from_the_end
         self.errors_only = False
         self.words = ""
         self._rows: list[tuple[LogLine, str, bool]] = []
         self._made_of: object = None
 
     @property
-    def tail(self) -> LogTail:
+    def tail(self) -> LogTail | UnitLogsTail:
         return self.tails[self.source]
 
     def read(self) -> bool:
@@ -84,9 +92,9 @@ class LogList(VirtualLineWidget):
         line, text, first = rows[min(y, len(rows) - 1)]
         drawn = self.line()
         ink = _LEVELS.get(line.level, "text" if line.clock else "dim")
-        if first:
+        if first and self.tail.from_the_end:
             drawn.add(f" {line.clock:<8} ", "faint").add(fit(clean(line.who), 9), "second")
-        return drawn.to(_INDENT).add(text, ink).strip()
+        return drawn.to(self._indent).add(text, ink).strip()
 
     def show_end(self) -> None:
         """Redraw and, while following, scroll to the newest line."""
@@ -101,6 +109,11 @@ class LogList(VirtualLineWidget):
         self.scroll_to(y=top, animate=False, force=True, immediate=True)
         self.paint()
 
+    @property
+    def _indent(self) -> int:
+        """Lines of units have neither a clock nor a source."""
+        return 20 if self.tail.from_the_end else 1
+
     def _nothing(self) -> str:
         if not self.tail.lines:
             return f"Nothing logged yet: {clean(str(self.tail.path))}"
@@ -110,7 +123,7 @@ class LogList(VirtualLineWidget):
         """Return all lines in pieces of that width, each flagged if it is the first of its line."""
         made_of = (self.source, self.errors_only, self.words, width, len(self.tail.lines), self.tail.dropped)
         if made_of != self._made_of:
-            self._made_of, room = made_of, max(width - _INDENT - 1, 10)
+            self._made_of, room = made_of, max(width - self._indent - 1, 10)
             self._rows = []
             for line in self.wanted():
                 text = clean(line.text.expandtabs(4))
@@ -119,11 +132,8 @@ class LogList(VirtualLineWidget):
         return self._rows
 
 
-_INDENT = 20
-
-
 class LogSourceLine(LineWidget):
-    """One line with the three logs and the active filters."""
+    """One line with the four logs and the active filters."""
 
     log_list: LogList
 
@@ -132,7 +142,8 @@ class LogSourceLine(LineWidget):
         for name, tail in self.log_list.tails.items():
             on = name == self.log_list.source
             line.add(" ▸" if on else "  ", "accent").add(name, "strong" if on else "text")
-            wrong = sum(1 for each in tail.lines if each.grave and each.clock)
+            # Lines without a clock belong to the one above them, apart from those of units.
+            wrong = sum(1 for each in tail.lines if each.grave and (each.clock or not tail.from_the_end))
             line.add(f" {len(tail.lines)}", "faint").add(f" {wrong} ✗" if wrong else "", "bad").add("  ")
         what = ["errors only"] if self.log_list.errors_only else []
         what += [f"with {self.log_list.words}"] if self.log_list.words else []
@@ -149,9 +160,9 @@ class LogScreen(SubScreen):
     actions = ACTIONS
     AUTO_FOCUS = "#log"
 
-    def __init__(self, state: WorkbenchState) -> None:
+    def __init__(self, state: WorkbenchState, *, units: Sequence[str] | None = None) -> None:
         super().__init__(state)
-        self.log_list = LogList(state, id="log")
+        self.log_list = LogList(state, units=units, id="log")
         self.sources = LogSourceLine(state, id="sources")
         self.sources.log_list = self.log_list
 
@@ -178,6 +189,8 @@ class LogScreen(SubScreen):
         names = list(self.log_list.tails)
         self.log_list.source = names[(names.index(self.log_list.source) + by) % len(names)]
         self._from_the_end()
+        if not self.log_list.tail.from_the_end:
+            self.action_walk(-self.log_list.count())
 
     def action_walk(self, by: int) -> None:
         self.log_list.walk(by)

@@ -54,6 +54,14 @@ ACTIONS = screen_actions(
     ("page.births", "'births'", "b", "Births", "When each node came over the checkpoints; again: the table", "births"),
     ("page.film", "'film'", "f", "Film", "The nodes at one checkpoint after the other; again: the table", "film"),
     ("page.workers", "'workers'", "i", "Workers", "What each worker does, and why units failed", "workers"),
+    (
+        "log",
+        "",
+        "G,shift+g",
+        "Log",
+        "What the engine logged in this cell's unit, and why it failed; on the page of workers of all units",
+        "log",
+    ),
     ("play", "", "space", "Play or pause", "Play the film", ""),
     ("axis.across", "True", "a", "Axis across", "Put the next axis across", "axes"),
     ("axis.down", "False", "A,shift+a", "Axis down", "Put the next axis down", ""),
@@ -303,6 +311,19 @@ class SweepScreen(SubScreen):
         with contextlib.suppress(IndexError):
             while len(self.app.screen_stack) > 1:
                 self.app.pop_screen()
+
+    def action_log(self) -> None:
+        """Show the log of the cell's unit, or of all units, failed ones first."""
+        from tui.screens.log import LogScreen
+
+        cell, detail = self.sweep.table.at_cursor, self.sweep.table.detail
+        unit = cell.unit if cell is not None else None
+        if self.sweep.page == "film" and self.sweep.frames:
+            unit = self.sweep.frames[self.sweep.frame]
+        keys = [each.key for each in detail.units] if detail is not None else []
+        if unit is not None and self.sweep.page != "workers":
+            keys = [unit.key]
+        self.app.push_screen(LogScreen(self.state, units=keys))
 
     def action_close(self) -> None:
         if self.sweep.page != "grid":

@@ -1,11 +1,13 @@
 """The end of a log file, followed as it grows."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from engine.machine.plain_file import open_plain
+from sessions.files.unit_logs import FAILED, newest_units, read_unit_logs, unit_log
 
 _FIRST_BYTES = 256_000
 _MOST_LINES = 5_000
@@ -41,6 +43,9 @@ def parse_line(text: str, before: LogLine | None) -> LogLine:
 
 class LogTail:
     """A file's newest lines; `read` adds those written since."""
+
+    from_the_end = True
+    """Whether its newest lines are what one wants to see."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -86,3 +91,43 @@ class LogTail:
             self.dropped += gone
             del self.lines[:gone]
         return bool(ended)
+
+
+class UnitLogsTail:
+    """The logs of a sweep's units, one below the other, of failed units first; read again when one has changed."""
+
+    from_the_end = False
+
+    def __init__(self, folder: Path, keys: Sequence[str] | None = None) -> None:
+        """`folder`: of all logs. `keys`: of the units; None: those that logged last, of any sweep."""
+        self._folder, self._keys = folder, keys
+        self.path = unit_log(folder, keys[0]) if keys is not None and len(keys) == 1 else folder / "units"
+        self.lines: list[LogLine] = []
+        self.dropped = 0
+        """Counts how often the lines were replaced."""
+        self._seen: object = None
+
+    def read(self) -> bool:
+        """Read the logs if any has changed, and return whether it has."""
+        keys = newest_units(self._folder) if self._keys is None else self._keys
+        seen = [(key, _stamp(unit_log(self._folder, key))) for key in keys]
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        self.dropped += 1
+        lines = [line for each in read_unit_logs(self._folder, keys) for line in (*each.lines, "")]
+        self.lines = [_unit_line(line) for line in lines[:_MOST_LINES]]
+        return True
+
+
+def _unit_line(text: str) -> LogLine:
+    failed = text.startswith(FAILED)
+    return LogLine(text[:_MOST_CHARACTERS], level="ERROR" if failed else "WARNING" if text.startswith("--- ") else "")
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from sessions.sweeps.executor import AnyReport, UnitDone, UnitTask
+from sessions.sweeps.executor import AnyReport, UnitDone, UnitLogged, UnitTask
 from sessions.sweeps.node import NodeWorker
 from sessions.sweeps.on_ray.messages import UnitEnd
 from sessions.sweeps.on_ray.model_files import ModelReceiver, look_for
+
+_GATHER_S = 0.2
+"""Seconds after a report in which others may join it."""
 
 
 class UnitActor:
@@ -23,6 +26,8 @@ class UnitActor:
     def __init__(self, name: str) -> None:
         self._node = NodeWorker(name=name)
         self._reports: list[AnyReport] = []
+        self._logged: list[UnitLogged] = []
+        """Of the unit under way; its end takes them along, and they need no call of their own."""
         self._news = asyncio.Event()
         self._cancelled: set[str] = set()
 
@@ -45,11 +50,13 @@ class UnitActor:
             data = b""
             if isinstance(end, UnitDone):
                 data = await asyncio.to_thread(Path(end.bundle).read_bytes)
-        return msgspec.json.encode(UnitEnd(report=end)), data
+        logged, self._logged = tuple(self._logged), []
+        return msgspec.json.encode(UnitEnd(report=end, logged=logged)), data
 
     async def reports(self) -> bytes:
-        """Return the reports since the last call, as JSON, as soon as there are some."""
+        """Return the reports since the last call, as JSON, soon after there are some: each call costs as much."""
         await self._news.wait()
+        await asyncio.sleep(_GATHER_S)
         self._news.clear()
         found, self._reports = self._reports, []
         return msgspec.json.encode(found)
@@ -64,6 +71,9 @@ class UnitActor:
         await self._node.close()
 
     def _report(self, report: AnyReport) -> None:
+        if isinstance(report, UnitLogged):
+            self._logged.append(report)
+            return
         self._reports.append(report)
         self._news.set()
 

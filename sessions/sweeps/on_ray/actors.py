@@ -40,7 +40,10 @@ class ActorHandle:
     async def run(self, task: UnitTask, model: str, models: str) -> tuple[UnitDone | UnitFailed, bytes]:
         """Run the unit; return how it ended and the bytes of its bundle. Raises what Ray raises."""
         end, data = await self._actor.run.remote(msgspec.json.encode(task), model, models)
-        report = msgspec.json.decode(end, type=UnitEnd).report
+        found = msgspec.json.decode(end, type=UnitEnd)
+        for logged in found.logged:
+            self._say(logged)
+        report = found.report
         assert isinstance(report, UnitDone | UnitFailed)
         assert report.run_id == task.run_id
         return report, data

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sessions.sweeps.executor import AnyReport, Pack
+from sessions.sweeps.executor import AnyReport, Pack, UnitLogged
 
 
 class DriverPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,3 +64,4 @@ class UnitEnd(msgspec.Struct, frozen=True, kw_only=True):
 
     report: AnyReport
     """UnitDone or UnitFailed."""
+    logged: tuple[UnitLogged, ...] = ()

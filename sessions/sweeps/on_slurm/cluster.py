@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from engine.errors import ConfigError
 from engine.machine import child_processes
 from sessions.sweeps.on_slurm.job import run_job
@@ -76,7 +78,7 @@ class SlurmJobs:
     def active(self, ids: Collection[str]) -> set[str] | None:
         """Return which of these jobs wait or run; None if Slurm does not answer at the moment."""
         if self._options.cluster == "local":
-            return {each for each in ids if each in self._local and self._local[each].state == "RUNNING"}
+            return {each for each in ids if self._runs_here(each)}
         # Not sacct, which needs an accounting database; not --jobs, which fails once Slurm has forgotten one.
         found = self._ask("squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i")
         return None if found is None else set(found.split()) & set(ids)
@@ -88,19 +90,24 @@ class SlurmJobs:
             found = self._ask("scontrol", "show", "job", job, "--oneliner") or ""
             fields = {name: _field(found, name) for name in ("JobState", "Reason", "ExitCode")}
             words += [f"{name} {value}" for name, value in fields.items() if value]
-        # Errors of the cluster's own programs and of Python are in the job's log.
-        logs = sorted(self._folder.glob(f"{job}_*log.err"))
-        text = logs[-1].read_text(errors="replace").strip() if logs else ""
+        text = self.log_text(job)
         if text:
             words.append(text.splitlines()[-1][:300])
         return "; ".join(words) or "it left no word"
 
+    def log_text(self, job: str) -> str:
+        """Return the job's own log: errors of the cluster's programs and of Python; empty if there is none."""
+        logs = sorted(self._folder.glob(f"{job}_*log.err"))
+        return logs[-1].read_text(errors="replace").strip() if logs else ""
+
     def cancel(self, ids: Collection[str]) -> None:
         """Cancel jobs."""
         if self._options.cluster == "local":
-            for each in ids:
+            for each in ids:  # submitit's own cancel interrupts only the controller
                 if each in self._local:
-                    self._local[each]._process.terminate()  # submitit's own cancel interrupts only the controller
+                    self._local[each]._process.terminate()
+                elif (process := self._of_earlier_host(each)) is not None:
+                    process.terminate()
         elif ids:
             self._ask("scancel", *ids)
 
@@ -109,6 +116,20 @@ class SlurmJobs:
         for job in self._local.values():
             with suppress(subprocess.TimeoutExpired):
                 job._process.wait(_END_S)
+
+    def _runs_here(self, job: str) -> bool:
+        if job in self._local:
+            return bool(self._local[job].state == "RUNNING")
+        return self._of_earlier_host(job) is not None
+
+    def _of_earlier_host(self, job: str) -> psutil.Process | None:
+        """Return the process of a local job that another host started: its id is that of the process."""
+        try:
+            process = psutil.Process(int(job))
+            ours = process.status() != psutil.STATUS_ZOMBIE and str(self._folder) in process.cmdline()
+        except (ValueError, psutil.Error):
+            return None
+        return process if ours else None
 
     def text(self, jobs: int) -> str:
         """Return the file that sbatch would be given for an array of so many jobs."""

@@ -18,6 +18,7 @@ from sessions.sweeps.executor import (
     ReportTo,
     UnitDone,
     UnitFailed,
+    UnitLogged,
     UnitTask,
     WorkerJoined,
     WorkerLost,
@@ -33,6 +34,8 @@ _ASK_S = 5.0
 """Seconds between questions to Slurm, which serves others, too."""
 _SETTLE_S = 5.0
 """Seconds after a job has ended in which its files may still arrive over a network file system."""
+_MOST_LOGGED = 16_000
+"""Characters of a job's log that are passed on, its end."""
 _MOST_HAND_BACKS = 20
 """Times that a unit may be handed back (preempted, out of time); then it has failed."""
 
@@ -76,7 +79,12 @@ class SlurmExecutor:
         if first:
             self._following = asyncio.create_task(self._follow())
         try:
-            await self._submit(await asyncio.to_thread(self._adopt, packs) if first else packs)
+            ended: list[UnitDone] = []
+            if first:
+                packs, ended = await asyncio.to_thread(self._adopt, packs)
+            await self._submit(packs)
+            for report in ended:
+                self._tell(report)
         except ConfigError as error:
             if first:
                 raise
@@ -133,22 +141,29 @@ class SlurmExecutor:
                 del job.units[known]
                 self._tell(UnitFailed(run_id=task.run_id, failure=Cancelled().as_failure(), again=False))
 
-    def _adopt(self, packs: Sequence[Pack]) -> list[Pack]:
+    def _adopt(self, packs: Sequence[Pack]) -> tuple[list[Pack], list[UnitDone]]:
         """Follow the jobs of a host that was killed; return the packs without the units that those jobs have.
 
-        Such a job that has none of the units is cancelled; files of jobs that have ended are deleted.
+        Also returned: units that a job finished just before it ended, after the host had looked for files. A job that
+        has none of the units is cancelled; files of jobs that have ended are deleted.
         """
         lines = [line.split() for line in _read_from(self._list, 0).decode().splitlines()]
         known = {line[0]: line[1] for line in lines if len(line) == 2}
         active = (self._cluster.active(list(known)) or set()) if known else set()
         wanted = {task.key: task for pack in packs for task in pack.units}
         adopted: dict[str, str] = {}
-        for job_id in active:
+        ended = []
+        for job_id in known:
             files = self._files(known[job_id])
             job = _Job(job_id, Pack(units=()), files)
-            for task in msgspec.json.decode(_read_from(files[0], 0), type=Pack).units:
-                if task.key in wanted:
+            for task in _read_pack(files[0]).units:
+                bundle = self._out / f"{task.run_id}.headcode"
+                if task.key in wanted and job_id in active:
                     job.units[task.run_id] = wanted.pop(task.key)
+                elif task.key in wanted and bundle.exists():
+                    ended.append(UnitDone(run_id=wanted.pop(task.key).run_id, bundle=str(bundle)))
+            if job_id not in active:
+                continue
             if job.units:
                 self._jobs[job_id] = job
                 adopted[job_id] = known[job_id]
@@ -161,7 +176,7 @@ class SlurmExecutor:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._list.write_text("".join(f"{job_id} {name}\n" for job_id, name in adopted.items()))
         left = [tuple(task for task in pack.units if task.key in wanted) for pack in packs]
-        return [Pack(units=units) for units in left if units]
+        return [Pack(units=units) for units in left if units], ended
 
     def _write(self, pack: Pack) -> PackFiles:
         files = self._files(new_id("p"))
@@ -261,12 +276,15 @@ class SlurmExecutor:
             return
         reason = await asyncio.to_thread(self._cluster.describe_end, job.job_id)
         log.warning("job %s ended with %d units left: %s", job.job_id, len(job.units), reason)
+        text = (await asyncio.to_thread(self._cluster.log_text, job.job_id))[-_MOST_LOGGED:]
         again = []
         for run_id, task in job.units.items():
             bundle = self._out / f"{run_id}.headcode"
             if await asyncio.to_thread(bundle.exists):
                 self._tell(UnitDone(run_id=task.run_id, bundle=str(bundle)))
             elif run_id in job.started or not job.at_work:
+                if text:
+                    self._tell(UnitLogged(run_id=task.run_id, worker=f"job {job.job_id}", text=text))
                 self._tell(UnitFailed(run_id=task.run_id, failure=_lost(job, reason), again=True))
             else:
                 again.append(task)
@@ -302,6 +320,14 @@ def _read_from(path: Path, start: int) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def _read_pack(path: Path) -> Pack:
+    """Return the pack of a job; an empty one if its file is gone or was cut."""
+    try:
+        return msgspec.json.decode(_read_from(path, 0), type=Pack)
+    except msgspec.MsgspecError:
+        return Pack(units=())
 
 
 def _append(path: Path, text: str) -> None:

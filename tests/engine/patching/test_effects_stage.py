@@ -14,6 +14,7 @@ from engine.catalog.local_models import bundled_folder
 from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Cancelled, ConfigError
 from engine.events import CircuitChecked, EffectsMeasured, StageProgress
+from engine.examples import part_of_each
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.nodes import NodeLayout
@@ -78,6 +79,31 @@ def test_copies_change_neither_effects_nor_their_errors(model: Model, recorder: 
 
     alone, twice = measured(examples), measured(examples + copies)
     assert (twice.n_examples, twice.effects) == (alone.n_examples, alone.effects) == (4, alone.effects)
+
+
+def test_parts_are_what_the_examples_of_a_part_alone_show(
+    model: Model, recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """18 pairs are in 16 parts, of two examples or one; each part is measured again by itself."""
+    monkeypatch.setattr("engine.patching.effects_stage.MOST_PARTS", 16)
+    examples = ioi(model, 18)
+    heads = [HeadId(0, 4), HeadId(1, 2), HeadId(3, 6)]
+
+    def measured(given: list[Any]) -> EffectsMeasured:
+        monitor = recorder()
+        config = EffectsConfig(method="exact", metric="logit_difference")
+        EffectsStage(model, given, config, monitor, position="mean", task=None).find(ranking=[], circuit=[], only=heads)
+        return monitor.last(EffectsMeasured)
+
+    whole = measured(list(examples))
+    assert [part.n_examples for part in whole.parts] == [2, 2] + [1] * 14
+    pairs = sorted({each.pair for each in examples})
+    for part in (0, 1, 7, 15):
+        inside = [pair for pair, each in zip(pairs, part_of_each(18, 16), strict=True) if each == part]
+        alone = measured([each for each in examples if each.pair in inside])
+        assert whole.parts[part].base == pytest.approx(alone.base, rel=1e-3, abs=1e-3)
+        assert whole.parts[part].effects == pytest.approx([one.effect for one in alone.effects], rel=1e-3, abs=1e-3)
+    assert measured([each for each in examples if each.pair == pairs[0]]).parts == ()
 
 
 def test_a_shortlist_is_all_that_is_patched(model: Model, recorder: Any) -> None:

@@ -281,8 +281,8 @@ def test_nothing_is_said_of_pairs_where_none_is_missing_or_nobody_knows() -> Non
 
 
 def test_seconds_as_people_say_them() -> None:
-    output = [format_seconds(each) for each in (0.04, 3.21, 42, 300, 7200)]
-    assert output == ["0.0 s", "3.2 s", "42 s", "5 min", "2.0 h"]
+    output = [format_seconds(each) for each in (0, 2e-5, 0.04, 0.0994, 0.0996, 3.21, 42, 300, 7200)]
+    assert output == ["0.0 s", "1 ms", "40 ms", "99 ms", "0.1 s", "3.2 s", "42 s", "5 min", "2.0 h"]
 
 
 @pytest.mark.parametrize("name", sorted(PLANTED))

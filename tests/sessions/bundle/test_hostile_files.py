@@ -86,6 +86,18 @@ LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
         lambda lines: first(lines, "cause_scored")["event"]["effects"][0].update(head=99),
         "the node 0.99",
     ),
+    "a part of fewer effects": (
+        lambda lines: first(lines, "cause_scored")["event"].update(
+            parts=[{"n_examples": 1, "base": 0.0, "effects": []}]
+        ),
+        "a number of effects of a part of 0",
+    ),
+    "a part of no examples": (
+        lambda lines: first(lines, "cause_scored")["event"].update(
+            effects=[], parts=[{"n_examples": 0, "base": 0.0, "effects": []}]
+        ),
+        "a number of examples of 0",
+    ),
     "a drawing of another model": (
         lambda lines: first(lines, "run_started").update(event={"kind": "drawing_changed", "pinned": [[10**9, 0]]}),
         "the node 1000000000.0",

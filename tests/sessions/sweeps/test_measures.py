@@ -7,20 +7,23 @@ import pytest
 from engine.catalog.adder_sums import trained_prompts
 from engine.config import ProbeConfig
 from engine.errors import ConfigError
-from engine.events import EffectsMeasured, ExamplesMade, Graded, Scored
+from engine.events import EffectsMeasured, EffectsPart, ExamplesMade, Graded, ProbeFinished, Scored
 from engine.examples import Example, Polarity, content_hash
 from engine.measures import NUMBERS, head_scores
 from engine.nodes import NodeId
 from engine.planning.run_options import RunOptions
-from engine.results import Grade, HeadEffect, HeadId
+from engine.results import ExampleCount, Grade, HeadEffect, HeadId, Timings
 from engine.sweeps.births import birth_table
+from engine.sweeps.example_resamples import PairDone
 from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
 from sessions.errors import BadQuery
 from sessions.events import RunEnded, RunQueued, RunStarted
 from sessions.handlers.births import checkpoint_runs, measures_of, table_rows
 from sessions.store import sql_console
 from sessions.store.database import Store
+from sessions.store.queries import recent_sessions, session_row
 from sessions.store.recorder import EventDraft, Recorder
+from sessions.store.sweep_measures import pairs_done
 from sessions.sweeps.records import record_plan
 
 STEPS = (0, 250, 500, 750, 1000, 1250, 1500, 2000)
@@ -33,6 +36,14 @@ def test_the_prompts_that_the_adder_was_trained_on_are_known() -> None:
     assert len(trained_prompts("adder")) == 700
     assert trained_prompts("adder@250") == trained_prompts("adder")
     assert trained_prompts("toy") == frozenset()
+
+
+def parts_of(base: float, effects: tuple[HeadEffect, ...]) -> tuple[EffectsPart, ...]:
+    """Two parts of two examples, at 1.5 and .5 times the whole."""
+    return tuple(
+        EffectsPart(n_examples=2, base=base * by, effects=tuple(each.effect * by for each in effects))
+        for by in (1.5, 0.5)
+    )
 
 
 @pytest.fixture
@@ -78,7 +89,7 @@ def store(tmp_path: Path) -> Store:
         nodes = tuple(head_scores(HeadId(0, head), numbers) for head in (0, 1))
         measured = EffectsMeasured(
             method="exact", metric="logit_difference", replacement="pair", base=base, n_examples=4, position="last",
-            effects=effects, passes=1.0, final=True,
+            effects=effects, passes=1.0, final=True, parts=parts_of(base, effects),
         )  # fmt: skip
         events = (
             RunQueued(config=ProbeConfig(), model=f"adder@{step}", task="addition", unit=stored.unit.key),
@@ -87,6 +98,13 @@ def store(tmp_path: Path) -> Store:
             Graded(grades=grades),
             Scored(nodes=nodes, final=True),
             measured,
+            ProbeFinished(
+                examples=ExampleCount(positive=4, negative=4, broken=0),
+                circuit=(),
+                circuit_softmax=(),
+                timings=Timings(),
+                cached=False,
+            ),
             RunEnded(state="done"),
         )
         recorder.append([EventDraft(session_id=stored.session_id, run_id=f"r{step}", event=event) for event in events])
@@ -116,6 +134,27 @@ def test_effects_come_with_what_they_are_shares_of(store: Store) -> None:
     assert {run.values for run in one.runs} == {(0.5,), (0.75,)}
     with pytest.raises(ConfigError, match="no measure"):
         measures_of(store, sweep_of(store), "nothing", None)
+
+
+def test_a_session_of_a_sweep_has_the_examples_of_its_runs(store: Store) -> None:
+    (listed,) = recent_sessions(store, limit=9)
+    assert (listed.n_positive, listed.n_negative, listed.n_runs) == (4, 4, len(STEPS))
+    assert session_row(store, listed.session_id) == listed
+    assert sql_console.ask(store.cursor(), "SELECT positives, negatives FROM sessions").rows == ([4, 4],)
+
+
+def test_pairs_and_parts_come_with_the_runs_that_births_are_of(store: Store) -> None:
+    ((_, runs),) = checkpoint_runs(store, sweep_of(store), "")[0].items()
+    by_step = {run.step: run for run in runs}
+    assert by_step[500].pairs == (PairDone(True, True),) * 2 + (PairDone(False, False),) * 2
+    one, other = by_step[2000].parts
+    assert (one.n_examples, one.base, one.values) == (2, 12.0, {"0.1": -6.0, "m0": 0.75})
+    assert (other.n_examples, other.base, other.values) == (2, 4.0, {"0.1": -2.0, "m0": 0.25})
+    # By codes there are pairs, but no parts of effects.
+    ((_, runs),) = checkpoint_runs(store, sweep_of(store), "total_variation")[0].items()
+    assert {(len(run.pairs), run.parts) for run in runs} == {(4, ())}
+    known = pairs_done(store, [("r500", "another")])
+    assert known == {"r500": (PairDone(True),) * 2 + (PairDone(False),) * 2}
 
 
 def test_births_are_those_of_the_effects_and_rows_of_a_view(store: Store) -> None:

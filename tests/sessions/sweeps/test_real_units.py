@@ -1,6 +1,7 @@
 """Test units of the bundled model: the same codes with any number of workers, with one killed, and on a node."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,16 @@ from sessions.protocol import (
     SweepDetail,
     SweepGathered,
 )
+from sessions.services.writer import StoreWriter
 from sessions.store.database import Store
 from sessions.store.recorder import Recorder
 from sessions.store.sweep_units import stored_units, unit_rows
 from sessions.sweeps.executor import AnyReport, Pack, UnitDone, UnitFailed, UnitStarted, UnitTask
-from sessions.sweeps.gather import UnitBundle, record_bundle
+from sessions.sweeps.gather import UnitBundle, gather, record_bundle
 from sessions.sweeps.records import make_task, record_plan
 from sessions.sweeps.version_check import find_difference, find_other_model
+
+from ...torture.sealing import open_up, seal
 
 CODES = """
     SELECT s.unit_key, list(c.code ORDER BY c.seed, c.example, c.layer, c.head) AS codes
@@ -195,7 +200,32 @@ async def test_units_of_a_node_are_taken_in_once_with_the_codes_of_the_host(home
     cut.write_bytes(files[tasks[0].run_id].read_bytes()[:-100])
     with pytest.raises(BadBundle):
         UnitBundle(cut, tmp_path / "staging")
+    await refuses_impossible_values(store, tasks[0], files[tasks[0].run_id], tmp_path)
     store.close()
+
+
+async def refuses_impossible_values(store: Store, task: UnitTask, honest: Path, folder: Path) -> None:
+    """A number that no column holds is found by the store's own transaction, and named; nothing of it stays."""
+    parts = open_up(await asyncio.to_thread(honest.read_bytes))
+    lines = [json.loads(line) for line in parts["events.jsonl"].splitlines()]
+    next(line["event"] for line in lines if line["event"]["kind"] == "graded")["grades"][0]["rank"] = 2**40
+    other = "r" + "0" * (len(task.run_id) - 1)  # of a run that the store does not have
+    text = "".join(json.dumps(line) + "\n" for line in lines).replace(task.run_id, other)
+    renamed = {name.replace(task.run_id, other): data for name, data in parts.items()}
+    wrong = folder / "wrong.headcode"
+    wrong.write_bytes(seal({**renamed, "events.jsonl": text.encode()}))
+    before = store.rows("SELECT count(*) FROM event")
+    store.cursor().execute("UPDATE run SET state = 'interrupted' WHERE unit_key = $key", {"key": task.key})
+    thread = ThreadPoolExecutor(1)
+    writer = StoreWriter(store, thread, lambda _: None)
+    with pytest.raises(BadBundle, match="hold values that no session can"):
+        await gather(
+            writer, wrong, session_id=task.session_id, asked=task.asked, staging=folder / "staging", sae=folder / "sae"
+        )
+    await writer.close()
+    thread.shutdown()
+    assert store.rows("SELECT count(*) FROM event") == before
+    assert not list((folder / "staging").iterdir())
 
 
 async def test_a_folder_of_units_is_gathered_by_the_host(homes: list[Path], tmp_path: Path) -> None:

@@ -5,20 +5,28 @@ tests/benchmarks/slurm_on_one_machine.sh sets up a real Slurm; tests/benchmarks/
 
 import asyncio
 import os
+import re
+import shutil
 import signal
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from engine.errors import ConfigError
+from engine.machine.folders import find_folders
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import FollowSweep, QuerySql, SqlAnswer, StartSweep, SweepAnswer
+from sessions.protocol.sweeps import ExecutorSettings
 from sessions.sweeps.executor import Pack, UnitDone, UnitFailed, UnitStarted, WorkerJoined
 from sessions.sweeps.gather import UnitBundle
 from sessions.sweeps.on_slurm.cluster import SlurmJobs
 from sessions.sweeps.on_slurm.executor import SlurmExecutor
 from sessions.sweeps.on_slurm.options import SlurmOptions, read_options, slurm_options
 
-from .cluster_parts import Reports, plan_of, tasks_of
+from .cluster_parts import ONCE, Reports, plan_of, tasks_of
 
 LOCAL = SlurmOptions(cluster="local")
 
@@ -92,6 +100,68 @@ async def test_a_job_that_is_killed_loses_the_unit_under_way_and_no_other(home: 
         assert "ended before the unit was done" in each.failure.message
     assert len(keys_of(reports, home)) == 5 - len(lost)
     await executor.close()
+
+
+async def test_a_host_follows_the_jobs_that_a_killed_one_left() -> None:
+    """The host is killed with -9 while a job runs; the next one takes what it left, and waits for the rest of it."""
+    home = Path(tempfile.mkdtemp(prefix="hc-"))
+    places = find_folders({"HEADCODE_HOME": str(home)})
+    plan = plan_of(12)
+    request = StartSweep(plan=plan, on="slurm", workers=1, settings=ExecutorSettings(slurm={"cluster": "local"}))
+    try:
+        first = await HostClient.connect(places, timeout_s=600)
+        await first.ask(request, SweepAnswer)
+        before = await follow(first, lambda answer: answer.progress.done >= 2)
+        (jobs,) = places.sweeps.glob("*/jobs")
+        (job,) = (line.split()[0] for line in jobs.read_text().splitlines())
+        at_work = psutil.Process(int(job)).children(recursive=True)
+        for process in at_work:  # so that something is left to follow, however slow the next host begins
+            process.suspend()
+        os.kill(first.welcome.pid, signal.SIGKILL)
+        await first.close()
+        second = await HostClient.connect(places, timeout_s=600)
+        assert second.welcome.pid != first.welcome.pid
+        answer = await second.ask(request, SweepAnswer)
+        assert answer.sweep.done >= before.progress.done  # what was acknowledged is there
+        assert [line.split()[0] for line in jobs.read_text().splitlines()] == [job]  # nothing new was submitted
+        for process in at_work:
+            process.resume()
+        await follow(second, lambda answer: not answer.progress.active)
+        done, runs, keys = (await second.ask(QuerySql(sql=ONCE), SqlAnswer)).table.rows[0]
+        assert (done, runs, keys) == (12, 12, 12)
+        log = (places.logs / "host.log").read_text()
+        assert re.search(rf"job {job} of an earlier host has \d+ of the units", log)
+        assert log.count(" for 1 packs") == 1
+        await second.close()
+    finally:
+        await stop_host(places)
+        shutil.rmtree(home)
+
+
+async def follow(client: HostClient, enough: Callable[[SweepAnswer], bool]) -> SweepAnswer:
+    seen = -1
+    async with asyncio.timeout(300):
+        while True:
+            answer = await client.ask(FollowSweep(sweep="real", seen=seen), SweepAnswer)
+            if enough(answer):
+                return answer
+            seen = answer.progress.news
+
+
+async def test_a_job_of_an_earlier_host_that_is_not_wanted_is_cancelled(home: Path) -> None:
+    reports = Reports()
+    tasks = tasks_of(plan_of(2, shuffles="200000", bootstraps="5000"), home)
+    first = executor_of(home, reports)
+    await first.submit([Pack(units=(tasks[0],))])
+    await reports.until(lambda: any(isinstance(each, UnitStarted) for each in reports.all))
+    process = job_of(first)
+    first._following.cancel()  # as if its host had been killed
+    second = executor_of(home, Reports())
+    await second.submit([Pack(units=(tasks[1],))])  # another unit than the job's
+    gone, _ = await asyncio.to_thread(psutil.wait_procs, [process], timeout=20)
+    assert gone
+    await asyncio.to_thread(first._cluster.close)
+    await second.close()
 
 
 async def test_cancelled_jobs_end(home: Path) -> None:

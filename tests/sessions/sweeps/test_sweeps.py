@@ -19,6 +19,7 @@ from engine.config import ProbeConfig
 from engine.planning.run_options import RunOptions
 from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
 from sessions.errors import Refusal
+from sessions.files.unit_logs import read_unit_logs
 from sessions.protocol import (
     BundleExported,
     BundleImported,
@@ -134,6 +135,14 @@ async def test_a_unit_that_fails_says_why_and_is_tried_again_on_request(lab) -> 
     assert {row.failure.name for row in failed} == {"ModelError"}
     assert {row.attempts for row in failed} == {1}  # the input is wrong: another try is no use
     assert len(detail.progress.problems) == 2
+    # The log of each says so, and failed ones come first. A worker's first words are its first unit's.
+    keys = {row.key: row for row in detail.units}
+    logs = read_unit_logs(lab.places.logs, list(keys))
+    assert [keys[log.key].model for log in logs[:2]] == ["broken"] * 2
+    for log in logs[:2]:
+        assert f"mine: run {keys[log.key].run_id} (task ioi, model broken" in log.lines[0]
+        assert log.lines[-1].startswith("failed: There is no model 'broken'.")
+    assert "scripted worker begins" in {line for log in logs for line in log.lines}
     await client.ask(RetrySweep(sweep="mine", failed=True, workers=2), SweepAnswer)
     detail = await ended(client)
     assert {row.attempts for row in detail.units if row.state == "failed"} == {2}

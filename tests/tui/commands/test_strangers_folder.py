@@ -75,6 +75,7 @@ LIGHT = [
     ["sweep", "list"],
     ["sweep", "show", "mine"],
     ["sweep", "status", "mine"],
+    ["sweep", "log", "mine"],
     ["sweep", "export", "mine", "out.csv"],
     ["sweep", "gather", "mine", "."],
     ["sweep", "plot", "mine", "-", "--x", "seeds"],

@@ -91,6 +91,14 @@ def test_units_that_fail_say_why_and_the_exit_code_says_so(sweep: Callable[..., 
     failure = "  task ioi, model broken: There is no model 'broken'."
     assert run.out.splitlines() == ["half: 1 of 2 units done, 1 failed", failure]
     assert failure in run.err
+    logged = sweep("log", "half").out.splitlines()
+    assert logged[0] == "== task ioi, model broken: failed"
+    assert logged[1].startswith("--- half: run r")
+    assert any(line.startswith("failed: There is no model 'broken'.") for line in logged)
+    found = json.loads(sweep("log", "half", "broken", "--json").out)
+    assert [(each["labels"]["model"], each["state"]) for each in found["logs"]] == [("broken", "failed")]
+    assert found["logs"][0]["lines"][-1].startswith("failed: There is no model")
+    assert sweep("log", "half", "model", "toy", "--failed").err == "No such log.\n"
     retried = sweep("retry", "half", "--failed")
     assert retried.code == 1
     assert "half: 1 unit on 1 worker, 1 done already" in retried.err

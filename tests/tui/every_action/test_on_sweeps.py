@@ -22,6 +22,7 @@ SWEEP = (
     ("page.film", "2 of 2", (), "f"),
     ("play", lambda walk: walk.app.screen.sweep.playing, "f", "f"),
     ("page.workers", "- checkpoint →", (), "i"),
+    ("log", "units \\d", (), "escape"),
     ("axis.across", r"~ (\w+) →"),
     ("axis.down", r"~ (\w+) ↓"),
     ("other.next", r"~ \((\d) of 2\)"),

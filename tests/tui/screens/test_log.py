@@ -8,7 +8,10 @@ import pytest
 from engine.errors import Failure
 from engine.machine.folders import find_folders
 from sessions.errors import Refusal
+from sessions.files.unit_logs import UnitLogs
 from tui.screens.log import LogScreen
+from tui.screens.sweep import SweepScreen
+from tui.screens.sweeps import SweepsScreen
 from tui.state.log_tail import LogTail
 
 LINE = "2026-11-21 10:53:41,386 10849 {level} headcode.{who}: {words}\n"
@@ -102,7 +105,7 @@ async def test_what_the_screen_said_and_what_was_refused_is_there(
         await pilot.press("r")
         await until(lambda: app.state.failure is not None)
         app.notify("said [/b] aloud", title="A notice", markup=False)
-        await pilot.press("G", "left")
+        await pilot.press("G", "left", "left")
         await until(lambda: "said [/b] aloud" in text_of(app))
         assert "The disk is full. (Make room.)" in text_of(app)
         assert "session first light on host 1" in text_of(app)
@@ -116,3 +119,39 @@ async def test_no_log_is_no_trouble(recorded: Any, open_screen: Any, text_of: An
         await until(lambda: "Nothing logged yet" in text_of(app))
         await pilot.press("down", "up", "end", "home", "e", "escape")
         await until(lambda: len(app.screen_stack) == 1)
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_the_log_of_a_cell_is_one_key_from_it(recorded: Any, open_screen: Any, text_of: Any, size: Any) -> None:
+    host = recorded.host()
+    units = [unit for unit in host.sweep.units if unit.run_id]
+    folder = find_folders().logs
+    writer = UnitLogs(folder)
+    writer.add(units[0].key, "mine: run one", f"first words {WORST}\n")
+    writer.add(units[3].key, "mine: run two", "other words\n")
+    writer.failed(units[3].key, "mine: run two", "No memory left.")
+    async with open_screen(host, size=size) as (app, pilot, until):
+        await pilot.press("W")
+        await until(lambda: isinstance(app.screen, SweepsScreen) and app.screen.list.rows)
+        await pilot.press("enter")
+        await until(lambda: isinstance(app.screen, SweepScreen) and app.screen.sweep.table.at_cursor is not None)
+        assert app.screen.sweep.table.at_cursor.unit.key == units[0].key
+        await pilot.press("G")
+        await until(lambda: isinstance(app.screen, LogScreen) and "first words" in text_of(app))
+        assert "other words" not in text_of(app)
+        await pilot.press("escape")
+        await until(lambda: isinstance(app.screen, SweepScreen))
+        # From the workers' page: all units, failed ones first.
+        await pilot.press("i", "G")
+        await until(lambda: isinstance(app.screen, LogScreen) and "first words" in text_of(app))
+        text = text_of(app)
+        assert text.index("failed: No memory left.") < text.index("first words")
+        writer.add(units[3].key, "mine: run three", "more words\n")
+        await until(lambda: "more words" in text_of(app))
+        await pilot.press("escape", "escape", "escape", "escape")
+        await until(lambda: app.screen.id == "_default" or len(app.screen_stack) == 1)
+        # From the workbench: the units that logged last are behind the screen's log.
+        await pilot.press("G")
+        await until(lambda: isinstance(app.screen, LogScreen))
+        await pilot.press("left")
+        await until(lambda: "other words" in text_of(app) and "first words" in text_of(app))

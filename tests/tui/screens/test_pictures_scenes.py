@@ -213,7 +213,7 @@ SCENES: dict[str, Scene] = {
         world="queued",
     ),
     "log_small": Scene(
-        sees="three logs by name with their counts, the host's lines with hour and part, the error bright",
+        sees="four logs by name with their counts, the host's lines with hour and part, the error bright",
         words=("exit code -9", "MemoryError", "following"),
         keys=("G",),
         size=SMALL,
