@@ -9,6 +9,7 @@ from engine.nodes import names
 from engine.results import HeadId
 from tui.state.circuit_layout import CircuitLayout, lay_out
 from tui.state.edges_state import EdgesState
+from tui.state.folded_groups import folded_words
 from tui.state.node_signs import IDLE, KNOWN, PINNED
 from tui.state.number_text import format_fixed
 from tui.state.weighted_edges import WeightedEdge
@@ -19,6 +20,7 @@ from tui.widgets.styled_line import fit
 
 _WEIGHT_INKS = ((0.3, "dim"), (0.03, "faint"), (0.0, "groove"))
 """Inks by share of the strongest drawn edge, for edges that do not touch the selected node."""
+_UP = "↑"
 _WORDS = {"codes": "codes", "attribution": "attribution", "exact": "exact effect"}
 
 
@@ -39,7 +41,9 @@ class CircuitDrawing(LineWidget):
             return []
         below = self._legend(size.width)
         room = Size(size.width - 4, size.height - len(below))
-        groups = tuple(tuple(HeadId(*node) for node in group.nodes) for group in board.drawing.groups)
+        groups = tuple(
+            tuple(HeadId(*node) for node in group.nodes) for group in board.drawing.groups if not group.folded
+        )
         layout = lay_out(
             edges,
             room.width,
@@ -48,12 +52,13 @@ class CircuitDrawing(LineWidget):
             alone=board.alone,
             groups=groups,
             signs=max((len(board.signs(node)) for edge in edges for node in edge.nodes), default=1) - 1,
+            boxes=board.graph.boxes(edges, parallel=board.parallel, signs=1),
         )
         if layout.width > room.width or layout.height > room.height:
             below[0] = f"{below[0].partition('  ')[0]}  larger than the pane: HJKL pan  {below[0].partition('  ')[2]}"
         canvas = self._canvas(layout, edges, chosen)
         left, top = self.corner = self._offset(layout, chosen, room)
-        labels = self._labels(layout, chosen)
+        labels = self._labels(layout, chosen) | {cell: (_UP, canvas.cell(*cell)[1]) for cell in upward_cells(layout)}
         rows = []
         layers = {y: layer for layer, y in layout.layers}
         for y in range(top, min(layout.height, top + room.height)):
@@ -96,9 +101,9 @@ class CircuitDrawing(LineWidget):
         ends = () if chosen is None else chosen.nodes
         labels = {}
         for node, (_, y) in layout.nodes.items():
-            inside = view is not None and node in view.circuit
-            signs = board.signs(node)
-            text = f"[{node}{signs}]" if inside else f" {node}{signs} "
+            inside = view is not None and view.circuit.issuperset(board.members(node))
+            signs, box = board.signs(node), board.graph.label(node)
+            text = f"({box}{signs})" if box else f"[{node}{signs}]" if inside else f" {node}{signs} "
             ink = "strong" if inside or node in ends else "dim" if IDLE in signs else "text"
             ink = "cursor" if node == board.chosen_node else ink
             labels[layout.label_start(node, len(text)), y] = (text, ink)
@@ -125,9 +130,11 @@ class CircuitDrawing(LineWidget):
         signs = {sign for edge in board.drawn for node in edge.nodes for sign in board.signs(node)}
         explained = ((KNOWN, "known"), (IDLE, "effect below 5%"), (PINNED, "pinned"))
         words += "".join(f"  {sign} {word}" for sign, word in explained if sign in signs)
-        lines = [f"{words}  [ ] circuit"]
+        boxes = "  ( ) folded, edges summed" if board.graph.groups else ""
+        lines = [f"{words}  [ ] circuit{boxes}"]
         groups = [
-            f"{letter} {clean(group.name)}: {' '.join(names(sorted(group.nodes)))}" for letter, group in board.groups
+            f"{letter} {clean(group.name)}{folded_words(group)}: {' '.join(names(sorted(group.nodes)))}"
+            for letter, group in board.groups
         ]
         row = ""
         for text in groups:
@@ -137,6 +144,17 @@ class CircuitDrawing(LineWidget):
             row = f"{row}   {text}" if row else text
         lines += [row] if row else []
         return lines[:3] if len(lines) <= 3 else [*lines[:2], f"{lines[2][: width - 6]} ..."]
+
+
+def upward_cells(layout: CircuitLayout) -> list[tuple[int, int]]:
+    """Return the cell below the upper end of each edge that runs upward, where its arrow is drawn."""
+    found = []
+    for number in sorted(layout.upward):
+        canvas = BrailleCanvas(layout.width, layout.height)
+        canvas.route(layout.routes[number], "")
+        y = layout.routes[number][0][1] + 1
+        found += [next((x, y) for x in range(layout.width) if canvas.cell(x, y)[0] != " ")]
+    return found
 
 
 def _touches(edge: WeightedEdge, ends: Sequence[HeadId]) -> bool:
