@@ -7,7 +7,7 @@ from textual.strip import Strip
 
 from engine.nodes import names
 from engine.results import HeadId
-from tui.state.circuit_layout import CircuitLayout, lay_out
+from tui.state.circuit_layout import CircuitLayout, Point, lay_out
 from tui.state.edges_state import EdgesState
 from tui.state.folded_groups import folded_words
 from tui.state.node_signs import IDLE, KNOWN, PINNED
@@ -20,7 +20,7 @@ from tui.widgets.styled_line import fit
 
 _WEIGHT_INKS = ((0.3, "dim"), (0.03, "faint"), (0.0, "groove"))
 """Inks by share of the strongest drawn edge, for edges that do not touch the selected node."""
-_UP = "↑"
+_UP, _BOTH = "↑", "↕"
 _WORDS = {"codes": "codes", "attribution": "attribution", "exact": "exact effect"}
 
 
@@ -58,7 +58,9 @@ class CircuitDrawing(LineWidget):
             below[0] = f"{below[0].partition('  ')[0]}  larger than the pane: HJKL pan  {below[0].partition('  ')[2]}"
         canvas = self._canvas(layout, edges, chosen)
         left, top = self.corner = self._offset(layout, chosen, room)
-        labels = self._labels(layout, chosen) | {cell: (_UP, canvas.cell(*cell)[1]) for cell in upward_cells(layout)}
+        labels = self._labels(layout, chosen) | {
+            cell: (sign, canvas.cell(*cell)[1]) for cell, sign in upward_signs(layout).items()
+        }
         rows = []
         layers = {y: layer for layer, y in layout.layers}
         for y in range(top, min(layout.height, top + room.height)):
@@ -110,14 +112,23 @@ class CircuitDrawing(LineWidget):
         return labels
 
     def _offset(self, layout: CircuitLayout, chosen: WeightedEdge | None, room: Size) -> tuple[int, int]:
-        """Return the cell at the upper left: the selected edge is visible, plus the pan offset."""
+        """Return the cell at the upper left: the selected edge is visible, else its selected end; plus the pan."""
         x = y = 0
         if chosen is not None and chosen.source in layout.nodes:
-            (x0, y0), (x1, y1) = layout.nodes[chosen.source], layout.nodes[chosen.target]
-            x, y = (x0 + x1) // 2 - room.width // 2, (y0 + y1) // 2 - room.height // 2
+            (left, right), (top, bottom) = self._span(layout, chosen.nodes)
+            if right - left > room.width or bottom - top >= room.height:
+                (left, right), (top, bottom) = self._span(layout, [chosen.nodes[self.board.end]])
+            x, y = (left + right) // 2 - room.width // 2, (top + bottom) // 2 - room.height // 2
         left = min(max(x + self.board.pan[0], 0), max(layout.width - room.width, 0))
         top = min(max(y + self.board.pan[1], 0), max(layout.height - room.height, 0))
         return left, top
+
+    def _span(self, layout: CircuitLayout, nodes: Sequence[HeadId]) -> tuple[Point, Point]:
+        """Return the first and last columns of these nodes' labels, and their first and last lines."""
+        halves = {node: len(self.board.graph.label(node) or f"{node}") // 2 + 3 for node in nodes}
+        columns = [layout.nodes[node][0] + side * halves[node] for node in nodes for side in (-1, 1)]
+        lines = [layout.nodes[node][1] for node in nodes]
+        return (min(columns), max(columns)), (min(lines), max(lines))
 
     def _legend(self, width: int) -> list[str]:
         """Return the lines below the drawing: what is drawn; groups, as many as fit."""
@@ -146,14 +157,18 @@ class CircuitDrawing(LineWidget):
         return lines[:3] if len(lines) <= 3 else [*lines[:2], f"{lines[2][: width - 6]} ..."]
 
 
-def upward_cells(layout: CircuitLayout) -> list[tuple[int, int]]:
-    """Return the cell below the upper end of each edge that runs upward, where its arrow is drawn."""
-    found = []
+def upward_signs(layout: CircuitLayout) -> dict[Point, str]:
+    """Return an arrow for the cell below the upper end of each edge that runs upward, a double one if one runs back."""
+    found = {}
+    ends = [(edge.source, edge.target) for edge in layout.edges]
+    downward = {pair for number, pair in enumerate(ends) if number not in layout.upward}
     for number in sorted(layout.upward):
         canvas = BrailleCanvas(layout.width, layout.height)
         canvas.route(layout.routes[number], "")
         y = layout.routes[number][0][1] + 1
-        found += [next((x, y) for x in range(layout.width) if canvas.cell(x, y)[0] != " ")]
+        source, target = ends[number]
+        cell = next((x, y) for x in range(layout.width) if canvas.cell(x, y)[0] != " ")
+        found[cell] = _BOTH if (target, source) in downward else _UP
     return found
 
 

@@ -13,7 +13,7 @@ from sessions.events import DrawingChanged, NodeGroup
 from tui.state.circuit_layout import lay_out
 from tui.state.folded_groups import FoldedGraph, fold_by_name, toggle_fold
 from tui.state.weighted_edges import WeightedEdge, cut_edges
-from tui.widgets.circuit_drawing import upward_cells
+from tui.widgets.circuit_drawing import upward_signs
 
 from ..screens.test_edges import cells_of, graphs
 
@@ -60,8 +60,11 @@ def test_a_box_stands_where_the_least_weight_runs_upward() -> None:
     assert (box.row, box.width) == (7.5, len("(a xxxxxxxxxxxxx… ×2)"))
     layout = lay_out(graph.edges, 60, 20, boxes=(box,))
     assert layout.upward == {1}
-    ((_, y),) = upward_cells(layout)
-    assert y == layout.nodes[HeadId(2, 0)][1] + 1
+    (((_, y), sign),) = upward_signs(layout).items()
+    assert (y, sign) == (layout.nodes[HeadId(2, 0)][1] + 1, "↑")
+    there_and_back = FoldedGraph((*late, WeightedEdge(HeadId(2, 0), HeadId(3, 3), 0.5)), wide)
+    layout = lay_out(there_and_back.edges, 60, 20, boxes=there_and_back.boxes(there_and_back.edges, parallel=False))
+    assert list(upward_signs(layout).values()) == ["↕"]
 
 
 def test_folding_is_undone_by_the_same_step_and_keeps_the_rest() -> None:
@@ -124,7 +127,7 @@ def test_sums_keep_all_weight_and_lines_touch_no_other_label(
         ends = {HeadId(*edge.source), HeadId(*edge.target)}
         assert {labels[cell] for cell in cells if cell in labels} == ends
         assert (number in layout.upward) == (rows[HeadId(*edge.source)] > rows[HeadId(*edge.target)])
-    for cell in upward_cells(layout):
+    for cell in upward_signs(layout):
         assert cell not in labels
     for one, other in itertools.pairwise(boxes):
         assert rows[one.node] != rows[other.node]
