@@ -136,13 +136,13 @@ class CircuitDrawing(LineWidget):
         words = f"{len(board.cut_off)} of {len(board.all)} edges by {_WORDS[drawing.weight]}"
         if drawing.least:
             words += f" from {format_fixed(drawing.least)} of the strongest"
+        words += "  ( ) folded" if board.graph.groups else ""
         if any(self._adds(edge) for edge in board.drawn):
             words += "  dashed: the answer grows without it"
         signs = {sign for edge in board.drawn for node in edge.nodes for sign in board.signs(node)}
         explained = ((KNOWN, "known"), (IDLE, "effect below 5%"), (PINNED, "pinned"))
         words += "".join(f"  {sign} {word}" for sign, word in explained if sign in signs)
-        boxes = "  ( ) folded, edges summed" if board.graph.groups else ""
-        lines = [f"{words}  [ ] circuit{boxes}"]
+        lines = [f"{words}  [ ] circuit"]
         groups = [
             f"{letter} {clean(group.name)}{folded_words(group)}: {' '.join(names(sorted(group.nodes)))}"
             for letter, group in board.groups
