@@ -106,7 +106,8 @@ def judge(
         "not_repeated": not_repeated,
     }
     changed = format_environment(environment)
-    apart = f"; not repeated: {', '.join(not_repeated)}" if not_repeated else ""
+    more = f" and {len(not_repeated) - 1} more" if len(not_repeated) > 1 else ""
+    apart = f"; not repeated: {not_repeated[0]}{more}" if not_repeated else ""
     if not differing:
         words = f"the same, bit for bit: {_format_counts(checks)}" + (f"; though {changed}" if changed else "")
         return VerificationReport(verdict="same", words=words + apart, **about)  # type: ignore[arg-type]

@@ -162,6 +162,7 @@ def test_what_was_recorded_after_the_run_is_repeated_and_the_rest_is_named(at_ho
         f"the explanation of code {code} of head {node} (it took 100 s)",
     ]
     assert result["not_repeated"] == slow
+    assert result["words"].endswith(f"; not repeated: {slow[0]} and 1 more")
     ran = at_home("verify", "one/1", "-q")
     for words in slow:
         assert f"  not repeated: {words}" in ran.out

@@ -59,6 +59,7 @@ EDGES = (
     ("pin", "•", (), "p", "- •"),
     ("group", "Group of", (), ("'movers'", "enter"), "a movers: "),
     ("name", "Name of the group movers", (), ("ctrl+u", "'others'", "enter"), "a others: "),
+    ("fold", r"\(a others ×1\)", (), "f", r"- ×1\)"),
     ("alike", "(No other drawn nodes|groups? of nodes)"),
     ("save", "Written:"),
     ("inside", r"< \d+ of (\d+) edges", (), ("c",), r"of \d{3} edges"),
