@@ -60,7 +60,7 @@ EDGES = (
     ("group", "Group of", (), ("'movers'", "enter"), "a movers: "),
     ("name", "Name of the group movers", (), ("ctrl+u", "'others'", "enter"), "a others: "),
     ("fold", r"\(a others ×1\)", (), "f", r"- ×1\)"),
-    ("alike", "(No other drawn nodes|groups? of nodes)"),
+    ("alike", "(No other drawn nodes|alike 1: )"),
     ("save", "Written:"),
     ("inside", r"< \d+ of (\d+) edges", (), ("c",), r"of \d{3} edges"),
     ("pan.right", SCREEN),
