@@ -205,6 +205,8 @@ class EdgesPatched(Event, tag="edges_patched", frozen=True, kw_only=True):
     """The largest absolute ones first."""
     passes: float
     seconds: float = 0.0
+    position: str = ""
+    """The position policy: where in the prompt sources were replaced. Empty: not recorded."""
 
 
 SMALLEST = "smallest"

@@ -107,11 +107,13 @@ DRAWN_EDGES = 24
 """Edges drawn unless the user changes it; more are unreadable."""
 
 
-class NodeGroup(msgspec.Struct, frozen=True, kw_only=True):
+class NodeGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Nodes that the user calls by one name: name movers."""
 
     name: str
     nodes: tuple[tuple[int, int], ...]
+    folded: bool = False
+    """True if they are drawn as one box, their edges summed."""
 
 
 class DrawingChanged(Event, tag="drawing_changed", frozen=True, kw_only=True, omit_defaults=True):

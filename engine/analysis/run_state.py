@@ -120,10 +120,14 @@ def fold_event(state: RunSnapshot, event: EngineEvent, at_us: int | None = None)
             return state
 
 
+def edge_setting_of(event: EdgesPatched) -> tuple[object, ...]:
+    """Return how these edges were measured. Effects of different settings are not shown together."""
+    return event.metric, event.replacement, event.position, event.n_examples, event.base
+
+
 def _merged(before: EdgesPatched | None, event: EdgesPatched) -> EdgesPatched:
     """Return the event with the edges of earlier ones of its setting; of an edge, the newest effect counts."""
-    setting = ("metric", "replacement", "n_examples", "base")
-    if before is None or any(getattr(before, name) != getattr(event, name) for name in setting):
+    if before is None or edge_setting_of(before) != edge_setting_of(event):
         return event
     edges = {(edge.source, edge.target): edge for edge in (*before.edges, *event.edges)}
     ordered = sorted(edges.values(), key=lambda edge: (-abs(edge.effect), edge.source, edge.target))

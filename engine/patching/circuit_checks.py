@@ -1,7 +1,6 @@
 """Check a circuit: faithfulness, completeness, minimality, against random circuits (docs/method.md 6)."""
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,6 +16,8 @@ from engine.results import CurvePoint, HeadEffect, HeadId
 from engine.tensors.generators import generator
 
 RANDOM_CIRCUITS = 100
+_NOTHING = 1e-4
+"""Change of the answer, as a share of it (of less than 1: in its unit), that counts as none: rounding is below it."""
 
 
 def check_circuit(
@@ -28,10 +29,11 @@ def check_circuit(
     progress: Callable[[int], None],
     *,
     seed: int,
-) -> CircuitChecked:
+) -> CircuitChecked | None:
     """Compare a circuit with the whole model. `order` is the ranking it was cut from; the curve runs along it.
 
-    `progress` is called with the number of `n_measurements` done. Raises Cancelled within a block.
+    None if the answer is the same with every node replaced: then there is nothing of which a circuit could keep a
+    share. `progress` is called with the number of `n_measurements` done. Raises Cancelled within a block.
     """
     layout = passes.layout
     members = torch.tensor([node.in_circuits for node in layout.ids])
@@ -60,9 +62,12 @@ def check_circuit(
     )
     left, curve_gone, random_gone = next(kept), [next(kept) for _ in sizes], [next(kept) for _ in random]
 
+    reach = inputs.base - empty
+    if abs(reach) <= _NOTHING * max(abs(inputs.base), 1.0):
+        return None
+
     def share(value: float) -> float:
-        reach = inputs.base - empty
-        return (value - empty) / reach if abs(reach) > 1e-9 else math.nan
+        return (value - empty) / reach
 
     curve = [
         CurvePoint(size=size, faithfulness=round(share(a), 4), completeness=round(1 - share(g), 4))

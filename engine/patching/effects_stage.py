@@ -20,6 +20,7 @@ from engine.events import (
     EffectsMeasured,
     EffectsPart,
     Monitor,
+    Notice,
     StageProgress,
 )
 from engine.examples import MOST_PARTS, Example, part_of_each
@@ -168,6 +169,7 @@ class EffectsStage:
                     edges=tuple(sorted(found, key=lambda edge: (-abs(edge.effect), edge.source, edge.target))),
                     passes=round(self._cost(begun), 2),
                     seconds=round(time.perf_counter() - started, 4),
+                    position=self.position,
                 )
             )
             for _ in here:
@@ -274,7 +276,14 @@ class EffectsStage:
         more = (3 if keep else 2) * measurements + search
         by_effect = [node for node in self._combined(ranking, more=more) if node.in_circuits]
         ranking = [node for node in ranking if node.in_circuits]
-        self._check_circuit("codes", circuit, ranking)
+        if not self._check_circuit("codes", circuit, ranking):
+            self.monitor.report(
+                Notice(
+                    message="The circuits are not checked: the answer stays the same with every node replaced.",
+                    hint="Give the negatives other prompts than the positives, or choose another replacement.",
+                )
+            )
+            return
         self._check_circuit("combined", by_effect[: len(circuit)], by_effect)
         if keep:
             done = self._done
@@ -285,12 +294,16 @@ class EffectsStage:
             inside = set(found)
             self._check_circuit(SMALLEST, found, [*found, *(node for node in by_effect if node not in inside)])
 
-    def _check_circuit(self, name: str, circuit: Sequence[HeadId], order: Sequence[HeadId]) -> None:
+    def _check_circuit(self, name: str, circuit: Sequence[HeadId], order: Sequence[HeadId]) -> bool:
+        """Report how the circuit compares with the whole model; False if that cannot be said."""
         check = check_circuit(
             self.passes, self.inputs, name, circuit, order, lambda _done: self._step(), seed=self.seed
         )
+        if check is None:
+            return False
         self.checks.append(check)
         self.monitor.report(check)
+        return True
 
     def _check(self, heads: Sequence[HeadId]) -> None:
         for head in heads:

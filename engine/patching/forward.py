@@ -218,14 +218,20 @@ class ForwardPasses:
     def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> PrefixCache | None:
         """Return keys and values of these positions; None if the model's attention does not expose them.
 
-        `lengths`: of the whole prompts.
+        `lengths`: of the whole prompts. The vocabulary is left out.
         """
         from transformers import DynamicCache
 
         cache: Any = DynamicCache()
+
+        def stop(stream: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+            raise _StopAtReadout
+
+        hooks: Hooks = [("unembed.hook_in", stop)]
+        given = {self.model.cache_argument: cache, "use_cache": True}
         try:
-            with torch.no_grad(), self.model.lengths.of(lengths):
-                self.model.bridge(tokens, use_cache=True, **{self.model.cache_argument: cache})
+            with torch.no_grad(), self.model.lengths.of(lengths), suppress(_StopAtReadout):
+                self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, **given)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
             return None  # a family that keeps more than keys and values (Falcon-H1's states)
         self.work += tokens.numel() * self.n_layers

@@ -10,7 +10,7 @@ from engine.code_scores.agreement import agreement, alike_groups
 from engine.nodes import NodeId, NodeLayout
 from sessions.edits.examples import clean_name
 from sessions.errors import BadName, BadRequest
-from sessions.events import DrawingChanged, NodeGroup
+from sessions.events import DrawingChanged
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.protocol import AlikeGroup, AlikeNodes, Done, FindAlike, SetDrawing
 from sessions.store.drawings import newest_drawing, run_codes
@@ -69,7 +69,7 @@ def _checked(drawing: DrawingChanged, layout: NodeLayout | None) -> DrawingChang
     if len(drawing.groups) > _MAX_GROUPS:
         raise BadRequest(f"{len(drawing.groups)} groups are too many.", hint=f"At most {_MAX_GROUPS}.")
     groups = tuple(
-        NodeGroup(name=clean_name(group.name), nodes=tuple(dict.fromkeys(group.nodes)))
+        msgspec.structs.replace(group, name=clean_name(group.name), nodes=tuple(dict.fromkeys(group.nodes)))
         for group in drawing.groups
         if group.nodes
     )

@@ -5,11 +5,9 @@ import logging
 
 import msgspec
 
-from engine.analysis.effects import EffectSetting, setting_of
 from engine.analysis.ranking import ranked
-from engine.config import PatchingMetric
 from engine.errors import ConfigError, Failure, HeadcodeError
-from engine.events import EffectsMeasured, EngineEvent
+from engine.events import EngineEvent
 from engine.nodes import NodeId, NodeLayout
 from engine.protocol import MeasureEffects
 from sessions.errors import NoSuchRecord
@@ -21,7 +19,6 @@ from sessions.rows import RunRow
 from sessions.store.circuits import find_circuit, stored_circuit
 from sessions.store.comparison_sides import run_side
 from sessions.store.database import Store
-from sessions.store.projections import event_decoder
 from sessions.store.queries import active_session, find_run, run_row
 from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.rerun import find_rerun
@@ -50,7 +47,7 @@ class EffectMeasurements:
         if request.config.method == "none":
             raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
         session_id, worker_request = await host.writer.read(
-            lambda store: _order(store, request, models=str(host.places.models), job=new_id("c"))
+            lambda store: effects_request(store, request, models=str(host.places.models), job=new_id("c"))
         )
         run_id = await host.writer.read(lambda store: find_run(store, request.run))
         title = await host.writer.read(lambda store: run_side(store, run_id).title)
@@ -122,55 +119,8 @@ def close_open(recorder: Recorder, begin: type[SessionEvent], end: SessionEvent)
     return len(left)
 
 
-def repeated_requests(store: Store, run_id: str, *, models: str, job: str) -> list[MeasureEffects]:
-    """Return the requests that repeat every effect measurement made after the run.
-
-    They are as requested and in that order: those with at least one effect that has not been measured again since.
-    """
-    rows = store.rows(
-        "SELECT payload FROM event WHERE run_id = $run AND kind IN ('cause_asked', 'cause_scored') ORDER BY seq",
-        {"run": run_id},
-    )
-    asked: EffectsRequested | None = None
-    number, requests = 0, dict[int, MeasureRunEffects]()
-    latest, whole = dict[tuple[EffectSetting, int, int], int](), set[EffectSetting]()
-    for (payload,) in rows:
-        event = event_decoder.decode(payload)
-        if isinstance(event, EffectsRequested):
-            asked, number = event, number + 1
-        elif isinstance(event, EffectsMeasured):
-            setting = setting_of(event)
-            latest |= {(setting, one.layer, one.head): number for one in event.effects}
-            whole |= {setting} if event.final else set()
-            if asked is not None:
-                requests[number] = MeasureRunEffects(
-                    run=run_id,
-                    config=msgspec.structs.replace(asked.config, metric=event.metric),
-                    heads=asked.heads,
-                    position=event.position,
-                    after=asked.after,
-                    after_name=asked.after_name,
-                )
-    # Settings that were only ever measured partially are not verified.
-    numbers = {number for (setting, _, _), number in latest.items() if setting in whole}
-    repeated = [requests[each] for each in sorted(numbers) if each]
-    return [_order(store, request, models=models, job=f"{job}-{place}")[1] for place, request in enumerate(repeated)]
-
-
-def metric_in_run(store: Store, run_id: str) -> PatchingMetric | None:
-    """Return the metric in which the run itself measured effects; None if it measured none."""
-    row = store.one(
-        "SELECT min_by(kind, seq), min_by(payload, seq) FROM event WHERE run_id = $run "
-        "AND kind IN ('cause_asked', 'cause_scored')",
-        {"run": run_id},
-    )
-    if row is None or row[0] != "cause_scored":
-        return None
-    event = event_decoder.decode(row[1])
-    return event.metric if isinstance(event, EffectsMeasured) else None
-
-
-def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -> tuple[str, MeasureEffects]:
+def effects_request(store: Store, request: MeasureRunEffects, *, models: str, job: str) -> tuple[str, MeasureEffects]:
+    """Return the run's session and the worker's request. Raises NoSuchRecord, NoSuchNode, ConfigError."""
     run = run_row(store, find_run(store, request.run))
     active_session(store, run.session_id)
     if run.state != "done" or run.model_info is None:

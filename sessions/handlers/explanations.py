@@ -36,20 +36,7 @@ async def explain_code(host: HandlerContext, request: GetExplanation) -> Explain
     run, info, node, seed, known = await host.writer.read(read)
     if known is not None:
         return Explained(run=run, model=info, explanation=known, recorded=True)
-    sae, fields = await host.writer.read(lambda store: _inputs(store, run))
-    worker_request = ExplainCode(
-        job=new_id("x"),
-        layer=node.layer,
-        head=node.head,
-        code=request.code,
-        config=run.config,
-        sae=str(host.places.data / "sae" / f"{sae}.safetensors"),
-        seed_index=run.config.seeds.index(seed),
-        activations=str(host.places.activations),
-        models=str(host.places.models),
-        **fields,
-    )
-    answer = await answer_of(host, worker_request, CodeExplained)
+    answer = await compute_explanation(host, run.run_id, node, request.code, seed)
 
     def record(recorder: Recorder) -> tuple[None, list[RecordedEntry]]:
         event = ExplanationRecorded(explanation=answer.explanation)
@@ -57,6 +44,29 @@ async def explain_code(host: HandlerContext, request: GetExplanation) -> Explain
 
     await host.writer.change(record)
     return Explained(run=run, model=answer.model, explanation=answer.explanation, recorded=False)
+
+
+async def compute_explanation(host: HandlerContext, run_id: str, node: NodeId, code: int, seed: int) -> CodeExplained:
+    """Explain a code with the model; nothing is recorded. Raises NoSuchRecord without weights, engine's errors."""
+
+    def read(store: Store) -> tuple[RunRow, str, dict[str, Any]]:
+        run = run_row(store, run_id)
+        return run, *_inputs(store, run)
+
+    run, sae, fields = await host.writer.read(read)
+    worker_request = ExplainCode(
+        job=new_id("x"),
+        layer=node.layer,
+        head=node.head,
+        code=code,
+        config=run.config,
+        sae=str(host.places.data / "sae" / f"{sae}.safetensors"),
+        seed_index=run.config.seeds.index(seed),
+        activations=str(host.places.activations),
+        models=str(host.places.models),
+        **fields,
+    )
+    return await answer_of(host, worker_request, CodeExplained)
 
 
 def _seed(run: RunRow, seed: int | None) -> int:

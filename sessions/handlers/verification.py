@@ -21,7 +21,8 @@ from sessions.events import (
 )
 from sessions.files.array_files import remove_spool
 from sessions.handlers.context import Answer, HandlerContext
-from sessions.handlers.effects import EffectMeasurements, close_open, metric_in_run, repeated_requests
+from sessions.handlers.effects import EffectMeasurements, close_open
+from sessions.handlers.repeated import RepeatedMeasurement, metric_in_run, repeat_answers, repeated_measurements
 from sessions.ids import new_id
 from sessions.protocol import (
     CancelRun,
@@ -37,8 +38,8 @@ from sessions.store.database import Store
 from sessions.store.queries import find_run, run_row, without_foreign_task
 from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.rerun import find_rerun
-from sessions.store.run_artifacts import ArtifactCollector, from_log, from_tables, only_methods_of
-from sessions.verification.checks import RunArtifacts
+from sessions.store.run_artifacts import ArtifactCollector, from_log, from_tables, only_recorded
+from sessions.verification.artifacts import RunArtifacts
 from sessions.verification.report import VerificationReport, judge
 
 _MAX_REPORTS = 32
@@ -164,13 +165,13 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
     started = time.perf_counter()
     run_id = found.run_id
     models = str(host.places.models)
-    (stored, asked), tables, rerun, work, causes, metric = await host.writer.read(
+    (stored, asked), tables, rerun, work, (measurements, stopped), metric = await host.writer.read(
         lambda store: (
             from_log(store, run_id),
             from_tables(store, run_id),
             rerun := find_rerun(store, run_id),
             without_foreign_task(store, rerun.work),
-            repeated_requests(store, run_id, models=models, job=found.job),
+            repeated_measurements(store, run_id, models=models, job=found.job),
             metric_in_run(store, run_id),
         )
     )
@@ -198,13 +199,15 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
     )
     other: list[str] = []
     broken: list[HeadcodeError] = []
+    measuring: list[RepeatedMeasurement] = []
 
     async def report(event: EngineEvent) -> None:
         if isinstance(event, ModelReady) and stored.model is not None and event.model.identity != stored.model.identity:
             other.append(event.model.identity)
             host.supervisor.cancel(found.working, force=False)
         try:
-            await asyncio.to_thread(gathering.take, event)
+            if not measuring or measuring[-1].recorded(event):
+                await asyncio.to_thread(gathering.take, event)
         except HeadcodeError as error:
             broken.append(error)
             host.supervisor.cancel(found.working, force=False)
@@ -215,14 +218,15 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
     title = f"the verification of {found.title}"
     try:
         failure = await host.runs.run_unrecorded(worker_request, report, title=title, run_id=run_id)
-        for cause in causes:
+        for measurement in measurements:
             if failure is not None or broken or other:
                 break
             # Measurements made after the run, by the same model, which is warm now.
-            found.working = cause.job
+            measuring.append(measurement)
+            found.working = measurement.request.job
             if found.cancelled:
                 raise Cancelled
-            failure = await host.runs.run_unrecorded(cause, report, title=title, run_id=run_id)
+            failure = await host.runs.run_unrecorded(measurement.request, report, title=title, run_id=run_id)
         if broken:
             raise broken[0]
         if other:
@@ -231,9 +235,12 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
             return _report_impossible(found, stored, failure.message, "")
         if failure is not None:
             raise error_from(failure)
-        now = only_methods_of(stored, gathering.evidence())
+        stored, aside, left_out = await repeat_answers(host, run_id, stored, lambda: found.cancelled)
+        now = only_recorded(stored, gathering.evidence())
+        now = msgspec.structs.replace(now, steered=aside.steered, explained=aside.explained)
+        seconds, not_repeated = time.perf_counter() - started, (*stopped, *left_out)
         return await asyncio.to_thread(
-            judge, run_id, found.title, stored, tables, now, seconds=time.perf_counter() - started
+            judge, run_id, found.title, stored, tables, now, seconds=seconds, not_repeated=not_repeated
         )
     finally:
         await asyncio.to_thread(remove_spool, spool)

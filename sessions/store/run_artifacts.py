@@ -7,15 +7,23 @@ import msgspec
 
 from engine.analysis.effects import setting_of
 from engine.analysis.run_state import RunSnapshot, fold_event
-from engine.events import ArrayReady, EffectsMeasured, EngineEvent, TrainStep
-from engine.results import EdgeScore, Grade
-from sessions.events import ArrayStored, RunQueued
+from engine.events import (
+    ArrayReady,
+    CircuitChecked,
+    EdgesPatched,
+    EffectsMeasured,
+    EngineEvent,
+    TrainStep,
+)
+from engine.explanations import CodeExplanation
+from engine.results import EdgeEffect, EdgeScore, Grade
+from sessions.events import ArrayStored, ExplanationRecorded, RunQueued, SteeringRecorded
 from sessions.files.array_files import hash_file, read_codes, spool_file
 from sessions.store.comparison_sides import run_side, stored_codes
 from sessions.store.database import Store
 from sessions.store.effects import stored_effects
 from sessions.store.projections import GRADE_COLUMNS, event_decoder
-from sessions.verification.checks import RunArtifacts
+from sessions.verification.artifacts import RunArtifacts
 
 
 def from_log(store: Store, run_id: str) -> tuple[RunArtifacts, RunQueued]:
@@ -26,6 +34,7 @@ def from_log(store: Store, run_id: str) -> tuple[RunArtifacts, RunQueued]:
         {"run": run_id},
     )
     picture, sae, asked = RunSnapshot(), None, None
+    steered, explained = dict[bytes, SteeringRecorded](), dict[tuple[int, int, int, int], CodeExplanation]()
     for (payload,) in rows:
         event = event_decoder.decode(payload)
         match event:
@@ -33,13 +42,18 @@ def from_log(store: Store, run_id: str) -> tuple[RunArtifacts, RunQueued]:
                 asked = event
             case ArrayStored(name="sae"):
                 sae = event.sha256
+            case SteeringRecorded():
+                steered[msgspec.json.encode(event.plan)] = event
+            case ExplanationRecorded(explanation=found):
+                explained[found.layer, found.head, found.code, found.seed] = found
             case _ if isinstance(event, EngineEvent):
                 picture = fold_event(picture, event)
             case _:
                 pass
     assert asked is not None
-    seeds = asked.config.seeds
-    return artifacts_of_state(picture, sae, _stored_codes(store, run_id, seeds)), asked
+    artifacts = artifacts_of_state(picture, sae, _stored_codes(store, run_id, asked.config.seeds))
+    more = {"steered": tuple(steered.values()), "explained": tuple(explained.values())}
+    return msgspec.structs.replace(artifacts, **more), asked
 
 
 def from_tables(store: Store, run_id: str) -> RunArtifacts:
@@ -72,6 +86,7 @@ def from_tables(store: Store, run_id: str) -> RunArtifacts:
         sae_sha256=row[3],
         codes=_stored_codes(store, run_id, side.config.seeds),
         causes=_whole(stored_effects(store.connection(), run_id)),
+        checks=_checks(store, run_id),
     )
 
 
@@ -117,11 +132,16 @@ def artifacts_of_state(
         sae_sha256=sae,
         codes=codes,
         causes=_whole(picture.causes),
+        stability=picture.card.stability if picture.card is not None else None,
+        direct=finished.direct if finished is not None else None,
+        estimated_edges=picture.edge_effects,
+        measured_edges=_in_order(picture.exact_edges),
+        checks=tuple(sorted(picture.checks, key=lambda check: check.name)),
     )
 
 
-def only_methods_of(stored: RunArtifacts, now: RunArtifacts) -> RunArtifacts:
-    """Return the artifacts without effects that the stored run lacks, by setting and head.
+def only_recorded(stored: RunArtifacts, now: RunArtifacts) -> RunArtifacts:
+    """Return the artifacts without effects that the stored run lacks, by setting and head, and without such edges.
 
     The stored measurements of those were stopped early.
     """
@@ -132,7 +152,37 @@ def only_methods_of(stored: RunArtifacts, now: RunArtifacts) -> RunArtifacts:
         if known is not None:
             effects = tuple(one for one in cause.effects if (one.layer, one.head) in known)
             remaining.append(msgspec.structs.replace(cause, effects=effects))
-    return msgspec.structs.replace(now, causes=tuple(remaining))
+    edges = now.measured_edges
+    if edges is not None:
+        known_edges = {(edge.source, edge.target) for edge in _edges_of(stored.measured_edges)}
+        kept = tuple(edge for edge in edges.edges if (edge.source, edge.target) in known_edges)
+        edges = msgspec.structs.replace(edges, edges=kept)
+    return msgspec.structs.replace(now, causes=tuple(remaining), measured_edges=edges)
+
+
+def _edges_of(measured: EdgesPatched | None) -> tuple[EdgeEffect, ...]:
+    return () if measured is None else measured.edges
+
+
+def _in_order(measured: EdgesPatched | None) -> EdgesPatched | None:
+    """Return the edges in the order of their nodes: a set that was chosen, not a ranking."""
+    ordered = sorted(_edges_of(measured), key=lambda edge: (edge.source, edge.target))
+    return None if measured is None else msgspec.structs.replace(measured, edges=tuple(ordered))
+
+
+def _checks(store: Store, run_id: str) -> tuple[CircuitChecked, ...]:
+    """Return the checks of circuits as the table has them, by name."""
+    rows = store.rows(
+        "SELECT name, faithfulness, completeness, area, found FROM circuit_check WHERE run_id = $run ORDER BY name",
+        {"run": run_id},
+    )
+    found = []
+    for *values, payload in rows:
+        check = event_decoder.decode(payload)
+        assert isinstance(check, CircuitChecked)
+        columns = dict(zip(("name", "faithfulness", "completeness", "area"), values, strict=True))
+        found.append(msgspec.structs.replace(check, **columns))
+    return tuple(found)
 
 
 def _whole(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, ...]:

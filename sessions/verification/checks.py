@@ -1,19 +1,25 @@
 """Compare a run with its repetition: one or more checks per stage, in the order of the stages."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from engine.analysis.effects import effect_share
-from engine.events import EffectsMeasured, TrainStep
+from engine.events import TrainStep
 from engine.measures import NUMBERS, number_of
-from engine.nodes import NodeId, only_heads
-from engine.results import EFFECT_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
-
-CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores", "cause"]
-STAGES: tuple[CheckedStage, ...] = ("load", "examples", "capture", "train", "codes", "scores", "cause")
+from engine.nodes import only_heads
+from engine.results import EFFECT_FIELDS, CircuitStability, HeadScores
+from sessions.verification.artifacts import (
+    MEASURED_HEADS,
+    MEASURED_NODES,
+    STAGES,
+    CheckResult,
+    RunArtifacts,
+    StageCheck,
+    check_rows,
+)
+from sessions.verification.measured_checks import CHECKS as MEASURED_CHECKS
+from sessions.verification.measured_checks import Row, node_words, recorded_effects
 
 _BASELINES = tuple(name for name in NUMBERS if name.startswith(("baseline", "contrast")))
 _MEASURES = tuple(name for name in NUMBERS if name not in EFFECT_FIELDS and name not in _BASELINES)
@@ -21,60 +27,16 @@ _SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _GRADE_NUMBERS = ("probability", "says_probability")
 
 
-class RunArtifacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of a run that are compared."""
-
-    model: ModelInfo | None = None
-    versions: Versions | None = None
-    content_hash: str = ""
-    grades: tuple[Grade, ...] = ()
-    steps: tuple[TrainStep, ...] = ()
-    nodes: tuple[HeadScores, ...] = ()
-    edges: tuple[EdgeScore, ...] = ()
-    circuit: tuple[tuple[int, int], ...] = ()
-    circuit_softmax: tuple[tuple[int, int], ...] = ()
-    sae_sha256: str | None = None
-    codes: tuple[tuple[tuple[int, ...], ...], ...] = ()
-    """[seed][example][head]"""
-    causes: tuple[EffectsMeasured, ...] = ()
-    """Measured effects: the last finished measurement of each method, methods by name."""
-
-
-class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one check of one stage."""
-
-    stage: CheckedStage
-    witness: str
-    compared: int
-    """How many numbers, codes or names were compared."""
-    differing: int
-    largest: float = 0.0
-    """The largest difference in the check's own unit; for codes and names, how many differ."""
-    size: float = 0.0
-    """The difference as it is judged: relative to the loss, as a share of all codes."""
-    where: str = ""
-    """The first place that differs."""
-
-
-MEASURED_HEADS, MEASURED_NODES = "measured heads", "measured nodes"
-
-
-class StageCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One check: which result of a stage it reads, and how two of them are compared."""
-
-    stage: CheckedStage
-    name: str
-    read: Callable[[RunArtifacts], Sequence[object]]
-    where: Callable[[RunArtifacts, int], str] | None = None
-    """Describes a place in what was read."""
-    numbers: Literal["absolute", "relative"] | None = None
-    """How the size of a difference is judged; None: names, which are equal or not."""
-
-
 def run_checks(then: RunArtifacts, now: RunArtifacts) -> list[CheckResult]:
     """Run every check, in the order of the stages, even after one that failed."""
     if then.nodes:
         now = msgspec.structs.replace(now, nodes=tuple(_recorded(node, then.nodes) for node in now.nodes))
+    now = msgspec.structs.replace(
+        now,
+        causes=recorded_effects(now.causes, then.causes),
+        stability=_recorded_stability(now.stability, then.stability),
+        direct=None if then.direct is None else now.direct,
+    )
     results = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in CHECKS}
     found = [*results.values(), _codes(then, now)]
     return sorted(found, key=lambda each: STAGES.index(each.stage))
@@ -85,6 +47,12 @@ def _recorded(node: HeadScores, then: Sequence[HeadScores]) -> HeadScores:
     other = {name: value for name, value in node.other.items() if any(name in each.other for each in then)}
     lengths = node.contrast_length if any(each.contrast_length is not None for each in then) else None
     return msgspec.structs.replace(node, contrast_length=lengths, other=other)
+
+
+def _recorded_stability(now: CircuitStability | None, then: CircuitStability | None) -> CircuitStability | None:
+    if now is None or then is None:
+        return now if then is not None else None
+    return now if then.resampled else msgspec.structs.replace(now, resampled=())
 
 
 def _witness(check: StageCheck, then: RunArtifacts) -> str:
@@ -116,7 +84,7 @@ def _numbers(check: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult
     n_differing, first, largest, size = 0, -1, 0.0, 0.0
     for place in range(max(len(then), len(now))):
         one, other = (side[place] if place < len(side) else None for side in (then, now))
-        if one == other and place < shared:
+        if place < shared and (one == other or (_is_nan(one) and _is_nan(other))):
             continue
         n_differing, first = n_differing + 1, place if first < 0 else first
         known = isinstance(one, float | int) and isinstance(other, float | int)
@@ -135,6 +103,10 @@ def _numbers(check: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult
         size=size,
         where=check.where(a, first) if first >= 0 and check.where is not None else "",
     )
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _codes(then: RunArtifacts, now: RunArtifacts) -> CheckResult:
@@ -170,18 +142,13 @@ def _rows(
             yield seed, example, a, other[example] if example < len(other) else ()
 
 
-def _node_words(node: NodeId) -> str:
-    """Name a node in a sentence: head 9.6, m8, emb."""
-    return f"head {node}" if node.is_head else str(node)
-
-
 def _format_place(then: RunArtifacts, place: int) -> str:
-    return _node_words(then.nodes[place].id) if place < len(then.nodes) else f"place {place}"
+    return node_words(then.nodes[place].id) if place < len(then.nodes) else f"place {place}"
 
 
 def _format_heads(nodes: Sequence[HeadScores], place: int, names: Sequence[str]) -> str:
     head, name = divmod(place, len(names))
-    return f"{names[name]} of {_node_words(nodes[head].id)}" if head < len(nodes) else names[name]
+    return f"{names[name]} of {node_words(nodes[head].id)}" if head < len(nodes) else names[name]
 
 
 def _format_step(steps: Sequence[TrainStep], place: int) -> str:
@@ -215,40 +182,22 @@ def _circuits(side: RunArtifacts) -> Sequence[object]:
     return [*by_rank, *by_softmax, *((*edge.source, *edge.target) for edge in side.edges)]
 
 
-def _measured(side: RunArtifacts) -> Sequence[object]:
-    """Return which heads were measured by which method, and how."""
-    return [
-        (cause.method, effect.layer, effect.head, cause.metric, cause.replacement, cause.position, cause.n_examples)
-        for cause in side.causes
-        for effect in cause.effects
-    ]
+def _stability(side: RunArtifacts) -> list[Row]:
+    """Return how stable the circuit is, and the ranks on bootstraps as shares of the best."""
+    found = side.stability
+    if found is None:
+        return []
+    rows: list[Row] = [("seeds", found.seeds), ("bootstraps", found.bootstraps), ("draws", found.n_bootstraps)]
+    rows += [(_format_place(side, place), value) for place, value in enumerate(found.heads)]
+    return rows + [(f"ranks by {one.measure}", rank / 255) for one in found.resampled for rank in one.ranks]
 
 
-def _format_measured(side: RunArtifacts, place: int) -> str:
-    names = [f"{_node_words(effect.id)} by {cause.method}" for cause in side.causes for effect in cause.effects]
-    return names[place] if place < len(names) else "one more"
-
-
-def _effects(side: RunArtifacts) -> Sequence[object]:
-    """Return each measurement's base, then each head's effect and error as shares of it."""
-    found: list[object] = []
-    for cause in side.causes:
-        found.append(cause.base)
-        for effect in cause.effects:
-            found += [math.copysign(effect_share(effect.effect, cause), effect.effect)]
-            found += [None if effect.error is None else effect_share(effect.error, cause)]
-    return found
-
-
-def _format_effect(side: RunArtifacts, place: int) -> str:
-    for cause in side.causes:
-        if place == 0:
-            return f"the base of {cause.method}"
-        if place <= 2 * len(cause.effects):
-            effect = cause.effects[(place - 1) // 2]
-            return f"{'effect' if place % 2 else 'error'} of {_node_words(effect.id)} by {cause.method}"
-        place -= 1 + 2 * len(cause.effects)
-    return "a measurement that is missing"
+def _direct(side: RunArtifacts) -> list[Row]:
+    """Return the answer's logit and what writes it. The rest is a small difference, judged beside the answer."""
+    found = side.direct
+    if found is None:
+        return []
+    return [("answer", found.answer), ("nodes", found.nodes), ("rest", found.answer - found.rest)]
 
 
 CHECKS: tuple[StageCheck, ...] = (
@@ -279,6 +228,10 @@ CHECKS: tuple[StageCheck, ...] = (
         where=lambda side, place: _format_step(side.steps, place),
         numbers="relative",
     ),
+    check_rows("capture", "direct effects", _direct, "relative"),
+    StageCheck(
+        stage="train", name="moving heads", read=lambda side: [count for step in side.steps for count in step.moving]
+    ),
     StageCheck(stage="train", name="SAE weights", read=lambda side: [side.sae_sha256]),
     StageCheck(
         stage="scores",
@@ -295,7 +248,9 @@ CHECKS: tuple[StageCheck, ...] = (
         numbers="absolute",
     ),
     StageCheck(stage="scores", name="circuits", read=_circuits),
-    StageCheck(stage="cause", name=MEASURED_HEADS, read=_measured, where=_format_measured),
-    StageCheck(stage="cause", name="effects", read=_effects, where=_format_effect, numbers="absolute"),
+    check_rows("scores", "bootstraps", _stability, "absolute"),
+    *MEASURED_CHECKS,
 )
 """All except the codes, which come between the SAE and the scores and are too many for a list."""
+NAMES: frozenset[str] = frozenset({"codes", MEASURED_NODES, *(check.name for check in CHECKS if not check.numbers)})
+"""Checks of names, which are equal or not; the others compare numbers."""

@@ -7,7 +7,15 @@ import msgspec
 
 from engine.config import Precision
 from sessions.comparison.comparison import FieldDifference, struct_difference
-from sessions.verification.checks import MEASURED_HEADS, MEASURED_NODES, STAGES, CheckResult, RunArtifacts, run_checks
+from sessions.verification.artifacts import (
+    MEASURED_HEADS,
+    MEASURED_NODES,
+    NOT_IN_TABLES,
+    STAGES,
+    CheckResult,
+    RunArtifacts,
+)
+from sessions.verification.checks import NAMES, run_checks
 
 Verdict = Literal["same", "rounding", "differs", "impossible"]
 
@@ -63,12 +71,22 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     identity_now: str = ""
     hint: str = ""
     seconds: float = 0.0
+    not_repeated: tuple[str, ...] = ()
+    """What is recorded with the run and was not measured again, each with the reason."""
 
 
 def judge(
-    run_id: str, title: str, stored: RunArtifacts, tables: RunArtifacts, now: RunArtifacts, *, seconds: float = 0.0
+    run_id: str,
+    title: str,
+    stored: RunArtifacts,
+    tables: RunArtifacts,
+    now: RunArtifacts,
+    *,
+    seconds: float = 0.0,
+    not_repeated: tuple[str, ...] = (),
 ) -> VerificationReport:
     """Return the verdict on a repeated run. `stored` comes from its log, `tables` from the store's tables."""
+    tables = msgspec.structs.replace(tables, **{name: getattr(stored, name) for name in NOT_IN_TABLES})
     logged, tabled = run_checks(stored, now), run_checks(tables, now)
     checks = tuple(_worse(one, other) for one, other in zip(logged, tabled, strict=True))
     environment = struct_difference(stored.versions, now.versions) or ()
@@ -85,11 +103,14 @@ def judge(
         "identity_then": stored.model.identity if stored.model is not None else "",
         "identity_now": now.model.identity if now.model is not None else "",
         "seconds": round(seconds, 3),
+        "not_repeated": not_repeated,
     }
     changed = format_environment(environment)
+    more = f" and {len(not_repeated) - 1} more" if len(not_repeated) > 1 else ""
+    apart = f"; not repeated: {not_repeated[0]}{more}" if not_repeated else ""
     if not differing:
-        words = f"the same, bit for bit: {_format_counts(checks)}"
-        return VerificationReport(verdict="same", words=words + (f"; though {changed}" if changed else ""), **about)  # type: ignore[arg-type]
+        words = f"the same, bit for bit: {_format_counts(checks)}" + (f"; though {changed}" if changed else "")
+        return VerificationReport(verdict="same", words=words + apart, **about)  # type: ignore[arg-type]
     first = min(differing, key=lambda each: STAGES.index(each.stage))
     summary = f"{first.stage}: {format_check(first)}"
     about |= {"stage": first.stage, "largest": first.largest}
@@ -97,13 +118,13 @@ def judge(
         later = "; ".join(f"{each.stage}: {format_check(each)}" for each in _first_of_later(differing, first.stage))
         rounding = "rounding" if dtype == "float32" else f"the rounding of {dtype}"
         words = f"the same to {rounding}: {changed}; first in {summary}" + (f"; then {later}" if later else "")
-        return VerificationReport(verdict="rounding", words=words, **about)  # type: ignore[arg-type]
+        return VerificationReport(verdict="rounding", words=words + apart, **about)  # type: ignore[arg-type]
     words = f"differs first in {summary}" + (f"; {changed}" if changed else "")
     if tabled != logged:
         words += "; the store's tables differ from its log"
     return VerificationReport(
         verdict="differs",
-        words=words,
+        words=words + apart,
         hint=_HINTS.get(first.stage, ""),
         **about,  # type: ignore[arg-type]
     )
@@ -125,7 +146,7 @@ def format_check(each: CheckResult) -> str:
     """Describe how much differs."""
     if each.witness in ("identity", "content", "SAE weights"):
         return f"other {each.witness}"
-    if each.witness in ("codes", "grades", "shape", "circuits", MEASURED_HEADS, MEASURED_NODES):
+    if each.witness in NAMES:
         words = f"{each.differing} of {each.compared} {each.witness} differ"
     else:
         words = f"{each.differing} of {each.compared} {each.witness} differ, by at most {each.largest:.2g}"
@@ -153,19 +174,37 @@ def _device_parts(device: str) -> tuple[str, str]:
 
 def _is_rounding(each: CheckResult, differing: Sequence[CheckResult], limits: RoundingLimits) -> bool:
     """Return whether a difference is no larger than summation in another order explains."""
-    if each.stage in ("load", "examples") or each.witness in (MEASURED_HEADS, MEASURED_NODES):
+    if each.stage in ("load", "examples"):
         return False
-    if each.witness == "grades":
-        return each.differing <= max(1, int(each.compared * limits.grades))
-    if each.witness == "SAE weights":
-        return True
-    if each.witness == "baselines":
-        return each.size <= limits.baselines
-    if each.stage == "cause":
-        return each.size <= limits.effects
+    also = {other.witness for other in differing}
+    match each.witness:
+        case "measured heads" | "measured nodes" | "measured edges":
+            return False
+        case "grades" | "steered texts" | "explanations":
+            return each.differing <= max(1, int(each.compared * limits.grades))
+        case "SAE weights":
+            return True
+        case "moving heads":
+            return "losses" in also
+        case "baselines":
+            return each.size <= limits.baselines
+        case "bootstraps":
+            return "codes" in also or each.size <= limits.baselines
+        case "estimated edges":  # those that weigh almost the same change places, and the last may drop out
+            return each.differing <= max(2, int(each.compared * limits.codes))
+        case "checked circuits":  # by effect
+            return "effects" in also
+        case "circuit checks" if "checked circuits" in also:
+            return True
+        case "saliencies":
+            return "explanations" in also or each.size <= limits.losses
+        case _ if each.stage in ("cause", "steer"):
+            return each.size <= limits.effects
+        case _:
+            pass
     if each.stage == "scores":
         # Scores are counts of codes: if no code differs, only the rounding of a division may.
-        return any(other.stage == "codes" for other in differing) or each.size <= 1e-5
+        return "codes" in also or each.size <= 1e-5
     by_stage = {"capture": limits.probabilities, "train": limits.losses, "codes": limits.codes}
     return each.size <= by_stage[each.stage]
 
@@ -185,6 +224,7 @@ def _worse(one: CheckResult, other: CheckResult) -> CheckResult:
 
 def _format_counts(checks: Sequence[CheckResult]) -> str:
     """Describe what was compared: 1920 codes, 416 node scores."""
-    names = ("codes", "node scores", "losses", "probabilities", "edges", MEASURED_HEADS, MEASURED_NODES)
+    names = ["codes", "node scores", "losses", "probabilities", "edges", MEASURED_HEADS, MEASURED_NODES]
+    names += ["estimated edges", "measured edges", "checked circuits", "explanations"]
     counts = {each.witness: each.compared for each in checks}
     return ", ".join(f"{counts[name]} {name}" for name in names if counts.get(name)) + ", the SAE's weights"

@@ -149,6 +149,7 @@ options:put_all_back: reset options, restore defaults, default settings
 edges:patch: path patching, patch, edge patching, exact patching
 edges:weigh: edge weight, edge attribution
 edges:group: group heads, cluster, supernode, group nodes
+edges:fold: collapse group, supernode, merge nodes, expand group, unfold
 edges:alike: group heads, cluster, similar heads
 edges:pin: pin, pin node
 edges:save: svg, graphml, save drawing, export graph, save

@@ -10,6 +10,7 @@ from engine.results import HeadId
 from sessions.events import DrawingChanged
 from tui.output.graphml import graphml
 from tui.state.circuit_layout import CircuitLayout, lay_out
+from tui.state.folded_groups import FoldedGraph, folded_words
 from tui.state.number_text import format_fixed
 from tui.state.weighted_edges import (
     WEIGHT_WORDS,
@@ -56,7 +57,17 @@ def run_graphml(
         if weight != "codes"
     }
     groups = {(node[0], node[1]): group.name for group in drawing.groups for node in group.nodes}
-    return graphml(picture.nodes, circuit, picture.edges, title, effects=effects, groups=groups, pinned=drawing.pinned)
+    folded = [(node[0], node[1]) for group in drawing.groups if group.folded for node in group.nodes]
+    return graphml(
+        picture.nodes,
+        circuit,
+        picture.edges,
+        title,
+        effects=effects,
+        groups=groups,
+        pinned=drawing.pinned,
+        folded=folded,
+    )
 
 
 def edge_svg(
@@ -68,18 +79,20 @@ def edge_svg(
     edges: Sequence[WeightedEdge] | None = None,
 ) -> str:
     """Return the drawing as a self-contained picture without fonts, scripts or network access."""
-    every = weighted_edges(picture, drawing.weight)
-    drawn = tuple(cut_edges(every, drawing) if edges is None else edges)
-    joined = {node for edge in every for node in edge.nodes}
-    alone = tuple(node for each in drawing.pinned if (node := HeadId(*each)) not in joined)
-    groups = tuple(tuple(HeadId(*node) for node in group.nodes) for group in drawing.groups)
+    graph = FoldedGraph(weighted_edges(picture, drawing.weight), drawing)
+    drawn = tuple(cut_edges(graph.edges, graph.drawing) if edges is None else edges)
+    joined = {node for edge in graph.edges for node in edge.nodes}
+    alone = tuple(node for each in graph.drawing.pinned if (node := HeadId(*each)) not in joined)
+    groups = tuple(tuple(HeadId(*node) for node in group.nodes) for group in drawing.groups if not group.folded)
     parallel = picture.model is not None and picture.model.parallel_mlps
-    rows = len({node.layer for edge in drawn for node in edge.nodes}) + sum(
-        node.kind == "mlp" for node in {node for edge in drawn for node in edge.nodes}
+    ends = {node for edge in drawn for node in edge.nodes}
+    rows = len({node.layer for node in ends - graph.groups.keys()}) + sum(
+        node.kind == "mlp" or node in graph.groups for node in ends
     )
     height = max(rows - 1, 1) * _LINES_A_ROW + 1
-    layout = lay_out(drawn, _ROOM, height, parallel=parallel, alone=alone, groups=groups, signs=1)
-    return "\n".join(_Svg(layout, drawn, drawing, circuit, clean(title), len(every)).lines()) + "\n"
+    boxes = graph.boxes(drawn, parallel=parallel)
+    layout = lay_out(drawn, _ROOM, height, parallel=parallel, alone=alone, groups=groups, signs=1, boxes=boxes)
+    return "\n".join(_Svg(layout, drawn, graph, circuit, clean(title)).lines()) + "\n"
 
 
 class _Svg:
@@ -89,12 +102,12 @@ class _Svg:
         self,
         layout: CircuitLayout,
         edges: Sequence[WeightedEdge],
-        drawing: DrawingChanged,
+        graph: FoldedGraph,
         circuit: Collection[tuple[int, int]],
         title: str,
-        n_all: int,
     ) -> None:
-        self.layout, self.edges, self.drawing, self.title, self.n_all = layout, edges, drawing, title, n_all
+        self.layout, self.edges, self.graph, self.title = layout, edges, graph, title
+        self.drawing = drawing = graph.drawing
         self.circuit = frozenset(HeadId(*node) for node in circuit)
         self.pinned = frozenset(HeadId(*node) for node in drawing.pinned)
         self.group = {HeadId(*node): place for place, group in enumerate(drawing.groups) for node in group.nodes}
@@ -113,7 +126,7 @@ class _Svg:
         yield f"<title>{escape(self.title)}</title>"
         yield f'<rect width="{width}" height="{height}" fill="#ffffff"/>'
         yield f'<text x="16" y="24" font-size="14" font-weight="bold" fill="#14181d">{escape(self.title)}</text>'
-        about = f"{len(self.edges)} of {self.n_all} edges; {WEIGHT_WORDS[self.drawing.weight]}"
+        about = f"{len(self.edges)} of {len(self.graph.edges)} edges; {WEIGHT_WORDS[self.drawing.weight]}"
         yield f'<text x="16" y="42" fill="#5d6875">{escape(about)}</text>'
         for label, line in self.layout.layers:
             y = _TOP + line * _LINE
@@ -139,27 +152,39 @@ class _Svg:
         share = abs(edge.weight) / self.best
         colour = (_HELPS if edge.weight < 0 else _HARMS) if signed else _CODES
         dashes = ' stroke-dasharray="5 4"' if signed and edge.weight > 0 else ""
-        name = f"{edge.source} to {edge.target}: {format_fixed(edge.weight, 3)}"
-        return (
+        name = f"{self._name(edge.source)} to {self._name(edge.target)}: {format_fixed(edge.weight, 3)}"
+        if edge.parts > 1:
+            name += f", {edge.parts} edges summed{', of both signs' if edge.mixed else ''}"
+        line = (
             f'<path d="{" ".join(parts)}" fill="none" stroke="{colour}" stroke-width="{0.8 + 3.2 * share:.2f}" '
             f'stroke-opacity="{0.35 + 0.55 * share:.2f}"{dashes}><title>{escape(name)}</title></path>'
         )
+        if place not in self.layout.upward:
+            return line
+        x, y = self._at(self.layout.routes[place][0])
+        return f'{line}<text x="{x + 4}" y="{y + 24}" fill="{colour}">↑</text>'
 
     def _node(self, node: HeadId) -> Iterator[str]:
         x, y = self._at(self.layout.nodes[node])
         group = self.group.get(node)
-        text = f"{node}{'' if group is None else ' ' + group_letter(group)}"
+        text = self.graph.label(node) or f"{node}{'' if group is None else ' ' + group_letter(group)}"
         half = _LETTER * (len(text) + 1) / 2
         fill = "#f4f6f8" if group is None else _FILLS[group % len(_FILLS)]
-        inside, pinned = node in self.circuit, node in self.pinned
-        corner = 11 if not node.is_head else 3
+        members = self.graph.groups[node].nodes if node in self.graph.groups else (node,)
+        inside, pinned = self.circuit.issuperset(map(tuple, members)), node in self.pinned
+        corner = 3 if node.is_head or node in self.graph.groups else 11
         yield (
             f'<rect x="{x - half:.1f}" y="{y - 11}" width="{2 * half:.1f}" height="22" rx="{corner}" fill="{fill}" '
             f'stroke="{"#14181d" if inside else "#a9b3bd"}" stroke-width="{1.8 if inside else 1}"/>'
         )
+        if node in self.graph.groups:  # a second frame inside
+            yield (
+                f'<rect x="{x - half + 2.5:.1f}" y="{y - 8.5}" width="{2 * half - 5:.1f}" height="17" rx="2" '
+                'fill="none" stroke="#8d98a4"/>'
+            )
         yield (
             f'<text x="{x}" y="{y + 4}" text-anchor="middle" fill="#14181d"'
-            f"{' font-weight=' + chr(34) + 'bold' + chr(34) if pinned else ''}>{text}</text>"
+            f"{' font-weight=' + chr(34) + 'bold' + chr(34) if pinned else ''}>{escape(text)}</text>"
         )
 
     def _legend(self) -> list[str]:
@@ -168,13 +193,18 @@ class _Svg:
         more = [
             "Dashed: the answer grows without it." if signed else "",
             "Bold: pinned." if self.pinned else "",
+            "Double frame: a folded group, its edges summed." if self.graph.groups else "",
+            "↑: upward." if self.layout.upward else "",
             f"Pruned below {format_fixed(least)} of the strongest." if least else "",
         ]
         words += [" ".join(filter(None, more))] if any(more) else []
         return words + [
-            f"{group_letter(place)}  {clean(group.name)}: {' '.join(names(sorted(group.nodes)))}"
+            f"{group_letter(place)}  {clean(group.name)}{folded_words(group)}: {' '.join(names(sorted(group.nodes)))}"
             for place, group in enumerate(self.drawing.groups)
         ]
+
+    def _name(self, node: HeadId) -> str:
+        return self.graph.label(node) or str(node)
 
     def _at(self, point: tuple[int, int]) -> tuple[int, int]:
         return _LEFT + point[0] * _COLUMN, _TOP + point[1] * _LINE

@@ -20,18 +20,20 @@ def graphml(
     effects: Mapping[str, Mapping[tuple[tuple[int, int], tuple[int, int]], float]] = MappingProxyType({}),
     groups: Mapping[tuple[int, int], str] = MappingProxyType({}),
     pinned: Collection[tuple[int, int]] = (),
+    folded: Collection[tuple[int, int]] = (),
 ) -> Iterator[str]:
     """Yield the lines of a directed graph.
 
     Nodes are named as on the screen (9.6, m8, emb), with layer, head, in_circuit and every measure that they have,
-    their kind if not all are heads, their group if they are in one, and whether they are pinned if any is. Edges have a
+    their kind if not all are heads, their group if they are in one, and whether they are pinned, and whether their
+    group is folded in the drawing, if any is: tools that merge nodes by an attribute make the same boxes. Edges have a
     score by codes and their place, 1 for the best; `effects`: other weights by name, signed, by (source, target).
     Values that are not finite are left out.
     """
     import networkx as nx
 
     graph = nx.DiGraph(name=clean(title))
-    inside, pins = set(map(tuple, circuit)), set(map(tuple, pinned))
+    inside, pins, boxes = (set(map(tuple, each)) for each in (circuit, pinned, folded))
     mixed = not only_heads(node.id for node in nodes)
     for node in sorted(nodes, key=lambda node: node.id):
         values = {measure.id: value_of(node, measure) for measure in MEASURES}
@@ -42,6 +44,7 @@ def graphml(
         about |= {name: number for name, number in numbers if number is not None}
         about |= {"group": clean(groups[node.id])} if node.id in groups else {}
         about |= {"pinned": node.id in pins} if pins else {}
+        about |= {"folded": node.id in boxes} if boxes else {}
         graph.add_node(str(node.id), **about, in_circuit=node.id in inside, **finite)
     for place, edge in enumerate(edges, start=1):
         source, target = names((edge.source, edge.target))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sessions.verification.checks import STAGES
+from sessions.verification.artifacts import STAGES
 from sessions.verification.report import VerificationReport, format_check
 from tui.output.console import OutputStyle, make_console
 from tui.terminal.sanitize import clean
@@ -44,9 +44,11 @@ def print_report(report: VerificationReport, output: OutputStyle) -> None:
         off = [each for each in checks if each.differing]
         total = sum(each.compared for each in checks)
         if not total:
-            continue  # no such stage: most runs have no effects
+            continue  # no such stage: most runs have no effects, and were never steered
         words = "; ".join(clean(format_check(each)) for each in off) if off else "the same"
         line(f"  {stage:<9} {words}  ({total} compared)" if not off else f"  {stage:<9} {words}", "" if off else "dim")
+    for words in report.not_repeated:
+        line(f"  not repeated: {clean(words)}")
     for each in report.environment:
         line(f"  {each.field:<9} {clean(str(each.a))} then, {clean(str(each.b))} now")
     if report.hint:

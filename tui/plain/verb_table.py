@@ -125,9 +125,9 @@ VERBS: tuple[Verb, ...] = (
     _verb("pin", "[NODE]", "keep a node in the drawing, or release it; alone: list pinned nodes", "edges:pin"),
     _verb(
         "group",
-        "[alike|NAME = 2.3 4.1|NAME as NEW]",
-        "list groups of nodes; alike: find nodes that behave alike; name nodes, or rename a group",
-        *("edges:group", "edges:name", "edges:alike"),
+        "[alike|NAME = 2.3 4.1|NAME as NEW|fold NAME|unfold NAME]",
+        "list groups of nodes; alike: find nodes that behave alike; name nodes, rename a group, or draw it as one box",
+        *("edges:group", "edges:name", "edges:alike", "edges:fold"),
     ),
     _verb(
         "runs",

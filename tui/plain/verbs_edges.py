@@ -7,6 +7,7 @@ from engine.results import HeadId
 from sessions.events import DrawingChanged, EdgeWeight
 from tui.plain.workbench import NotAvailable, PlainWorkbench
 from tui.state.edges_state import EdgesState
+from tui.state.folded_groups import FoldedGraph, fold_by_name, folded_words
 from tui.state.node_words import name_node
 from tui.state.parsing import read_node
 from tui.state.weighted_edges import (
@@ -47,12 +48,15 @@ class EdgeVerbs:
             self._change(board, msgspec.structs.replace(board.drawing, most=int(most)))
         else:
             most_listed = int(rest) if rest.isdecimal() else _EDGES
-            found, weight = board.every, board.drawing.weight
+            graph, weight = FoldedGraph(board.every, board.drawing), board.drawing.weight
+            found = graph.edges
             of = "" if weight == "codes" else f", {WEIGHT_WORDS[weight]}"
             self.plain.say(f"{len(found)} edges of run {run.number}, strongest first{of}.")
             for place, edge in enumerate(found[:most_listed], start=1):
-                source, target = map(name_node, edge.nodes)
+                source, target = (_words(graph, node) for node in edge.nodes)
                 number = f"{edge.weight:.2f}" if weight == "codes" else f"{edge.weight:+.3f}"
+                signs = ", of both signs" if edge.mixed else ""
+                number += f" ({edge.parts} edges summed{signs})" if edge.parts > 1 else ""
                 self.plain.say(f"{place}. {source} to {target}: {number}")
             if len(found) > most_listed:
                 self.plain.say(f"{len(found) - most_listed} more; edges {len(found)} lists them.")
@@ -60,7 +64,8 @@ class EdgeVerbs:
     async def do_patch(self, _: str) -> None:
         self.plain.check("edges")
         self.plain.check("edges:patch")
-        edges = [edge.nodes for edge in self._board().cut_off]
+        board = self._board()
+        edges = [edge.nodes for edge in board.graph.parts(board.cut_off)]
         if await self.link.patch_edges(edges):
             self.plain.say(f"measuring the {len(edges)} drawn edges exactly; then edges by exact lists them.")
 
@@ -75,6 +80,7 @@ class EdgeVerbs:
     async def do_group(self, rest: str) -> None:
         self.plain.check("edges:group")
         board = self._board()
+        word, _, name = rest.partition(" ")
         if rest == "alike":
             nodes = {node for edge in board.cut_off for node in edge.nodes}
             found = await self.link.find_alike(nodes)
@@ -88,15 +94,20 @@ class EdgeVerbs:
             kept = tuple(group for group in without.groups if group.name != name)
             emptied = msgspec.structs.replace(board.drawing, groups=kept)
             self._change(board, put_in_group(emptied, self._nodes(listed) if listed.strip() else [], name))
+        elif word in ("fold", "unfold"):
+            self._known(board, name)
+            self._change(board, fold_by_name(board.drawing, name, folded=word == "fold"))
         elif " as " in rest:
             name, _, new = rest.partition(" as ")
-            if all(group.name != name.strip() for group in board.drawing.groups):
-                raise NotAvailable(f"there is no group {name.strip()}: group lists them.")
+            self._known(board, name.strip())
             self._change(board, rename_group(board.drawing, name.strip(), self._name(new)))
         elif rest:
-            raise NotAvailable("group: NAME = 2.3 4.1 names nodes; NAME as NEW renames; alike proposes groups.")
+            raise NotAvailable(
+                "group: NAME = 2.3 4.1 names nodes; NAME as NEW renames; fold NAME draws it as one box, unfold NAME as "
+                "nodes; alike proposes groups."
+            )
         for group in board.drawing.groups:
-            self.plain.say(f"{clean(group.name)}: {' '.join(names(sorted(group.nodes)))}")
+            self.plain.say(f"{clean(group.name)}{folded_words(group)}: {' '.join(names(sorted(group.nodes)))}")
         if not board.drawing.groups:
             self.plain.say("no groups; group alike looks for nodes that behave alike.")
 
@@ -108,6 +119,10 @@ class EdgeVerbs:
     def _change(self, board: EdgesState, drawing: DrawingChanged) -> None:
         board.change(drawing)
         self.plain.say(f"{len(board.cut_off)} of {len(board.all)} edges are drawn.")
+
+    def _known(self, board: EdgesState, name: str) -> None:
+        if all(group.name != name for group in board.drawing.groups):
+            raise NotAvailable(f"there is no group {name}: group lists them.")
 
     def _weigh(self, board: EdgesState, name: str) -> None:
         run = self.plain.run_for("edges")
@@ -130,6 +145,11 @@ class EdgeVerbs:
         if not name or name_trouble(name):
             raise NotAvailable(f"a group needs a name. {name_trouble(name)}".strip())
         return name
+
+
+def _words(graph: FoldedGraph, node: HeadId) -> str:
+    group = graph.groups.get(node)
+    return name_node(node) if group is None else f"group {clean(group.name)}"
 
 
 def _number(text: str) -> float | None:

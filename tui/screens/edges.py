@@ -28,7 +28,6 @@ from tui.state.weighted_edges import (
     put_in_group,
     rename_group,
     step_least,
-    toggle_pin,
 )
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -64,6 +63,14 @@ ACTIONS = screen_actions(
     ("pin", "", "p", "Pin", "Keep the selected node in the drawing, with its strongest edge; again: release", "pin"),
     ("group", "", "g", "Group", "Put the selected node into a group, by its name", "group"),
     ("name", "", "n", "Name the group", "Rename the group of the selected node; without a name: dissolve it", "name"),
+    (
+        "fold",
+        "",
+        "f",
+        "Fold the group",
+        "Draw the selected node's group as one box, edges summed; again: unfold",
+        "fold",
+    ),
     (
         "alike",
         "",
@@ -193,7 +200,15 @@ class EdgesScreen(SubScreen):
     def action_pin(self) -> None:
         node = self.board.chosen_node
         if node is not None and self._allowed("pin"):
-            self.board.change(toggle_pin(self.board.drawing, node))
+            self.board.toggle_pin(node)
+            self.paint()
+
+    def action_fold(self) -> None:
+        """Fold the group of the selected node, or unfold it."""
+        node = self.board.chosen_node
+        if node is not None and self._allowed("fold"):
+            if not self.board.fold():
+                self._say(f"{node} is in no group: {self.state.key('edges:group')} puts it into one.")
             self.paint()
 
     def action_group(self) -> None:
@@ -202,6 +217,9 @@ class EdgesScreen(SubScreen):
         if node is None or not self._allowed("group"):
             return
         drawing = self.board.drawing
+        if node in self.board.graph.groups:
+            self._say(f"This box is a folded group: {self.state.key('edges:fold')} unfolds it.")
+            return
         group = group_of(drawing, node)
         there = ", ".join(each.name for each in drawing.groups) or "none yet"
 
@@ -260,7 +278,7 @@ class EdgesScreen(SubScreen):
             self._ask(self._patch())
 
     async def _patch(self) -> None:
-        edges = [edge.nodes for edge in self.board.drawn][:_MOST_PATCHED]
+        edges = [edge.nodes for edge in self.board.graph.parts(self.board.drawn)][:_MOST_PATCHED]
         run = self.state.shown
         self._patched = None if run is None else run.picture.exact_edges
         if await self.link.patch_edges(edges):

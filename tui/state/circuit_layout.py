@@ -26,8 +26,18 @@ _OWN_PLACE, _LINE_PLACE = 0.5, 0.2
 
 Point = tuple[int, int]
 """Column and line."""
-_Item = tuple[int, int, int]
+_Item = tuple[float, int, int]
 """A node (row, head, -1), or the place where an edge, by its number, passes a row (row, -1, edge)."""
+
+
+class Box(msgspec.Struct, frozen=True):
+    """A node that stands for a group: it has a row of its own, and a label of its own width."""
+
+    node: HeadId
+    row: float
+    """Between those of nodes (NodeLayout.place), and no other box's."""
+    width: int
+    """Columns of its label with its frame."""
 
 
 class CircuitLayout(msgspec.Struct, frozen=True):
@@ -39,9 +49,11 @@ class CircuitLayout(msgspec.Struct, frozen=True):
     """The centre of each node."""
     edges: tuple[JoinedNodes, ...]
     routes: tuple[tuple[Point, ...], ...]
-    """The path of each edge: the centre of its source, its points in the rows between, the centre of its target."""
+    """The path of each edge downward: the centre of its upper end, its points in the rows between, the other end."""
     layers: tuple[tuple[str, int], ...]
-    """The label of each row, with its line: the layer, or empty for a row of an MLP, which says so itself."""
+    """The label of each row, with its line: the layer, or empty for a row of an MLP or a box, which say so."""
+    upward: frozenset[int] = frozenset()
+    """Numbers of the edges whose target is the upper end: from or to a box, whose members stand in several layers."""
 
     def label_start(self, head: HeadId, length: int) -> int:
         """Return the column at which a label of that length starts."""
@@ -58,36 +70,39 @@ def lay_out(
     alone: tuple[HeadId, ...] = (),
     groups: tuple[tuple[HeadId, ...], ...] = (),
     signs: int = 0,
+    boxes: tuple[Box, ...] = (),
 ) -> CircuitLayout:
     """Lay out the nodes of these edges in rows by layer, as large as the room or, if that is too small, larger.
 
     `parallel`: MLPs do not read their layer's heads (NodeLayout.parallel) and stand in their row. `alone`: nodes that
     are drawn with or without edges. `groups`: nodes that stand side by side where they share a row. `signs`: columns
-    that a label may need beside its node's name and its frame.
+    that a label may need beside its node's name and its frame. `boxes`: nodes that stand for groups.
     """
     heads = sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)} | set(alone))
     forward = NodeLayout(n_layers=0, n_heads=0, parallel=parallel)
-    row_of = {head: forward.place(head) for head in heads}
+    row_of: dict[HeadId, float] = {head: forward.place(head) for head in heads}
+    row_of |= {box.node: box.row for box in boxes if box.node in row_of}
     layers = sorted(set(row_of.values()))
     if not layers:
         return CircuitLayout(width, height, {}, (), (), ())
-    rows: dict[int, list[_Item]] = {
+    rows: dict[float, list[_Item]] = {
         layer: [(layer, head.head, -1) for head in heads if row_of[head] == layer] for layer in layers
     }
     ways: list[tuple[_Item, ...]] = []
     for number, edge in enumerate(edges):
-        source, target = HeadId(*edge.source), HeadId(*edge.target)
-        passed = [(layer, -1, number) for layer in layers if row_of[source] < layer < row_of[target]]
+        upper, lower = sorted((HeadId(*edge.source), HeadId(*edge.target)), key=row_of.__getitem__)
+        passed = [(layer, -1, number) for layer in layers if row_of[upper] < layer < row_of[lower]]
         for item in passed:
             rows[item[0]].append(item)
-        ways.append(((row_of[source], source.head, -1), *passed, (row_of[target], target.head, -1)))
+        ways.append(((row_of[upper], upper.head, -1), *passed, (row_of[lower], lower.head, -1)))
     beside = _neighbours(ways)
     group_of = {
         (row_of[node], node.head, -1): number for number, group in enumerate(groups) for node in group if node in row_of
     }
     _untangle(rows, layers, beside, group_of)
     half = max(LABEL_WIDTH, *(len(f"[{head}◆]") + signs for head in heads)) // 2 + 1
-    columns, drawing_width = _columns(rows, layers, beside, half, width)
+    wider = {(box.row, box.node.head, -1): box.width // 2 + 1 for box in boxes}
+    columns, drawing_width = _columns(rows, layers, beside, _Halves(half, wider), width)
     drawing_height = max(height, ROW_HEIGHT * (len(layers) - 1) + 1)
     lines = {
         layer: round(place * (drawing_height - 1) / (len(layers) - 1)) if len(layers) > 1 else drawing_height // 2
@@ -101,11 +116,14 @@ def lay_out(
         edges,
         tuple(tuple(at[item] for item in way) for way in ways),
         tuple((_label(layer, heads, row_of), line) for layer, line in lines.items()),
+        frozenset(
+            number for number, edge in enumerate(edges) if row_of[HeadId(*edge.source)] > row_of[HeadId(*edge.target)]
+        ),
     )
 
 
-def _label(row: int, heads: Sequence[HeadId], row_of: Mapping[HeadId, int]) -> str:
-    return next((str(head.layer) for head in heads if row_of[head] == row and head.is_head), "")
+def _label(row: float, heads: Sequence[HeadId], row_of: Mapping[HeadId, float]) -> str:
+    return next((str(head.layer) for head in heads if row_of[head] == row and head.is_head and row == int(row)), "")
 
 
 def _neighbours(ways: Sequence[tuple[_Item, ...]]) -> dict[_Item, tuple[list[_Item], list[_Item]]]:
@@ -119,8 +137,8 @@ def _neighbours(ways: Sequence[tuple[_Item, ...]]) -> dict[_Item, tuple[list[_It
 
 
 def _untangle(
-    rows: dict[int, list[_Item]],
-    layers: Sequence[int],
+    rows: dict[float, list[_Item]],
+    layers: Sequence[float],
     beside: Mapping[_Item, tuple[list[_Item], list[_Item]]],
     group_of: Mapping[_Item, int],
 ) -> None:
@@ -147,23 +165,23 @@ def _untangle(
 
 
 def _columns(
-    rows: Mapping[int, list[_Item]],
-    layers: Sequence[int],
+    rows: Mapping[float, list[_Item]],
+    layers: Sequence[float],
     beside: Mapping[_Item, tuple[list[_Item], list[_Item]]],
-    half: int,
+    half: "_Halves",
     width: int,
 ) -> tuple[dict[_Item, int], int]:
     """Return the column of every item and the width of the drawing.
 
     Neighbours pull; the items of a row keep their order and enough distance that no line touches a label.
     """
-    offsets: dict[int, list[int]] = {}
+    offsets: dict[float, list[int]] = {}
     for layer, row in rows.items():
         found = [0]
         for one, other in pairwise(row):
-            found.append(found[-1] + _half(one, half) + _half(other, half))
+            found.append(found[-1] + half.of(one) + half.of(other))
         offsets[layer] = found
-    ends = {layer: (_half(row[0], half), _half(row[-1], half)) for layer, row in rows.items()}
+    ends = {layer: (half.of(row[0]), half.of(row[-1])) for layer, row in rows.items()}
     width = max(width, *(ends[layer][0] + offsets[layer][-1] + ends[layer][1] for layer in layers))
     even: dict[_Item, float] = {}
     for place, layer in enumerate(layers):
@@ -213,9 +231,14 @@ def _rising(wanted: Sequence[float]) -> list[float]:
     return [mean for mean, count in blocks for _ in range(count)]
 
 
-def _half(item: _Item, half: int) -> int:
-    """Return the columns an item needs on each side of its centre: a label, or a line with some space."""
-    return half if item[2] < 0 else 1
+class _Halves(msgspec.Struct, frozen=True):
+    """The columns that items need on each side of their centres: a label, or a line with some space."""
+
+    label: int
+    wider: dict[_Item, int]
+
+    def of(self, item: _Item) -> int:
+        return self.wider.get(item, self.label) if item[2] < 0 else 1
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:

@@ -167,6 +167,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "edges:pin": _recordable,
     "edges:group": _recordable,
     "edges:name": _recordable,
+    "edges:fold": _recordable,
     "edges:alike": _recordable,
     "edges:patch": _effects,
     "cut.fewer": _scored,

@@ -6,13 +6,16 @@ import msgspec
 
 from engine.results import HeadId
 from sessions.events import DrawingChanged, NodeGroup
+from tui.state.folded_groups import FoldedGraph, toggle_fold
 from tui.state.inactive_heads import idle_heads
 from tui.state.node_signs import IDLE, KNOWN, PINNED
 from tui.state.weighted_edges import (
     WeightedEdge,
     cut_edges,
     group_letter,
+    group_of,
     measured_weights,
+    toggle_pin,
     weighted_edges,
 )
 from tui.state.workbench_state import WorkbenchState
@@ -33,6 +36,8 @@ class EdgesState:
         self.pan = (0, 0)
         """Offset of the drawing by the pan keys, in cells."""
         self._idle: tuple[object, object, frozenset[HeadId]] = (None, None, frozenset())
+        self._graph = FoldedGraph((), DrawingChanged())
+        self._folded: tuple[object, object] = ((), DrawingChanged())
 
     @property
     def drawing(self) -> DrawingChanged:
@@ -51,8 +56,20 @@ class EdgesState:
         return () if run is None else weighted_edges(run.picture, self.drawing.weight)
 
     @property
+    def graph(self) -> FoldedGraph:
+        """The filtered edges with folded groups as boxes."""
+        made_of = (self._filtered, self.drawing)
+        if made_of != self._folded:
+            self._graph, self._folded = FoldedGraph(*made_of), made_of
+        return self._graph
+
+    @property
     def all(self) -> tuple[WeightedEdge, ...]:
-        """The same, filtered."""
+        """The edges of the list: filtered, those of a folded group summed; strongest first."""
+        return self.graph.edges
+
+    @property
+    def _filtered(self) -> tuple[WeightedEdge, ...]:
         edges, view = self.every, self.state.view()
         marked = self.state.marked if self.of_marked else frozenset()
         if marked:
@@ -64,14 +81,15 @@ class EdgesState:
     @property
     def cut_off(self) -> tuple[WeightedEdge, ...]:
         """The edges that the cut, the threshold and the pins leave."""
-        found = cut_edges(self.all, self.drawing)
-        if not self.drawing.pinned:
+        graph = self.graph
+        found, pinned = cut_edges(graph.edges, graph.drawing), graph.drawing.pinned
+        if not pinned:
             return found
         # A pinned node stays even if the filter leaves none of its edges.
         there = {node for edge in found for node in edge.nodes}
-        missing = tuple(node for node in self.drawing.pinned if HeadId(*node) not in there)
+        missing = tuple(node for node in pinned if HeadId(*node) not in there)
         only = DrawingChanged(most=1, least=1.0, pinned=missing)
-        more = cut_edges(self.every, only) if missing else ()
+        more = cut_edges(FoldedGraph(self.every, self.drawing).edges, only) if missing else ()
         wanted = {HeadId(*node) for node in missing}
         return (*found, *(edge for edge in dict.fromkeys(more) if not wanted.isdisjoint(edge.nodes)))
 
@@ -84,8 +102,8 @@ class EdgesState:
     @property
     def alone(self) -> tuple[HeadId, ...]:
         """Pinned nodes that no edge of this weight touches."""
-        joined = {node for edge in self.every for node in edge.nodes}
-        return tuple(node for each in self.drawing.pinned if (node := HeadId(*each)) not in joined)
+        joined = {self.graph.box_of(node) for edge in self.every for node in edge.nodes}
+        return tuple(node for each in self.graph.drawing.pinned if (node := HeadId(*each)) not in joined)
 
     @property
     def chosen_edge(self) -> WeightedEdge | None:
@@ -103,10 +121,20 @@ class EdgesState:
         return tuple((group_letter(place), group) for place, group in enumerate(self.drawing.groups))
 
     def signs(self, node: HeadId) -> str:
-        """Return all symbols of a node besides the circuit's frame: known or idle, pinned, its group's letter."""
+        """Return all symbols of a node besides the circuit's frame: known or idle, pinned, its group's letter.
+
+        Of a box: pinned; its name has the letter.
+        """
+        pinned = PINNED if node in map(tuple, self.graph.drawing.pinned) else ""
+        if node in self.graph.groups:
+            return pinned
         letter = next((letter for letter, group in self.groups if node in map(tuple, group.nodes)), "")
-        pinned = PINNED if node in map(tuple, self.drawing.pinned) else ""
         return f"{self.sign(node)}{pinned}{letter}"
+
+    def members(self, node: HeadId) -> frozenset[HeadId]:
+        """Return the nodes of a box; of a single node, itself."""
+        group = self.graph.groups.get(node)
+        return frozenset([node] if group is None else (HeadId(*each) for each in group.nodes))
 
     def sign(self, head: HeadId) -> str:
         """Return whether a node is known, else whether it is idle."""
@@ -148,6 +176,28 @@ class EdgesState:
     def settle(self) -> None:
         """Keep the selection inside the list after it changed."""
         self.chosen = min(self.chosen, max(len(self.all) - 1, 0))
+
+    def fold(self) -> bool:
+        """Fold the selected node's group into one box, or unfold it; return False if it is in none."""
+        node = self.chosen_node
+        if node is None or group_of(self.drawing, node) is None:
+            return False
+        self.change(toggle_fold(self.drawing, node))
+        box = self.graph.box_of(node)
+        places = (place for place, edge in enumerate(self.all) if box in edge.nodes)
+        self.chosen, self.end = next(places, 0), 0
+        edge = self.chosen_edge
+        if edge is not None and box in edge.nodes:
+            self.end = edge.nodes.index(box)
+        return True
+
+    def toggle_pin(self, node: HeadId) -> None:
+        """Pin a node or release it; a box is released with all of its members."""
+        there = self.members(node).intersection(HeadId(*each) for each in self.drawing.pinned)
+        drawing = self.drawing
+        for each in there or {node}:
+            drawing = toggle_pin(drawing, each)
+        self.change(drawing)
 
     def cut(self, by: int) -> None:
         """Draw more or fewer edges."""

@@ -40,6 +40,10 @@ class WeightedEdge(msgspec.Struct, frozen=True):
     target: HeadId
     weight: float
     """Of effects: a share of the answer, or nats of KL. Below 0: replacing the edge takes from the answer."""
+    parts: int = 1
+    """Edges of single nodes that are summed in it (tui.state.folded_groups)."""
+    mixed: bool = False
+    """True if some of these are above 0 and some below."""
 
     @property
     def nodes(self) -> tuple[HeadId, HeadId]:
@@ -106,7 +110,7 @@ def put_in_group(drawing: DrawingChanged, nodes: Sequence[HeadId], name: str) ->
         if group.name == name:
             left = (*left, *nodes)
         if left:
-            groups.append(NodeGroup(name=group.name, nodes=left))
+            groups.append(msgspec.structs.replace(group, nodes=left))
     if name and nodes and all(group.name != name for group in drawing.groups):
         groups.append(NodeGroup(name=name, nodes=tuple(nodes)))
     return msgspec.structs.replace(drawing, groups=tuple(groups))
@@ -122,7 +126,7 @@ def rename_group(drawing: DrawingChanged, name: str, new: str) -> DrawingChanged
         return drawing
     if not new or any(each.name == new for each in drawing.groups if each is not group):
         return put_in_group(drawing, [HeadId(*node) for node in group.nodes], new)
-    renamed = NodeGroup(name=new, nodes=group.nodes)
+    renamed = msgspec.structs.replace(group, name=new)
     return msgspec.structs.replace(drawing, groups=tuple(renamed if each is group else each for each in drawing.groups))
 
 

@@ -7,8 +7,9 @@ from textual.strip import Strip
 
 from engine.nodes import names
 from engine.results import HeadId
-from tui.state.circuit_layout import CircuitLayout, lay_out
+from tui.state.circuit_layout import CircuitLayout, Point, lay_out
 from tui.state.edges_state import EdgesState
+from tui.state.folded_groups import folded_words
 from tui.state.node_signs import IDLE, KNOWN, PINNED
 from tui.state.number_text import format_fixed
 from tui.state.weighted_edges import WeightedEdge
@@ -19,6 +20,7 @@ from tui.widgets.styled_line import fit
 
 _WEIGHT_INKS = ((0.3, "dim"), (0.03, "faint"), (0.0, "groove"))
 """Inks by share of the strongest drawn edge, for edges that do not touch the selected node."""
+_UP, _BOTH = "↑", "↕"
 _WORDS = {"codes": "codes", "attribution": "attribution", "exact": "exact effect"}
 
 
@@ -39,7 +41,9 @@ class CircuitDrawing(LineWidget):
             return []
         below = self._legend(size.width)
         room = Size(size.width - 4, size.height - len(below))
-        groups = tuple(tuple(HeadId(*node) for node in group.nodes) for group in board.drawing.groups)
+        groups = tuple(
+            tuple(HeadId(*node) for node in group.nodes) for group in board.drawing.groups if not group.folded
+        )
         layout = lay_out(
             edges,
             room.width,
@@ -48,12 +52,15 @@ class CircuitDrawing(LineWidget):
             alone=board.alone,
             groups=groups,
             signs=max((len(board.signs(node)) for edge in edges for node in edge.nodes), default=1) - 1,
+            boxes=board.graph.boxes(edges, parallel=board.parallel, signs=1),
         )
         if layout.width > room.width or layout.height > room.height:
             below[0] = f"{below[0].partition('  ')[0]}  larger than the pane: HJKL pan  {below[0].partition('  ')[2]}"
         canvas = self._canvas(layout, edges, chosen)
         left, top = self.corner = self._offset(layout, chosen, room)
-        labels = self._labels(layout, chosen)
+        labels = self._labels(layout, chosen) | {
+            cell: (sign, canvas.cell(*cell)[1]) for cell, sign in upward_signs(layout).items()
+        }
         rows = []
         layers = {y: layer for layer, y in layout.layers}
         for y in range(top, min(layout.height, top + room.height)):
@@ -96,23 +103,32 @@ class CircuitDrawing(LineWidget):
         ends = () if chosen is None else chosen.nodes
         labels = {}
         for node, (_, y) in layout.nodes.items():
-            inside = view is not None and node in view.circuit
-            signs = board.signs(node)
-            text = f"[{node}{signs}]" if inside else f" {node}{signs} "
+            inside = view is not None and view.circuit.issuperset(board.members(node))
+            signs, box = board.signs(node), board.graph.label(node)
+            text = f"({box}{signs})" if box else f"[{node}{signs}]" if inside else f" {node}{signs} "
             ink = "strong" if inside or node in ends else "dim" if IDLE in signs else "text"
             ink = "cursor" if node == board.chosen_node else ink
             labels[layout.label_start(node, len(text)), y] = (text, ink)
         return labels
 
     def _offset(self, layout: CircuitLayout, chosen: WeightedEdge | None, room: Size) -> tuple[int, int]:
-        """Return the cell at the upper left: the selected edge is visible, plus the pan offset."""
+        """Return the cell at the upper left: the selected edge is visible, else its selected end; plus the pan."""
         x = y = 0
         if chosen is not None and chosen.source in layout.nodes:
-            (x0, y0), (x1, y1) = layout.nodes[chosen.source], layout.nodes[chosen.target]
-            x, y = (x0 + x1) // 2 - room.width // 2, (y0 + y1) // 2 - room.height // 2
+            (left, right), (top, bottom) = self._span(layout, chosen.nodes)
+            if right - left > room.width or bottom - top >= room.height:
+                (left, right), (top, bottom) = self._span(layout, [chosen.nodes[self.board.end]])
+            x, y = (left + right) // 2 - room.width // 2, (top + bottom) // 2 - room.height // 2
         left = min(max(x + self.board.pan[0], 0), max(layout.width - room.width, 0))
         top = min(max(y + self.board.pan[1], 0), max(layout.height - room.height, 0))
         return left, top
+
+    def _span(self, layout: CircuitLayout, nodes: Sequence[HeadId]) -> tuple[Point, Point]:
+        """Return the first and last columns of these nodes' labels, and their first and last lines."""
+        halves = {node: len(self.board.graph.label(node) or f"{node}") // 2 + 3 for node in nodes}
+        columns = [layout.nodes[node][0] + side * halves[node] for node in nodes for side in (-1, 1)]
+        lines = [layout.nodes[node][1] for node in nodes]
+        return (min(columns), max(columns)), (min(lines), max(lines))
 
     def _legend(self, width: int) -> list[str]:
         """Return the lines below the drawing: what is drawn; groups, as many as fit."""
@@ -120,6 +136,7 @@ class CircuitDrawing(LineWidget):
         words = f"{len(board.cut_off)} of {len(board.all)} edges by {_WORDS[drawing.weight]}"
         if drawing.least:
             words += f" from {format_fixed(drawing.least)} of the strongest"
+        words += "  ( ) folded" if board.graph.groups else ""
         if any(self._adds(edge) for edge in board.drawn):
             words += "  dashed: the answer grows without it"
         signs = {sign for edge in board.drawn for node in edge.nodes for sign in board.signs(node)}
@@ -127,7 +144,8 @@ class CircuitDrawing(LineWidget):
         words += "".join(f"  {sign} {word}" for sign, word in explained if sign in signs)
         lines = [f"{words}  [ ] circuit"]
         groups = [
-            f"{letter} {clean(group.name)}: {' '.join(names(sorted(group.nodes)))}" for letter, group in board.groups
+            f"{letter} {clean(group.name)}{folded_words(group)}: {' '.join(names(sorted(group.nodes)))}"
+            for letter, group in board.groups
         ]
         row = ""
         for text in groups:
@@ -137,6 +155,21 @@ class CircuitDrawing(LineWidget):
             row = f"{row}   {text}" if row else text
         lines += [row] if row else []
         return lines[:3] if len(lines) <= 3 else [*lines[:2], f"{lines[2][: width - 6]} ..."]
+
+
+def upward_signs(layout: CircuitLayout) -> dict[Point, str]:
+    """Return an arrow for the cell below the upper end of each edge that runs upward, a double one if one runs back."""
+    found = {}
+    ends = [(edge.source, edge.target) for edge in layout.edges]
+    downward = {pair for number, pair in enumerate(ends) if number not in layout.upward}
+    for number in sorted(layout.upward):
+        canvas = BrailleCanvas(layout.width, layout.height)
+        canvas.route(layout.routes[number], "")
+        y = layout.routes[number][0][1] + 1
+        source, target = ends[number]
+        cell = next((x, y) for x in range(layout.width) if canvas.cell(x, y)[0] != " ")
+        found[cell] = _BOTH if (target, source) in downward else _UP
+    return found
 
 
 def _touches(edge: WeightedEdge, ends: Sequence[HeadId]) -> bool:

@@ -7,7 +7,7 @@ from textual.strip import Strip
 from tui.state.edges_state import EdgesState
 from tui.state.node_signs import IDLE
 from tui.state.number_text import format_fixed
-from tui.state.weighted_edges import WEIGHT_WORDS
+from tui.state.weighted_edges import WEIGHT_WORDS, WeightedEdge
 from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
 from tui.widgets.styled_line import bar
 
@@ -31,7 +31,9 @@ class EdgeList(LineWidget):
         edges, idle, drawn_edges, weight = board.all, board.idle, set(board.cut_off), board.drawing.weight
         if not edges:
             return [self.line().add(f" {_empty(board)}", "dim").strip()]
-        head = self.line().add(f"      edge             {WEIGHT_WORDS[weight]}", "faint").strip()
+        sums = any(edge.parts > 1 for edge in edges)
+        words = f"{WEIGHT_WORDS[weight]}{'  Σ edges summed' if sums else ''}"
+        head = self.line().add(f"      edge             {words}", "faint").strip()
         room = size.height - 1
         self.first = first_visible(self.first, board.chosen, room, len(edges), centre=True)
         top = max(abs(edges[0].weight), 1e-12)
@@ -44,15 +46,18 @@ class EdgeList(LineWidget):
             for end, (node, text) in enumerate(zip(edge.nodes, (" ", " → "), strict=True)):
                 selected = on and end == board.end
                 ink = "cursor" if selected else "strong" if on else "text" if drawn else "dim"
-                name = str(node)
+                name = board.graph.name(node)
                 before = text + " " * (5 - len(name))
                 line.add(before[:-1], "faint").add(_SELECTED if selected else " ", "accent").add(name, ink)
                 signs = board.signs(node)
                 line.add(f"{signs:<{max(wide, 1)}}", "second" if IDLE in signs else "accent")
             number = format_fixed(edge.weight, 1 if weight == "codes" else 3)
             line.add(f"{number:>7} ", "text" if drawn else "dim")
+            if sums:
+                line.add(f"{_sum_words(edge):<5}", "second" if edge.mixed else "faint")
             # Codes occur together but neither head has an effect: note it, as the edge would look strong.
-            moved = _NO_EFFECT if weight == "codes" and idle.issuperset(edge.nodes) else ""
+            ends = frozenset().union(*map(board.members, edge.nodes))
+            moved = _NO_EFFECT if weight == "codes" and idle.issuperset(ends) else ""
             done, rest = bar(abs(edge.weight) / top, max(size.width - line.width - len(moved) - 1, 0))
             line.add(done, "accent" if drawn and not moved else "faint").add(" " * len(rest)).add(moved, "second")
             rows.append(line.strip())
@@ -62,6 +67,11 @@ class EdgeList(LineWidget):
         place = self.first + event.y - 1
         if event.y >= 1 and place < len(self.board.all):
             self.post_message(LinePicked(place))
+
+
+def _sum_words(edge: WeightedEdge) -> str:
+    """Return how many edges are summed, ± if their signs differ; empty for a single one."""
+    return f"Σ{edge.parts}{'±' if edge.mixed else ''}" if edge.parts > 1 else ""
 
 
 def _empty(board: EdgesState) -> str:

@@ -13,7 +13,7 @@ from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.catalog.local_models import bundled_folder
 from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Cancelled, ConfigError
-from engine.events import CircuitChecked, EffectsMeasured, StageProgress
+from engine.events import CircuitChecked, EffectsMeasured, Notice, StageProgress
 from engine.examples import part_of_each
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
@@ -128,6 +128,18 @@ def test_a_circuit_of_all_that_matters_is_faithful_and_a_random_one_is_not(model
     assert effects.area > checks[0].area  # the first heads in reading order are no ranking
     progress = [event for event in monitor.events if isinstance(event, StageProgress)]
     assert progress[-1].done == progress[-1].total
+
+
+def test_where_replacing_everything_changes_nothing_no_circuit_is_checked(model: Model, recorder: Any) -> None:
+    monitor = recorder()
+    positives = [one for one in TASKS["ioi"].make(model, pairs=2, seed=0) if one.positive]
+    copies = [msgspec.structs.replace(one, polarity="negative") for one in positives]
+    config = EffectsConfig(method="circuit", smallest=0.9)
+    found = EffectsStage(model, [*positives, *copies], config, monitor, position="mean", task=TASKS["ioi"].metric)
+    found.find(ranking=all_heads(model), circuit=all_heads(model)[:2])
+    assert found.checks == []
+    (notice,) = (event.message for event in monitor.events if isinstance(event, Notice))
+    assert notice == "The circuits are not checked: the answer stays the same with every node replaced."
 
 
 def test_random_circuits_keep_the_profile_of_layers() -> None:

@@ -1,5 +1,6 @@
 """Test runs repeated with the real bundled model and a real store, unchanged and tampered with."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,20 +11,24 @@ import pytest
 
 from engine.catalog.recommended_config import resolve_config
 from engine.config import EffectsConfig, Precision, ProbeConfig, SAEConfig
-from engine.events import ArrayReady, Event
+from engine.events import ArrayReady, Event, ExamplesMade, ModelReady
 from engine.models.warm_model import WarmModel
-from engine.protocol import RunProbe
+from engine.protocol import MeasureEffects, RunProbe
 from engine.tensors.threads import limit_threads, most_threads
+from engine.worker.effects_job import EffectsJob
 from engine.worker.pipeline import ProbeJob
 from sessions.events import ArrayStored, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.files.array_files import hash_file
 from sessions.store.database import Store
 from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.run_artifacts import ArtifactCollector, from_log, from_tables
-from sessions.verification.checks import RunArtifacts, run_checks
+from sessions.verification.artifacts import RunArtifacts
+from sessions.verification.checks import run_checks
 from sessions.verification.report import ROUNDING, VerificationReport, judge
 
 SESSION, RUN = "s1", "r1"
+PATHS = (((1, 2), (2, 6)), ((0, 3), (3, 1)))
+"""Edges that are measured exactly, once the run is done."""
 
 
 class Ears:
@@ -46,7 +51,10 @@ class Bench:
         self.folder, self.warm_model = folder, warm_model
         self.config = resolve_config(
             ProbeConfig(
-                seeds=(0, 3), sae=SAEConfig(steps=60), shuffles=50, cause=EffectsConfig(method="combined", budget=8)
+                seeds=(0, 3),
+                sae=SAEConfig(steps=60),
+                shuffles=50,
+                cause=EffectsConfig(method="circuit", budget=8, edges=True, smallest=0.5),
             ),
             "toy",
             folder / "models",
@@ -73,6 +81,20 @@ class Bench:
         )
         ears = Ears()
         ProbeJob(request, self.warm_model, ears).run()
+        paths = MeasureEffects(
+            job=name,
+            model="toy",
+            identity=next(event.model.identity for event in ears.events if isinstance(event, ModelReady)),
+            config=EffectsConfig(method="exact"),
+            examples=next(event.examples for event in ears.events if isinstance(event, ExamplesMade)),
+            position="last",
+            task="ioi",
+            seed=0,
+            edges=PATHS,
+            models=request.models,
+            device="cpu",
+        )
+        EffectsJob(paths, self.warm_model, ears).run()
         return ears.events, spool
 
     def record(self) -> None:
@@ -155,9 +177,26 @@ def test_the_same_run_is_the_same_bit_for_bit(done: tuple[Bench, RunArtifacts]) 
     assert compared["edges"] == 384
     heads = compared["measured heads"]
     assert 2 * 32 < heads < 3 * 32  # attribution and combined of all, exact of some
-    assert compared["effects"] == 2 * heads + 3  # each with its error, and three bases
+    assert compared["effects"] == 3 * heads + 3  # each with its error and size, and three bases
     assert f"{heads} measured heads" in report.words
-    assert all(each.compared > 0 and each.differing == 0 for each in report.checks)
+    assert compared["estimated edges"] == compared["estimates of edges"]  # as many pairs as numbers, and one more each
+    assert compared["measured edges"] == 2
+    assert compared["effects of edges"] == 2 + 1
+    assert compared["checked circuits"] == 3
+    assert compared["circuit checks"] > 3 * 200
+    assert compared["direct effects"] == 3
+    assert "2 measured edges, 3 checked circuits" in report.words
+    of_host = {"steered texts", "steering", "explanations", "saliencies"}  # tests/tui/commands/test_verify.py
+    assert {each.witness for each in report.checks if not each.compared} == of_host
+    assert all(each.differing == 0 for each in report.checks)
+
+
+def in_log(kind: str, path: str, value: object) -> str:
+    """Return SQL that sets one value in the first event of a kind."""
+    return (
+        f"UPDATE event SET payload = json_set(payload, '{path}', '{json.dumps(value)}'::JSON) "  # noqa: S608
+        f"WHERE seq = (SELECT min(seq) FROM event WHERE kind = '{kind}')"
+    )
 
 
 TAMPERED = [
@@ -202,6 +241,27 @@ TAMPERED = [
     ("UPDATE run SET sae_sha256 = 'abc'", "train", "other SAE weights"),
     ("UPDATE run SET content_hash = 'abc'", "examples", "other content"),
     ("UPDATE run SET model_identity = 'abc'", "load", "other identity"),
+    (
+        "UPDATE cause SET size = size * 2 WHERE layer = 2 AND head = 1 AND method = 'attribution'",
+        "cause",
+        "size of head 2.1",
+    ),
+    ("UPDATE step SET moving = moving + 1 WHERE seed = 3 AND step > 20", "train", "moving heads differ"),
+    (in_log("card_written", "$.card.steadiness.bootstraps", 0.123), "scores", "bootstraps differ, by at most"),
+    (in_log("probe_finished", "$.direct.rest", 9.5), "capture", "direct effects differ, by at most"),
+    (in_log("probe_finished", "$.direct.nodes", 9.5), "capture", "(first: nodes)"),
+    (in_log("edges_attributed", "$.edges[4].effect", 9.5), "cause", "1 of 385 estimates of edges differ"),
+    (in_log("edges_attributed", "$.edges[4].source", [0, 0]), "cause", "1 of 385 estimated edges differ"),
+    (in_log("edges_patched", "$.edges[0].effect", 9.5), "cause", "1 of 3 effects of edges differ"),
+    (in_log("edges_patched", "$.edges[0].target", [3, 3]), "cause", "measured edges differ"),
+    (in_log("edges_patched", "$.replacement", "zero"), "cause", "measured edges differ"),
+    (in_log("circuit_checked", "$.heads[0]", [3, 3]), "cause", "checked circuits differ (first: circuit codes"),
+    (in_log("circuit_checked", "$.completeness", 0.5), "cause", "completeness, circuit codes"),
+    (in_log("circuit_checked", "$.minimality[0].effect", 9.5), "cause", "the answer without head"),
+    (in_log("circuit_checked", "$.random_faithfulness[99]", 9.5), "cause", "faithfulness of random circuits"),
+    (in_log("circuit_checked", "$.curve[1].faithfulness", 9.5), "cause", "faithfulness of 2 nodes"),
+    ("UPDATE circuit_check SET area = area + .5 WHERE name = 'smallest'", "cause", "area, circuit smallest"),
+    ("DELETE FROM circuit_check WHERE name = 'smallest'", "cause", "checked circuits differ"),
 ]
 
 

@@ -1,6 +1,7 @@
 """`headcode verify` over a real host and a real worker, and its words."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -27,7 +28,8 @@ from sessions.protocol import (
     VerificationStarted,
     VerifyRun,
 )
-from sessions.verification.checks import CheckResult
+from sessions.store.database import Store
+from sessions.verification.artifacts import CheckResult
 from sessions.verification.report import VerificationReport
 from tui.output.console import OutputStyle
 from tui.output.verification import format_verdict, print_report
@@ -93,6 +95,78 @@ def test_effects_measured_in_the_run_and_after_it_are_measured_again(at_home: Ca
     ran = at_home("verify", "one/1")
     assert (ran.code, "39 measured nodes" in ran.out) == (0, True)
     assert "  cause     the same" in ran.out
+
+
+def test_what_was_recorded_after_the_run_is_repeated_and_the_rest_is_named(at_home: Callable[..., Any]) -> None:
+    def verify() -> tuple[int, dict[str, Any]]:
+        ran = at_home("verify", "one/1", "--json", "-q")
+        return ran.code, json.loads(ran.out)
+
+    def change(sql: str) -> None:
+        at_home("host", "stop")
+        opened = Store.open(find_folders().data / "sessions.duckdb")
+        with contextlib.closing(opened) as store, store.transaction() as con:
+            assert con.execute(sql).fetchall() == [(1,)]
+
+    def set_in_log(kind: str, path: str, value: object) -> None:
+        change(
+            f"UPDATE event SET payload = json_set(payload, '{path}', '{json.dumps(value)}'::JSON) "  # noqa: S608
+            f"WHERE seq = (SELECT max(seq) FROM event WHERE kind = '{kind}')"
+        )
+
+    assert at_home("probe", "ioi", "--name", "one", *QUICK).code == 0
+    for request in (
+        ("--paths", "0.1:2.3,1.2:m3", "--position", "last"),
+        ("--paths", "m0:2.6"),  # at all positions: another setting, beside which the first is no longer shown
+        ("--paths", "0.1:2.3"),
+        ("--method", "attribution", "--edges"),
+        ("--method", "circuit", "--budget", "4", "--smallest", "0.5"),
+        ("--heads", "0.1", "--replace", "zero"),
+    ):
+        assert at_home("cause", "one/1", *request, "-q").code == 0, request
+    codes = json.loads(at_home("sql", "SELECT node, code FROM codes WHERE layer = 2 AND code >= 0", "--json").out)
+    node, code = codes["rows"][0].values()
+    assert at_home("steer", "one/1", "--code", f"{node}:{code}", "--generate", "3", "--cost").code == 0
+    assert at_home("steer", "one/1", "--off", "1.2,m0").code == 0
+    assert at_home("explain", "one/1", node, str(code)).code == 0
+
+    exit_code, result = verify()
+    assert (exit_code, result["verdict"], result["not_repeated"]) == (0, "same", []), result["words"]
+    compared = {check["witness"]: check["compared"] for check in result["checks"]}
+    assert all(compared.values()), compared
+    assert (compared["measured edges"], compared["checked circuits"]) == (2, 3)
+    assert "2 measured edges, 3 checked circuits, " in result["words"]
+
+    set_in_log("edges_patched", "$.edges[0].effect", 9.5)
+    set_in_log("steered", "$.result.next_tokens[0].after", 0.123)
+    set_in_log("code_explained", "$.explanation.same_kind.said", 99)
+    exit_code, result = verify()
+    assert (exit_code, result["verdict"], result["stage"]) == (1, "differs", "cause")
+    wrong = {check["witness"]: check["where"] for check in result["checks"] if check["differing"]}
+    assert wrong == {
+        "effects of edges": "0.1 to 2.3",
+        "steering": wrong["steering"],
+        "explanations": f"same_kind of code {code} of head {node}",
+    }
+    assert wrong["steering"].startswith("the probability after of ")
+    assert "with head 1.2, m0 off" in wrong["steering"]
+
+    set_in_log("steered", "$.result.seconds", 61)
+    set_in_log("code_explained", "$.explanation.seconds", 100.4)
+    change(
+        "UPDATE event SET payload = replace(payload, '9.5', '0') WHERE kind = 'edges_patched' AND payload LIKE '%9.5%'"
+    )
+    exit_code, result = verify()
+    slow = [
+        "steering by head 1.2, m0 off (it took 61 s)",
+        f"the explanation of code {code} of head {node} (it took 100 s)",
+    ]
+    assert result["not_repeated"] == slow
+    assert result["words"].endswith(f"; not repeated: {slow[0]} and 1 more")
+    ran = at_home("verify", "one/1", "-q")
+    for words in slow:
+        assert f"  not repeated: {words}" in ran.out
+    assert {check["stage"] for check in result["checks"] if check["differing"]} == {"cause"}
 
 
 def test_a_verification_can_be_stopped_while_it_waits_and_while_it_runs(at_home: Callable[..., Any]) -> None:

@@ -7,7 +7,9 @@ import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import msgspec
+import networkx as nx
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.analysis.run_state import RunSnapshot
 from engine.events import EdgesAttributed, EdgesPatched
@@ -16,8 +18,9 @@ from engine.results import EdgeEffect, EdgeScore, ModelInfo
 from sessions.comparison.comparison import ComparisonSide
 from sessions.events import DrawingChanged, NodeGroup
 from tui.commands.export_import import find_format
-from tui.headless.edge_picture import edge_svg
+from tui.headless.edge_picture import edge_svg, run_graphml
 from tui.headless.export_run import ExportedRun
+from tui.state.folded_groups import FoldedGraph
 
 from ..screens.test_edges import graphs
 
@@ -98,6 +101,32 @@ def test_the_picture_says_what_was_pruned_pinned_and_grouped(picture: RunSnapsho
     assert titles[1:] == ["0.0 to 1.3: .001", "0.2 to 1.0: -.250"]
 
 
+def test_a_folded_group_is_one_box_in_the_picture_and_an_attribute_in_the_graph(picture: RunSnapshot) -> None:
+    seen = effects(
+        EdgeEffect(source=(0, 2), target=(1, 0), effect=-0.5),
+        EdgeEffect(source=(0, 2), target=(1, 3), effect=0.25),
+        EdgeEffect(source=(0, 0), target=(1, 3), effect=0.125),
+    )
+    run = msgspec.structs.replace(picture, edge_effects=seen)
+    groups = (NodeGroup(name="a & b", nodes=((1, 3), (1, 0)), folded=True), NodeGroup(name="c", nodes=((0, 0),)))
+    drawing = DrawingChanged(weight="attribution", groups=groups)
+    root = ElementTree.fromstring(edge_svg(run, drawing, ((1, 3), (1, 0)), "run"))
+    texts = [each.text or "" for each in root.iter(f"{SVG}text")]
+    assert {"0.2", "0.0 b", "a a & b ×2"} <= set(texts)
+    assert not {"1.0", "1.3"} & set(texts)
+    assert "a  a & b (folded): 1.0 1.3" in texts
+    assert any("Double frame: a folded group" in text for text in texts)
+    # -.5/2 + .25/2 and .125/2: shares of a base of 2.
+    titles = [each.text for each in root.iter(f"{SVG}title")]
+    assert titles[1:] == ["0.0 to a a & b ×2: .062", "0.2 to a a & b ×2: -.125, 2 edges summed, of both signs"]
+    graph = nx.parse_graphml("".join(run_graphml(run, drawing, (), "run")))
+    assert {node: graph.nodes[node].get("group") for node in ("1.0", "1.3", "0.0", "0.2")} == {
+        "1.0": "a & b", "1.3": "a & b", "0.0": "c", "0.2": None
+    }  # fmt: skip
+    assert {node for node in graph if graph.nodes[node]["folded"]} == {"1.0", "1.3"}
+    assert graph.edges["0.2", "1.0"]["attribution"] == -0.25, "edges of single nodes, not sums"
+
+
 def box(rect: ElementTree.Element) -> tuple[float, float, float, float]:
     x, y, width, height = (float(rect.get(name, 0)) for name in ("x", "y", "width", "height"))
     return x, y, x + width, y + height
@@ -127,16 +156,18 @@ def points(path: str) -> list[tuple[float, float]]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(graphs())
-def test_no_line_of_the_picture_runs_through_a_node(graph: dict[str, Any]) -> None:
+@given(graphs(), st.lists(st.booleans(), min_size=2, max_size=2))
+def test_no_line_of_the_picture_runs_through_a_node(graph: dict[str, Any], folds: list[bool]) -> None:
     edges, parallel = graph["edges"], graph["parallel"]
-    groups = tuple(NodeGroup(name=f"g{n}", nodes=group) for n, group in enumerate(graph["groups"]))
+    named = enumerate(zip(graph["groups"], folds, strict=False))
+    groups = tuple(NodeGroup(name=f"g{n}", nodes=group, folded=fold) for n, (group, fold) in named)
     drawing = DrawingChanged(groups=groups, pinned=graph["alone"])
     run = RunSnapshot(
         edges=tuple(EdgeScore(source=each.source, target=each.target, score=1.0) for each in edges),
         model=None if not parallel else PARALLEL,
     )
-    root = ElementTree.fromstring(edge_svg(run, drawing, (), "x", edges=edges))
+    drawn = FoldedGraph(edges, drawing).edges
+    root = ElementTree.fromstring(edge_svg(run, drawing, (), "x", edges=drawn))
     boxes = [box(each) for each in root.iter(f"{SVG}rect") if each.get("rx")]
     for path in root.iter(f"{SVG}path"):
         along = points(path.get("d", ""))

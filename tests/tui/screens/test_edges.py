@@ -337,6 +337,44 @@ async def test_nodes_are_grouped_named_and_kept(recorded: Any, open_screen: Any,
         await until(lambda: "At most 40 characters" in text_of(app))
 
 
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_a_group_is_folded_into_a_box_and_unfolded(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = with_edges(recorded)
+    await host.tell(DrawingChanged(groups=(NodeGroup(name="movers", nodes=((2, 3), (4, 0))),)))
+    async with open_screen(host, size=size, notifications=True) as (app, pilot, until):
+        await pilot.press("e", "f")
+        await until(lambda: "0.1 is in no group" in text_of(app))
+        board = app.screen.board
+        await pilot.press("o", "f")
+        await until(lambda: "(a movers ×2)" in text_of(app))
+        # 6.3 + 5 from 0.1 to both members; 2.3 to 5.7.
+        assert [(edge.nodes, edge.weight) for edge in board.all] == [
+            (((0, 1), (2, 3)), pytest.approx(11.3)), (((2, 3), (5, 7)), 4.0)
+        ]  # fmt: skip
+        assert "Σ2" in text_of(app)
+        assert "a×2" in text_of(app)
+        assert "folded" in text_of(app)
+        assert str(board.chosen_node) == "2.3"
+        assert board.drawing.groups[0].folded
+        await until(lambda: drawn_as(host)[-1:] == [board.drawing])
+        await pilot.press("g")
+        await until(lambda: "unfolds it" in text_of(app))
+        await pilot.press("p")
+        assert board.drawing.pinned == ((2, 3),)
+        await until(lambda: "(a movers ×2•)" in text_of(app))
+        await pilot.press("p", "n", "ctrl+u", *"names", "enter")
+        await until(lambda: "(a names ×2)" in text_of(app))
+        await pilot.press("v")
+        await until(lambda: bool(host.of_kind("MeasureRunEffects")))
+        (asked,) = host.of_kind("MeasureRunEffects")
+        assert set(asked.edges) == {((0, 1), (2, 3)), ((0, 1), (4, 0)), ((2, 3), (5, 7))}, "each edge of a sum alone"
+        await pilot.press("f")
+        await until(lambda: "(a names" not in text_of(app) and "6.3" in text_of(app))
+        assert board.drawing.groups == (NodeGroup(name="names", nodes=((2, 3), (4, 0))),)
+
+
 async def test_the_drawing_is_written_as_picture_and_graph(
     recorded: Any, open_screen: Any, text_of: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
