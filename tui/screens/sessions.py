@@ -289,9 +289,11 @@ class SessionsScreen(SubScreen):
         )
 
     def _made(self, session_id: str, begin: "Begin | None") -> None:
-        self.link.open(session_id)
         self.dismiss()
-        if begin is not None:
+        if begin is None:
+            self.link.open(session_id)
+        else:
+            self.link.open_new(session_id)
             self.write(session_id, begin)
 
     def _do(self, work: Callable[[], Awaitable[None]]) -> None:
