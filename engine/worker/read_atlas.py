@@ -18,7 +18,7 @@ from engine.protocol import AtlasRead, ReadAtlas
 from engine.tensors.out_of_memory import is_out_of_memory
 from engine.worker.make_atlas import make_atlas
 
-VERSION = 2
+VERSION = 3
 """Part of the key: what an earlier version of the reading saved is not continued."""
 
 
