@@ -109,6 +109,10 @@ class AtlasNode(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Of random positions, those at even steps of how much it writes, the least first."""
     attends: tuple[TokenAttention, ...]
     """Tokens by share, then by lift."""
+    written: tuple[tuple[tuple[int, int], ...], ...] = ()
+    """At each of the random positions the tokens that are raised most, as indices into the atlas's words, and their
+    direct logits less the mean in hundredths. Empty in atlases of before 2026-12-01.
+    """
 
     @property
     def node(self) -> NodeId:

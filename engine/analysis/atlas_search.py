@@ -17,10 +17,10 @@ class AtlasHit(msgspec.Struct, frozen=True, kw_only=True):
     layer: int
     head: int
     score: float
-    """writes: contexts in which one of the tokens is among those raised most, as a share; attends and place: the share
-    of its attention."""
+    """writes: random positions at which one of the tokens is among those raised most, as a share; 0 if only where the
+    node writes most. attends and place: the share of its attention."""
     strength: float
-    """writes: the mean logit there; attends: times even attention; place: 0."""
+    """writes: the mean logit at these places; attends: times even attention; place: 0."""
     tokens: tuple[str, ...]
     """Those of the tokens that were found, the most important first."""
 
@@ -66,7 +66,11 @@ def matches(token: str, wanted: Sequence[str]) -> bool:
 
 
 def find_writers(atlas: Atlas, wanted: Sequence[str]) -> list[AtlasHit]:
-    """Return the nodes in whose contexts one of the tokens is among those raised most, the most often first."""
+    """Return the nodes that raise one of the tokens most at some place of the text, the most often first.
+
+    How often is counted over the atlas's random positions; nodes that do so only where they write most come last.
+    Atlases without the tokens of random positions are searched in their few contexts.
+    """
     there = _indices(atlas, wanted)
     found = [hit for node in atlas.nodes if (hit := _writes(atlas, node, there)) is not None]
     return sorted(found, key=lambda hit: (-hit.score, -hit.strength, hit.layer, hit.head))
@@ -108,9 +112,11 @@ def _indices(atlas: Atlas, wanted: Sequence[str]) -> frozenset[int]:
 
 
 def _writes(atlas: Atlas, node: AtlasNode, there: frozenset[int]) -> AtlasHit | None:
-    contexts = (*node.top, *node.typical)
-    own = [[each for each in context.raises if each[0] in there] for context in contexts]
-    hit = [each for each in own if each]
+    in_contexts = [[each for each in context.raises if each[0] in there] for context in (*node.top, *node.typical)]
+    at_random = [[(word, value / 100) for word, value in place if word in there] for place in node.written]
+    own = at_random or in_contexts
+    share = sum(map(bool, own)) / len(own) if own else 0.0
+    hit = [each for each in own if each] or [each for each in in_contexts if each]
     if not hit:
         return None
     by_word: dict[int, float] = {}
@@ -120,7 +126,7 @@ def _writes(atlas: Atlas, node: AtlasNode, there: frozenset[int]) -> AtlasHit | 
     return AtlasHit(
         layer=node.layer,
         head=node.head,
-        score=len(hit) / len(contexts),
+        score=share,
         strength=sum(max(value for _, value in each) for each in hit) / len(hit),
         tokens=tuple(atlas.words[word] for word in sorted(by_word, key=lambda word: -by_word[word])),
     )

@@ -9,8 +9,8 @@ from engine.atlas.sums import State
 
 TOP = 6
 ATTENDED = 4
-SAMPLED = 32
-"""Random positions, the same for all nodes."""
+SAMPLED = 64
+"""Random positions, the same for all nodes, one a passage. What a node raises at them is what a search counts."""
 
 
 def empty_contexts(n_layers: int, n_heads: int, d_head: int, d_model: int) -> State:

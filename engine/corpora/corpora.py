@@ -13,6 +13,8 @@ ASSETS = Path(__file__).parent.parent / "assets" / "corpora"
 _OWN = {"toy": "toy", "adder": "adder"}
 """The bundled models that have a corpus of their own: what their generators make."""
 MOST_BYTES = 256 << 20
+LEAST_TOKENS, MOST_TOKENS = 200, 2_000_000
+"""Of a corpus, for an atlas."""
 _TEXT_FIELDS = ("text", "prompt", "content")
 
 
@@ -71,6 +73,15 @@ def check_corpus(name: str) -> str:
             hint=f"A text or JSONL file, or one of {', '.join(BUNDLED)}.",
         )
     return str(path.resolve())
+
+
+def check_tokens(tokens: int) -> None:
+    """Raise ConfigError for a number of tokens that no atlas is read from."""
+    if not LEAST_TOKENS <= tokens <= MOST_TOKENS:
+        raise ConfigError(
+            f"An atlas of {tokens:,} tokens: {LEAST_TOKENS:,} to {MOST_TOKENS:,} are read.",
+            hint="20000 is enough for most metrics.",
+        )
 
 
 def read_corpus(name: str) -> Corpus:

@@ -22,6 +22,10 @@ _BY_SHARE, _BY_LIFT = 40, 24
 _LIFT_OCCURRENCES = 3
 """A token that occurs less often in the text is not listed by lift."""
 _DIGITS = 6
+_NODES_AT_ONCE = 32
+"""Nodes whose directions are in memory together."""
+Place = tuple[str, int]
+"""A context of the state: top or sampled, and its number."""
 
 
 def make_atlas(model: Model, reader: AtlasReader, corpus: tuple[str, str]) -> Atlas:
@@ -34,20 +38,23 @@ def make_atlas(model: Model, reader: AtlasReader, corpus: tuple[str, str]) -> At
     ids += [mlp(layer) for layer in range(info.n_layers)] if layout.n_outputs else []
     raised = _raised(model, state, ids)
     nodes = []
-    for place, node in enumerate(ids):
-        contexts = [
-            _context(state, kind, node, number, words, raised[place][index])
-            for index, (kind, number) in enumerate(_chosen(state, node))
-        ]
-        n_top = sum(kind == "top" for kind, _ in _chosen(state, node))
+    for node, at in zip(ids, raised, strict=True):
+        top, typical = (
+            tuple(_context(state, kind, node, number, words, at[kind, number]) for kind, number in chosen)
+            for chosen in (_top(state, node), _typical(state, node))
+        )
         nodes.append(
             AtlasNode(
                 layer=node.layer,
                 head=node.head,
                 metrics=_metrics(state, repeated, node),
-                top=tuple(contexts[:n_top]),
-                typical=tuple(contexts[n_top:]),
+                top=top,
+                typical=typical,
                 attends=_attends(reader, node, words) if node.is_head else (),
+                written=tuple(
+                    tuple((words.index(token), round(100 * value)) for token, value in at[place])
+                    for place in _sampled(state, node)
+                ),
             )
         )
     passages = tuple(tuple(map(words.index, each)) for each in reader.passages.text)
@@ -105,13 +112,20 @@ def rounded(metrics: Metrics) -> Metrics:
     return {name: round(value, _DIGITS) for name, value in metrics.items()}
 
 
-def _chosen(state: State, node: NodeId) -> list[tuple[str, int]]:
-    """Return the contexts to keep: the top ones, then random ones at even steps of how much the node writes there."""
-    top = [("top", number) for number, norm in enumerate(_norms(state, "top", node)) if norm >= 0]
+def _top(state: State, node: NodeId) -> list[Place]:
+    return [("top", number) for number, norm in enumerate(_norms(state, "top", node)) if norm >= 0]
+
+
+def _sampled(state: State, node: NodeId) -> list[Place]:
+    return [("sampled", number) for number, norm in enumerate(_norms(state, "sampled", node)) if norm >= 0]
+
+
+def _typical(state: State, node: NodeId) -> list[Place]:
+    """Return random positions at even steps of how much the node writes there."""
     norms = _norms(state, "sampled", node)
-    by_norm = sorted((number for number, norm in enumerate(norms) if norm >= 0), key=lambda number: norms[number])
+    by_norm = sorted(_sampled(state, node), key=lambda place: norms[place[1]])
     n = min(_TYPICAL, len(by_norm))
-    return top + [("sampled", by_norm[(2 * place + 1) * len(by_norm) // (2 * n)]) for place in range(n)]
+    return [by_norm[(2 * place + 1) * len(by_norm) // (2 * n)] for place in range(n)]
 
 
 def _norms(state: State, kind: str, node: NodeId) -> list[float]:
@@ -119,15 +133,21 @@ def _norms(state: State, kind: str, node: NodeId) -> list[float]:
     return found
 
 
-def _raised(model: Model, state: State, ids: list[NodeId]) -> list[list[tuple[tuple[int, float], ...]]]:
-    """Return by node and context the tokens that are raised most there, with the final norm's divisor of the place."""
+def _raised(model: Model, state: State, ids: list[NodeId]) -> list[dict[Place, tuple[tuple[int, float], ...]]]:
+    """Return by node and position the tokens that are raised most there, with the final norm's divisor of the place."""
+    places = [[*_top(state, node), *_sampled(state, node)] for node in ids]
     matrix, _ = unembedding(model.bridge)
     if matrix is None:
-        return [[() for _ in _chosen(state, node)] for node in ids]
+        return [dict.fromkeys(each, ()) for each in places]
     weights = model.head_weights
-    directions = [_direction(state, node, *each, weights) for node in ids for each in _chosen(state, node)]
-    found = iter(written_ids(model, torch.stack(directions).to(model.device), _RAISED))
-    return [[next(found) for _ in _chosen(state, node)] for node in ids]
+    found = []
+    for begin in range(0, len(ids), _NODES_AT_ONCE):
+        some = slice(begin, begin + _NODES_AT_ONCE)
+        pairs = [(node, place) for node, own in zip(ids[some], places[some], strict=True) for place in own]
+        directions = torch.stack([_direction(state, node, *place, weights) for node, place in pairs])
+        raised = iter(written_ids(model, directions.to(model.device), _RAISED))
+        found += [{place: next(raised) for place in own} for own in places[some]]
+    return found
 
 
 def _direction(

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.capture.prompts import encode_prompt
-from engine.errors import ExampleError
+from engine.errors import ExampleError, NoSuchNeuron
 from engine.events import Monitor
 from engine.examples import Example
 from engine.models.loading import Model
@@ -48,6 +48,8 @@ def inspect_mlp(request: InspectMlp, warm_model: WarmModel, monitor: Monitor) ->
 def inspect_neuron(request: InspectNeuron, warm_model: WarmModel) -> NeuronInspected:
     """Return what the weights say of one neuron. Raises ModelError, NoSuchNeuron, ExampleError for a bad prompt."""
     model, _ = warm_model.take(request.model, Path(request.models), request)
+    if not 0 <= request.layer < model.info.n_layers:
+        raise NoSuchNeuron(f"{request.layer}.{request.neuron}", model.info.n_layers)
     mlp = MlpNeurons(model, request.layer)
     mlp.check(request.neuron)
     row = mlp.output_rows([request.neuron])

@@ -9,8 +9,8 @@ import msgspec
 from engine.atlas.passages import Passages, make_passages
 from engine.atlas.reading import AtlasReader
 from engine.capture import activation_cache
-from engine.corpora.corpora import read_corpus
-from engine.errors import ConfigError, OutOfMemory
+from engine.corpora.corpora import check_tokens, read_corpus
+from engine.errors import OutOfMemory
 from engine.events import Monitor
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
@@ -18,9 +18,8 @@ from engine.protocol import AtlasRead, ReadAtlas
 from engine.tensors.out_of_memory import is_out_of_memory
 from engine.worker.make_atlas import make_atlas
 
-VERSION = 2
+VERSION = 3
 """Part of the key: what an earlier version of the reading saved is not continued."""
-LEAST_TOKENS, MOST_TOKENS = 200, 2_000_000
 
 
 class AtlasRequests:
@@ -34,11 +33,7 @@ class AtlasRequests:
 
     def answer(self, request: ReadAtlas, monitor: Monitor) -> AtlasRead:
         """Read on for some seconds. Raises ConfigError for a corpus that cannot be used, ModelError, Cancelled."""
-        if not LEAST_TOKENS <= request.tokens <= MOST_TOKENS:
-            raise ConfigError(
-                f"An atlas of {request.tokens:,} tokens: {LEAST_TOKENS:,} to {MOST_TOKENS:,} are read.",
-                hint="20000 is enough for most metrics.",
-            )
+        check_tokens(request.tokens)
         try:
             return self._read(request, monitor)
         except (RuntimeError, MemoryError) as error:

@@ -17,8 +17,8 @@ NORM_SCALE = "ln_final.hook_scale"
 """TransformerLens's name for the scale that a final norm divides by, per position."""
 _WRITTEN = 8
 """Tokens at either end."""
-_AT_ONCE = 32
-"""Directions whose logits are in memory together."""
+_AT_ONCE = 128
+"""Directions whose logits are in memory together; with 32 a direction takes 1.6 times as long on a CPU."""
 
 
 class WrittenTokens(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sessions.rows import SessionRow
 from sessions.store.database import Store
-from sessions.store.queries import session_rows, trashed_session
+from sessions.store.queries import newest_examples, session_row, session_rows, trashed_session
 from sessions.store.recorder import RecordedEntry, Recorder
 
 _DAY_US = 86_400_000_000
@@ -72,6 +72,17 @@ def is_unused(store: Store, session_id: str) -> bool:
         ids,
     )
     return not done
+
+
+def is_empty(store: Store, session_id: str) -> bool:
+    """Return whether a session has no example, no run, and nothing else that was done in it but edits of examples."""
+    ids: dict[str, object] = {"id": session_id, "kinds": [*_SETUP_KINDS, "examples_stepped"]}
+    done = store.rows(
+        "SELECT 1 FROM event WHERE session_id = $id AND (run_id IS NOT NULL OR kind NOT IN (SELECT unnest($kinds))) "
+        "LIMIT 1",
+        ids,
+    )
+    return not done and not newest_examples(store, session_id) and session_row(store, session_id).task is None
 
 
 def remove_for_good(

@@ -11,6 +11,7 @@ from sessions.edits import garbage, metadata
 from sessions.edits.trash import (
     SETTLED_S,
     find_orphans,
+    is_empty,
     is_unused,
     old_trash,
     remove_files,
@@ -88,11 +89,12 @@ async def empty_trash(host: HandlerContext, request: EmptyTrash) -> SessionsRemo
 
 
 async def discard(host: HandlerContext, request: DiscardSession) -> SessionsRemoved:
-    """Delete the session if it was never used. Raises NoSuchRecord."""
+    """Delete the session if it was never used, or holds nothing. Raises NoSuchRecord."""
 
     def choose(store: Store) -> list[str]:
         session_id = active_session(store, request.session)
-        return [session_id] if is_unused(store, session_id) else []
+        unused = is_unused(store, session_id) or (request.edited and is_empty(store, session_id))
+        return [session_id] if unused else []
 
     return await remove_trashed(host, choose)
 

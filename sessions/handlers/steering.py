@@ -1,22 +1,24 @@
 """Steer the model of a run: the warm worker measures, the run's log keeps it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from engine.config import EffectsConfig
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ExampleError
 from engine.nodes import NodeId
 from engine.protocol import ModelSteered, SteerModel
 from engine.results import ModelInfo
-from engine.steering import SteerPlan, SteerResult
+from engine.steering import SteerPlan, SteerResult, format_plan
+from sessions.edits.metadata import clean_note
 from sessions.errors import NoSuchRecord
-from sessions.events import SteeringRecorded
+from sessions.events import NoteWritten, SteeringRecorded
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.handlers.effects import OWN_CIRCUIT
 from sessions.handlers.node_parts import answer_of, named_node, run_fields
 from sessions.ids import new_id
-from sessions.protocol import GetSteering, ListSteerings, Steering, SteeringsAnswer
+from sessions.protocol import CheckSteering, GetSteering, ListSteerings, Steering, SteeringsAnswer
 from sessions.rows import RunRow
 from sessions.store.circuits import find_circuit, stored_circuit
 from sessions.store.database import Store
@@ -28,17 +30,21 @@ from sessions.store.recorder import EventDraft
 async def steer(host: HandlerContext, request: GetSteering) -> Steering:
     """Return what steering does, measured or recorded.
 
-    Raises NoSuchRecord, NoSuchNode, ConfigError, ExampleError and the engine's errors.
+    Raises NoSuchRecord, NoSuchNode, ConfigError, ExampleError, BadName for a note, and the engine's errors.
     """
-    run, info, fields, plan, sae, found = await host.writer.read(lambda store: _read(store, request))
-    if found is not None and not request.again:
-        return found
+    asked = await host.writer.read(lambda store: _read(store, request))
+    run, plan, note = asked.run, asked.plan, asked.note
+    words = None if note is None else note.text
+    if asked.recorded is not None and not request.again:
+        if note is not None:
+            await host.writer.append(_draft(run, note))
+        return msgspec.structs.replace(asked.recorded, note=words)
     worker_request = SteerModel(
         job=new_id("k"),
         plan=plan,
-        sae="" if sae is None else str(host.places.data / "sae" / f"{sae}.safetensors"),
+        sae="" if asked.sae is None else str(host.places.data / "sae" / f"{asked.sae}.safetensors"),
         seed_index=run.config.seeds.index(plan.seed),
-        nodes=info.nodes,
+        nodes=asked.info.nodes,
         config=EffectsConfig(
             method="exact",
             metric=run.config.cause.metric,
@@ -46,7 +52,7 @@ async def steer(host: HandlerContext, request: GetSteering) -> Steering:
             examples=plan.examples,
         ),
         models=str(host.places.models),
-        **fields,
+        **asked.fields,
     )
     first = await answer_of(host, msgspec.structs.replace(worker_request, doses=()), ModelSteered)
     result = first.result
@@ -55,9 +61,15 @@ async def steer(host: HandlerContext, request: GetSteering) -> Steering:
         result = _joined(result, (await answer_of(host, part, ModelSteered)).result)
     event, at_us = SteeringRecorded(plan=plan, result=result), None
     if request.record:
-        (recorded,) = await host.writer.append(EventDraft(session_id=run.session_id, run_id=run.run_id, event=event))
-        at_us = recorded.entry.at_us
-    return Steering(run=run, model=first.model, steered=event, at_us=at_us)
+        drafts = [_draft(run, each) for each in (event, note) if each is not None]
+        at_us = (await host.writer.append(*drafts))[0].entry.at_us
+    return Steering(run=run, model=first.model, steered=event, at_us=at_us, note=words)
+
+
+async def check(host: HandlerContext, request: CheckSteering) -> SteeringsAnswer:
+    """Return what is recorded of the same plan. Raises what `steer` raises without the model."""
+    asked = await host.writer.read(lambda store: _read(store, request))
+    return SteeringsAnswer(run=asked.run, steerings=() if asked.recorded is None else (asked.recorded,))
 
 
 async def list_steerings(host: HandlerContext, request: ListSteerings) -> SteeringsAnswer:
@@ -70,12 +82,26 @@ async def list_steerings(host: HandlerContext, request: ListSteerings) -> Steeri
     return await host.writer.read(read)
 
 
-def _read(
-    store: Store, request: GetSteering
-) -> tuple[RunRow, ModelInfo, dict[str, Any], SteerPlan, str | None, Steering | None]:
-    """Return the run, its model, fields of a worker's request, the plan in full, SAE weights, and what is recorded."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A request, checked, with what it needs of the store."""
+
+    run: RunRow
+    info: ModelInfo
+    fields: dict[str, Any]
+    """Of a worker's request."""
+    plan: SteerPlan
+    """With nodes and seed."""
+    sae: str | None
+    """SAE weights."""
+    recorded: Steering | None
+    """The newest of the same plan."""
+    note: NoteWritten | None
+
+
+def _read(store: Store, request: GetSteering | CheckSteering) -> _Asked:
     run, info, fields = run_fields(store, request.run)
-    if request.record:
+    if not isinstance(request, GetSteering) or request.record:
         active_session(store, run.session_id)
     plan = request.plan
     seed = run.config.seeds[0] if plan.seed is None else plan.seed
@@ -88,15 +114,49 @@ def _read(
         named_node(str(NodeId(*node)), info)
     plan = msgspec.structs.replace(plan, nodes=nodes, seed=seed)
     (sae,) = store.rows("SELECT sae_sha256 FROM run WHERE run_id = $run", {"run": run.run_id})[0]
-    if plan.kind == "code" and sae is None:
+    if plan.kind == "code":
+        _check_code(run, info, plan, sae)
+    n_examples = len(plan.prompts or fields["examples"])
+    if plan.example >= n_examples:
+        raise ExampleError(f"There is no example {plan.example + 1}.", hint=f"Examples are 1 to {n_examples}.")
+    return _Asked(
+        run=run,
+        info=info,
+        fields=fields,
+        plan=plan,
+        sae=sae,
+        recorded=next((each for each in reversed(_recorded(store, run)) if each.steered.plan == plan), None),
+        note=None if request.note is None else _note(request.note, plan, info),
+    )
+
+
+def _check_code(run: RunRow, info: ModelInfo, plan: SteerPlan, sae: str | None) -> None:
+    """Raise NoSuchRecord for a run without SAE weights, ConfigError for a code or node that they do not have."""
+    if sae is None:
         raise NoSuchRecord(
             f"Run {run.number} has no SAE weights: its codes have no directions.",
             hint="Run the probe again, or steer by a contrast.",
         )
-    found = None
-    if not request.again:
-        found = next((each for each in reversed(_recorded(store, run)) if each.steered.plan == plan), None)
-    return run, info, fields, plan, sae, found
+    node, n_codes = NodeId(*plan.nodes[0]), run.config.sae.n_codes
+    if not info.layout.has(node):
+        raise ConfigError(f"The run has heads only: {node} has no codes in it.", hint="Run it with --nodes all.")
+    if not 0 <= plan.code < n_codes:
+        raise ConfigError(
+            f"{node} has no code {plan.code}: its dictionary has codes 0 to {n_codes - 1}.",
+            hint="The close look (enter) and headcode explain list the codes that the run saw.",
+        )
+
+
+def _note(text: str, plan: SteerPlan, info: ModelInfo) -> NoteWritten:
+    """Return a note on the node that is steered, or on the run. Raises BadName for an empty or long text."""
+    node = NodeId(*plan.nodes[0])
+    on_node = len(plan.nodes) == 1 and plan.source == "node" and info.layout.has(node)
+    words = clean_note(f"{format_plan(plan)}: {clean_note(text)}")
+    return NoteWritten(note_id=new_id("n"), text=words, head=plan.nodes[0] if on_node else None)
+
+
+def _draft(run: RunRow, event: SteeringRecorded | NoteWritten) -> EventDraft:
+    return EventDraft(session_id=run.session_id, run_id=run.run_id, event=event)
 
 
 def _circuit(store: Store, run: RunRow, name: str) -> tuple[tuple[int, int], ...]:
@@ -136,5 +196,5 @@ def _joined(result: SteerResult, part: SteerResult) -> SteerResult:
     )
 
 
-ANSWERS: dict[type, Answer] = {GetSteering: steer, ListSteerings: list_steerings}
+ANSWERS: dict[type, Answer] = {GetSteering: steer, CheckSteering: check, ListSteerings: list_steerings}
 SLOW: frozenset[type] = frozenset({GetSteering})

@@ -137,7 +137,7 @@ from sessions.protocol.sessions import (
     TrashSession,
     WriteNote,
 )
-from sessions.protocol.steering import GetSteering, ListSteerings, Steering, SteeringsAnswer
+from sessions.protocol.steering import CheckSteering, GetSteering, ListSteerings, Steering, SteeringsAnswer
 from sessions.protocol.sweeps import (
     CancelSweep,
     EstimateSweep,
@@ -179,6 +179,7 @@ __all__ = [
     "CancelRun",
     "CancelSweep",
     "ChangeTags",
+    "CheckSteering",
     "ChooseOptions",
     "CircuitAnswer",
     "CircuitsAnswer",
@@ -354,6 +355,7 @@ AnyRequest = (
     | GetThrough
     | GetAblation
     | GetSteering
+    | CheckSteering
     | ListSteerings
     | GetMlp
     | GetNeuron

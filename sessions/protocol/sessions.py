@@ -140,10 +140,13 @@ class RestoreSession(Request, tag="restore_session", frozen=True, kw_only=True):
 class DiscardSession(Request, tag="discard_session", frozen=True, kw_only=True):
     """Delete a session that was never used; leave any other unchanged. Answered by SessionsRemoved.
 
-    The client that created the session sends this after its input was refused, so that nothing is left behind.
+    The client that created the session sends this after its input was refused, or after it was left without an example,
+    so that nothing is left behind.
     """
 
     session: str
+    edited: bool = False
+    """Also if its examples were edited, provided that none is left and nothing was run."""
 
 
 class EmptyTrash(Request, tag="empty_trash", frozen=True, kw_only=True):

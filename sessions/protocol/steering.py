@@ -1,4 +1,4 @@
-"""Requests that steer the model of a run, and that read what was recorded of it."""
+"""Requests that steer the model of a run, that check whether it can be, and that read what was recorded of it."""
 
 from engine.results import ModelInfo
 from engine.steering import SteerPlan
@@ -21,6 +21,22 @@ class GetSteering(Request, tag="steering", frozen=True, kw_only=True):
     again: bool = False
     """Measure although it is recorded."""
     record: bool = True
+    note: str | None = None
+    """Written in the same step, behind the words for what is steered: on the node, or on the run if it is not one node.
+    """
+
+
+class CheckSteering(Request, tag="check_steering", frozen=True, kw_only=True):
+    """Say whether GetSteering would measure: refuse what it refuses, without the model.
+
+    A token's place (where=place) is not checked: that needs the prompt's tokens. Answered by SteeringsAnswer with what
+    is recorded of the same plan.
+    """
+
+    run: str
+    plan: SteerPlan
+    circuit: str = ""
+    note: str | None = None
 
 
 class Steering(Message, tag="steering", frozen=True, kw_only=True):
@@ -32,6 +48,8 @@ class Steering(Message, tag="steering", frozen=True, kw_only=True):
     """With the plan's nodes and seed as they were used."""
     at_us: int | None = None
     """When it was recorded; None: it is not."""
+    note: str | None = None
+    """The note as it was written, if one was asked for."""
 
 
 class ListSteerings(Request, tag="steerings", frozen=True, kw_only=True):

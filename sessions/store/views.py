@@ -229,6 +229,42 @@ VIEWS: dict[str, str] = {
         """'[{"layer": "INTEGER", "head": "INTEGER", "effect": "DOUBLE"}]') AS minimality""",
         "circuit_check",
     ),
+    # No table holds them either. The answer shown and the cost are of one strength, which may be none of the curve.
+    "steerings": f"""
+        SELECT e.run_id, CAST(e.number AS INTEGER) AS number, e.plan->>'$.kind' AS kind,
+               list_transform(CAST(e.plan->'$.nodes' AS INTEGER[][]),
+                              lambda each: {_name("each[1]", "each[2]")}) AS nodes,
+               CASE WHEN e.plan->>'$.kind' = 'code' THEN coalesce(CAST(e.plan->>'$.code' AS INTEGER), 0) END AS code,
+               CASE WHEN e.plan->>'$.kind' = 'contrast' THEN coalesce(e.plan->>'$.source', 'node') END AS source,
+               CAST(e.plan->>'$.seed' AS BIGINT) AS seed,
+               CASE WHEN e.plan->>'$.where' = 'place' THEN coalesce(e.plan->>'$.place', '-1')
+                    ELSE coalesce(e.plan->>'$.where', 'all') END AS at_tokens,
+               CASE WHEN e.strength IS NOT NULL THEN CAST(e.found->>'$.unit' AS DOUBLE) END AS unit, e.strength,
+               nullif(e.found->>'$.metric', '') AS metric,
+               CASE WHEN e.found->>'$.metric' <> '' THEN CAST(e.found->>'$.base' AS DOUBLE) END AS base,
+               e.point.effect AS effect, e.point.error AS error,
+               CASE WHEN e.found->>'$.metric' <> '' THEN CAST(e.found->>'$.prompts' AS INTEGER) END AS prompts,
+               len(e.point.random) AS random_directions, list_min(e.point.random) AS band_low,
+               list_max(e.point.random) AS band_high,
+               CASE WHEN len(e.point.random) > 0 THEN e.point.effect NOT BETWEEN list_min(e.point.random)
+                    AND list_max(e.point.random) END AS outside,
+               CASE WHEN e.strength IS NOT DISTINCT FROM e.shown THEN CAST(e.found->>'$.kl' AS DOUBLE) END AS kl,
+               CASE WHEN e.strength IS NOT DISTINCT FROM e.shown THEN CAST(e.found->>'$.cost.before' AS DOUBLE)
+                    - CAST(e.found->>'$.cost.after' AS DOUBLE) END AS cost,
+               make_timestamp(e.at_us) AS recorded, r.session_id
+        FROM (SELECT *, unnest(CASE WHEN list_contains(strengths, shown) THEN strengths ELSE strengths || [shown] END)
+                     AS strength,
+                     unnest(CASE WHEN list_contains(strengths, shown) THEN points ELSE points || [NULL] END) AS point
+              FROM (SELECT *, list_transform(points, lambda each: each.strength) AS strengths
+                    FROM (SELECT *, coalesce(json_transform(found->'$.points', '[{{"strength": "DOUBLE",
+                                    "effect": "DOUBLE", "error": "DOUBLE", "random": "DOUBLE[]"}}]'), []) AS points,
+                                 CASE WHEN plan->>'$.kind' IN ('code', 'contrast')
+                                      THEN coalesce(CAST(plan->>'$.strength' AS DOUBLE), 1) END AS shown
+                          FROM (SELECT run_id, at_us, payload->'$.plan' AS plan, payload->'$.result' AS found,
+                                       row_number() OVER (PARTITION BY session_id, run_id ORDER BY seq) AS number
+                                FROM event WHERE kind = 'steered')))) AS e
+        JOIN run AS r ON r.run_id = e.run_id JOIN session AS s ON s.session_id = r.session_id
+        WHERE s.trashed_us IS NULL""",  # noqa: S608
     "notes": f"""
         SELECT n.note_id, n.session_id, s.name AS session, n.run_id, r.number AS run,
                {_number("n.layer")} AS layer, {_number("n.head")} AS head, n.text,

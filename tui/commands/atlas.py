@@ -105,9 +105,9 @@ def atlas(
 
 
 def _read(model: str, corpus: str | None, tokens: int, chosen: Chosen) -> "AtlasAnswer":
-    """Read the atlas, or go on with it, and return it."""
+    """Read the atlas, or go on with it, and return it. Raises ConfigError, ModelError."""
     from engine.config import load_fields
-    from engine.corpora.corpora import BUNDLED, check_corpus, default_corpus
+    from engine.corpora.corpora import BUNDLED, check_corpus, check_tokens, default_corpus, read_corpus
     from sessions.client.connection import HostClient
     from sessions.protocol import AtlasAnswer, GetAtlas, ReadOn
     from tui.commands.probe import make_loading, model_name
@@ -116,7 +116,10 @@ def _read(model: str, corpus: str | None, tokens: int, chosen: Chosen) -> "Atlas
     from tui.output.console import narrate
 
     name = model_name(model)
+    check_tokens(tokens)
     text = check_corpus(corpus) if corpus is not None else default_corpus(name)
+    if text not in BUNDLED:
+        read_corpus(text)
     request = ReadOn(model=name, corpus=text, tokens=tokens, **load_fields(make_loading(chosen)))
     clock = AtlasClock()
 

@@ -10,6 +10,8 @@ from tui.output.cli_options import JsonOption
 if TYPE_CHECKING:
     from engine.examples import Example
     from engine.steering import SteerPlan
+    from sessions.client.connection import HostClient
+    from sessions.protocol import GetSteering, Steering
 
 
 def steer(
@@ -66,6 +68,9 @@ def steer(
     top: Annotated[int, typer.Option(metavar="N", help="Tokens before, and as many after.")] = 10,
     recorded: Annotated[int | None, typer.Option(metavar="N", help="Show number N of what is recorded.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure again what is recorded.")] = False,
+    note: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Write a note beside it: on the node, or on the run if several.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Steer a stored run's model: a code's direction, a contrast of two sets, nodes off, or a circuit alone.
@@ -74,9 +79,9 @@ def steer(
     same length. It is recorded in the run's log. Without --code, --contrast, --off or --only: lists what is recorded.
     """
     from engine.errors import ConfigError
-    from sessions.protocol import GetSteering, ListSteerings, Steering, SteeringsAnswer
+    from sessions.protocol import GetSteering, ListSteerings, SteeringsAnswer
     from tui.headless.host_request import with_host
-    from tui.output.console import narrate, print_json
+    from tui.output.console import print_json
     from tui.output.steer import print_steering, print_steerings, steering_json, steerings_json
 
     kinds = {"code": code, "contrast": contrast, "off": off, "only": only}
@@ -84,6 +89,11 @@ def steer(
     if len(given) > 1:
         raise ConfigError(f"--{given[0]} and --{given[1]} exclude each other.", hint="Give one of them.")
     if not given:
+        if note is not None:
+            raise ConfigError(
+                "--note is written beside a measurement, and none is asked for.",
+                hint="Repeat its options with --note: what is recorded is not measured again.",
+            )
         listed = with_host(lambda client: client.ask(ListSteerings(run=run), SteeringsAnswer))
         if recorded is None:
             print_json(steerings_json(listed)) if as_json else print_steerings(listed)
@@ -98,7 +108,6 @@ def steer(
         prompts = _prompts(prompt or [])
         if not 1 <= example <= (len(prompts) or 1_000_000):
             raise ConfigError(f"--example {example}: a number from 1.", hint="Try 1.")
-        directed = plan.kind in ("code", "contrast")
         plan = _replaced(
             plan,
             prompts=prompts,
@@ -116,11 +125,24 @@ def steer(
             seed=seed,
             most=top,
         )
-        if directed and len(plan.strengths) > 1:
-            narrate(f"measuring {len(plan.strengths)} strengths of {1 + plan.random} directions ...")
-        request = GetSteering(run=run, plan=plan, circuit=circuit, again=again)
-        found = with_host(lambda client: client.ask(request, Steering))
+        found = with_host(
+            lambda client: _measured(client, GetSteering(run=run, plan=plan, circuit=circuit, again=again, note=note))
+        )
     print_json(steering_json(found)) if as_json else print_steering(found)
+
+
+async def _measured(client: "HostClient", request: "GetSteering") -> "Steering":
+    """Return what steering does; say what is measured once nothing stands against it."""
+    from sessions.protocol import CheckSteering, Steering, SteeringsAnswer
+    from tui.output.console import narrate
+
+    plan = request.plan
+    known = await client.ask(
+        CheckSteering(run=request.run, plan=plan, circuit=request.circuit, note=request.note), SteeringsAnswer
+    )
+    if len(plan.strengths) > 1 and (request.again or not known.steerings):
+        narrate(f"measuring {len(plan.strengths)} strengths of {1 + plan.random} directions ...")
+    return await client.ask(request, Steering)
 
 
 def _plan(kind: str, value: str, *, strength: str | None, show: float | None, at: str) -> "tuple[SteerPlan, str]":

@@ -56,6 +56,8 @@ class SessionLink(RunRequests, IdleSync):
         self.connect = connect
         self._begun_here = ""
         """The session created by this screen."""
+        self._new = ("", "")
+        """A session that was made to write examples in, until it has some, and the one that was open before."""
         self._session = session
         self._backoff = _BACKOFF_S
         self._ever_live = False
@@ -102,12 +104,13 @@ class SessionLink(RunRequests, IdleSync):
 
     async def close(self) -> None:
         await self.flush()
-        if self._begun_here == self.state.session_id and self._refused:
-            # For example for a missing model: the session is not kept in the list.
+        # A refused run is for example one of a missing model: its session is not kept in the list.
+        refused = self._begun_here if self._begun_here == self.state.session_id and self._refused else ""
+        if left := self._new[0] or refused:
             with contextlib.suppress(HeadcodeError, OSError, EOFError):
                 host = await self.connect()
                 try:
-                    await host.ask(DiscardSession(session=self._begun_here), SessionsRemoved)
+                    await host.ask(DiscardSession(session=left, edited=bool(self._new[0])), SessionsRemoved)
                 finally:
                     await host.close()
         await self._drop()
@@ -124,6 +127,18 @@ class SessionLink(RunRequests, IdleSync):
         if self._following is not None:
             self._following.cancel()
 
+    def open_new(self, session_id: str) -> None:
+        """Switch to a session that was made to write examples in; `leave_new` is called when writing ends."""
+        self._new = (session_id, self.state.session_id or "")
+        self.open(session_id)
+
+    def leave_new(self, *, keep: bool) -> None:
+        """Keep the session that was made to write examples in, or go back to the one before and delete it."""
+        if keep:
+            self._new = ("", "")
+        elif self._new[0]:
+            self.open(self._new[1])
+
     def open_run(self, session_id: str, run_id: str) -> None:
         """Show a run, in another session if need be; other runs of that session do not take its place."""
         if session_id == self.state.session_id and any(run.run_id == run_id for run in self.state.runs):
@@ -138,6 +153,11 @@ class SessionLink(RunRequests, IdleSync):
     async def _stay(self) -> None:
         host = self._host = await self.connect()
         session = await self._find_session(host)
+        if self._new[0] not in ("", session.session_id):
+            # Left without an example: the host deletes it if there really is nothing in it.
+            left, self._new = self._new[0], ("", "")
+            with contextlib.suppress(HeadcodeError):
+                await host.ask(DiscardSession(session=left, edited=True), SessionsRemoved)
         if session.session_id != self.state.session_id:
             self.state.forget()
             detail = (await host.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail

@@ -184,7 +184,7 @@ def print_hits(hits: Sequence[AtlasHit], searched: str, tokens: Sequence[str], *
         return
     writes = searched == "writes"
     print_line(f"{len(hits)} nodes {'write' if writes else 'attend to'} {named}")
-    header = ("node", "contexts" if writes else "share", "logit" if writes else "x even", "tokens")
+    header = ("node", "places" if writes else "share", "logit" if writes else "x even", "tokens")
     rows: list[tuple[str, ...]] = [
         (
             str(hit.node),

@@ -37,6 +37,7 @@ def steering_json(found: Steering) -> dict[str, object]:
         "run_number": found.run.number,
         "model": found.model.name,
         "recorded_us": found.at_us,
+        "note": found.note,
         "what": format_plan(plan),
         "plan": {**msgspec.to_builtins(asked), "nodes": names(plan.nodes)},
         **values,
@@ -89,6 +90,8 @@ def print_steering(found: Steering) -> None:
         print_line()
         print_line(format_cost(result.cost))
     recorded = "not recorded" if found.at_us is None else f"recorded {moment(found.at_us)}"
+    if found.note is not None:
+        narrate(f"noted: {found.note}")
     narrate(f"{recorded}; {result.seconds:.2g} s, {result.passes:.3g} forward passes")
 
 

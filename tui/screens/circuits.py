@@ -15,9 +15,11 @@ from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.node_signs import KNOWN
 from tui.state.session_state import SavedCircuit
+from tui.state.set_previews import preview_circuit
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LinePicked, ScrollingLineWidget
+from tui.widgets.preview_pane import PreviewPane
 from tui.widgets.styled_line import StyledLine, fit, wrap
 
 ACTIONS = screen_actions(
@@ -115,19 +117,23 @@ class CircuitsScreen(SubScreen):
 
     CSS_PATH = "circuits.tcss"
     actions = ACTIONS
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(self, state: WorkbenchState, owner: CircuitActions) -> None:
         super().__init__(state)
         self.owner = owner
         self.rows = CircuitList(state, id="rows")
         self.rows.can_focus = False
+        self.preview = PreviewPane(state)
 
     def compose(self) -> ComposeResult:
         yield self.rows
+        yield self.preview
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
+        self._preview()
 
     def paint(self) -> None:
         circuits = self.state.session.circuits
@@ -135,6 +141,15 @@ class CircuitsScreen(SubScreen):
         self.rows.chosen = min(self.rows.chosen, max(0, len(circuits) - 1))
         self._title()
         self.rows.paint()
+        self._preview()
+
+    def _preview(self) -> None:
+        """Show the circuit at the cursor."""
+        circuit = self._chosen()
+        self.preview.border_title = Content(fit(clean(circuit.name), 70)) if circuit is not None else ""
+        others = [each for each in self.rows.circuits if each is not circuit]
+        shown = (self.state.shown, self.state.view())
+        self.preview.show(preview_circuit(circuit, others, *shown) if circuit is not None else ())
 
     def action_walk(self, by: int) -> None:
         goal = self.rows.chosen + by
@@ -142,6 +157,7 @@ class CircuitsScreen(SubScreen):
             self.rows.chosen = goal
             self.rows.show_lines(2 * goal, 2 * goal + 1)
             self.rows.paint()
+            self._preview()
 
     def action_mark(self) -> None:
         circuit = self._chosen()
@@ -182,6 +198,7 @@ class CircuitsScreen(SubScreen):
     def on_line_picked(self, message: LinePicked) -> None:
         self.rows.chosen = message.place
         self.rows.paint()
+        self._preview()
 
     def _chosen(self) -> SavedCircuit | None:
         circuits = self.rows.circuits

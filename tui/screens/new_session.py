@@ -305,7 +305,9 @@ class NewSessionScreen(SubScreen):
         self._make(name=path.stem, begin=lambda screen: example_sources.read(screen, path))
 
     def action_close(self) -> None:
-        if self.models.fetching:
+        if self._creating:
+            self.words.say("The session is being made …", "dim")  # it could not be taken back
+        elif self.models.fetching:
             self.workers.cancel_group(self, "fetch")
             self.words.say("The fetch was stopped; nothing was kept.", "second")
         elif self.sources.has_focus:

@@ -38,7 +38,7 @@ from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_widget import LinePicked
-from tui.widgets.preview_pane import PreviewPane
+from tui.widgets.preview_pane import PREVIEW_AFTER_S, PreviewPane
 from tui.widgets.session_list import SessionList
 from tui.widgets.styled_line import fit, fit_end, one_line
 
@@ -64,7 +64,6 @@ ACTIONS = screen_actions(
     ("step.first", "-1000000", "home", "First line", "To the first line", ""),
     ("step.last", "1000000", "end", "Last line", "To the last line", ""),
 )
-_PREVIEW_AFTER_S = 0.06
 _MOST = 1_000
 """Maximum sessions listed; search finds the others."""
 
@@ -112,7 +111,7 @@ class SessionsScreen(SubScreen):
             self.preview.border_title = ""
             self.preview.show(())
             return
-        await asyncio.sleep(_PREVIEW_AFTER_S)
+        await asyncio.sleep(PREVIEW_AFTER_S)
         self.preview.border_title = Content(fit(clean(row.name), 70))
         try:
             detail = (await self.link.ask(ShowSession(session=row.session_id), SessionDetailAnswer)).detail
@@ -289,9 +288,11 @@ class SessionsScreen(SubScreen):
         )
 
     def _made(self, session_id: str, begin: "Begin | None") -> None:
-        self.link.open(session_id)
         self.dismiss()
-        if begin is not None:
+        if begin is None:
+            self.link.open(session_id)
+        else:
+            self.link.open_new(session_id)
             self.write(session_id, begin)
 
     def _do(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -1,5 +1,8 @@
 """The list of sweeps: how far each is; enter opens one as a table."""
 
+import asyncio
+from functools import partial
+
 from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
@@ -7,13 +10,15 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.errors import HeadcodeError
-from sessions.protocol import ListSweeps, SweepsAnswer
+from sessions.protocol import GetSweep, GetSweepMeasures, ListSweeps, SweepDetail, SweepMeasures, SweepsAnswer
 from sessions.rows import SweepRow
 from tui.actions import screen_actions
 from tui.connection.session_link import SessionLink
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.sweep import SweepScreen
 from tui.state.messages import format_message
+from tui.state.previews import PreviewLine
+from tui.state.set_previews import preview_sweep
 from tui.state.sweep_state import SweepState
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -21,6 +26,7 @@ from tui.terminal.times import day_or_clock, zone
 from tui.themes.themes import Depth
 from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_widget import LinePicked, LineWidget, first_visible
+from tui.widgets.preview_pane import PREVIEW_AFTER_S, PreviewPane
 from tui.widgets.styled_line import bar, fit, wrap
 
 ACTIONS = screen_actions(
@@ -81,14 +87,19 @@ class SweepsScreen(SubScreen):
 
     CSS_PATH = "sweeps.tcss"
     actions = ACTIONS
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(self, state: WorkbenchState, link: SessionLink, depth: Depth) -> None:
         super().__init__(state)
         self.link, self.depth = link, depth
         self.list = SweepList(state, id="sweeps")
+        self.preview = PreviewPane(state)
+        self._previewed: tuple[SweepRow, bool] | None = None
+        """The sweep in the preview as it was listed, and whether it was running."""
 
     def compose(self) -> ComposeResult:
         yield self.list
+        yield self.preview
         yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
@@ -104,6 +115,27 @@ class SweepsScreen(SubScreen):
         known = self.list.rows is not None
         self.list.border_title = Content(f"{count} sweep{'s' * (count != 1)}" if known else "Sweeps")
         self.list.paint()
+        at = min(self.list.chosen, count - 1)
+        row = self.list.rows[at] if self.list.rows and not self.list.words else None
+        wanted = None if row is None else (row, row.sweep_id in self.list.active)
+        if wanted != self._previewed:
+            self._previewed = wanted
+            run_latest(self, "preview", partial(self._preview, row))
+
+    async def _preview(self, row: SweepRow | None) -> None:
+        """Show the sweep at the cursor; a cursor that moves on within a moment asks nothing."""
+        self.preview.border_title = "" if row is None else Content(fit(clean(row.name), 70))
+        if row is None:
+            self.preview.show(())
+            return
+        await asyncio.sleep(PREVIEW_AFTER_S)
+        try:
+            detail = await self.link.ask(GetSweep(sweep=row.sweep_id), SweepDetail)
+            found = await self.link.ask(GetSweepMeasures(sweep=row.sweep_id), SweepMeasures)
+        except HeadcodeError as error:
+            self.preview.show([PreviewLine("trouble", error.message, "bad")])
+            return
+        self.preview.show(preview_sweep(detail, found.runs))
 
     def _load(self) -> None:
         run_latest(self, "list", self._fetch)

@@ -262,7 +262,15 @@ class WorkbenchScreen(PanesScreen):
         while self.state.session_id != session_id or not self.state.last_seq:
             await self.state.wait_for_entries()
         screen = WriteScreen(self.state, self.link)
-        await self.app.push_screen(screen, self._back)
+
+        def left(_: None) -> None:
+            empty = not screen.graded.examples
+            self.link.leave_new(keep=not empty)
+            if empty:
+                self.notify("No example was written: the new session was not kept.", markup=False)
+            self._back(None)
+
+        await self.app.push_screen(screen, left)
         begin(screen)
 
     def action_note(self, wanted: notes.Place) -> None:

@@ -111,7 +111,7 @@ class AtlasList(LineWidget):
         line = self.line().add("   node  ", "faint")
         if found and search is not None:
             writes = search.how == "writes"
-            line.add(f"{'contexts' if writes else 'share':>8}", "accent")
+            line.add(f"{'places' if writes else 'share':>8}", "accent")
             line.add(f"{'logit' if writes else 'x even' if search.how == 'attends' else '':>8}  ", "faint")
             return line.add(fit(str(search), width - line.width - 1), "text")
         for metric in self._columns(width):

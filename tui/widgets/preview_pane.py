@@ -11,6 +11,8 @@ from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import wrap
 
+PREVIEW_AFTER_S = 0.06
+"""What has to be asked of the host is not asked for a line that the cursor passes in less."""
 _LABEL = 11
 
 

@@ -1,5 +1,7 @@
 """Kinds of heads, differences between prompts and text, and searches of an atlas."""
 
+import msgspec
+
 from engine.analysis.atlas_search import find_at_place, find_attenders, find_writers, matches, read_tokens
 from engine.analysis.head_kinds import KINDS, because, format_kinds, kinds_of, unlike_text
 from engine.node_atlas import METRIC_NAMES
@@ -34,6 +36,25 @@ def test_what_is_else_on_the_prompts_is_named_and_what_is_alike_is_not() -> None
     assert [each.metric for each in found] == ["first", "share"]
     assert str(found[0]) == "attention to the first position: 0.20 on these prompts, 0.90 on ordinary text"
     assert unlike_text({"induction_text": 1.0}, text) == ()  # nothing to compare with
+
+
+def test_writers_are_counted_over_random_places() -> None:
+    atlas = made_atlas(INFO)
+    she, cat = atlas.words.index(" she"), atlas.words.index(" cat")
+    often = (((she, 50), (cat, 20)), ((cat, 100),), (), ((she, 150),))
+    seldom = (((cat, 30),), ((she, 900),), (), ())
+    written = {NodeId(0, 1): often, NodeId(0, 0): seldom, NodeId(1, 1): ((), (), (), ())}
+    nodes = tuple(msgspec.structs.replace(each, written=written.get(each.node, ((),))) for each in atlas.nodes)
+    found = find_writers(msgspec.structs.replace(atlas, nodes=nodes), ("she",))
+    # The last one raises it only where it writes most.
+    assert [(hit.node, hit.score, hit.strength) for hit in found] == [
+        (NodeId(0, 1), 0.5, 1.0),
+        (NodeId(0, 0), 0.25, 9.0),
+        (NodeId(1, 1), 0.0, 2.5),
+    ]
+    both = find_writers(msgspec.structs.replace(atlas, nodes=nodes), ("she", "cat"))
+    assert [(hit.node, hit.score) for hit in both[:2]] == [(NodeId(0, 1), 0.75), (NodeId(0, 0), 0.5)]
+    assert both[0].tokens == (" she", " cat")
 
 
 def test_writers_and_attenders_are_found_by_tokens() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from engine.atlas.contexts import TOP
+from engine.analysis.atlas_search import find_writers
+from engine.atlas.contexts import SAMPLED, TOP
 from engine.atlas.passages import Passages, make_passages
 from engine.atlas.reading import AtlasReader
 from engine.atlas.sums import head_metrics, mlp_metrics
@@ -13,6 +14,7 @@ from engine.corpora.corpora import Corpus, read_corpus
 from engine.errors import ConfigError
 from engine.events import SilentMonitor
 from engine.models.loading import Model
+from engine.worker.make_atlas import make_atlas
 
 from .plain_metrics import PlainPass, attention_metrics, copying, written_metrics
 
@@ -138,3 +140,43 @@ def test_passages_are_spread_and_random_ones_come_twice(model: Model) -> None:
     with pytest.raises(ConfigError, match="no passage") as refused:
         make_passages(model, Corpus(name="short", digest="", texts=("The",)), 400)
     assert refused.value.hint
+
+
+def test_tokens_written_at_random_places_are_those_of_all_logits(model: Model) -> None:
+    """At every random place and for every node, against transformers' own model and its whole vocabulary."""
+    reader = read(model, make_passages(model, read_corpus("toy"), 3000))
+    atlas = make_atlas(model, reader, ("toy", "0"))
+    original = plain(model)
+    blocks, last, gain = original.transformer.h, original.transformer.ln_f, original.transformer.ln_f.weight.detach()
+    seen: dict[Any, torch.Tensor] = {}
+    for layer, block in enumerate(blocks):
+        block.attn.c_proj.register_forward_pre_hook(lambda _, given, layer=layer: seen.update({layer: given[0][0]}))
+        block.mlp.register_forward_hook(lambda _, _given, out, layer=layer: seen.update({("mlp", layer): out[0]}))
+    last.register_forward_pre_hook(lambda _, given: seen.update(final=given[0][0]))
+    unembed = original.lm_head.weight.detach().T
+    places = reader.state["sampled_place"][0, 0]
+    assert len({int(passage) for passage, _ in places}) == len(places) == SAMPLED
+    counted: dict[tuple[Any, str], int] = {}
+    for number, (passage, position) in enumerate(places.tolist()):
+        with torch.no_grad():
+            original(torch.tensor([reader.passages.text[passage]]))
+        scale = (seen["final"][position].var(unbiased=False) + last.eps).sqrt()
+        for node in atlas.nodes:
+            if node.node.is_head:
+                own = slice(node.head * model.info.d_head, (node.head + 1) * model.info.d_head)
+                written = seen[node.layer][position, own] @ blocks[node.layer].attn.c_proj.weight.detach()[own]
+            else:
+                written = seen["mlp", node.layer][position]
+            logits = (written * gain / scale) @ unembed
+            best = (logits - logits.mean()).topk(6)
+            found = node.written[number]
+            assert [value / 100 for _, value in found] == pytest.approx(best.values.tolist(), abs=0.006)
+            wanted = {model.token_words(int(token)) for token in best.indices}
+            assert len({atlas.words[word] for word, _ in found} & wanted) >= 5  # two that are equally high may swap
+            for word in wanted:
+                counted[node.node, word] = counted.get((node.node, word), 0) + 1
+    # A search answers with the share of places; the node that raises a token at most of them comes first.
+    for (node, word), n in sorted(counted.items(), key=lambda pair: -pair[1])[:20]:
+        hits = find_writers(atlas, (f"'{word}",))
+        assert next(hit for hit in hits if hit.node == node).score == pytest.approx(n / SAMPLED, abs=2 / SAMPLED)
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)

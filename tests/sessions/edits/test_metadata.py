@@ -45,6 +45,7 @@ from sessions.protocol import (
     SessionsAnswer,
     SessionsRemoved,
     SetExamples,
+    StepExamples,
     StopHost,
     TrashSession,
     WriteNote,
@@ -393,8 +394,24 @@ async def test_a_session_that_holds_anything_is_not_discarded(lab, of_account: s
         await client.ask(SetExamples(session=session, examples=own), SessionAnswer)
     elif of_account == "a name":
         await client.ask(RenameSession(session=session, name="mine"), SessionAnswer)
-    assert (await client.ask(DiscardSession(session=session), SessionsRemoved)).sessions == ()
+    for edited in (False, True):
+        asked = DiscardSession(session=session, edited=edited)
+        assert (await client.ask(asked, SessionsRemoved)).sessions == ()
     assert [row.session_id for row in (await client.ask(ListSessions(), SessionsAnswer)).sessions] == [session]
+
+
+async def test_a_session_whose_examples_were_all_removed_is_discarded_only_if_asked(lab) -> None:
+    client = await lab.connect()
+    asked = CreateSession(name="own", model="toy", task=None)
+    session = (await client.ask(asked, SessionAnswer)).session.session_id
+    one = (Example(prompt="a", polarity="positive"),)
+    for examples in (one, (), one):
+        await client.ask(SetExamples(session=session, examples=examples), SessionAnswer)
+    assert (await client.ask(DiscardSession(session=session, edited=True), SessionsRemoved)).sessions == ()
+    await client.ask(StepExamples(session=session, by=-1), SessionAnswer)
+    assert (await client.ask(DiscardSession(session=session), SessionsRemoved)).sessions == ()
+    gone = (await client.ask(DiscardSession(session=session, edited=True), SessionsRemoved)).sessions
+    assert [row.session_id for row in gone] == [session]
 
 
 async def test_the_host_empties_old_trash_when_it_starts(lab) -> None:

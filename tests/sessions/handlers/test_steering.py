@@ -8,6 +8,7 @@ from engine.steering import SteerPlan
 from sessions.errors import SessionError
 from sessions.events import SteeringRecorded
 from sessions.protocol import (
+    CheckSteering,
     CircuitAnswer,
     GetSteering,
     ListSteerings,
@@ -52,6 +53,37 @@ async def test_steering_is_measured_in_parts_recorded_and_found_again(lab) -> No
     assert "run 1 steered: code 3 of 0.1 times 2 at every token" in [each.words for each in times.markers]
 
 
+async def test_a_note_is_written_with_the_measurement_or_beside_what_is_recorded(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    before = (await lab.detail(client, run.session_id)).last_seq
+
+    async def steered(plan: SteerPlan, note: str) -> Steering:
+        return await client.ask(GetSteering(run=run.run_id, plan=plan, note=note), Steering)
+
+    assert (await steered(PLAN, "odd\x1b[31m ")).note == "code 3 of 0.1 times 2 at every token: odd[31m"
+    detail = await lab.detail(client, run.session_id)
+    assert detail.last_seq == before + 2  # the steering and the note, in one step
+    assert (await steered(PLAN, "again")).at_us is not None
+    both = msgspec.structs.replace(PLAN, kind="off", nodes=((0, 1), (1, 2)), strengths=())
+    await steered(both, "two")
+    await steered(msgspec.structs.replace(PLAN, kind="contrast", source="stream", nodes=((1, -1),)), "stream")
+    notes = (await lab.detail(client, run.session_id)).notes
+    assert sorted(
+        (each.layer, each.head, each.text.rpartition(": ")[2]) for each in notes if each.layer is not None
+    ) == [
+        (0, 1, "again"),
+        (0, 1, "odd[31m"),
+    ]
+    assert sorted(each.text.partition(" ")[0] for each in notes if each.layer is None) == ["2", "difference"]
+    assert {each.run_id for each in notes} == {run.run_id}
+    for text, named in ((" ", "empty"), ("x" * 20_000, "characters")):
+        with pytest.raises(SessionError, match=named):
+            await steered(msgspec.structs.replace(PLAN, code=4), text)
+    assert len((await client.ask(ListSteerings(run=run.run_id), SteeringsAnswer)).steerings) == 3
+
+
 async def test_what_is_not_to_be_recorded_is_not(lab) -> None:
     client = await lab.connect()
     run = await lab.queue(client)
@@ -82,6 +114,9 @@ async def test_a_circuit_alone_is_the_runs_or_a_saved_one(lab) -> None:
     ("plan", "circuit", "named"),
     [
         ({"seed": 99}, "", "no seed 99"),
+        ({"code": 200}, "", "no code 200"),
+        ({"nodes": ((1, -1),)}, "", "heads only"),
+        ({"example": 20}, "", "no example 21"),
         ({"nodes": ((7, 0),)}, "", "7.0"),
         ({"kind": "only", "nodes": (), "strengths": ()}, "", "No node"),
         ({"kind": "only", "nodes": (), "strengths": ()}, "nobody", "nobody"),
@@ -91,10 +126,26 @@ async def test_what_is_not_there_is_named(plan: dict[str, object], circuit: str,
     client = await lab.connect()
     run = await lab.queue(client)
     await lab.finish(client, run)
-    request = GetSteering(run=run.run_id, plan=msgspec.structs.replace(PLAN, **plan), circuit=circuit)
-    with pytest.raises(SessionError, match=named) as refused:
-        await client.ask(request, Steering)
-    assert refused.value.hint
+    plan = msgspec.structs.replace(PLAN, **plan)
+    for request, answer in (
+        (CheckSteering(run=run.run_id, plan=plan, circuit=circuit), SteeringsAnswer),
+        (GetSteering(run=run.run_id, plan=plan, circuit=circuit), Steering),
+    ):
+        with pytest.raises(SessionError, match=named) as refused:
+            await client.ask(request, answer)
+        assert refused.value.hint
+
+
+async def test_a_check_measures_nothing_and_finds_what_is_recorded(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    check = CheckSteering(run=run.run_id, plan=PLAN)
+    before = (await lab.detail(client, run.session_id)).last_seq
+    assert (await client.ask(check, SteeringsAnswer)).steerings == ()
+    assert (await lab.detail(client, run.session_id)).last_seq == before
+    found = await client.ask(GetSteering(run=run.run_id, plan=PLAN), Steering)
+    assert (await client.ask(check, SteeringsAnswer)).steerings == (found,)
 
 
 def test_a_recorded_event_is_the_same_after_json() -> None:

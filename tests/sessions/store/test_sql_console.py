@@ -12,6 +12,7 @@ from engine.config import ProbeConfig
 from engine.events import EdgesAttributed, Notice
 from engine.protocol import RunProbe
 from engine.results import EdgeEffect
+from engine.steering import DosePoint, SteerPlan, SteerResult, TextCost
 from sessions.errors import BadQuery, HostGone, Refusal
 from sessions.events import (
     CircuitSaved,
@@ -21,6 +22,7 @@ from sessions.events import (
     RunStarted,
     SessionCreated,
     SessionTrashed,
+    SteeringRecorded,
     TagsSet,
 )
 from sessions.protocol import QuerySql, SqlAnswer
@@ -46,6 +48,42 @@ def by_edges(edges: tuple[EdgeEffect, ...]) -> EdgesAttributed:
     )
 
 
+STEERED = (
+    SteeringRecorded(
+        plan=SteerPlan(
+            kind="code", nodes=((1, 2),), seed=5, strengths=(-2.0, 2.0), strength=3.0, random=2, where="place", place=-1
+        ),
+        result=SteerResult(
+            unit=1.5,
+            prompt="one",
+            kl=0.25,
+            metric="logit_difference",
+            base=3.5,
+            prompts=2,
+            points=(
+                DosePoint(strength=-2.0, effect=-1.0, error=0.5, random=(-0.25, 0.75)),
+                DosePoint(strength=2.0, effect=0.5, error=None, random=(-0.25, 0.75)),
+            ),
+            cost=TextCost(tokens=9, before=-3.0, after=-3.25, random=(-3.1,)),
+        ),
+    ),
+    SteeringRecorded(
+        plan=SteerPlan(kind="contrast", nodes=((0, -1),), source="stream", strengths=(1.0,), random=0, where="last"),
+        result=SteerResult(
+            unit=2.0,
+            prompt="one",
+            kl=0.75,
+            metric="kl",
+            prompts=1,
+            points=(DosePoint(strength=1.0, effect=0.5, error=None),),
+        ),
+    ),
+    SteeringRecorded(
+        plan=SteerPlan(kind="off", nodes=((0, 1), (1, -1))), result=SteerResult(unit=0.0, prompt="one", kl=0.5)
+    ),
+)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, script):
     """Return a store with two sessions, a run each, notes, tags and a circuit; and a similar third in the trash."""
@@ -67,6 +105,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, script):
             *script.normal(request),
             *(by_edges(edges) for edges in (LATER[::-1], LATER)),
             RunEnded(state="done"),
+            *STEERED,
         ]
         recorder.append(run_drafts(session, run, events, spool))
         for event in (
@@ -138,6 +177,25 @@ def test_each_view_shows_what_was_recorded_and_nothing_of_the_trash(cursor, stor
     assert effects == [
         [1, "0.1", "1.0", -0.75, "logit_difference", 3.5, "pair", 2, 0, 0],
         [2, "0.0", "1.2", 0.5, "logit_difference", 3.5, "pair", 2, 0, 2],
+    ]
+    output = "number, kind, nodes, code, source, seed, at_tokens, unit, strength, metric, base, effect, error, prompts"
+    steered = answer(cursor, f"SELECT {output} FROM steerings WHERE run_id = 'r-s1' ORDER BY number, strength")  # noqa: S608
+    assert counts["steerings"] == 2 * len(steered)
+    code = [1, "code", ["1.2"], 0, None, 5, "-1", 1.5]
+    assert steered == [
+        [*code, -2.0, "logit_difference", 3.5, -1.0, 0.5, 2],
+        [*code, 2.0, "logit_difference", 3.5, 0.5, None, 2],
+        [*code, 3.0, "logit_difference", 3.5, None, None, 2],
+        [2, "contrast", ["m0"], None, "stream", None, "last", 2.0, 1.0, "kl", 0.0, 0.5, None, 1],
+        [3, "off", ["0.1", "m1"], None, None, None, "all", None, None, None, None, None, None, None],
+    ]
+    output = "random_directions, band_low, band_high, outside, kl, cost"
+    assert answer(cursor, f"SELECT {output} FROM steerings WHERE session_id = 's2' ORDER BY number, strength") == [  # noqa: S608
+        [2, -0.25, 0.75, True, None, None],
+        [2, -0.25, 0.75, False, None, None],
+        [None, None, None, None, 0.25, 0.25],
+        [0, None, None, None, 0.75, None],
+        [None, None, None, None, 0.5, None],
     ]
     assert answer(cursor, "SELECT DISTINCT session, run, layer, head, text FROM notes ORDER BY ALL")[0] == [
         "of greater_than",

@@ -46,9 +46,13 @@ def test_an_atlas_is_read_shown_searched_and_deleted(at_home: Callable[..., Any]
     ran = at_home("sql", "SELECT count(*) FROM atlas_nodes", "--csv")
     assert ran.out.split() == ["count_star()", "36"]
 
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{}\n")
     for words, named in (
         (("atlas", "toy", "--corpus", "nowhere.txt"), "nowhere.txt"),
         (("atlas", "toy", "--tokens", "5"), "5 tokens"),
+        (("atlas", "./nomodel"), "nomodel"),
+        (("atlas", "toy", "--corpus", str(bad)), "bad.jsonl, line 1"),
         (("atlas", "toy", "--sort", "nothing"), "nothing"),
         (("atlas", "toy", "--head", "9.9"), "9.9"),
         (("atlas", "toy", "--head", "m1", "--writes", "a"), "--head and --writes"),
@@ -59,6 +63,7 @@ def test_an_atlas_is_read_shown_searched_and_deleted(at_home: Callable[..., Any]
     ):
         ran = at_home(*words)
         assert (ran.code, named in ran.err, "hint:" in ran.err) == (2, True, True), (words, ran.err)
+        assert " tokens of " not in ran.err, words  # refused before it says what it will read
 
 
 def test_the_time_left_is_told_from_the_second_part_on() -> None:

@@ -42,6 +42,7 @@ def test_neurons_of_a_run_and_of_a_model(at_home: Callable[..., Any]) -> None:
 
     for words, named in (
         (("neuron", "toy", "2.99999"), "2.99999"),
+        (("neuron", "toy", "9.9"), "'9.9'"),
         (("neuron", "toy", "m2"), "'m2'"),
         (("neuron", "toy", "1.1", "--dtype", "int4"), "int4"),
         (("neuron", "nomodel", "1.1"), "nomodel"),

@@ -62,7 +62,10 @@ def test_a_planted_head_answers_to_the_strength_and_others_do_not(at_home: Calla
     assert found["cached"] is True
     assert found["recorded_us"] is not None
 
-    off = steered("--off", mover, "--with", "zero")
+    off = steered("--off", mover, "--with", "zero", "--note", "as written by hand")
+    assert off["note"] == f"{off['what']}: as written by hand"
+    notes = json.loads(at_home("sql", "SELECT layer || '.' || head AS node, text FROM notes", "--json").out)["rows"]
+    assert notes == [{"node": mover, "text": off["note"]}]
     best = max(off["next_tokens"], key=lambda each: each["before"])
     assert best["after"] < best["before"] / 2
     alone = steered("--only", "circuit", "--prompt", "When Mary and John went, John gave it to => Mary | John")
@@ -73,6 +76,12 @@ def test_a_planted_head_answers_to_the_strength_and_others_do_not(at_home: Calla
     own = steered("--contrast", "0", "--toward", str(sides), "--strength", "1", "--random", "2", "--no-cost")
     assert own["plan"]["source"] == "stream"
     assert own["plan"]["toward"] == ["When Mary and John went, John gave it to"]
+
+    strengths = "SELECT strength, effect, band_low, band_high FROM steerings WHERE number = 1 ORDER BY strength"
+    rows = json.loads(at_home("sql", strengths, "--json").out)["rows"]
+    assert [tuple(row.values()) for row in rows] == [
+        (each["strength"], each["effect"], min(each["random"]), max(each["random"])) for each in found["points"]
+    ]
 
     listed = json.loads(at_home("steer", "p/1", "--json").out)
     assert (listed["schema"], len(listed["steerings"])) == ("headcode.steerings/1", 4 + tried)
@@ -102,7 +111,11 @@ def test_what_cannot_be_steered_is_named(at_home: Callable[..., Any]) -> None:
         (("--only", "nobody"), "nobody"),
         (("--recorded", "1"), "--recorded 1"),
         (("--code", "0.1:1", "--generate", "99999"), "generate=99999"),
+        (("--code", "0.1:1", "--example", "99"), "no example 99"),
+        (("--code", "0.1:1", "--note", " "), "note is empty"),
+        (("--note", "words"), "--note"),
         (("--code", "0.1:1", "--prompt", " "), "--prompt 1"),
     ):
         ran = at_home("steer", "q/1", *arguments)
         assert (ran.code, named in ran.err, "hint:" in ran.err) == (2, True, True), (arguments, ran.err)
+        assert "measuring" not in ran.err, arguments

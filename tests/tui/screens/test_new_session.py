@@ -17,9 +17,11 @@ from engine.machine.memory import format_bytes
 from engine.planning.preflight import Preflight
 from sessions.client.connection import HostClient
 from sessions.errors import Refusal
+from sessions.protocol import ListSessions, SessionsAnswer
 from tui.app.app import HeadcodeApp
 from tui.headless.fetch_model import fetch_in_process
 from tui.screens import new_session
+from tui.screens.sessions import SessionsScreen
 from tui.screens.write import WriteScreen
 from tui.state.model_choices import ModelChoice, format_fit, model_choices, narrow_choices
 
@@ -121,6 +123,88 @@ async def test_examples_of_a_file_and_of_a_task(
         await pilot.press(*["down"] * at, "left", "enter")
         await wait(pilot, lambda: app.state.session_name == "sums" and app.state.link == "live")
         assert (app.state.model, app.state.task) == ("adder", "addition")
+
+
+async def sessions_of(places: AppFolders) -> set[str]:
+    async with await HostClient.connect(places) as client:
+        return {row.name for row in (await client.ask(ListSessions(), SessionsAnswer)).sessions}
+
+
+async def test_a_session_left_without_examples_leaves_nothing_behind(
+    places: AppFolders, text_of: Text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.jsonl").write_bytes(b"\xff\xfe{")
+    monkeypatch.chdir(tmp_path)
+    app = HeadcodeApp(lambda: HostClient.connect(places), model="toy", task="ioi", depth="full")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await wait(pilot, lambda: app.state.link == "live" and app.state.shown is not None)
+        first, name = app.state.session_id, app.state.session_name
+        before = app.state.session.examples.current
+
+        async def begun(*keys: str, made: str) -> None:
+            await pilot.press("S")
+            await wait(pilot, lambda: "1 session" in text_of(app))
+            await pilot.press("n", *made, "enter", "enter")
+            await wait(pilot, lambda: "▸ write or paste them" in text_of(app))
+            await pilot.press(*keys)
+
+        async def back_without_it() -> None:
+            await wait(pilot, lambda: app.state.session_id == first and app.state.link == "live")
+            await wait(pilot, lambda: app.screen is app.screen_stack[0] and bool(app.state.last_seq))
+            assert await sessions_of(places) == {name}
+            assert app.state.session.examples.current == before
+
+        def writing() -> bool:
+            here = isinstance(app.screen, WriteScreen) and app.state.session_id != first
+            return here and app.screen.line.place is not None
+
+        # Out of the form: nothing was made.
+        await begun("escape", "escape", "escape", made="a")
+        await wait(pilot, lambda: isinstance(app.screen, SessionsScreen))
+        await pilot.press("escape")
+        await back_without_it()
+        # Nothing written.
+        await begun("enter", made="b")
+        await wait(pilot, writing)
+        await pilot.press("escape", "escape")
+        await wait(pilot, lambda: any("was not kept" in note.message for note in app._notifications))
+        await back_without_it()
+        # Written, recorded, and taken away again.
+        await begun("enter", made="c")
+        await wait(pilot, writing)
+        await pilot.press(*"One", "enter")
+        await wait(pilot, lambda: bool(app.state.session.examples.current))
+        await pilot.press("escape", "d")
+        await wait(pilot, lambda: not app.state.session.examples.current)
+        await pilot.press("escape")
+        await back_without_it()
+        # A file that cannot be read.
+        await begun("down", "enter", made="")
+        await wait(pilot, lambda: "bad.jsonl" in text_of(app))
+        names = app.screen.names
+        names.choose(next(at for at, each in enumerate(names.entries) if each.path.name == "bad.jsonl"))
+        await pilot.press("enter")
+        await wait(pilot, lambda: isinstance(app.screen, WriteScreen) and "UTF-8" in text_of(app))
+        await pilot.press("escape")
+        await back_without_it()
+        # Something written stays, also after another session is opened.
+        await begun("enter", made="kept")
+        await wait(pilot, writing)
+        await pilot.press(*"One => two", "enter", "escape", "escape")
+        await wait(pilot, lambda: app.screen is app.screen_stack[0])
+        assert first is not None
+        app.link.open(first)
+        await wait(pilot, lambda: app.state.session_id == first and app.state.link == "live")
+        assert await sessions_of(places) == {name, "kept"}
+        # Quit while nothing is written.
+        await pilot.press("S")
+        await wait(pilot, lambda: "2 sessions" in text_of(app))
+        await pilot.press("n", "d", "enter", "enter")
+        await wait(pilot, lambda: "▸ write or paste them" in text_of(app))
+        await pilot.press("enter")
+        await wait(pilot, writing)
+        assert await sessions_of(places) == {name, "kept", "d"}
+    assert await sessions_of(places) == {name, "kept"}
 
 
 async def test_a_model_is_fetched_in_place(places: AppFolders, text_of: Text, monkeypatch: pytest.MonkeyPatch) -> None:

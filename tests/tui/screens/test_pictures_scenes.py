@@ -221,7 +221,7 @@ SCENES: dict[str, Scene] = {
         last=_log_of_ada,
     ),
     "circuits_small": Scene(
-        sees="three saved circuits, two of them marked 1 and 2 to be combined, the one at the cursor with its heads",
+        sees="three saved circuits, two of them marked 1 and 2 to be combined, the one at the cursor previewed below",
         words=("name movers", "published", "union"),
         keys=("C", "space", "down", "space"),
         size=SMALL,

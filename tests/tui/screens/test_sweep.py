@@ -1,5 +1,6 @@
 """Sweeps as tables: cells and their states, axes, curves, births, the film, and the way to a run and back."""
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,29 @@ async def test_every_unit_is_a_cell(
         assert "3.0 s left" in text or "about 3" in text
 
 
+@pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
+async def test_the_sweep_at_the_cursor_is_previewed(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    async with open_screen(host, size=size) as (app, pilot, until):
+        await pilot.press("W")
+        await until(lambda: "all with  task addition" in text_of(app))
+        text = text_of(app)
+        assert "checkpoint 0, 100, 200, 400, …, 1200 (8) · draw 0, 1, 2" in text
+        assert "22 done · 1 failed · 1 running · runs on local 3.0 s left · 1.5" in text
+        # Of steps 0 to 1200 with three draws, the failed and the running one left out: .5 + step / 2000, at most 1.
+        measured = [min(1.0, 0.5 + step / 2000) for step in (0, 100, 200, 400, 600, 800, 1000, 1200) for _ in range(3)]
+        measured = sorted(measured)[:-1]  # the last unit runs
+        measured.remove(1.0)  # a draw of step 1000 failed
+        middle = f"{statistics.median(measured):.2f}".lstrip("0")
+        assert f"AUC {middle} (median), best 1.00 at checkpoint 1000, draw 0" in text
+        assert "1 x No memory left for births." in text
+        asked = len(host.of_kind("GetSweep"))
+        await pilot.pause(2.5)  # the list is read again, and has not changed
+        assert len(host.of_kind("GetSweep")) == asked
+
+
 async def test_measures_nodes_and_axes_are_chosen(recorded: Any, open_screen: Any, text_of: Any) -> None:
     async with open_screen(recorded.host()) as (app, pilot, until):
         sweep = await opened(pilot, until, app)
@@ -73,9 +97,9 @@ async def test_a_table_follows_the_sweep(recorded: Any, open_screen: Any, text_o
         host.sweep.told.set()
         await until(lambda: "23 of 24 done" in text_of(app))
         assert "worker 1" not in text_of(app)
-        asked = len([each for each in host.asked if isinstance(each, GetSweep)])
         await pilot.press("escape")
-        await until(lambda: isinstance(app.screen, SweepsScreen))
+        await until(lambda: isinstance(app.screen, SweepsScreen) and "23 done" in text_of(app))  # in the preview
+        asked = len([each for each in host.asked if isinstance(each, GetSweep)])
         host.sweep.news = 3
         host.sweep.told.set()
         await pilot.pause(0.5)

@@ -193,7 +193,15 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
 
         await pilot.press("C")
         await until(lambda: isinstance(app.screen, CircuitsScreen))
-        assert "2 saved circuits" in text_of(app)
+        text, view = text_of(app), app.state.view()
+        assert "2 saved circuits" in text
+        best = next(node for node in view.order if node in inside)
+        assert f"nodes     by total variation of run 1: {best} " in text
+        assert f"{len(inside)} of {len(inside)} nodes, Jaccard 1.00 with the circuit of run 1" in text
+        known = set(app.state.shown.picture.reference.heads)
+        both = f"{len(known & inside) / len(known | inside):.2f}".removeprefix("0")
+        assert f"{len(known & inside)} of {len(inside)} nodes, Jaccard {both} with " in text
+        assert "with run 1 total variation" in text  # the nearest
         await pilot.press("u")  # nothing is marked yet
         assert isinstance(app.screen, CircuitsScreen)
         await pilot.press("space", "down", "space", "minus")
