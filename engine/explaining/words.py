@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from engine.explaining.columns import TokenColumn
 from engine.models.byte_tokens import SPACE_SIGN
 from engine.models.loading import Model
 
@@ -14,6 +15,8 @@ class Words:
         self._vocabulary = model.info.vocabulary
         self._special = {*map(int, getattr(model.tokenizer, "all_special_ids", ()))}
         self.word = lru_cache(maxsize=1 << 16)(self._word)
+        self.of_columns = lru_cache(maxsize=1 << 12)(self._of_columns)
+        self._numbers: dict[str, int] = {}
 
     def _word(self, token: int) -> tuple[str, bool]:
         """Return the word, and whether a space stands before it."""
@@ -22,6 +25,14 @@ class Words:
             if piece.startswith(sign) and len(piece) > len(sign):
                 return piece[len(sign) :], True
         return piece, False
+
+    def _of_columns(self, columns: tuple[TokenColumn, ...]) -> list[tuple[int | None, ...]]:
+        """Return the words of both sides of each column, as numbers; None where a side has no token."""
+
+        def number(token: int | None) -> int | None:
+            return None if token is None else self._numbers.setdefault(self.word(token)[0], len(self._numbers))
+
+        return [(number(column.own), number(column.other)) for column in columns]
 
     def token(self, word: str, *, like: int) -> int | None:
         """Return the token of the word with a space before it as `like` has one; None if there is none."""

@@ -65,7 +65,7 @@ def test_shortest_prompts_have_the_code_and_lose_it_with_any_token(node: NodeId,
         )
         without = [prompt[:place] + prompt[place + 1 :] for place in range(len(prompt))]
         pairs = [columns.pair(each) for each in (prompt, *without)]
-        there = [pair is not None and int(reader.codes([pair], [node])[0, 0]) == found.code for pair in pairs]
+        there = [pair is not None and int(reader.codes([pair], [node])[0][0, 0]) == found.code for pair in pairs]
         assert there[0]
         # Only what differs or repeats may stay though the code does without.
         for place, kept in zip(pattern.places, there[1:], strict=True):
