@@ -45,10 +45,7 @@ class ReadTokens:
         return torch.stack([self._kept[token] for token in tokens])
 
     def nearest(self, token: int, most: int) -> list[int]:
-        """Return the tokens that are most alike to this one for the node, without itself.
-
-        The one place where alternatives of a token come from; contexts of an ordinary text can be asked here as well.
-        """
+        """Return the tokens that are most alike to this one for the node, without itself."""
         with torch.no_grad():
             if self._lengths is None:
                 self._lengths = torch.cat([rows.norm(dim=-1) for rows in self._rows()]).clamp_(min=1e-12)

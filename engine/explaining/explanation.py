@@ -22,6 +22,7 @@ from engine.explaining.ties import Ties
 from engine.explaining.trials import Trial, WordSources, try_words
 from engine.explaining.words import Words
 from engine.explanations import (
+    AtlasWords,
     CodeExplanation,
     ExplainedPattern,
     PatternPlace,
@@ -81,14 +82,16 @@ class Explainer:
         self._read: dict[str, PromptCodes] = {}
         self.passes = 0
 
-    def explain(self, node: NodeId, code: int, *, seed: int, most_patterns: int = 4) -> CodeExplanation:
+    def explain(
+        self, node: NodeId, code: int, *, seed: int, atlas: AtlasWords | None = None, most_patterns: int = 4
+    ) -> CodeExplanation:
         """Return the explanation. Raises NoSuchNode, Cancelled, and ConfigError for a code that no example has."""
         begun, before = time.perf_counter(), self.passes
         self.reader.layout.check(node)
         run, has, latents = of_run = self._of("run", node, code)
         if not any(has):
             raise ConfigError(f"No example of the run has code {code} of {node}.", hint=self._there(node))
-        work = _Code(self, node, code)
+        work = _Code(self, node, code, atlas)
         rows = dict(enumerate(self.sets.learn_from))
         parts = [Having(*([each[row] for row in rows.values()] for each in of_run))]
         parts += [self._of(name, node, code) for name in ("learn", "learn_others")]
@@ -121,6 +124,8 @@ class Explainer:
             passes=self.passes - before,
             seconds=round(time.perf_counter() - begun, 3),
             notices=self._notices(same),
+            atlas_corpus="" if atlas is None else atlas.corpus,
+            atlas_words=len(work.atlas),
         )
 
     def codes_of_run(self, node: NodeId) -> list[int]:
@@ -174,9 +179,12 @@ class Explainer:
 class _Code:
     """One code of one node."""
 
-    def __init__(self, explainer: Explainer, node: NodeId, code: int) -> None:
+    def __init__(self, explainer: Explainer, node: NodeId, code: int, atlas: AtlasWords | None) -> None:
         self.explainer, self.node, self.code = explainer, node, code
         self.reads = ReadTokens(explainer.reader.model, node)
+        of_texts = map(explainer.words.of_text, () if atlas is None else atlas.words)
+        self.atlas = tuple(dict.fromkeys(token for token in of_texts if token is not None))
+        """Tokens that the node has to do with in ordinary text."""
         self._known: dict[TokenPair, tuple[float, float]] = {}
 
     def patterns(self, learnt: Having, rows: Mapping[int, int], most: int) -> list[Found]:
@@ -194,6 +202,7 @@ class _Code:
                 )
             ),
             vocabulary=explainer.reader.model.info.vocabulary,
+            atlas=self.atlas,
         )
         having = [at for at, has in enumerate(truth) if has]
         # The run's own examples first, the largest latent first.
@@ -287,7 +296,7 @@ class _Code:
         texts: dict[bool, list[str]] = {True: [], False: []}
         for each in ranked:
             texts[each.kept].append(self._word_text(each.tokens[index]))
-        drawn = [each for each in alone if each.drawn]
+        drawn, of_atlas = ([each for each in alone if each.source == name] for name in ("vocabulary", "atlas"))
         return PatternWord(
             token=self.explainer.reader.model.token_words(first),
             places=sum((slot.own == index) + (slot.other == index and slot.differs) for slot in pattern.slots),
@@ -297,6 +306,8 @@ class _Code:
             random_kept=sum(each.kept for each in drawn),
             keeps=tuple(texts[True][:_MOST_SHOWN]),
             loses=tuple(texts[False][:_MOST_SHOWN]),
+            atlas_tried=len(of_atlas),
+            atlas_kept=sum(each.kept for each in of_atlas),
         )
 
     def _word_text(self, token: int) -> str:

@@ -43,6 +43,14 @@ class Words:
         sign = next(sign for sign in (SPACE_SIGN, "Ġ", " ") if piece.startswith(sign))
         return self._known(sign + word)
 
+    def of_text(self, text: str) -> int | None:
+        """Return the token whose text this is (Model.token_words); None if there is none."""
+        for sign in (SPACE_SIGN, "Ġ", " ") if text.startswith(" ") else ("",):
+            token = self._known(sign + text[1:] if sign else text)
+            if token is not None and self._tokens.words(token) == text:
+                return token
+        return None
+
     def is_plain(self, token: int) -> bool:
         """Return True for a token that can stand in a text: no special one, no part of a character."""
         if token in self._special or token >= self._vocabulary:

@@ -14,6 +14,7 @@ from sessions.handlers.node_parts import answer_of, named_node, run_fields
 from sessions.ids import new_id
 from sessions.protocol import Explained, GetExplanation
 from sessions.rows import RunRow
+from sessions.store.atlases import words_at
 from sessions.store.database import Store
 from sessions.store.explanations import recorded_explanation
 from sessions.store.queries import find_run, run_row
@@ -37,11 +38,13 @@ async def explain_code(host: HandlerContext, request: GetExplanation) -> Explain
     if known is not None:
         return Explained(run=run, model=info, explanation=known, recorded=True)
     sae, fields = await host.writer.read(lambda store: _inputs(store, run))
+    atlas = await host.writer.read(lambda store: words_at(store, info.identity, node))
     worker_request = ExplainCode(
         job=new_id("x"),
         layer=node.layer,
         head=node.head,
         code=request.code,
+        atlas=atlas,
         config=run.config,
         sae=str(host.places.data / "sae" / f"{sae}.safetensors"),
         seed_index=run.config.seeds.index(seed),
