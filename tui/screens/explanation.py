@@ -73,7 +73,9 @@ class ExplanationView(SignedWidget):
         rows = tree_rows(explanation)
         room = min(max((cell_len(_tokens(row)) for row in rows), default=0), _TOKENS, width // 2)
         lines += [self._row(row, room, width) for row in rows]
-        lines += [self.line().add(f" {row}", "faint") for row in wrap(word_sources(explanation), width - 2, 2)]
+        lines += [
+            self.line().add(f" {row}", "faint") for row in wrap(one_line(word_sources(explanation)), width - 2, 2)
+        ]
         lines += [self.line(), self.line().add(f" {fit(held_out(explanation), width - 2)}", "faint")]
         lines += self._prediction(explanation, width)
         for each in explanation.salient:
