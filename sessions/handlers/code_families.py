@@ -75,8 +75,10 @@ async def get_code_changes(host: HandlerContext, request: CompareCodes) -> Codes
     codes_a, codes_b = (each.rows([pair[side] for pair in shared], nodes) for side, each in enumerate((a, b)))
     positive = np.array([a.examples[place].positive for place, _ in shared])
 
+    seeds = a.run.config.seeds, b.run.config.seeds
+
     def compare() -> CodesCompared:
-        return CodesCompared(comparison=compare_codes(codes_a, codes_b, positive, nodes))
+        return CodesCompared(comparison=compare_codes(codes_a, codes_b, positive, nodes, seeds))
 
     return await asyncio.to_thread(compare)
 
