@@ -103,6 +103,19 @@ class FamilyChange(msgspec.Struct, frozen=True, kw_only=True):
     other_parent: FamilyCode | None
 
 
+class AnswerChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a node's codes tell about the expected answer, in two runs."""
+
+    layer: int
+    head: int
+    a: float
+    """Mutual information in bits of its codes and the answers of the positives, mean over seeds.
+
+    Less the mean under shuffled answers.
+    """
+    b: float
+
+
 class CodesComparison(msgspec.Struct, frozen=True, kw_only=True):
     """What changed between two runs on the prompts that both have."""
 
@@ -111,6 +124,11 @@ class CodesComparison(msgspec.Struct, frozen=True, kw_only=True):
     """The least agreement first; of equal ones those that seeds agree on most."""
     same_seed: bool
     """True if the first seed of A is one of B's: `kept`, codes and families are compared under it."""
+    answers: tuple[AnswerChange, ...]
+    """Nodes for which that changed by more than any node's under 200 shuffles of the answers; the largest first.
+
+    Empty also where fewer than two answers are expected of three positives each.
+    """
     codes_a: int
     codes_b: int
     kept: int

@@ -14,6 +14,7 @@ from engine.code_families import (
     NodeChange,
 )
 from engine.code_scores.agreement import rand_index
+from engine.code_scores.answer_changes import answer_changes
 from engine.code_scores.families import LEAST, find_families, occurrences, together
 from engine.nodes import NodeId
 
@@ -31,8 +32,11 @@ def compare_codes(
     positive: NDArray[np.bool_],
     nodes: Sequence[NodeId],
     seeds: tuple[Sequence[int], Sequence[int]],
+    answers: NDArray[np.intp],
 ) -> CodesComparison:
     """Return what changed from A to B; rows of both are the same prompts, columns the same nodes.
+
+    `answers`: of each prompt (answer_labels).
 
     Numbers of codes mean nothing across runs: a code is known by the prompts on which it occurs. Under the same seed
     autoencoders begin alike, so that what differs is the model; under different ones seeds differ as well.
@@ -63,6 +67,7 @@ def compare_codes(
         prompts=a.shape[1],
         nodes=tuple(sorted(changes, key=lambda each: (each.agreement, -each.within, each.layer, each.head))),
         same_seed=bool(same) and first in same,
+        answers=answer_changes(a, b, answers, nodes),
         codes_a=n_a,
         codes_b=n_b,
         kept=kept,

@@ -123,6 +123,15 @@ def code_lines(found: CodesComparison) -> list[str]:
         lines.append(
             f"  nodes that sort the prompts otherwise (in brackets, what two seeds of one run reach): {listed}"
         )
+    for name, less in (("less", True), ("more", False)):
+        answers = [each for each in found.answers if (each.b < each.a) == less]
+        if answers:
+            listed = "   ".join(
+                f"{NodeId(each.layer, each.head)} {_index(each.a)} to {_index(each.b)}" for each in answers[:_CHANGED]
+            )
+            lines.append(
+                f"  nodes whose codes tell {name} about the expected answer, in bits: {listed}{_more(answers)}"
+            )
     for name, codes in (("gone", found.gone), ("new", found.new)):
         if codes:
             listed = "   ".join(
@@ -144,7 +153,7 @@ def _on(code: FamilyCode) -> str:
 
 
 def _index(value: float) -> str:
-    """Format an adjusted Rand index, which may be a little below 0."""
+    """Format a number of which 0 is chance, and which may be a little below."""
     return share(max(value, 0.0))
 
 
