@@ -2,8 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -70,6 +69,14 @@ class Having(NamedTuple):
     has: list[bool]
     latents: list[float]
 
+    def taken(self, rows: Collection[int]) -> "Having":
+        return Having(
+            [self.prompts[row] for row in rows], [self.has[row] for row in rows], [self.latents[row] for row in rows]
+        )
+
+    def joined(self, more: "Having") -> "Having":
+        return Having(self.prompts + more.prompts, self.has + more.has, self.latents + more.latents)
+
 
 class Explainer:
     """Explains codes of one run and seed. The codes of all nodes on all prompts are read once."""
@@ -93,9 +100,9 @@ class Explainer:
             raise ConfigError(f"No example of the run has code {code} of {node}.", hint=self._there(node))
         work = _Code(self, node, code, atlas)
         rows = dict(enumerate(self.sets.learn_from))
-        parts = [Having(*([each[row] for row in rows.values()] for each in of_run))]
-        parts += [self._of(name, node, code) for name in ("learn", "learn_others")]
-        learnt = Having(*(list(chain.from_iterable(each)) for each in zip(*parts, strict=True)))
+        learnt = of_run.taken(rows.values())
+        for name in ("learn", "learn_others"):
+            learnt = learnt.joined(self._of(name, node, code))
         prompts, truth = learnt.prompts, learnt.has
         found = work.patterns(learnt, rows, most_patterns)
         _choose(found, truth)
