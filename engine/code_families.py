@@ -76,9 +76,12 @@ class NodeChange(msgspec.Struct, frozen=True, kw_only=True):
     layer: int
     head: int
     agreement: float
-    """Adjusted Rand index of its codes in A and B, mean over pairs of seeds; 1: the same sorting, 0: chance."""
+    """Adjusted Rand index of its codes in A and B; 1: the same sorting, 0: chance.
+
+    The mean over the seeds that both runs have, where autoencoders begin alike; without one, over all pairs of seeds.
+    """
     within: float
-    """The same between seeds of one run, the smaller of both runs: more cannot be expected."""
+    """The same between different seeds of one run, mean of both runs; 1 with one seed each."""
 
 
 class CodeChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,12 +94,26 @@ class CodeChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FamilyChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A family of one run, and the share of its nodes that the most alike family of the other has (Jaccard)."""
+    """A family of one run, and the family of the other that occurs most alike."""
 
     parent: FamilyCode
     nodes: int
     alike: float
+    """Of the shares of each family's codes that occur on a prompt: sum of the smaller over sum of the larger."""
     other_parent: FamilyCode | None
+
+
+class AnswerChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a node's codes tell about the expected answer, in two runs."""
+
+    layer: int
+    head: int
+    a: float
+    """Mutual information in bits of its codes and the answers of the positives, mean over seeds.
+
+    Less the mean under shuffled answers.
+    """
+    b: float
 
 
 class CodesComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,11 +121,20 @@ class CodesComparison(msgspec.Struct, frozen=True, kw_only=True):
 
     prompts: int
     nodes: tuple[NodeChange, ...]
-    """The largest change first: agreement within a run less agreement between both."""
+    """The least agreement first; of equal ones those that seeds agree on most."""
+    same_seed: bool
+    """True if the first seed of A is one of B's: `kept`, codes and families are compared under it."""
+    answers: tuple[AnswerChange, ...]
+    """Nodes for which that changed by more than any node's under 200 shuffles of the answers; the largest first.
+
+    Empty also where fewer than two answers are expected of three positives each.
+    """
     codes_a: int
     codes_b: int
     kept: int
     """Codes of A with a match in B that is alike by .5 or more."""
+    kept_between: float | None
+    """Share of A's codes kept in B under another seed, mean over pairs of seeds; None with one seed each."""
     expected: float | None
     """Share of codes kept between two seeds of one run, mean of both runs; None with one seed."""
     gone: tuple[CodeChange, ...]
@@ -118,7 +144,7 @@ class CodesComparison(msgspec.Struct, frozen=True, kw_only=True):
     """Families of the first seed at the coarsest level."""
     families_b: int
     families_gone: tuple[FamilyChange, ...]
-    """Families of A of which no family of B has half of the nodes."""
+    """Families of A to which no family of B is alike by .5 or more."""
     families_new: tuple[FamilyChange, ...]
     families_expected: float | None
     """Share of families kept between two seeds of one run, mean of both runs; None with one seed."""

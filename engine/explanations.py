@@ -9,6 +9,15 @@ from engine.node_parts import Tokens
 HeldOutKind = Literal["task", "examples"]
 
 
+class AtlasWords(msgspec.Struct, frozen=True, kw_only=True):
+    """The tokens that a node has to do with in ordinary text, by the atlas of its model."""
+
+    key: str
+    """Of the atlas."""
+    corpus: str
+    words: tuple[str, ...]
+
+
 class PatternWord(msgspec.Struct, frozen=True, kw_only=True):
     """One word of a pattern, the same in all places that name it, and what was tried in its stead."""
 
@@ -27,6 +36,9 @@ class PatternWord(msgspec.Struct, frozen=True, kw_only=True):
     """Words that keep the code, those most alike to what the node reads first."""
     loses: tuple[str, ...]
     """Words that lose it."""
+    atlas_tried: int = 0
+    """How many of those tried are the atlas's."""
+    atlas_kept: int = 0
 
     @property
     def any_word(self) -> bool:
@@ -126,3 +138,9 @@ class CodeExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """Prompts that went through the model for it."""
     seconds: float
     notices: tuple[str, ...] = ()
+    atlas_key: str = ""
+    """Of the atlas that words were taken from; empty: the store had none of this model."""
+    atlas_corpus: str = ""
+    """The text of the atlas that words were taken from; empty: the store had none of this model."""
+    atlas_words: int = 0
+    """How many tokens the atlas has for this node."""

@@ -150,6 +150,21 @@ class Atlas(msgspec.Struct, frozen=True, kw_only=True):
     def find(self, node: NodeId) -> AtlasNode | None:
         return next((each for each in self.nodes if each.node == node), None)
 
+    def words_at(self, node: NodeId) -> tuple[str, ...]:
+        """Return the tokens that a node has to do with, without duplicates; none for the embedding.
+
+        Those a head attends to, the largest share first; then, context by context, those it attends to there and the
+        one where it stands.
+        """
+        found = self.find(node)
+        if found is None:
+            return ()
+        words = [each.word for each in found.attends]
+        for context in (*found.top, *found.typical):
+            passage = self.passages[context.passage]
+            words += [passage[place] for place, _ in context.attends] + [passage[context.position]]
+        return tuple(dict.fromkeys(self.words[word] for word in words))
+
 
 class PromptNode(msgspec.Struct, frozen=True, kw_only=True):
     """One head or MLP on the prompts of a run."""

@@ -6,7 +6,7 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
-from engine.explanations import CodeExplanation
+from engine.explanations import AtlasWords, CodeExplanation
 from engine.node_atlas import Atlas, PromptNode
 from engine.nodes import NodeChoice
 from engine.part_measurements import (
@@ -246,6 +246,8 @@ class ExplainCode(ModelRequest, tag="explain", frozen=True, kw_only=True):
     head: int
     """NO_HEAD and NO_LAYER (engine.nodes) for MLPs and the embedding."""
     code: int
+    atlas: AtlasWords | None = None
+    """Of this node; None: there is no atlas of the model."""
 
 
 class ReadAtlas(ModelRequest, tag="read_atlas", frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from engine.capture.head_outputs import TokenRows, node_outputs, read_examples, read_tokens
+from engine.capture.head_outputs import node_outputs, read_examples
+from engine.capture.node_reading import NodeReader, NodesRead
 from engine.capture.prompts import position_weights
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, EngineError, ModelError
@@ -90,10 +91,15 @@ class CodeReader:
         """Return the direction that the code is read by: its row of the encoder."""
         return self._weights[node.is_head][0][code].to(self.model.device)
 
-    def codes(self, pairs: Sequence[TokenPair], nodes: Sequence[NodeId]) -> Int[Tensor, "pair node"]:
-        """Return the code of each node on the own side of each pair. Raises ModelError, Cancelled."""
-        blocks = [torch.stack([discretise(each) for each in found], dim=1) for found in self._read(pairs, nodes)]
-        return torch.cat(blocks) if blocks else torch.zeros(0, len(nodes), dtype=torch.int64)
+    def codes(
+        self, pairs: Sequence[TokenPair], nodes: Sequence[NodeId]
+    ) -> tuple[Int[Tensor, "pair node"], Float[Tensor, "pair node"]]:
+        """Return the code of each node on the own side of each pair, and its latent. Raises ModelError, Cancelled."""
+        codes, latents = [torch.zeros(0, len(nodes), dtype=torch.int64)], [torch.zeros(0, len(nodes))]
+        for found in self._read(pairs, nodes):
+            codes.append(torch.stack([discretise(each) for each in found], dim=1))
+            latents.append(torch.stack([each.amax(dim=1) for each in found], dim=1))
+        return torch.cat(codes), torch.cat(latents)
 
     def latents(self, pairs: Sequence[TokenPair], node: NodeId) -> Float[Tensor, "pair latent"]:
         """Return the latents of one node on the own side of each pair. Raises ModelError, Cancelled."""
@@ -127,24 +133,13 @@ class CodeReader:
         for pair, (first, second) in zip(pairs, sides, strict=True):
             if pair.other is not None:
                 wanted.setdefault((min(first, second), max(first, second)), len(wanted))
-        rows = [list(ids) for ids in prompts]
-        weights = [self._position_weights(ids) for ids in rows]
-        # A row belongs to one pair at most in a pass: its copies are told apart by number.
-        copies, together = _apart(list(wanted)) if whole else ([*range(len(rows))], [])
-        read = read_tokens(
-            self.model,
-            TokenRows(
-                prompts=[rows[each] for each in copies],
-                weights=[weights[each] for each in copies],
-                answers=[],
-                pairs=together,
-                outputs=any(not node.is_head for node in nodes),
-            ),
-            self.monitor,
-        )
-        where = {row: place for place, row in reversed([*enumerate(copies)])}
-        own = torch.tensor([where[first] for first, _ in sides])
-        other = torch.tensor([where[second] for _, second in sides])
+        reading = NodeReader(self.model, nodes, self._output_weights, self.monitor)
+        texts = list(prompts)
+        if whole:
+            read = reading.differences(texts, list(wanted))
+        else:
+            read = reading.pooled(texts, [self._position_weights(each) for each in texts])
+        own, other = (torch.tensor(each) for each in zip(*sides, strict=True))
         paired = torch.tensor([pair.other is not None for pair in pairs])
         difference = torch.tensor([wanted.get((min(each), max(each)), -1) for each in sides])
         sign = torch.tensor([1.0 if first <= second else -1.0 for first, second in sides])[:, None]
@@ -152,40 +147,29 @@ class CodeReader:
         for node in nodes:
             frozen = self._frozen[node.is_head]
             index = self.layout.index(node) - (0 if node.is_head else self.layout.n_heads_in_all)
-            x = self._written(read["z" if node.is_head else "outputs"], node)
-            apart = None
+            x = self._written(read, node)
             if whole:
-                apart = self._written(read["apart" if node.is_head else "outputs_apart"], node)
-                apart = apart[difference] * sign.to(apart.device)
-                shown = frozen.of_pairs(index, x[own], x[other], apart)
-            else:
-                shown = frozen.of_pairs(index, x[own], x[other], None) if bool(paired.any()) else x[own]
+                shown = frozen.of_differences(x[difference] * sign.to(x.device))
+            elif bool(paired.any()):
+                shown = frozen.of_pairs(index, x[own], x[other])
                 if not bool(paired.all()):
                     shown = torch.where(paired[:, None].to(x.device), shown, frozen.of_singles(index, x[own]))
+            else:
+                shown = frozen.of_singles(index, x[own])
             encoder, threshold, bias = (each.to(shown.device) for each in self._weights[node.is_head])
             found.append(latents_of(encoder, threshold, bias, shown).cpu())
         return found
 
-    def _written(self, values: Tensor, node: NodeId) -> Float[Tensor, "row d_model"]:
+    def _written(self, read: NodesRead, node: NodeId) -> Float[Tensor, "row d_model"]:
         """Return what the node writes: z of a head through its matrix, an output as it is."""
         if not node.is_head:
-            return values[:, 1 + node.layer].to(self.model.device)
-        return values[:, node.layer, node.head].to(self.model.device) @ self._output_weights[node.layer, node.head]
+            return read.outputs[:, 1 + node.layer].to(self.model.device)
+        return read.z[:, node.layer, node.head].to(self.model.device) @ self._output_weights[node.layer, node.head]
 
-    def _position_weights(self, ids: list[int]) -> list[float]:
+    def _position_weights(self, ids: Sequence[int]) -> list[float]:
         before = len(self.model.tokens.before)
         own = [place >= before for place in range(len(ids))]
-        return position_weights(self.model, 0, ids, own, self.config.position)
-
-
-def _apart(pairs: list[tuple[int, int]]) -> tuple[list[int], list[tuple[int, int]]]:
-    """Return the rows to read so that each belongs to one pair, and the pairs as places among them."""
-    copies: list[int] = []
-    together = []
-    for own, other in pairs:
-        together.append((len(copies), len(copies) + 1))
-        copies += [own, other]
-    return copies, together
+        return position_weights(self.model, 0, list(ids), own, self.config.position)
 
 
 def _weights(path: Path, prefix: str, seed_index: int) -> tuple[Tensor, Tensor, Tensor]:

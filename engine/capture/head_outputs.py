@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +14,15 @@ from torch import Tensor
 from engine.capture import activation_cache
 from engine.capture.batches import batches_of
 from engine.capture.direct_effects import DirectEffectsReader
-from engine.capture.pair_position import PairDifferences
+from engine.capture.layer_hooks import head_hooks, output_hooks, stream_hooks
+from engine.capture.pair_position import AlignedPairs, PairDifferences
 from engine.capture.prompts import AnswerIds, answers_of, encode_prompt, position_weights
 from engine.config import ProbeConfig
-from engine.errors import Cancelled, ModelError
+from engine.errors import ModelError
 from engine.events import Monitor, StageProgress
 from engine.examples import Example
+from engine.models.contributions import READOUT
 from engine.models.loading import Model
-from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import NodeChoice
 from engine.sae.node_codes import NodeOutputs
 from engine.scoring.direct_effects import DirectEffects
@@ -79,7 +80,6 @@ class TokenRows(NamedTuple):
     weights: list[list[float]]
     """Of every position (position_weights)."""
     answers: list[AnswerIds]
-    """Empty: neither answers nor direct effects are read."""
     pairs: list[tuple[int, int]]
     outputs: bool
     """True if embedding and MLPs are read, too."""
@@ -136,14 +136,6 @@ def read_examples(
         direct=stored.get("direct"),
         answer=stored.get("answer"),
     )
-
-
-def read_tokens(model: Model, rows: TokenRows, monitor: Monitor) -> dict[str, Tensor]:
-    """Return what the nodes write on rows of tokens; nothing is kept on disk. Raises Cancelled within a block.
-
-    `z`, with pairs `apart`, with outputs `outputs` and `outputs_apart`, as in HeadOutputs.
-    """
-    return _run(model, rows, monitor, activation_cache.PartialCapture(None, ""))
 
 
 def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) -> Float[Tensor, "example node d_model"]:
@@ -224,7 +216,7 @@ def _run(model: Model, reads: TokenRows, monitor: Monitor, part: activation_cach
         found["outputs"] = torch.zeros(n, 1 + info.n_layers, info.d_model)
         if pairs:
             found["outputs_apart"] = torch.zeros(len(pairs), 1 + info.n_layers, info.d_model)
-    direct_wanted = not model.directions.why_not and bool(answers)
+    direct_wanted = not model.directions.why_not
     if direct_wanted:
         found["direct"] = torch.full((n, model.layout("all" if outputs else "heads").n_nodes), math.nan)
         found["answer"] = torch.full((n,), math.nan)
@@ -244,7 +236,7 @@ def _run(model: Model, reads: TokenRows, monitor: Monitor, part: activation_cach
         if inside:
             local = torch.tensor([[place[row] for row in pairs[number]] for number in inside])
             lengths = [len(prompts[row]) for row in rows]
-            apart = PairDifferences(local, lengths, model.output_weights, outputs=outputs)
+            apart = PairDifferences(AlignedPairs.of_rows(local, lengths), model.output_weights, outputs=outputs)
         pooled = _Pooled(model, weight.to(model.device), outputs=outputs)
         direct = None
         if direct_wanted:
@@ -264,7 +256,7 @@ def _run(model: Model, reads: TokenRows, monitor: Monitor, part: activation_cach
             found["apart"][inside], found["largest"][inside] = apart.z.cpu(), apart.largest.cpu()
             if outputs:
                 found["outputs_apart"][inside] = apart.outputs.cpu()
-        for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True) if answers else ():
+        for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True):
             _read_answer(found, row, probabilities, answers[row])
         found["read"][rows] = True
         part.save(found)
@@ -306,8 +298,7 @@ def _forward(
 
     Return the logits after each row's last token.
     """
-    n_rows, info = len(tokens), model.info
-    waiting: dict[int, Tensor] = {}
+    n_rows, every = len(tokens), range(model.info.n_layers)
 
     def read(layer: int, z: Float[Tensor, "row position head d_head"]) -> None:
         pooled.heads(layer, z)
@@ -316,67 +307,26 @@ def _forward(
         if direct is not None:
             direct.heads(layer, z)
 
-    def scale(layer: int, factor: Float[Tensor, "row position"]) -> None:
-        read(layer, waiting.pop(layer) * factor.to(model.device)[:, :, None, None])
+    def output(place: int, written: Float[Tensor, "row position d_model"]) -> None:
+        pooled.output(place, written)
+        if direct is not None:
+            direct.output(place, written)
+        if apart is not None:
+            apart.output(place, written)
 
-    def keep(layer: int) -> Callable[..., None]:
-        # Bound here: hook_z is an alias, and its hook is called under another name (blocks.N.attn.o.hook_in).
-        def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
-            if monitor.cancelled():
-                raise Cancelled
-            # Heads may differ in size from layer to layer.
-            z = z.view(*z.shape[:2], info.n_heads, -1).to(model.device, torch.float32)
-            if layer in model.contributions.gains:
-                waiting[layer] = z  # until the norm after attention has run
-            else:
-                read(layer, z)
-
-        return hook
-
-    def output(place: int) -> Callable[..., None]:
-        def hook(written: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
-            written = written.to(model.device, torch.float32)
-            pooled.output(place, written)
-            if direct is not None:
-                direct.output(place, written)
-            if apart is not None:
-                if place:
-                    apart.mlp(written)
-                else:
-                    apart.embedding(written)
-
-        return hook
-
-    compared: set[int] = set()
-
-    def compare(layer: int) -> Callable[..., None]:
-        def hook(residual: Tensor, hook: object) -> None:  # noqa: ARG001
-            if apart is not None and layer not in compared:
-                compared.add(layer)
-                apart.stream(layer, residual.to(model.device, torch.float32))
-
-        return hook
-
-    def only_last(residual: Tensor, hook: object) -> Tensor:  # noqa: ARG001
-        compare(info.n_layers - 1)(residual, None)
+    def only_last(residual: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
         # The vocabulary is large and only the token after the prompt is needed.
         return residual[torch.arange(n_rows, device=residual.device), last.to(residual.device)].unsqueeze(1)
 
-    hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
-    hooks += model.contributions.position_hooks(scale)
+    hooks = head_hooks(model, every, read, monitor)
     if pooled.outputs.shape[1]:
-        hooks += [(STREAM_BEGIN, output(0))]
-        hooks += [(model.mlps.hook(layer), output(1 + layer)) for layer in range(info.n_layers)]
+        hooks += output_hooks(model, range(1 + len(every)), output)
     if apart is not None:
-        hooks += [(f"blocks.{layer}.hook_out", compare(layer)) for layer in range(info.n_layers)]
-        # GPT-1's blocks return lists, on which TransformerLens 4.3 calls no hook_out: there, what the next block reads.
-        hooks += [(f"blocks.{layer + 1}.hook_in", compare(layer)) for layer in range(info.n_layers - 1)]
+        hooks += stream_hooks(model, every, apart.stream)
     if direct is not None:
         hooks += direct.final_hooks()
     with torch.inference_mode(), model.lengths.of(last + 1):
-        logits = model.bridge.run_with_hooks(
-            tokens, fwd_hooks=[*hooks, ("unembed.hook_in", only_last)], return_type="logits"
-        )
+        logits = model.bridge.run_with_hooks(tokens, fwd_hooks=[*hooks, (READOUT, only_last)], return_type="logits")
         if apart is not None:
             apart.finish()
         if direct is not None:

@@ -5,47 +5,64 @@ into: later layers read a normalised stream, so the same vector means less in a 
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+
+class AlignedPairs(NamedTuple):
+    """Where the tokens of both sides of pairs stand, counted from the prompts' ends."""
+
+    rows: Int[Tensor, "pair side"]
+    """Rows of the batch, the positive first."""
+    places: Int[Tensor, "pair side back"]
+    """Positions in the row; any one past a prompt's beginning."""
+    there: Bool[Tensor, "pair back"]
+    """False past the shorter side's beginning."""
+
+    @classmethod
+    def of_rows(cls, pairs: Int[Tensor, "pair side"], lengths: Sequence[int]) -> "AlignedPairs":
+        """Return the places in rows of one prompt each. `pairs`: rows of the batch, the positive first."""
+        ends = torch.tensor(lengths)[pairs]
+        shared = ends.min(dim=1).values
+        back = torch.arange(max(1, int(shared.max()) if len(pairs) else 1))
+        return cls(pairs, (ends[:, :, None] - 1 - back).clamp(min=0), back[None, :] < shared[:, None])
 
 
 class PairDifferences:
     """Differences of the pairs of one batch, taken layer by layer during the forward pass.
 
-    Positions are counted from the prompts' ends, so pairs of unequal length are compared there, too.
+    Positions are counted from the prompts' ends, so pairs of unequal length are compared there, too. Layers whose heads
+    or MLPs are not wanted can be left out; heads need the streams after their own layer and all later ones.
     """
 
     def __init__(
         self,
-        pairs: Int[Tensor, "pair side"],
-        lengths: Sequence[int],
+        aligned: AlignedPairs,
         weights: Float[Tensor, "layer head d_head d_model"],
         *,
         outputs: bool = False,
     ) -> None:
-        """`pairs`: rows of the batch, the positive first. `weights`: W_O. `outputs`: embedding and MLPs follow, too."""
+        """`weights`: W_O. `outputs`: embedding and MLPs follow, too."""
         device, (n_layers, n_heads, d_head, _) = weights.device, weights.shape
-        ends = torch.tensor(lengths)[pairs]
-        shared = ends.min(dim=1).values
-        back = torch.arange(max(1, int(shared.max()) if len(pairs) else 1))
-        self._there = (back[None, :] < shared[:, None]).to(device)
-        self._places = (ends[:, :, None] - 1 - back).clamp(min=0).to(device)
-        self._rows = pairs.to(device)
+        self._rows, self._places, self._there = (each.to(device) for each in aligned)
+        n_pairs, n_back = self._there.shape
         self._weights = weights
-        self._difference = torch.zeros(0, device=device)
+        self._difference: Tensor | None = None
+        """Of z of the layer's heads, position by position, until the stream after the layer is known."""
         self._lengths = torch.zeros(0, device=device)
-        self.z = torch.zeros(len(pairs), n_layers, n_heads, d_head, device=device)
+        self.z = torch.zeros(n_pairs, n_layers, n_heads, d_head, device=device)
         """Difference of z, positive minus negative, at each head's position.
 
         After `finish` it is multiplied by the mean share that a unit of length has of the streams read by later layers.
         """
-        self.largest = torch.zeros(len(pairs), n_layers, n_heads, device=device)
+        self.largest = torch.zeros(n_pairs, n_layers, n_heads, device=device)
         """Length of the largest difference of the head's output at one position, regardless of the stream."""
-        self._where = torch.zeros(len(pairs), n_layers, n_heads, dtype=torch.int64, device=device)
-        self._streams = torch.ones(len(pairs), len(back), n_layers, device=device)
-        self.outputs = torch.zeros(len(pairs), (1 + n_layers) * outputs, weights.shape[-1], device=device)
+        self._where = torch.zeros(n_pairs, n_layers, n_heads, dtype=torch.int64, device=device)
+        self._streams = torch.ones(n_pairs, n_back, n_layers, device=device)
+        self.outputs = torch.zeros(n_pairs, (1 + n_layers) * outputs, weights.shape[-1], device=device)
         """Differences of what the embedding and every layer's MLP write: [pair, 1 + layer, d_model].
 
         The sum over positions, each as a share of the stream there: an MLP's work is spread over the prompt, and the
@@ -57,28 +74,28 @@ class PairDifferences:
     def head(self, layer: int, z: Float[Tensor, "row position head d_head"]) -> None:
         """Record z of a layer's heads."""
         first, second = (self._at_places(z, side) for side in (0, 1))
-        self._difference = (first - second) * self._there[:, :, None, None]
+        difference = self._difference = (first - second) * self._there[:, :, None, None]
         weights = self._weights[layer, :, : z.shape[-1]]  # heads of this layer may be smaller than others
-        self._lengths = torch.einsum("pkhd,hdm->pkhm", self._difference, weights).norm(dim=-1)
+        self._lengths = torch.einsum("pkhd,hdm->pkhm", difference, weights).norm(dim=-1)
         self.largest[:, layer] = self._lengths.amax(dim=1)
 
-    def embedding(self, output: Float[Tensor, "row position d_model"]) -> None:
-        """Record what the embedding writes: the stream before the first layer."""
-        self._take_output(0, self._apart(output), self._norms(output))
-
-    def mlp(self, output: Float[Tensor, "row position d_model"]) -> None:
-        """Record what the MLP of a layer writes, before the stream after that layer."""
-        self._output = self._apart(output)
+    def output(self, place: int, output: Float[Tensor, "row position d_model"]) -> None:
+        """Record what the embedding writes (place 0), or an MLP (1 + layer) before the stream after that layer."""
+        if place == 0:
+            self._take_output(0, self._apart(output), self._norms(output))
+        else:
+            self._output = self._apart(output)
 
     def stream(self, layer: int, residual: Float[Tensor, "row position d_model"]) -> None:
         """Record the residual stream after the layer, which determines each head's position."""
         self._streams[:, :, layer] = self._norms(residual)
-        where = (self._lengths / self._streams[:, :, layer, None]).argmax(dim=1)
-        self._where[:, layer] = where
-        d_head = self._difference.shape[-1]
-        taken = self._difference.gather(1, where[:, None, :, None].expand(-1, -1, -1, d_head))
-        self.z[:, layer, :, :d_head] = taken[:, 0]
-        self._difference = torch.zeros(0, device=taken.device)  # a layer's is as large as its z
+        if self._difference is not None:
+            where = (self._lengths / self._streams[:, :, layer, None]).argmax(dim=1)
+            self._where[:, layer] = where
+            d_head = self._difference.shape[-1]
+            taken = self._difference.gather(1, where[:, None, :, None].expand(-1, -1, -1, d_head))
+            self.z[:, layer, :, :d_head] = taken[:, 0]
+            self._difference = None  # a layer's is as large as its z
         if self._output is not None:
             self._take_output(1 + layer, self._output, self._streams[:, :, layer])
             self._output = None

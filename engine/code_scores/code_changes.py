@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from engine.code_families import (
     CodeChange,
-    CodeFamily,
     CodesComparison,
     FamilyChange,
     FamilyCode,
     NodeChange,
 )
 from engine.code_scores.agreement import rand_index
+from engine.code_scores.answer_changes import answer_changes
 from engine.code_scores.families import LEAST, find_families, occurrences, together
 from engine.nodes import NodeId
 
@@ -26,13 +26,28 @@ Codes = NDArray[np.integer]
 """[seed, example, node]"""
 
 
-def compare_codes(a: Codes, b: Codes, positive: NDArray[np.bool_], nodes: Sequence[NodeId]) -> CodesComparison:
+def compare_codes(
+    a: Codes,
+    b: Codes,
+    positive: NDArray[np.bool_],
+    nodes: Sequence[NodeId],
+    seeds: tuple[Sequence[int], Sequence[int]],
+    answers: NDArray[np.intp],
+) -> CodesComparison:
     """Return what changed from A to B; rows of both are the same prompts, columns the same nodes.
 
-    Numbers of codes mean nothing across runs: a code is known by the prompts on which it occurs.
+    `answers`: of each prompt (answer_labels).
+
+    Numbers of codes mean nothing across runs: a code is known by the prompts on which it occurs. Under the same seed
+    autoencoders begin alike, so that what differs is the model; under different ones seeds differ as well.
     """
-    between = _agreement([(one, other) for one, other in product(a, b)], a.shape[2])
-    within = np.minimum(*(_agreement(list(combinations(each, 2)), a.shape[2]) for each in (a, b)))
+    pairs = list(product(range(len(a)), range(len(b))))
+    same = [(i, j) for i, j in pairs if seeds[0][i] == seeds[1][j]]
+    others = [pair for pair in pairs if pair not in same]
+    first = next((pair for pair in same if pair[0] == 0), (0, 0))
+    between = _agreement([(a[i], b[j]) for i, j in same or pairs], a.shape[2])
+    inside = [list(combinations(each, 2)) for each in (a, b)]
+    within = np.mean([_agreement(each, a.shape[2]) for each in inside], axis=0)
     changes = [
         NodeChange(
             layer=node.layer,
@@ -42,31 +57,36 @@ def compare_codes(a: Codes, b: Codes, positive: NDArray[np.bool_], nodes: Sequen
         )
         for node, one, most in zip(nodes, between, within, strict=True)
     ]
-    gone, kept, n_a = _unmatched(a[0], b[0], positive, nodes)
-    new, _, n_b = _unmatched(b[0], a[0], positive, nodes)
-    itself = [_share_kept(each, positive, nodes) for each in (a, b) if len(each) > 1]
-    trees = [[_families(codes, positive, nodes) for codes in each[:2]] for each in (a, b)]
-    one, other = trees[0][0], trees[1][0]
-    repeated = [1 - len(_families_without(*each)) / max(len(each[0]), 1) for each in trees if len(each) > 1]
+    codes_a, codes_b = a[first[0]], b[first[1]]
+    gone, kept, n_a = _unmatched(codes_a, codes_b, positive, nodes)
+    new, _, n_b = _unmatched(codes_b, codes_a, positive, nodes)
+    repeated = [pair for each in inside for pair in each]
+    trees = [_Families(each, positive, nodes) for each in (codes_a, codes_b)]
+    again = [[_Families(codes, positive, nodes) for codes in each[:2]] for each in (a, b) if len(each) > 1]
     return CodesComparison(
         prompts=a.shape[1],
-        nodes=tuple(sorted(changes, key=lambda each: (each.agreement - each.within, each.layer, each.head))),
+        nodes=tuple(sorted(changes, key=lambda each: (each.agreement, -each.within, each.layer, each.head))),
+        same_seed=bool(same) and first in same,
+        answers=answer_changes(a, b, answers, nodes),
         codes_a=n_a,
         codes_b=n_b,
         kept=kept,
-        expected=round(float(np.mean(itself)), _DIGITS) if itself else None,
+        kept_between=_mean([_share_kept(a[i], b[j], positive, nodes) for i, j in others]) if repeated else None,
+        expected=_mean([_share_kept(*pair, positive, nodes) for pair in repeated]),
         gone=tuple(gone[:_MOST]),
         new=tuple(new[:_MOST]),
-        families_a=len(one),
-        families_b=len(other),
-        families_gone=tuple(_families_without(one, other)),
-        families_new=tuple(_families_without(other, one)),
-        families_expected=round(float(np.mean(repeated)), _DIGITS) if repeated else None,
+        families_a=len(trees[0].families),
+        families_b=len(trees[1].families),
+        families_gone=tuple(trees[0].without(trees[1])),
+        families_new=tuple(trees[1].without(trees[0])),
+        families_expected=_mean(
+            [1 - len(one.without(other)) / max(len(one.families), 1) for one, other in again],
+        ),
     )
 
 
-def _families(codes: NDArray[np.integer], positive: NDArray[np.bool_], nodes: Sequence[NodeId]) -> Sequence[CodeFamily]:
-    return find_families(codes, positive, nodes, seed=0, shuffles=0).families
+def _mean(values: Sequence[float]) -> float | None:
+    return round(float(np.mean(values)), _DIGITS) if values else None
 
 
 def _agreement(pairs: Sequence[tuple[NDArray[np.integer], NDArray[np.integer]]], n_nodes: int) -> NDArray[np.float64]:
@@ -97,23 +117,33 @@ def _unmatched(
     return gone, len(items) - len(gone), len(items)
 
 
-def _share_kept(codes: Codes, positive: NDArray[np.bool_], nodes: Sequence[NodeId]) -> float:
-    """Return the share of codes kept between the first two seeds of a run."""
-    _, kept, n = _unmatched(codes[0], codes[1], positive, nodes)
+def _share_kept(
+    a: NDArray[np.integer], b: NDArray[np.integer], positive: NDArray[np.bool_], nodes: Sequence[NodeId]
+) -> float:
+    _, kept, n = _unmatched(a, b, positive, nodes)
     return kept / max(n, 1)
 
 
-def _families_without(families: Sequence[CodeFamily], others: Sequence[CodeFamily]) -> list[FamilyChange]:
-    """Return the families of which no other family has half of the nodes."""
-    sets = [{(code.layer, code.head) for code in each.codes} for each in others]
-    found = []
-    for each in families:
-        own = {(code.layer, code.head) for code in each.codes}
-        alike = [len(own & other) / len(own | other) for other in sets]
-        best = int(np.argmax(alike)) if alike else -1
-        share = alike[best] if alike else 0.0
-        if share < ALIKE:
-            parent = others[best].parent if share else None
-            alike_by = round(share, _DIGITS)
-            found.append(FamilyChange(parent=each.parent, nodes=each.nodes, alike=alike_by, other_parent=parent))
-    return found
+class _Families:
+    """The families of one seed's codes at the coarsest level, and on which prompts they occur."""
+
+    def __init__(self, codes: NDArray[np.integer], positive: NDArray[np.bool_], nodes: Sequence[NodeId]) -> None:
+        self.families = find_families(codes, positive, nodes, seed=0, shuffles=0).families
+        columns = dict(zip(nodes, codes.T, strict=True))
+        self._occurs = [
+            np.mean([columns[NodeId(code.layer, code.head)] == code.code for code in each.codes], axis=0)
+            for each in self.families
+        ]
+
+    def without(self, others: "_Families") -> list[FamilyChange]:
+        """Return the families to which no other one is alike."""
+        found = []
+        for family, own in zip(self.families, self._occurs, strict=True):
+            alike = [float(np.minimum(own, each).sum() / np.maximum(own, each).sum()) for each in others._occurs]
+            best = int(np.argmax(alike)) if alike else -1
+            share = alike[best] if alike else 0.0
+            if share < ALIKE:
+                parent = others.families[best].parent if share else None
+                shown = round(share, _DIGITS)
+                found.append(FamilyChange(parent=family.parent, nodes=family.nodes, alike=shown, other_parent=parent))
+        return found

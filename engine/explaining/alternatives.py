@@ -1,6 +1,6 @@
 """Tokens that may stand in the place of another: those that look alike to what a node reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ class ReadTokens:
             self._embedding = weight[: model.info.vocabulary]
         self._device, self._reads = model.device, _read_matrix(model, node, self._embedding.shape[1])
         self._kept: dict[int, Tensor] = {}
+        self._lengths: Tensor | None = None
 
     def vectors(self, tokens: Sequence[int]) -> Float[Tensor, "token read"]:
         """Return what the node reads of each token, of length 1."""
@@ -44,17 +45,20 @@ class ReadTokens:
         return torch.stack([self._kept[token] for token in tokens])
 
     def nearest(self, token: int, most: int) -> list[int]:
-        """Return the tokens that are most alike to this one for the node, without itself.
-
-        The one place where alternatives of a token come from; contexts of an ordinary text can be asked here as well.
-        """
+        """Return the tokens that are most alike to this one for the node, without itself."""
         with torch.no_grad():
+            if self._lengths is None:
+                self._lengths = torch.cat([rows.norm(dim=-1) for rows in self._rows()]).clamp_(min=1e-12)
             query = self._plain(self._embedding[[token]])[0]
-            along = torch.cat([self._plain(rows) @ query for rows in self._embedding.split(_TOKENS_AT_ONCE)])
+            along = torch.cat([rows @ query for rows in self._rows()]) / self._lengths
             along[token] = -2.0
             near = along.topk(min(_SHORTLIST, len(along) - 1)).indices
             closest = (self._of(self._embedding[near]) @ self.vectors([token])[0]).topk(min(most, len(near))).indices
             return near[closest].tolist()
+
+    def _rows(self) -> Iterator[Float[Tensor, "token d_model"]]:
+        for rows in self._embedding.split(_TOKENS_AT_ONCE):
+            yield rows.to(self._device, torch.float32)
 
     def _plain(self, rows: Tensor) -> Float[Tensor, "token d_model"]:
         return normalize(rows.to(self._device, torch.float32), dim=-1)

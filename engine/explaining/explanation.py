@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import torch
@@ -20,6 +21,7 @@ from engine.explaining.ties import Ties
 from engine.explaining.trials import Trial, WordSources, try_words
 from engine.explaining.words import Words
 from engine.explanations import (
+    AtlasWords,
     CodeExplanation,
     ExplainedPattern,
     PatternPlace,
@@ -50,6 +52,32 @@ class Found(msgspec.Struct):
     used: bool = False
 
 
+class PromptCodes(NamedTuple):
+    """Prompts, and the codes of all nodes on them."""
+
+    prompts: list[tuple[TokenColumn, ...]]
+    codes: torch.Tensor
+    """[prompt, node]"""
+    latents: torch.Tensor
+    """[prompt, node]: the latent of that code."""
+
+
+class Having(NamedTuple):
+    """Prompts, which of them have a code of a node, and how large the largest latent is."""
+
+    prompts: list[tuple[TokenColumn, ...]]
+    has: list[bool]
+    latents: list[float]
+
+    def taken(self, rows: Collection[int]) -> "Having":
+        return Having(
+            [self.prompts[row] for row in rows], [self.has[row] for row in rows], [self.latents[row] for row in rows]
+        )
+
+    def joined(self, more: "Having") -> "Having":
+        return Having(self.prompts + more.prompts, self.has + more.has, self.latents + more.latents)
+
+
 class Explainer:
     """Explains codes of one run and seed. The codes of all nodes on all prompts are read once."""
 
@@ -58,24 +86,25 @@ class Explainer:
         self.columns = Columns(reader.model, paired=reader.pairs_needed)
         self.words = Words(reader.model)
         self._nodes = reader.layout.ids
-        self._read: dict[str, tuple[list[tuple[TokenColumn, ...]], torch.Tensor]] = {}
+        self._read: dict[str, PromptCodes] = {}
         self.passes = 0
 
-    def explain(self, node: NodeId, code: int, *, seed: int, most_patterns: int = 4) -> CodeExplanation:
+    def explain(
+        self, node: NodeId, code: int, *, seed: int, atlas: AtlasWords | None = None, most_patterns: int = 4
+    ) -> CodeExplanation:
         """Return the explanation. Raises NoSuchNode, Cancelled, and ConfigError for a code that no example has."""
         begun, before = time.perf_counter(), self.passes
         self.reader.layout.check(node)
-        run, has = self._of("run", node, code)
+        run, has, latents = of_run = self._of("run", node, code)
         if not any(has):
             raise ConfigError(f"No example of the run has code {code} of {node}.", hint=self._there(node))
-        work = _Code(self, node, code)
-        learnt = [(row, run[row], has[row]) for row in self.sets.learn_from]
-        prompts, truth = [columns for _, columns, _ in learnt], [each for _, _, each in learnt]
+        work = _Code(self, node, code, atlas)
+        rows = dict(enumerate(self.sets.learn_from))
+        learnt = of_run.taken(rows.values())
         for name in ("learn", "learn_others"):
-            more, codes = self._of(name, node, code)
-            prompts, truth = prompts + more, truth + codes
-        rows = {at: row for at, (row, _, _) in enumerate(learnt)}
-        found = work.patterns(prompts, truth, rows, most_patterns)
+            learnt = learnt.joined(self._of(name, node, code))
+        prompts, truth = learnt.prompts, learnt.has
+        found = work.patterns(learnt, rows, most_patterns)
         _choose(found, truth)
 
         same, contexts = (self._judge(name, node, code, found) for name in ("judge", "judge_others"))
@@ -92,7 +121,7 @@ class Explainer:
             examples=len(run),
             with_code=sum(has),
             patterns=tuple(work.described(each, run, has) for each in found),
-            salient=work.salient(run, has),
+            salient=work.salient(run, has, latents),
             held_out=self.sets.held_out,
             same_kind=same,
             contexts=contexts,
@@ -102,36 +131,41 @@ class Explainer:
             passes=self.passes - before,
             seconds=round(time.perf_counter() - begun, 3),
             notices=self._notices(same),
+            atlas_key="" if atlas is None else atlas.key,
+            atlas_corpus="" if atlas is None else atlas.corpus,
+            atlas_words=len(work.atlas),
         )
 
     def codes_of_run(self, node: NodeId) -> list[int]:
         """Return the node's code on every example of the run."""
-        return self._codes("run")[1][:, self._nodes.index(node)].tolist()
+        return self.codes_of("run").codes[:, self._nodes.index(node)].tolist()
 
-    def _of(self, name: str, node: NodeId, code: int) -> tuple[list[tuple[TokenColumn, ...]], list[bool]]:
-        """Return the prompts of a set as columns, and which of them have the code."""
-        columns, codes = self._codes(name)
-        return columns, (codes[:, self._nodes.index(node)] == code).tolist()
-
-    def _codes(self, name: str) -> tuple[list[tuple[TokenColumn, ...]], torch.Tensor]:
+    def codes_of(self, name: str) -> PromptCodes:
+        """Return the codes on a set of prompts (a field of PromptSets), read once. Raises Cancelled."""
         if name not in self._read:
             pairs: Sequence[TokenPair] = getattr(self.sets, name)
-            self._read[name] = [self.columns.of(each) for each in pairs], self.reader.codes(pairs, self._nodes)
+            codes, latents = self.reader.codes(pairs, self._nodes)
+            self._read[name] = PromptCodes([self.columns.of(each) for each in pairs], codes, latents)
             self.passes += len(pairs)
         return self._read[name]
+
+    def _of(self, name: str, node: NodeId, code: int) -> Having:
+        """Return the prompts of a set, and which of them have the code."""
+        read, index = self.codes_of(name), self._nodes.index(node)
+        return Having(read.prompts, (read.codes[:, index] == code).tolist(), read.latents[:, index].tolist())
 
     def _own(self, columns: Sequence[TokenColumn]) -> list[int]:
         return [column.own for column in columns if column.own is not None]
 
     def _judge(self, name: str, node: NodeId, code: int, found: Sequence[Found]) -> Predicted:
-        prompts, truth = self._of(name, node, code)
+        prompts, truth, _ = self._of(name, node, code)
         used = [each.matcher for each in found if each.used]
         return judge([any(each.matches(columns) for each in used) for columns in prompts], truth)
 
     def _token_rule(self, token: int | None, node: NodeId, code: int) -> TokenRule:
         said, truth = [], []
         for name in ("judge", "judge_others"):
-            prompts, has = self._of(name, node, code)
+            prompts, has, _ = self._of(name, node, code)
             said += [token in self._own(columns) for columns in prompts]
             truth += has
         text = "" if token is None else self.reader.model.token_words(token)
@@ -153,15 +187,17 @@ class Explainer:
 class _Code:
     """One code of one node."""
 
-    def __init__(self, explainer: Explainer, node: NodeId, code: int) -> None:
+    def __init__(self, explainer: Explainer, node: NodeId, code: int, atlas: AtlasWords | None) -> None:
         self.explainer, self.node, self.code = explainer, node, code
         self.reads = ReadTokens(explainer.reader.model, node)
+        of_texts = map(explainer.words.of_text, () if atlas is None else atlas.words)
+        self.atlas = tuple(dict.fromkeys(token for token in of_texts if token is not None))
+        """Tokens that the node has to do with in ordinary text."""
         self._known: dict[TokenPair, tuple[float, float]] = {}
 
-    def patterns(
-        self, prompts: list[tuple[TokenColumn, ...]], truth: list[bool], rows: dict[int, int], most: int
-    ) -> list[Found]:
-        """Return patterns of prompts with the code that no pattern before was in."""
+    def patterns(self, learnt: Having, rows: Mapping[int, int], most: int) -> list[Found]:
+        """Return patterns of prompts with the code that no pattern before was in. `rows`: the run's, by number."""
+        prompts, truth, latents = learnt
         explainer = self.explainer
         sources = WordSources(
             reads=self.reads,
@@ -174,12 +210,11 @@ class _Code:
                 )
             ),
             vocabulary=explainer.reader.model.info.vocabulary,
+            atlas=self.atlas,
         )
         having = [at for at, has in enumerate(truth) if has]
-        latents = self.latents([prompts[at] for at in having])
         # The run's own examples first, the largest latent first.
-        ranked = sorted(zip(latents, having, strict=True), key=lambda each: (each[1] not in rows, -each[0]))
-        order = [at for _, at in ranked]
+        order = sorted(having, key=lambda at: (at not in rows, -latents[at]))
         ties = Ties(prompts, truth, explainer.words)
         found: list[Found] = []
         covered: set[int] = set()
@@ -206,7 +241,7 @@ class _Code:
     def described(self, found: Found, run: Sequence[tuple[TokenColumn, ...]], has: Sequence[bool]) -> ExplainedPattern:
         pattern = found.matcher.pattern
         there = [found.matcher.matches(columns) for columns in run]
-        latent = self.latents([pattern.columns])[0]
+        (latent, _), *_ = self._measured([pattern.columns])
         return ExplainedPattern(
             words=tuple(self._word(found, index) for index in range(len(pattern.tokens))),
             places=tuple(
@@ -220,11 +255,12 @@ class _Code:
             used=found.used,
         )
 
-    def salient(self, run: Sequence[tuple[TokenColumn, ...]], has: Sequence[bool]) -> tuple[SalientPrompt, ...]:
+    def salient(
+        self, run: Sequence[tuple[TokenColumn, ...]], has: Sequence[bool], latents: Sequence[float]
+    ) -> tuple[SalientPrompt, ...]:
         """Return the examples with the largest latents, and how much each of their tokens matters."""
         having = [row for row, each in enumerate(has) if each]
-        latents = self.latents([run[row] for row in having])
-        best = [row for _, row in sorted(zip(latents, having, strict=True), key=lambda each: -each[0])][:_SALIENT]
+        best = sorted(having, key=lambda row: -latents[row])[:_SALIENT]
         found = []
         for row in best:
             texts = [self._text(column) for column in run[row]]
@@ -233,20 +269,16 @@ class _Code:
 
     def saliency(self, columns: tuple[TokenColumn, ...]) -> list[float]:
         """Return per column which share of the latent is lost without it; above 1 if another code takes its place."""
-        whole = self.latents([columns])[0]
         without = [columns[:place] + columns[place + 1 :] for place in range(len(columns))]
-        margins, latents = self.margins(without), self.latents(without)
+        (whole, _), *others = self._measured([columns, *without])
         found = []
-        for margin, latent in zip(margins, latents, strict=True):
+        for latent, margin in others:
             lost = 1 - latent / whole if whole > 0 else 0.0
             found.append(round(lost if margin > 0 else max(lost, 1.0), _DIGITS))
         return found
 
     def margins(self, prompts: Sequence[tuple[TokenColumn, ...]]) -> list[float]:
         return [margin for _, margin in self._measured(prompts)]
-
-    def latents(self, prompts: Sequence[tuple[TokenColumn, ...]]) -> list[float]:
-        return [latent for latent, _ in self._measured(prompts)]
 
     def _measured(self, prompts: Sequence[tuple[TokenColumn, ...]]) -> list[tuple[float, float]]:
         """Return the code's latent on each prompt and by how much it exceeds all others; a margin of 0: no code."""
@@ -272,7 +304,7 @@ class _Code:
         texts: dict[bool, list[str]] = {True: [], False: []}
         for each in ranked:
             texts[each.kept].append(self._word_text(each.tokens[index]))
-        drawn = [each for each in alone if each.drawn]
+        drawn, of_atlas = ([each for each in alone if each.source == name] for name in ("vocabulary", "atlas"))
         return PatternWord(
             token=self.explainer.reader.model.token_words(first),
             places=sum((slot.own == index) + (slot.other == index and slot.differs) for slot in pattern.slots),
@@ -282,6 +314,8 @@ class _Code:
             random_kept=sum(each.kept for each in drawn),
             keeps=tuple(texts[True][:_MOST_SHOWN]),
             loses=tuple(texts[False][:_MOST_SHOWN]),
+            atlas_tried=len(of_atlas),
+            atlas_kept=sum(each.kept for each in of_atlas),
         )
 
     def _word_text(self, token: int) -> str:

@@ -74,47 +74,51 @@ class Pattern:
         where they do in the pattern.
         """
         found: dict[tuple[int, ...], None] = {}
-        for bound in self._fill(columns):
-            found[tuple(bound[index] for index in range(len(self.tokens)))] = None
+        for tokens in self._fill(columns):
+            found[tuple(tokens)] = None
             if len(found) >= most:
                 break
         return list(found)
 
-    def _fill(self, columns: Sequence[TokenColumn]) -> Iterator[dict[int, int]]:
+    def _fill(self, columns: Sequence[TokenColumn]) -> Iterator[Sequence[int]]:
+        """Yield the ways, tried from the end; every word is bound where it is met first."""
+        there = self.words.of_columns(tuple(columns))
+        bound: list[int | None] = [None] * len(self.tokens)
+        tokens = [0] * len(self.tokens)
+        used: set[int] = set()
         steps = 0
 
-        def fill(slot: int, end: int, bound: dict[int, int]) -> Iterator[dict[int, int]]:
+        def fill(slot: int, end: int) -> Iterator[Sequence[int]]:
             nonlocal steps
             if slot < 0:
-                yield bound
+                yield tokens
                 return
+            pattern = self.slots[slot]
+            sides, differs = (pattern.own, pattern.other), pattern.own != pattern.other
             last = slot == len(self.slots) - 1
-            begin = end - 1 if last and self.anchored else slot
-            for place in range(end - 1, begin - 1, -1):
+            for place in range(end - 1, (end - 2 if last and self.anchored else slot - 1), -1):
                 steps += 1
                 if steps > _MOST_STEPS:
                     return
-                more = self._bind(self.slots[slot], columns[place], bound)
-                if more is not None:
-                    yield from fill(slot - 1, place, more)
+                if differs != columns[place].differs:
+                    continue
+                new = []
+                for index, word, token in zip(sides, there[place], columns[place], strict=True):
+                    if index is None or word is None or token is None:
+                        if index is not None or word is not None:
+                            break
+                    elif bound[index] is None:
+                        if word in used:
+                            break
+                        bound[index], tokens[index] = word, token
+                        used.add(word)
+                        new.append(index)
+                    elif bound[index] != word:
+                        break
+                else:
+                    yield from fill(slot - 1, place)
+                for index in new:
+                    used.discard(bound[index])
+                    bound[index] = None
 
-        yield from fill(len(self.slots) - 1, len(columns), {})
-
-    def _bind(self, slot: Slot, column: TokenColumn, bound: dict[int, int]) -> dict[int, int] | None:
-        """Return the words after this slot took this column; None if it cannot."""
-        if slot.differs != column.differs:
-            return None
-        for index, token in ((slot.own, column.own), (slot.other, column.other)):
-            if index is None or token is None:
-                if index is not None or token is not None:
-                    return None
-                continue
-            word = self.words.word(token)[0]
-            if index in bound:
-                if self.words.word(bound[index])[0] != word:
-                    return None
-            elif any(self.words.word(each)[0] == word for each in bound.values()):
-                return None
-            else:
-                bound = {**bound, index: token}
-        return bound
+        yield from fill(len(self.slots) - 1, len(columns))

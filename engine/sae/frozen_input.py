@@ -56,17 +56,14 @@ class FrozenInput(msgspec.Struct, frozen=True, kw_only=True):
         factor = to_half_width(shown[:, uncounted:]) if config.scale else 1.0
         return cls(whole=False, contrast=True, factor=factor, mean=mean, level=level)
 
+    def of_differences(self, apart: Float[Tensor, "pair d_model"]) -> Float[Tensor, "pair d_model"]:
+        """Return the input of a node for the first side of pairs, from its differences, where inputs are `whole`."""
+        return apart / 2 * self.factor
+
     def of_pairs(
-        self,
-        node: int,
-        x: Float[Tensor, "pair d_model"],
-        other: Float[Tensor, "pair d_model"],
-        apart: Float[Tensor, "pair d_model"] | None,
+        self, node: int, x: Float[Tensor, "pair d_model"], other: Float[Tensor, "pair d_model"]
     ) -> Float[Tensor, "pair d_model"]:
-        """Return the input of one node for the first side of pairs. `apart`: differences, where inputs are `whole`."""
-        if self.whole:
-            assert apart is not None
-            return apart / 2 * self.factor
+        """Return the input of one node for the first side of pairs. Not where inputs are `whole`."""
         if not self.contrast:
             return x * self.factor
         assert self.level is not None

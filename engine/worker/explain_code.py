@@ -26,7 +26,8 @@ def explain_code(request: ExplainCode, warm_model: WarmModel, monitor: Monitor) 
     try:
         with torch.no_grad():
             explainer = _explainer(request, model, warm_model, monitor)
-            found = explainer.explain(node, request.code, seed=request.config.seeds[request.seed_index])
+            seed = request.config.seeds[request.seed_index]
+            found = explainer.explain(node, request.code, seed=seed, atlas=request.atlas)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.code_scores.answer_changes import answer_labels
 from engine.code_scores.code_changes import compare_codes
 from engine.code_scores.families import find_families
 from engine.errors import ConfigError
@@ -75,8 +76,11 @@ async def get_code_changes(host: HandlerContext, request: CompareCodes) -> Codes
     codes_a, codes_b = (each.rows([pair[side] for pair in shared], nodes) for side, each in enumerate((a, b)))
     positive = np.array([a.examples[place].positive for place, _ in shared])
 
+    seeds = a.run.config.seeds, b.run.config.seeds
+    answers = answer_labels([a.examples[place] for place, _ in shared])
+
     def compare() -> CodesCompared:
-        return CodesCompared(comparison=compare_codes(codes_a, codes_b, positive, nodes))
+        return CodesCompared(comparison=compare_codes(codes_a, codes_b, positive, nodes, seeds, answers))
 
     return await asyncio.to_thread(compare)
 

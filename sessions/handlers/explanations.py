@@ -3,7 +3,7 @@
 from typing import Any
 
 from engine.errors import ConfigError
-from engine.explanations import CodeExplanation
+from engine.explanations import AtlasWords, CodeExplanation
 from engine.nodes import NodeId
 from engine.protocol import CodeExplained, ExplainCode
 from engine.results import ModelInfo
@@ -14,6 +14,7 @@ from sessions.handlers.node_parts import answer_of, named_node, run_fields
 from sessions.ids import new_id
 from sessions.protocol import Explained, GetExplanation
 from sessions.rows import RunRow
+from sessions.store.atlases import words_at, words_of
 from sessions.store.database import Store
 from sessions.store.explanations import recorded_explanation
 from sessions.store.queries import find_run, run_row
@@ -36,7 +37,8 @@ async def explain_code(host: HandlerContext, request: GetExplanation) -> Explain
     run, info, node, seed, known = await host.writer.read(read)
     if known is not None:
         return Explained(run=run, model=info, explanation=known, recorded=True)
-    answer = await compute_explanation(host, run.run_id, node, request.code, seed)
+    atlas = await host.writer.read(lambda store: words_at(store, info.identity, node))
+    answer = await compute_explanation(host, run.run_id, node, request.code, seed, atlas)
 
     def record(recorder: Recorder) -> tuple[None, list[RecordedEntry]]:
         event = ExplanationRecorded(explanation=answer.explanation)
@@ -46,7 +48,9 @@ async def explain_code(host: HandlerContext, request: GetExplanation) -> Explain
     return Explained(run=run, model=answer.model, explanation=answer.explanation, recorded=False)
 
 
-async def compute_explanation(host: HandlerContext, run_id: str, node: NodeId, code: int, seed: int) -> CodeExplained:
+async def compute_explanation(
+    host: HandlerContext, run_id: str, node: NodeId, code: int, seed: int, atlas: AtlasWords | None
+) -> CodeExplained:
     """Explain a code with the model; nothing is recorded. Raises NoSuchRecord without weights, engine's errors."""
 
     def read(store: Store) -> tuple[RunRow, str, dict[str, Any]]:
@@ -59,6 +63,7 @@ async def compute_explanation(host: HandlerContext, run_id: str, node: NodeId, c
         layer=node.layer,
         head=node.head,
         code=code,
+        atlas=atlas,
         config=run.config,
         sae=str(host.places.data / "sae" / f"{sae}.safetensors"),
         seed_index=run.config.seeds.index(seed),
@@ -67,6 +72,18 @@ async def compute_explanation(host: HandlerContext, run_id: str, node: NodeId, c
         **fields,
     )
     return await answer_of(host, worker_request, CodeExplained)
+
+
+async def repeat_explanation(host: HandlerContext, run_id: str, then: CodeExplanation) -> CodeExplained:
+    """Explain a code as it was explained, with words of the same atlas; nothing is recorded.
+
+    Raises NoSuchRecord if the weights or the atlas are gone, StoreDamaged if it cannot be read, the engine's errors.
+    """
+    node = NodeId(then.layer, then.head)
+    atlas = None
+    if then.atlas_key:
+        atlas = await host.writer.read(lambda store: words_of(store, then.atlas_key, then.atlas_corpus, node))
+    return await compute_explanation(host, run_id, node, then.code, then.seed, atlas)
 
 
 def _seed(run: RunRow, seed: int | None) -> int:

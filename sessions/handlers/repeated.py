@@ -13,13 +13,12 @@ from engine.config import PatchingMetric
 from engine.errors import Cancelled, HeadcodeError
 from engine.events import CircuitChecked, EdgesAttributed, EdgesPatched, EffectsMeasured, EngineEvent
 from engine.explanations import CodeExplanation
-from engine.nodes import NodeId
 from engine.protocol import MeasureEffects
 from engine.steering import SteerResult
 from sessions.events import EffectsRequested, SteeringRecorded
 from sessions.handlers.context import HandlerContext
 from sessions.handlers.effects import effects_request
-from sessions.handlers.explanations import compute_explanation
+from sessions.handlers.explanations import repeat_explanation
 from sessions.handlers.steering import steer
 from sessions.protocol import GetSteering, MeasureRunEffects
 from sessions.store.database import Store
@@ -176,8 +175,7 @@ async def repeat_answers(
         if answer is not None:
             steered.append((then, answer.steered))
     for explanation in stored.explained:
-        node = NodeId(explanation.layer, explanation.head)
-        computed = partial(compute_explanation, host, run_id, node, explanation.code, explanation.seed)
+        computed = partial(repeat_explanation, host, run_id, explanation)
         found = await aside.answer(computed, f"the explanation of {code_words(explanation)}", explanation)
         if found is not None:
             explained.append((explanation, found.explanation))

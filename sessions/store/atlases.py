@@ -5,7 +5,9 @@ import zlib
 import msgspec
 
 from engine.errors import EngineError
+from engine.explanations import AtlasWords
 from engine.node_atlas import METRIC_NAMES, Atlas
+from engine.nodes import NodeId
 from sessions.errors import NoSuchRecord, StoreDamaged
 from sessions.rows import AtlasRow
 from sessions.store.database import Store, append_rows
@@ -84,6 +86,22 @@ def load_atlas(store: Store, key: str) -> Atlas:
         raise StoreDamaged(
             f"The atlas {key[:12]} cannot be read: {error}.", hint=f"Delete it: headcode atlas {key[:12]} --delete"
         ) from error
+
+
+def words_at(store: Store, identity: str, node: NodeId) -> AtlasWords | None:
+    """Return the tokens of a node by the newest atlas of the model with that identity; None without one.
+
+    Raises StoreDamaged if it cannot be read.
+    """
+    rows = _rows(store, "WHERE identity = $named", identity)
+    if not rows:
+        return None
+    return words_of(store, rows[0].key, rows[0].corpus, node)
+
+
+def words_of(store: Store, key: str, corpus: str, node: NodeId) -> AtlasWords:
+    """Return the tokens of a node by one atlas. Raises NoSuchRecord, and StoreDamaged if it cannot be read."""
+    return AtlasWords(key=key, corpus=corpus, words=load_atlas(store, key).words_at(node))
 
 
 def delete_atlas(store: Store, key: str) -> None:

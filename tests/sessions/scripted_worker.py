@@ -360,6 +360,9 @@ def explained(request: ExplainCode) -> CodeExplained:
         passes=request.seed_index + 1,
         seconds=0.5,
         notices=(request.identity,),
+        atlas_key=request.atlas.key if request.atlas else "",
+        atlas_corpus=request.atlas.corpus if request.atlas else "",
+        atlas_words=len(request.atlas.words) if request.atlas else 0,
     )
     return CodeExplained(job=request.job, model=model_ready().model, explanation=explanation)
 

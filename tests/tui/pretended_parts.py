@@ -100,6 +100,8 @@ def explanation_of(request: GetExplanation, run: RunRow) -> Explained:
             random_kept=8,
             keeps=("Ann",),
             loses=(),
+            atlas_tried=8,
+            atlas_kept=7,
         ),
     )
     pattern = ExplainedPattern(
@@ -131,6 +133,8 @@ def explanation_of(request: GetExplanation, run: RunRow) -> Explained:
         best_token=rule,
         passes=321,
         seconds=1.5,
+        atlas_corpus="english",
+        atlas_words=40,
     )
     return Explained(run=run, model=model_info(6, 8), explanation=explanation, recorded=False)
 

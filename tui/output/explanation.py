@@ -6,7 +6,7 @@ from engine.explanations import CodeExplanation, SalientPrompt
 from engine.nodes import NodeId
 from sessions.protocol import Explained
 from tui.output.console import narrate, print_columns, print_line
-from tui.output.explanation_tree import summary, tree_rows
+from tui.output.explanation_tree import summary, tree_rows, word_sources
 from tui.output.places import format_token
 
 SCHEMA = "headcode.explanation/1"
@@ -52,6 +52,7 @@ def print_explanation(found: Explained) -> None:
         words = " | ".join(filter(None, (row.words, row.other_words)))
         rows.append((row.branches + tokens, bar(row.saliency), words, row.ends))
     print_columns(rows, header=("token", "saliency", "what else can stand there", ""))
+    print_line(word_sources(explanation))
     print_line()
     print_line(held_out(explanation))
     print_columns(

@@ -138,6 +138,18 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}".lstrip("0") if value < 1 else "1"
 
 
+def word_sources(explanation: CodeExplanation) -> str:
+    """Return where the words that were tried were taken from."""
+    always = "words tried: nearest by what the node reads, of the prompts, drawn from the vocabulary"
+    if not explanation.atlas_corpus:
+        return f"{always}; no atlas of this model (headcode atlas reads one)"
+    if not explanation.atlas_words:
+        return f"{always}; the atlas of {explanation.atlas_corpus} has none for this node"
+    words = [word for pattern in explanation.patterns for word in pattern.words]
+    kept, tried = sum(each.atlas_kept for each in words), sum(each.atlas_tried for each in words)
+    return f"{always}, and of the atlas of {explanation.atlas_corpus} ({kept} of {tried} keep the code)"
+
+
 def summary(explanation: CodeExplanation) -> list[tuple[str, ...]]:
     """Return rows of the prediction beside its baselines: name, precision, recall, counts."""
     rules: list[tuple[str, Predicted]] = [

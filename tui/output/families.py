@@ -82,7 +82,7 @@ def family_rows(family: CodeFamily, depth: int = 0) -> Iterator[tuple[CodeFamily
     yield (
         family,
         (
-            f"{'  ' * depth}{format_code(parent)} on {parent.positive}+ {parent.examples - parent.positive}-",
+            f"{'  ' * depth}{_on(parent)}",
             str(len(family.codes)),
             share(family.together),
             share(family.reconstruction),
@@ -102,31 +102,59 @@ def format_code(code: FamilyCode) -> str:
 
 def code_lines(found: CodesComparison) -> list[str]:
     """Return what changed between the codes of two runs."""
-    expected = "" if found.expected is None else f" (between seeds of one run: {share(found.expected)})"
     kept = found.kept / found.codes_a if found.codes_a else None
+    under = " under the same seed" if found.same_seed else ""
+    seeds = ""
+    if found.expected is not None and found.kept_between is not None:
+        seeds = f", {share(found.kept_between)} under another (two seeds of one run: {share(found.expected)})"
     lines = [
         f"  on {found.prompts} prompts of both: {found.codes_a} codes in A, {found.codes_b} in B; "
-        f"{share(kept)} of A's are kept{expected}",
+        f"{share(kept)} of A's are kept{under}{seeds}",
         f"  families: {found.families_a} in A, {len(found.families_gone)} of them gone; "
         f"{found.families_b} in B, {len(found.families_new)} of them new"
         + ("" if found.families_expected is None else f" (between seeds {share(found.families_expected)} are kept)"),
     ]
-    changed = [each for each in found.nodes if each.agreement < each.within]
+    changed = [each for each in found.nodes if each.agreement < 1]
     if changed:
         listed = "   ".join(
-            f"{NodeId(each.layer, each.head)} {share(each.agreement)} of {share(each.within)}"
+            f"{NodeId(each.layer, each.head)} {_index(each.agreement)} ({_index(each.within)})"
             for each in islice(changed, _CHANGED)
         )
-        lines.append(f"  nodes that sort the prompts otherwise (agreement of what seeds reach): {listed}")
+        lines.append(
+            f"  nodes that sort the prompts otherwise (in brackets, what two seeds of one run reach): {listed}"
+        )
+    for name, less in (("less", True), ("more", False)):
+        answers = [each for each in found.answers if (each.b < each.a) == less]
+        if answers:
+            listed = "   ".join(
+                f"{NodeId(each.layer, each.head)} {_index(each.a)} to {_index(each.b)}" for each in answers[:_CHANGED]
+            )
+            lines.append(
+                f"  nodes whose codes tell {name} about the expected answer, in bits: {listed}{_more(answers)}"
+            )
     for name, codes in (("gone", found.gone), ("new", found.new)):
         if codes:
             listed = "   ".join(
-                f"{format_code(each.code)} on {each.code.examples}"
+                _on(each.code)
                 + ("" if each.match is None else f" (next {format_code(each.match)}, {share(each.alike)})")
                 for each in codes[:_CHANGED]
             )
             lines.append(f"  codes {name}: {listed}{_more(codes)}")
+    for name, families in (("gone", found.families_gone), ("new", found.families_new)):
+        if families:
+            listed = "   ".join(f"{_on(each.parent)}, {each.nodes} nodes" for each in families[:_CHANGED])
+            lines.append(f"  families {name}, by their parents: {listed}{_more(families)}")
     return lines
+
+
+def _on(code: FamilyCode) -> str:
+    """Return a code and on how many positives and negatives it occurs: 9.2:30 on 6+ 1-."""
+    return f"{format_code(code)} on {code.positive}+ {code.examples - code.positive}-"
+
+
+def _index(value: float) -> str:
+    """Format a number of which 0 is chance, and which may be a little below."""
+    return share(max(value, 0.0))
 
 
 def _more(listed: Sequence[object]) -> str:

@@ -11,7 +11,7 @@ from sessions.protocol import Explained
 from sessions.rows import HeadCodes
 from tui.actions import screen_actions
 from tui.output.explanation import held_out, title
-from tui.output.explanation_tree import TreeRow, summary, tree_rows
+from tui.output.explanation_tree import TreeRow, summary, tree_rows, word_sources
 from tui.screens.families import FamiliesScreen
 from tui.screens.measured_screen import MeasuredScreen
 from tui.screens.parts_loader import FetchPart, Wanted
@@ -73,6 +73,9 @@ class ExplanationView(SignedWidget):
         rows = tree_rows(explanation)
         room = min(max((cell_len(_tokens(row)) for row in rows), default=0), _TOKENS, width // 2)
         lines += [self._row(row, room, width) for row in rows]
+        lines += [
+            self.line().add(f" {row}", "faint") for row in wrap(one_line(word_sources(explanation)), width - 2, 2)
+        ]
         lines += [self.line(), self.line().add(f" {fit(held_out(explanation), width - 2)}", "faint")]
         lines += self._prediction(explanation, width)
         for each in explanation.salient:

@@ -16,6 +16,9 @@ from engine.results import NO_CODE
 
 NODES = [NodeId(layer, head) for layer in range(3) for head in range(4)]
 POSITIVE = np.arange(24) % 2 == 0
+SEEDS = ((5, 6), (5, 6))
+UNKNOWN = np.full(24, -1)
+"""No answers."""
 
 
 def planted() -> np.ndarray:
@@ -100,10 +103,11 @@ def test_families_are_nested_and_every_two_codes_go_together(codes: np.ndarray) 
 def test_the_same_run_has_not_changed_whatever_its_codes_are_called() -> None:
     codes = np.stack([planted(), planted()])
     other = np.where(codes == NO_CODE, NO_CODE, codes + 100)
-    found = compare_codes(codes, other, POSITIVE, NODES)
+    found = compare_codes(codes, other, POSITIVE, NODES, SEEDS, UNKNOWN)
     assert (found.kept, len(found.gone), len(found.new)) == (found.codes_a, 0, 0)
     assert all(each.agreement == each.within == 1.0 for each in found.nodes)
-    assert (found.expected, found.families_expected) == (1.0, 1.0)
+    assert (found.expected, found.kept_between, found.families_expected) == (1.0, 1.0, 1.0)
+    assert found.same_seed
     assert found.families_gone == found.families_new == ()
 
 
@@ -112,8 +116,44 @@ def test_a_node_that_changed_comes_first_and_its_code_is_gone() -> None:
     other = codes.copy()
     other[0, :, 1] = NO_CODE
     other[0, 1:16:2, 1] = 7  # on negatives in place of positives
-    found = compare_codes(codes, other, POSITIVE, NODES)
+    found = compare_codes(codes, other, POSITIVE, NODES, ((0,), (0,)), UNKNOWN)
     assert (found.nodes[0].layer, found.nodes[0].head) == NODES[1]
     assert [(each.code.layer, each.code.head, each.code.code, each.alike) for each in found.gone] == [(0, 1, 7, 0.0)]
     assert [(each.code.positive, each.match) for each in found.new] == [(0, None)]
     assert found.expected is None
+    assert found.kept_between is None
+
+
+def test_the_same_seed_tells_models_apart_where_seeds_differ_more() -> None:
+    # Under each seed a node sorts the prompts its own way; B's node 1 does otherwise under every seed.
+    source = np.random.default_rng(4)
+    codes = np.stack([source.integers(0, 3, (24, len(NODES))) for _ in SEEDS[0]])
+    other = codes.copy()
+    other[:, :, 1] = source.integers(0, 3, (2, 24))
+    found = compare_codes(codes, other[::-1], POSITIVE, NODES, (SEEDS[0], SEEDS[0][::-1]), UNKNOWN)
+    first, *others = found.nodes
+    assert (first.layer, first.head) == NODES[1]
+    assert first.agreement < 0.5
+    assert all(each.agreement == 1.0 for each in others)
+    assert all(each.within < 0.5 for each in found.nodes)
+    # Without a common seed nothing tells that node from the others.
+    apart = compare_codes(codes, other, POSITIVE, NODES, ((0, 1), (2, 3)), UNKNOWN)
+    assert not apart.same_seed
+    assert all(each.agreement < 1.0 for each in apart.nodes)
+
+
+def test_a_family_is_known_by_its_prompts_whichever_nodes_it_has() -> None:
+    there = np.arange(12) < 5
+    codes = np.full((1, 12, 6), NO_CODE)
+    codes[0, there, :3] = 4
+    moved = np.full((1, 12, 6), NO_CODE)
+    moved[0, there, 3:] = 9
+    nodes, positive, seeds = [NodeId(0, head) for head in range(6)], np.arange(12) < 6, ((0,), (0,))
+    same = compare_codes(codes, moved, positive, nodes, seeds, np.full(12, -1))
+    assert (same.families_a, same.families_b) == (1, 1)
+    assert same.families_gone == same.families_new == ()
+    elsewhere = np.full((1, 12, 6), NO_CODE)
+    elsewhere[0, 3:9, :3] = 4  # 2 of the 5 prompts, and 4 others: 2 of 9
+    found = compare_codes(codes, elsewhere, positive, nodes, seeds, np.full(12, -1))
+    assert [(each.nodes, each.alike) for each in found.families_gone] == [(3, round(2 / 9, 4))]
+    assert [each.parent.positive for each in found.families_new] == [3]

@@ -9,6 +9,7 @@ from engine.errors import ConfigError, ModelError, NoSuchNode
 from engine.explaining.columns import TokenColumn
 from engine.explaining.explanation import Explainer
 from engine.explaining.prompt_sets import prompt_sets
+from engine.explanations import AtlasWords
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
 from engine.nodes import EMBEDDING, NodeId
@@ -65,7 +66,7 @@ def test_shortest_prompts_have_the_code_and_lose_it_with_any_token(node: NodeId,
         )
         without = [prompt[:place] + prompt[place + 1 :] for place in range(len(prompt))]
         pairs = [columns.pair(each) for each in (prompt, *without)]
-        there = [pair is not None and int(reader.codes([pair], [node])[0, 0]) == found.code for pair in pairs]
+        there = [pair is not None and int(reader.codes([pair], [node])[0][0, 0]) == found.code for pair in pairs]
         assert there[0]
         # Only what differs or repeats may stay though the code does without.
         for place, kept in zip(pattern.places, there[1:], strict=True):
@@ -98,6 +99,42 @@ def test_the_numbers_are_what_the_patterns_say(explain: Any) -> None:
         name: getattr(again, name) for name in again.__struct_fields__ if name not in unimportant
     }
     assert run.config.seeds[0] == found.seed
+
+
+def test_words_of_an_atlas_are_tried_and_counted(explain: Any) -> None:
+    run, explainer, plain = explain(EMBEDDING)
+    model = explainer.reader.model
+    seen = {token for pair in explainer.sets.run for token in (*pair.own, *(pair.other or ()))}
+    others = [token for token in range(model.info.vocabulary) if token not in seen and explainer.words.is_plain(token)]
+    texts = [model.token_words(token) for token in others[::40]]
+    atlas = AtlasWords(key="k", corpus="a text", words=(*texts, "no such token, whatever", ""))
+    with torch.no_grad():
+        found = explainer.explain(EMBEDDING, plain.code, seed=0, atlas=atlas)
+    assert (plain.atlas_corpus, plain.atlas_words) == ("", 0)
+    assert not any(word.atlas_tried for pattern in plain.patterns for word in pattern.words)
+    assert (found.atlas_corpus, found.atlas_words) == ("a text", len(texts))
+    pattern = found.patterns[0]
+    reader, texts = run.reader(), {text.strip() for text in texts}
+    (place,) = pattern.places
+    for index, word in enumerate(pattern.words):
+        assert 0 < word.atlas_tried <= 8
+        kept = 0
+        for text in texts.intersection((*word.keeps, *word.loses)):
+            sides = [word_token(explainer, pattern.words[each].token) for each in (place.own, place.other)]
+            here = (place.own, place.other).index(index)
+            sides[here] = explainer.words.token(text, like=sides[here])
+            code = int(reader.codes([explainer.columns.pair([TokenColumn(*sides)])], [EMBEDDING])[0][0, 0])
+            assert (code == found.code) == (text in word.keeps)
+            kept += code == found.code
+        assert kept <= word.atlas_kept <= word.kept
+
+
+def test_a_token_is_found_by_its_text(explain: Any) -> None:
+    _, explainer, _ = explain(EMBEDDING)
+    model, words = explainer.reader.model, explainer.words
+    plain = [token for token in range(model.info.vocabulary) if words.is_plain(token)]
+    assert [words.of_text(model.token_words(token)) for token in plain] == plain
+    assert words.of_text("no such token, whatever") is None
 
 
 def test_a_code_that_no_example_has_is_named(explain: Any) -> None:

@@ -5,12 +5,14 @@ import pytest
 from sessions.errors import SessionError
 from sessions.events import ExplanationRecorded
 from sessions.protocol import (
+    AtlasProgress,
     CodesCompared,
     CompareCodes,
     Explained,
     Families,
     GetExplanation,
     GetFamilies,
+    ReadOn,
     ReadTimeline,
     TimelineAnswer,
 )
@@ -39,6 +41,24 @@ async def test_an_explanation_is_recorded_and_not_computed_again(lab) -> None:
     timeline = await client.ask(ReadTimeline(session=run.session_id), TimelineAnswer)
     assert any("code 3 of 0.1 explained" in marker.words for marker in timeline.times.markers)
     assert ExplanationRecorded(explanation=first.explanation).explanation.seed == seeds[0]
+
+
+async def test_words_come_from_the_newest_atlas_of_the_runs_model(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    request = GetExplanation(run=run.run_id, node="1.1", code=3)
+    without = (await client.ask(request, Explained)).explanation
+    assert (without.atlas_corpus, without.atlas_words) == ("", 0)
+    for _ in range(2):
+        last = await client.ask(ReadOn(model="toy", tokens=1000), AtlasProgress)
+    assert last.finished
+    # Recorded before there was one.
+    assert (await client.ask(request, Explained)).explanation == without
+    again = GetExplanation(run=run.run_id, node="1.1", code=3, again=True)
+    found = (await client.ask(again, Explained)).explanation
+    # " cat", "The", " and" and " the"
+    assert (found.atlas_corpus, found.atlas_words) == ("toy", 4)
 
 
 @pytest.mark.parametrize(

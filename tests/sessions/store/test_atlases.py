@@ -4,10 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from engine.explanations import AtlasWords
 from engine.node_atlas import METRIC_NAMES
+from engine.nodes import EMBEDDING, NO_HEAD, NodeId
 from engine.results import ModelInfo
 from sessions.errors import NoSuchRecord, StoreDamaged
-from sessions.store.atlases import delete_atlas, find_row, known_keys, list_atlases, load_atlas, save_atlas
+from sessions.store.atlases import (
+    delete_atlas,
+    find_row,
+    known_keys,
+    list_atlases,
+    load_atlas,
+    save_atlas,
+    words_at,
+    words_of,
+)
 from sessions.store.database import Store
 
 from ...made_atlas import made_atlas
@@ -64,3 +75,23 @@ def test_a_damaged_one_is_named_with_the_way_out(store: Store) -> None:
     with pytest.raises(StoreDamaged, match="abababababab") as refused:
         load_atlas(store, KEYS[0])
     assert "--delete" in refused.value.hint
+
+
+def test_the_words_of_a_node_come_from_the_newest_atlas_of_its_model(store: Store) -> None:
+    assert words_at(store, INFO.identity, NodeId(1, 1)) is None
+    save_atlas(store, "a" * 64, "toy", made_atlas(INFO), 1)
+    newer = "b" * 64
+    save_atlas(store, newer, "toy", made_atlas(INFO, corpus="mine"), 2)
+    found = words_at(store, INFO.identity, NodeId(1, 1))
+    # Attended to over the text first, then context by context what it attends to and where it stands.
+    assert found == AtlasWords(key=newer, corpus="mine", words=(" cat", "The", " and", " the"))
+    assert words_at(store, INFO.identity, NodeId(0, NO_HEAD)) == AtlasWords(
+        key=newer, corpus="mine", words=(" and",)
+    )
+    assert words_at(store, INFO.identity, EMBEDDING) == AtlasWords(key=newer, corpus="mine", words=())
+    assert words_at(store, "another model", NodeId(1, 1)) is None
+    # An explanation that is repeated takes those of its own.
+    assert words_of(store, "a" * 64, "toy", NodeId(0, NO_HEAD)).key == "a" * 64
+    delete_atlas(store, "a" * 64)
+    with pytest.raises(NoSuchRecord, match="aaaaaaaaaaaa"):
+        words_of(store, "a" * 64, "toy", NodeId(0, NO_HEAD))

@@ -97,6 +97,24 @@ def test_effects_measured_in_the_run_and_after_it_are_measured_again(at_home: Ca
     assert "  cause     the same" in ran.out
 
 
+def test_an_explanation_is_repeated_with_the_words_of_its_own_atlas(at_home: Callable[..., Any]) -> None:
+    assert at_home("probe", "ioi", "--name", "one", *QUICK).code == 0
+    codes = json.loads(at_home("sql", "SELECT node, code FROM codes WHERE layer = 2 AND code >= 0", "--json").out)
+    node, code = codes["rows"][0].values()
+    assert at_home("atlas", "toy", "--tokens", "1500", "-q").code == 0
+    explained = json.loads(at_home("explain", "one/1", node, str(code), "--json", "-q").out)
+    own = explained["explanation"]["atlas_key"]
+    assert at_home("atlas", "toy", "--tokens", "2500", "-q").code == 0  # words would come from this one now
+
+    result = json.loads(at_home("verify", "one/1", "--json", "-q").out)
+    assert (result["verdict"], result["not_repeated"]) == ("same", [])
+    assert {check["witness"]: check["compared"] for check in result["checks"]}["explanations"] > 0
+    assert at_home("atlas", own[:12], "--delete").code == 0
+    result = json.loads(at_home("verify", "one/1", "--json", "-q").out)
+    assert result["verdict"] == "same"
+    assert [words.partition(" (")[2] for words in result["not_repeated"]] == [f"There is no atlas {own[:12]})"]
+
+
 def test_what_was_recorded_after_the_run_is_repeated_and_the_rest_is_named(at_home: Callable[..., Any]) -> None:
     def verify() -> tuple[int, dict[str, Any]]:
         ran = at_home("verify", "one/1", "--json", "-q")

@@ -86,7 +86,7 @@ def foreign_explanation(found: CodeExplanation, text: str) -> CodeExplanation:
     )
     salient = tuple(replace(each, tokens=tuple((text, weight) for _, weight in each.tokens)) for each in found.salient)
     rules = {name: replace(getattr(found, name), token=text) for name in ("frequent", "best_token")}
-    return replace(found, patterns=patterns, salient=salient, notices=(text,), **rules)
+    return replace(found, patterns=patterns, salient=salient, notices=(text,), atlas_corpus=text, **rules)
 
 
 def hostile_host(recorded: Any, text: str) -> Any:
