@@ -14,9 +14,9 @@ from engine.results import (
     EdgeScore,
     ExampleCount,
     Grade,
-    HeadEffect,
-    HeadScores,
     ModelInfo,
+    NodeEffect,
+    NodeScores,
     Reference,
     Timings,
     Versions,
@@ -106,7 +106,7 @@ class TrainStep(Event, tag="train_step", frozen=True, kw_only=True):
 class Scored(Event, tag="scored", frozen=True, kw_only=True):
     """All heads' scores, layer by layer; provisional ones are sent during training."""
 
-    nodes: tuple[HeadScores, ...]
+    nodes: tuple[NodeScores, ...]
     final: bool
 
 
@@ -156,7 +156,7 @@ class EffectsMeasured(Event, tag="cause_scored", frozen=True, kw_only=True, omit
     """Positives it was measured on; with replacement by pair, as many pairs."""
     position: str
     """The position policy: where in the prompt heads were replaced. mean: everywhere."""
-    effects: tuple[HeadEffect, ...]
+    effects: tuple[NodeEffect, ...]
     """Layer by layer; for exact, only the patched heads."""
     passes: float
     """The cost, in forward passes of those positives."""
@@ -230,7 +230,7 @@ class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
     """Of the circuit with every other head replaced."""
     completeness: float
     """1 minus what is left with the circuit's heads replaced."""
-    minimality: tuple[HeadEffect, ...]
+    minimality: tuple[NodeEffect, ...]
     """Change of the circuit's answer when each head is removed from it, in the metric's unit."""
     random_faithfulness: tuple[float, ...]
     """Of random circuits with as many heads in each layer, ascending."""

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import msgspec
 
 from engine.errors import ConfigError
-from engine.results import HeadId, HeadScores
+from engine.nodes import NodeId
+from engine.results import NodeScores
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """One number that every head has. `id` is its name in HeadScores or its `other`, in JSON, tables and SQL."""
+    """One number that every head has. `id` is its name in NodeScores or its `other`, in JSON, tables and SQL."""
 
     id: str
     title: str
@@ -209,28 +210,28 @@ def find_measure(name: str) -> Measure:
     )
 
 
-_FIELDS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
+_FIELDS = tuple(name for name in NodeScores.__struct_fields__ if name not in ("layer", "head", "other"))
 NUMBERS: tuple[str, ...] = (*_FIELDS, *(measure.id for measure in MEASURES if measure.id not in _FIELDS))
-"""Names of all numbers that a head has: the fields of HeadScores, then the measures kept in `other`."""
+"""Names of all numbers that a head has: the fields of NodeScores, then the measures kept in `other`."""
 
 
-def number_of(node: HeadScores, name: str) -> float | None:
+def number_of(node: NodeScores, name: str) -> float | None:
     """Return the number of that name in NUMBERS; None where it does not apply or was not recorded."""
     value: float | None = getattr(node, name) if name in _FIELDS else node.other.get(name)
     return value
 
 
-def value_of(node: HeadScores, measure: Measure) -> float | None:
+def value_of(node: NodeScores, measure: Measure) -> float | None:
     """Return the measure's value for one head; None where it does not apply (no pairs, no permutations)."""
     return number_of(node, measure.id)
 
 
-def head_scores(head: HeadId, numbers: Mapping[str, float | None]) -> HeadScores:
+def head_scores(head: NodeId, numbers: Mapping[str, float | None]) -> NodeScores:
     """Return the scores of one head from its numbers by name, rounded to six decimals to drop floating-point noise."""
     rounded = {name: None if value is None else round(value, 6) for name, value in numbers.items()}
     fields = {name: value for name, value in rounded.items() if name in _FIELDS}
     other = {name: value for name, value in rounded.items() if name not in _FIELDS and value is not None}
-    return HeadScores(layer=head.layer, head=head.head, other=other, **fields)  # type: ignore[arg-type]  # None only where optional
+    return NodeScores(layer=head.layer, head=head.head, other=other, **fields)  # type: ignore[arg-type]  # None only where optional
 
 
 def intensity(value: float | None, measure: Measure, seen: float) -> float | None:

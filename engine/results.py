@@ -1,6 +1,6 @@
 """The results of a run, as plain frozen values that cross processes and are stored."""
 
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import msgspec
 
@@ -21,10 +21,6 @@ _ALL_EDGES = 2_000
 def n_edges_reported(n_pairs: int) -> int:
     """Return how many edges a run reports, the best first; all edges of a small model, to judge the whole ranking."""
     return n_pairs if n_pairs <= _ALL_EDGES else MOST_EDGES
-
-
-HeadId: TypeAlias = NodeId
-"""The name that most of the code has for a node."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +78,7 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
     """Positions at which heads are read."""
 
 
-class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
+class NodeScores(msgspec.Struct, frozen=True, kw_only=True):
     """Every measure of one head, averaged over seeds (docs/method.md 5 and 6). None: not applicable to this set."""
 
     layer: int
@@ -142,8 +138,8 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
     """Measures of engine.measures that have no field of their own, by id; empty in runs that did not record any."""
 
     @property
-    def id(self) -> HeadId:
-        return HeadId(self.layer, self.head)
+    def id(self) -> NodeId:
+        return NodeId(self.layer, self.head)
 
 
 class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,10 +153,10 @@ class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EFFECT_FIELDS = ("attribution", "exact_effect", "combined", "backup")
-"""Fields of HeadScores that come from effect measurements, not from codes."""
+"""Fields of NodeScores that come from effect measurements, not from codes."""
 
 
-class HeadEffect(msgspec.Struct, frozen=True, kw_only=True):
+class NodeEffect(msgspec.Struct, frozen=True, kw_only=True):
     """The effect of replacing one head on the model's answer, in the metric's unit."""
 
     layer: int
@@ -262,7 +258,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
 
-class CardHead(msgspec.Struct, frozen=True, kw_only=True):
+class CardNode(msgspec.Struct, frozen=True, kw_only=True):
     """A head of the circuit and its evidence."""
 
     layer: int
@@ -296,7 +292,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All heads with q below .05, best first."""
     expected_false: float | None
     """How many of them are expected to be false; None if significance was not tested."""
-    heads: tuple[CardHead, ...]
+    heads: tuple[CardNode, ...]
     """The circuit, best first."""
     stability: CircuitStability = msgspec.field(name="steadiness")
     truth: str | None

@@ -6,17 +6,17 @@ from typing import Any
 import msgspec
 
 from engine.events import EffectsMeasured
-from engine.results import Card, CircuitStability, HeadEffect, HeadScores
+from engine.results import Card, CircuitStability, NodeEffect, NodeScores
 
-_REQUIRED = [field.name for field in msgspec.structs.fields(HeadScores) if field.required]
+_REQUIRED = [field.name for field in msgspec.structs.fields(NodeScores) if field.required]
 
 
-def scores_of(layer: int, head: int, **scores: Any) -> HeadScores:
+def scores_of(layer: int, head: int, **scores: Any) -> NodeScores:
     """Scores that are 0 but for those given; effects are not measured."""
-    return HeadScores(**{**dict.fromkeys(_REQUIRED, 0.0), **scores, "layer": layer, "head": head})  # type: ignore[arg-type]
+    return NodeScores(**{**dict.fromkeys(_REQUIRED, 0.0), **scores, "layer": layer, "head": head})  # type: ignore[arg-type]
 
 
-def effects_measured(effects: Sequence[HeadEffect], **about: Any) -> EffectsMeasured:
+def effects_measured(effects: Sequence[NodeEffect], **about: Any) -> EffectsMeasured:
     """A finished measurement by exact patching from the pair, at a base of 4."""
     usual: dict[str, Any] = {
         "method": "exact",

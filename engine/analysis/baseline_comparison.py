@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.analysis.ranking import circuit_by_rank, strengths
 from engine.measures import DEFAULT_MEASURE, MEASURES, value_of
-from engine.results import CardBaseline, Difference, HeadScores, Resampled
+from engine.results import CardBaseline, Difference, NodeScores, Resampled
 
 BASELINES = tuple(measure for measure in MEASURES if measure.baseline)
 RANDOM = "baseline_random"
@@ -17,7 +17,7 @@ _TAIL = 0.025
 
 
 def compare_baselines(
-    nodes: Sequence[HeadScores], inside: Sequence[HeadScores], areas: dict[str, float | None]
+    nodes: Sequence[NodeScores], inside: Sequence[NodeScores], areas: dict[str, float | None]
 ) -> tuple[CardBaseline, ...]:
     """Return each baseline's overlap with the circuit and its AUC. `areas`: AUC by measure id."""
     circuit = {node.id for node in inside}
@@ -32,7 +32,7 @@ def compare_baselines(
 
 
 def strongest_baseline(
-    nodes: Sequence[HeadScores],
+    nodes: Sequence[NodeScores],
     codes_auc: float | None,
     baselines: Sequence[CardBaseline],
     truth: Truth | None,
@@ -50,7 +50,7 @@ def strongest_baseline(
     return max(found, key=lambda each: (each.low > 0, each.mean), default=None)
 
 
-def _difference(nodes: Sequence[HeadScores], measure: str, truth: Truth, resampled: Sequence[Resampled]) -> Difference:
+def _difference(nodes: Sequence[NodeScores], measure: str, truth: Truth, resampled: Sequence[Resampled]) -> Difference:
     """Return AUC of a baseline minus AUC of the codes, by the basic bootstrap (Davison and Hinkley 1997, 5.2).
 
     Every resample draws true heads, false heads and one of the run's bootstrap draws of the examples, with replacement;

@@ -13,7 +13,7 @@ from engine.events import EdgesAttributed
 from engine.measures import MEASURES, Measure, value_of
 from engine.nodes import NodeChoice
 from engine.references.ground_truth import Edge, GroundTruth, Level
-from engine.results import MOST_EDGES, EdgeScore, HeadScores, ModelInfo
+from engine.results import MOST_EDGES, EdgeScore, ModelInfo, NodeScores
 
 SAES = 3
 """SAEs per run; scores are averaged over them, as in every probe."""
@@ -62,7 +62,7 @@ class BenchmarkResult(msgspec.Struct, frozen=True, kw_only=True):
 
     cell: BenchmarkRun
     model: ModelInfo
-    nodes: tuple[HeadScores, ...]
+    nodes: tuple[NodeScores, ...]
     edges: tuple[EdgeScore, ...]
     n_pairs: int
     """Number of head pairs that `edges` are the best of."""

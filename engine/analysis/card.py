@@ -19,17 +19,16 @@ from engine.analysis.ranking import (
 )
 from engine.events import CircuitChecked, EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, Measure
-from engine.nodes import only_heads
+from engine.nodes import NodeId, only_heads
 from engine.results import (
     Card,
     CardBaseline,
-    CardHead,
+    CardNode,
     CardVerdict,
     CircuitStability,
     Difference,
     ExampleCount,
-    HeadId,
-    HeadScores,
+    NodeScores,
     Reference,
     Significance,
     Template,
@@ -58,7 +57,7 @@ _AREA = 0.75
 
 
 def write_card(
-    nodes: Sequence[HeadScores],
+    nodes: Sequence[NodeScores],
     circuit: Sequence[tuple[int, int]],
     stability: CircuitStability,
     examples: ExampleCount,
@@ -77,7 +76,7 @@ def write_card(
     """
     by_head = {node.id: node for node in nodes}
     steady = dict(zip(by_head, stability.heads, strict=False))
-    inside = [by_head[HeadId(*place)] for place in circuit]
+    inside = [by_head[NodeId(*place)] for place in circuit]
     shares = dict(zip(by_head, _shares(nodes, causes), strict=True))
     above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL and can_enter(node)]
     measured = any(node.p_value is not None for node in nodes)
@@ -144,7 +143,7 @@ def write_card(
         if above
         else (0.0 if measured else None),
         heads=tuple(
-            CardHead(
+            CardNode(
                 layer=node.layer,
                 head=node.head,
                 q_value=node.q_value,
@@ -169,7 +168,7 @@ def write_card(
     )
 
 
-def _reasons_not_coded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[list[str], list[str], list[str]]:
+def _reasons_not_coded(nodes: Sequence[NodeScores], *, diverged: bool) -> tuple[list[str], list[str], list[str]]:
     """Return why nothing was coded, no doubts, and advice."""
     if diverged:
         why = "training diverged: the error ended more than ten times above its first value, or is not finite"
@@ -187,7 +186,7 @@ def _reasons_not_coded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[
     return [why], [], [change if 2 * silent < len(nodes) else f"lower lambda, or {change}"]
 
 
-def _none_significant(nodes: Sequence[HeadScores], chance: Significance | None) -> str:
+def _none_significant(nodes: Sequence[NodeScores], chance: Significance | None) -> str:
     """State that no head is significant and, where none could be, why."""
     if chance is not None and chance.labellings * LEVEL <= 1:
         ways = "one way" if chance.labellings == 1 else f"{chance.labellings} ways"
@@ -196,7 +195,7 @@ def _none_significant(nodes: Sequence[HeadScores], chance: Significance | None) 
 
 
 def _advice_for_labellings(
-    nodes: Sequence[HeadScores], chance: Significance | None, examples: ExampleCount
+    nodes: Sequence[NodeScores], chance: Significance | None, examples: ExampleCount
 ) -> str | None:
     """Return advice for runs with too few labellings for a single head to be significant; None for other runs."""
     needed = labellings_needed(len(nodes))
@@ -213,7 +212,7 @@ def _advice_for_labellings(
 
 
 def _true_heads(
-    nodes: Sequence[HeadScores], reference: Reference | None, causes: Sequence[EffectsMeasured]
+    nodes: Sequence[NodeScores], reference: Reference | None, causes: Sequence[EffectsMeasured]
 ) -> tuple[Truth | None, str | None]:
     """Return which heads move the answer, and by what source: effects of this run, else the known circuit."""
     truth = reference_for(causes, len(nodes), reference)
@@ -223,7 +222,7 @@ def _true_heads(
     return None, None
 
 
-def _auc(nodes: Sequence[HeadScores], measure: Measure, truth: Truth | None) -> float | None:
+def _auc(nodes: Sequence[NodeScores], measure: Measure, truth: Truth | None) -> float | None:
     if truth is None:
         return None
     judged = [(value, true) for value, true in zip(strengths(nodes, measure), truth, strict=True) if true is not None]
@@ -297,8 +296,8 @@ def _significant(n_significant: int, n_heads: int) -> str:
 
 
 def _doubts(
-    inside: Sequence[HeadScores],
-    above: Sequence[HeadScores],
+    inside: Sequence[NodeScores],
+    above: Sequence[NodeScores],
     stability: CircuitStability,
     examples: ExampleCount,
     *,
@@ -368,8 +367,8 @@ def _doubts(
 
 
 def _support(
-    inside: Sequence[HeadScores],
-    above: Sequence[HeadScores],
+    inside: Sequence[NodeScores],
+    above: Sequence[NodeScores],
     stability: CircuitStability,
     codes_auc: float | None,
     truth: str | None,
@@ -401,12 +400,12 @@ def _jaccard(value: float) -> str:
     return f"Jaccard {value:.2f}; {STABLE_FROM:g} is the bar".replace(" 0.", " .")
 
 
-def _effect(node: HeadScores) -> float | None:
+def _effect(node: NodeScores) -> float | None:
     """Return the best estimate of a head's effect. `combined` comes last: it estimates the effect on other prompts."""
     return next((each for each in (node.exact_effect, node.attribution, node.combined) if each is not None), None)
 
 
-def _shares(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> list[HeadScores]:
+def _shares(nodes: Sequence[NodeScores], causes: Sequence[EffectsMeasured]) -> list[NodeScores]:
     """Return the scores with only those effects that are shares of an answer, means over examples.
 
     KL divergences are in nats and are removed. Attribution ranks heads by the mean of sizes over pairs, which is no
@@ -415,7 +414,7 @@ def _shares(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> l
     there = primary(causes)
     nats: dict[str, float | None] = {FIELD[method]: None for method, cause in there.items() if cause.metric == "kl"}
     promised = there.get("attribution")
-    means = {} if promised is None else {HeadId(one.layer, one.head): one for one in promised.effects}
+    means = {} if promised is None else {NodeId(one.layer, one.head): one for one in promised.effects}
     found = []
     for node in nodes:
         own: dict[str, float | None] = {}

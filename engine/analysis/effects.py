@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.events import EffectMethod, EffectsMeasured
-from engine.results import EFFECT_FIELDS, HeadEffect, HeadId, HeadScores
+from engine.nodes import NodeId
+from engine.results import EFFECT_FIELDS, NodeEffect, NodeScores
 
 FIELD: dict[EffectMethod, str] = {
     "attribution": "attribution",
@@ -18,7 +19,7 @@ FIELD: dict[EffectMethod, str] = {
     "combined": "combined",
     "backup": "backup",
 }
-"""The field of HeadScores that each method fills."""
+"""The field of NodeScores that each method fills."""
 METRIC_WORDS: dict[str, str] = {
     "logit_difference": "logit difference",
     "log_probability": "log-probability",
@@ -94,7 +95,7 @@ def primary(causes: Sequence[EffectsMeasured]) -> dict[EffectMethod, EffectsMeas
     return found
 
 
-def with_effects(nodes: tuple[HeadScores, ...], causes: Sequence[EffectsMeasured]) -> tuple[HeadScores, ...]:
+def with_effects(nodes: tuple[NodeScores, ...], causes: Sequence[EffectsMeasured]) -> tuple[NodeScores, ...]:
     """Return the scores with each method's effects as shares of its base; None for heads without a measurement."""
     if not nodes or not causes:
         return nodes
@@ -108,7 +109,7 @@ def with_effects(nodes: tuple[HeadScores, ...], causes: Sequence[EffectsMeasured
     )
 
 
-def effect_value(effect: HeadEffect, cause: EffectsMeasured) -> float:
+def effect_value(effect: NodeEffect, cause: EffectsMeasured) -> float:
     """Return the value of the method's measure for the head, as a share of the base.
 
     attribution: the mean of sizes over pairs, which ranks heads better than the size of the mean (docs/lab): a head
@@ -122,7 +123,7 @@ def effect_value(effect: HeadEffect, cause: EffectsMeasured) -> float:
     return effect_share(expected_size(effect) if cause.method == "combined" else effect.effect, cause)
 
 
-def rank_effects(cause: EffectsMeasured) -> list[HeadEffect]:
+def rank_effects(cause: EffectsMeasured) -> list[NodeEffect]:
     """Return the effects ordered by the method's measure, the largest first."""
     return sorted(cause.effects, key=lambda each: (-effect_value(each, cause), each.layer, each.head))
 
@@ -133,7 +134,7 @@ def effect_share(effect: float, cause: EffectsMeasured) -> float:
     return abs(effect) / unit
 
 
-def dormant_heads(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, list[HeadId]] | None:
+def dormant_heads(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, list[NodeId]] | None:
     """Return the measurement and the heads that have no effect alone but move the answer once a circuit is replaced.
 
     The largest first; None where that was not measured. An effect must be at least twice its standard error: with few
@@ -149,10 +150,10 @@ def dormant_heads(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, l
         and abs(one.effect) >= 2 * (one.error or 0.0)
     ]
     found.sort(key=lambda one: (-abs(one.effect), one.layer, one.head))
-    return cause, [HeadId(one.layer, one.head) for one in found]
+    return cause, [NodeId(one.layer, one.head) for one in found]
 
 
-def expected_size(effect: HeadEffect) -> float:
+def expected_size(effect: NodeEffect) -> float:
     """Return the expected size of the effect on other prompts.
 
     The mean of |x| for x normal around the effect with its standard error (a folded normal distribution). With ten

@@ -13,7 +13,7 @@ from engine.analysis.ranking import agreement, members
 from engine.events import EffectMethod, EffectsMeasured
 from engine.measures import Measure
 from engine.nodes import NodeId
-from engine.results import Agreement, HeadScores, Reference
+from engine.results import Agreement, NodeScores, Reference
 
 _METHODS: tuple[EffectMethod, ...] = ("exact", "combined")
 """The better first. Attribution is an estimate: heads are not judged by it."""
@@ -52,7 +52,7 @@ def reference_from_effects(causes: Sequence[EffectsMeasured], n_nodes: int) -> R
     return None
 
 
-def covered(reference: Reference, nodes: Sequence[HeadScores]) -> Sequence[HeadScores]:
+def covered(reference: Reference, nodes: Sequence[NodeScores]) -> Sequence[NodeScores]:
     """Return the nodes about which the reference says whether they are in it."""
     if reference.covers == "heads":
         return [node for node in nodes if node.id.is_head]
@@ -60,7 +60,7 @@ def covered(reference: Reference, nodes: Sequence[HeadScores]) -> Sequence[HeadS
 
 
 def agreement_with(
-    reference: Reference, nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]], measure: Measure
+    reference: Reference, nodes: Sequence[NodeScores], circuit: Collection[tuple[int, int]], measure: Measure
 ) -> Agreement:
     """Return how well the measure and the circuit find the reference's heads.
 

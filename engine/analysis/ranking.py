@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from engine.measures import DEFAULT_MEASURE, NODE_SCORE, Measure, value_of
-from engine.results import Agreement, HeadId, HeadScores
+from engine.nodes import NodeId
+from engine.results import Agreement, NodeScores
 
 
-def strength(node: HeadScores, measure: Measure) -> float:
+def strength(node: NodeScores, measure: Measure) -> float:
     """Return the measure's value turned so that more is better; -inf where it does not apply."""
     value = value_of(node, measure)
     if value is None or math.isnan(value):
@@ -17,7 +18,7 @@ def strength(node: HeadScores, measure: Measure) -> float:
     return value if measure.high_is_evidence else -value
 
 
-def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> list[HeadScores]:
+def ranked(nodes: Sequence[NodeScores], measure: Measure = DEFAULT_MEASURE) -> list[NodeScores]:
     """Return the heads, best first.
 
     Ties go to the larger total variation, then to the longer contrast (which codes are made of), then to the smaller
@@ -44,24 +45,24 @@ def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> l
     return [order[place] for place in places]
 
 
-def best_head(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> HeadId | None:
+def best_head(nodes: Sequence[NodeScores], measure: Measure = DEFAULT_MEASURE) -> NodeId | None:
     """Return the first head of `ranked` without sorting the others."""
     of_one_kind = [node for node in nodes if node.id.is_head] if not measure.of_answer else nodes
     first = min(of_one_kind or nodes, key=lambda node: _place(node, measure), default=None)
     return first.id if first is not None else None
 
 
-def members(nodes: Sequence[HeadScores]) -> Sequence[HeadScores]:
+def members(nodes: Sequence[NodeScores]) -> Sequence[NodeScores]:
     """Return the nodes that a circuit can hold: all but the embedding."""
     return nodes if all(node.id.in_circuits for node in nodes) else [node for node in nodes if node.id.in_circuits]
 
 
-def can_enter(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
+def can_enter(node: NodeScores, measure: Measure = DEFAULT_MEASURE) -> bool:
     """Return True if a circuit cut by the measure can hold the node."""
     return node.id.in_circuits and has_signal(node, measure)
 
 
-def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
+def strengths(nodes: Sequence[NodeScores], measure: Measure) -> list[float]:
     """Return one number per head, in their order, that orders them as `ranked` does; input for an AUC.
 
     Ties of measures of codes are broken as in `ranked`, except by the head's number; heads that tie in everything stay
@@ -81,7 +82,7 @@ def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
     return [-sum(tied) / len(tied) if value > -math.inf else value for tied, value in zip(found, own, strict=True)]
 
 
-def _shares(order: Sequence[HeadScores], measure: Measure) -> list[float] | None:
+def _shares(order: Sequence[NodeScores], measure: Measure) -> list[float] | None:
     """Return for each node of a ranking the share of its kind that comes before it; None to rank all kinds together."""
     counts = Counter(node.id.kind for node in order)
     if measure.of_answer or len(counts) < 2:
@@ -94,7 +95,7 @@ def _shares(order: Sequence[HeadScores], measure: Measure) -> list[float] | None
     return shares
 
 
-def _own_strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
+def _own_strengths(nodes: Sequence[NodeScores], measure: Measure) -> list[float]:
     if measure.baseline or measure.of_answer:
         return [strength(node, measure) for node in nodes]
     nothing = (math.inf, math.inf)
@@ -105,19 +106,19 @@ def _own_strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]
     ]
 
 
-def has_signal(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
+def has_signal(node: NodeScores, measure: Measure = DEFAULT_MEASURE) -> bool:
     """Return True if the measure finds anything in the head: its value is better than that of a head without signal."""
     silent = node.silent >= 1.0 and not (measure.baseline or measure.of_answer)
     return not silent and strength(node, measure) > (measure.floor if measure.high_is_evidence else -measure.floor)
 
 
-def same_score(one: HeadScores, other: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
+def same_score(one: NodeScores, other: NodeScores, measure: Measure = DEFAULT_MEASURE) -> bool:
     """Return True if both heads have the same value of the measure and both have signal."""
     both = has_signal(one, measure) and has_signal(other, measure)
     return both and _rounded(strength(one, measure)) == _rounded(strength(other, measure))
 
 
-def ties_at_cut(nodes: Sequence[HeadScores], size: int) -> int:
+def ties_at_cut(nodes: Sequence[NodeScores], size: int) -> int:
     """Return how many heads tie with the last one of a circuit of `size`; 0 if all of them are inside.
 
     The contrast's length, not the measure, decides which of them are inside.
@@ -136,12 +137,12 @@ def default_circuit_size(n_members: int) -> int:
     return min(n_members, max(3, math.ceil(n_members / 10)))
 
 
-def circuit_by_rank(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAULT_MEASURE) -> list[HeadId]:
+def circuit_by_rank(nodes: Sequence[NodeScores], size: int, measure: Measure = DEFAULT_MEASURE) -> list[NodeId]:
     """Return the `size` best heads, best first; heads without signal in the measure are left out."""
     return [node.id for node in ranked(nodes, measure)[:size] if can_enter(node, measure)]
 
 
-def circuit_by_softmax(nodes: Sequence[HeadScores], theta: float | None = None) -> list[HeadId]:
+def circuit_by_softmax(nodes: Sequence[NodeScores], theta: float | None = None) -> list[NodeId]:
     """Return the heads whose softmax of the node score reaches theta (docs/method.md 5), best first.
 
     None: twice the uniform share.
@@ -179,7 +180,7 @@ def auc(strengths: Sequence[float], truth: Sequence[bool]) -> float | None:
 
 
 def agreement(
-    nodes: Sequence[HeadScores],
+    nodes: Sequence[NodeScores],
     circuit: Collection[tuple[int, int]],
     known: Collection[tuple[int, int]],
     measure: Measure = DEFAULT_MEASURE,
@@ -210,7 +211,7 @@ def _rounded(value: float) -> float:
     return value if math.isinf(value) else round(value, _DIGITS)
 
 
-def _key(node: HeadScores, measure: Measure) -> tuple[float, ...]:
+def _key(node: NodeScores, measure: Measure) -> tuple[float, ...]:
     if measure.baseline:  # codes do not break ties of a baseline
         return -_rounded(strength(node, measure)), 0.0, 0.0, 1.0, 0.0, 0.0
     first = -_rounded(strength(node, measure)) if has_signal(node, measure) else math.inf
@@ -220,5 +221,5 @@ def _key(node: HeadScores, measure: Measure) -> tuple[float, ...]:
     return first, variation, -node.contrast_length, 1.0 if node.p_value is None else node.p_value, 0.0, 0.0
 
 
-def _place(node: HeadScores, measure: Measure) -> tuple[bool, tuple[float, ...], int, int]:
+def _place(node: NodeScores, measure: Measure) -> tuple[bool, tuple[float, ...], int, int]:
     return not node.id.in_circuits, _key(node, measure), node.layer, node.head

@@ -27,7 +27,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.results import Card, EdgeScore, Grade, HeadScores, ModelInfo, Reference, Versions
+from engine.results import Card, EdgeScore, Grade, ModelInfo, NodeScores, Reference, Versions
 
 
 class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     seconds: tuple[tuple[Stage, float], ...] = ()
     """Of finished stages, in order of completion."""
     steps: tuple[TrainStep, ...] = ()
-    nodes: tuple[HeadScores, ...] = ()
+    nodes: tuple[NodeScores, ...] = ()
     nodes_final: bool = False
     edges: tuple[EdgeScore, ...] = ()
     notices: tuple[Notice, ...] = ()

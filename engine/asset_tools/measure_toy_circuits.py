@@ -21,13 +21,12 @@ from engine.errors import TaskError
 from engine.events import SilentMonitor
 from engine.grading.rules import grade_examples
 from engine.models.loading import Model, load_model
-from engine.nodes import NodeChoice
+from engine.nodes import NodeChoice, NodeId
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.patching.node_patching import measure_replaced, one_each
 from engine.references.ground_truth import Edge
-from engine.results import HeadId
 from engine.tasks.base import Metric
 from engine.tasks.registry import TASKS
 
@@ -150,7 +149,7 @@ def measure_task_edges(model: Model, name: str, *, pairs: int, seed: int = TASK_
     passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed)
     edges = all_edges(passes.layout)
     effects = measure_edges(passes, inputs, edges).mean(dim=1) - inputs.base
-    rows: dict[HeadId, dict[HeadId, float]] = {}
+    rows: dict[NodeId, dict[NodeId, float]] = {}
     for (source, target), effect in zip(edges, effects, strict=True):
         rows.setdefault(target, {})[source] = round(float(effect), 4)
     return MeasuredEdges(

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from engine.results import HeadId
+from engine.nodes import NodeId
 
 _CODES_EVERY = 4
 """Every fourth proposal comes from the codes."""
 
 
-def proposals(by_attribution: Sequence[HeadId], by_codes: Sequence[HeadId]) -> list[HeadId]:
+def proposals(by_attribution: Sequence[NodeId], by_codes: Sequence[NodeId]) -> list[NodeId]:
     """Return all heads in order of priority for exact patching. Both rankings are best first."""
-    order: dict[HeadId, None] = {}
+    order: dict[NodeId, None] = {}
     codes = iter(by_codes)
     for head in by_attribution:
         order.setdefault(head)
@@ -23,7 +23,7 @@ def proposals(by_attribution: Sequence[HeadId], by_codes: Sequence[HeadId]) -> l
     return list(order)
 
 
-def affordable(order: Sequence[HeadId], n_layers: int, share: float, budget: float) -> list[HeadId]:
+def affordable(order: Sequence[NodeId], n_layers: int, share: float, budget: float) -> list[NodeId]:
     """Return the first of these heads whose exact patching costs at most `budget` forward passes.
 
     A head of layer l needs the layers from l on, over `share` of the positions.

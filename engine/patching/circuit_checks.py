@@ -8,11 +8,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from engine.events import CircuitChecked
-from engine.nodes import NodeLayout
+from engine.nodes import NodeId, NodeLayout
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs
 from engine.patching.node_patching import mask_of, measure_replaced, one_each
-from engine.results import CurvePoint, HeadEffect, HeadId
+from engine.results import CurvePoint, NodeEffect
 from engine.tensors.generators import generator
 
 RANDOM_CIRCUITS = 100
@@ -24,8 +24,8 @@ def check_circuit(
     passes: ForwardPasses,
     inputs: PatchingInputs,
     name: str,
-    circuit: Sequence[HeadId],
-    order: Sequence[HeadId],
+    circuit: Sequence[NodeId],
+    order: Sequence[NodeId],
     progress: Callable[[int], None],
     *,
     seed: int,
@@ -84,7 +84,7 @@ def check_circuit(
         faithfulness=round(share(here), 4),
         completeness=round(1 - share(left), 4),
         minimality=tuple(
-            HeadEffect(layer=layer, head=head, effect=round(value - here, 6))
+            NodeEffect(layer=layer, head=head, effect=round(value - here, 6))
             for (layer, head), value in zip(circuit, minus_one, strict=True)
         ),
         random_faithfulness=tuple(sorted(round(share(value), 4) for value in random_alone)),

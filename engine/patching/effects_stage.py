@@ -25,7 +25,7 @@ from engine.events import (
 )
 from engine.examples import MOST_PARTS, Example, part_of_each
 from engine.models.loading import Model
-from engine.nodes import NodeChoice
+from engine.nodes import NodeChoice, NodeId
 from engine.patching.attribution import SATURATED_POINTS, attribute, points_between
 from engine.patching.candidates import affordable, proposals
 from engine.patching.circuit_checks import check_circuit, n_measurements
@@ -35,7 +35,7 @@ from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.patching.node_patching import mask_of, measure_replaced, one_each
 from engine.patching.smallest_circuit import expected_measurements, smallest_circuit
-from engine.results import EdgeEffect, HeadEffect, HeadId, n_edges_reported
+from engine.results import EdgeEffect, NodeEffect, n_edges_reported
 from engine.tasks.base import Metric
 
 _PARTIAL_EVERY_S = 1.0
@@ -83,7 +83,7 @@ class EffectsStage:
         self.checks: list[CircuitChecked] = []
         self._done = self._total = 0
 
-    def find(self, *, ranking: Sequence[HeadId], circuit: Sequence[HeadId], only: Sequence[HeadId] = ()) -> None:
+    def find(self, *, ranking: Sequence[NodeId], circuit: Sequence[NodeId], only: Sequence[NodeId] = ()) -> None:
         """Report the requested effects.
 
         `ranking`: all heads by the run's codes, best first; `circuit`: its cut; `only`: the heads to patch exactly,
@@ -105,7 +105,7 @@ class EffectsStage:
             case "none":
                 pass
 
-    def find_backups(self, circuit: Sequence[HeadId], *, name: str, only: Sequence[HeadId] = ()) -> None:
+    def find_backups(self, circuit: Sequence[NodeId], *, name: str, only: Sequence[NodeId] = ()) -> None:
         """Report each head's effect with the circuit's heads replaced, beside its effect alone.
 
         This finds heads that take over when others are gone, which no single replacement finds. `only`: the heads to
@@ -206,7 +206,7 @@ class EffectsStage:
         # The budget is for heads: edges are not charged to it.
         self.passes.work = begun
 
-    def _exact(self, heads: Sequence[HeadId]) -> Float[Tensor, "row head"]:
+    def _exact(self, heads: Sequence[NodeId]) -> Float[Tensor, "row head"]:
         """Patch these heads one at a time and report finished ones at intervals."""
         begun, known = self.passes.work, dict[int, Tensor]()
         clean = self.inputs.base_by_row
@@ -222,7 +222,7 @@ class EffectsStage:
         self._measure_and_report(one_each(heads, self.layout), known, report_finished)
         return torch.stack([(known[place] - clean).cpu() for place in range(len(heads))], dim=1)
 
-    def _plan_exact(self, heads: Sequence[HeadId], *, more: int) -> dict[HeadId, Float[Tensor, " row"]]:
+    def _plan_exact(self, heads: Sequence[NodeId], *, more: int) -> dict[NodeId, Float[Tensor, " row"]]:
         """Return the exact effect of each of these heads alone, row by row; `more` measurements follow."""
         self._plan(len(heads) + more)
         return dict(zip(heads, self._exact(heads).unbind(dim=1), strict=True))
@@ -251,7 +251,7 @@ class EffectsStage:
             raise
         report_finished(final=True)
 
-    def _combined(self, ranking: Sequence[HeadId], more: int = 0) -> list[HeadId]:
+    def _combined(self, ranking: Sequence[NodeId], more: int = 0) -> list[NodeId]:
         """Report attribution, exact effects within the budget, and both combined; return the heads by effect."""
         promised = self._attribution()
         by_size = _by_expected_size(self.causes[-1])
@@ -270,7 +270,7 @@ class EffectsStage:
         self._report_effects("combined", self.nodes, together, passes=self._cost(0))
         return _by_expected_size(self.causes[-1])
 
-    def _circuit(self, ranking: Sequence[HeadId], circuit: Sequence[HeadId]) -> None:
+    def _circuit(self, ranking: Sequence[NodeId], circuit: Sequence[NodeId]) -> None:
         measurements, keep = n_measurements(self.layout.n_members, len(circuit)), self.config.smallest
         search = expected_measurements(self.layout.n_members) if keep else 0
         more = (3 if keep else 2) * measurements + search
@@ -294,7 +294,7 @@ class EffectsStage:
             inside = set(found)
             self._check_circuit(SMALLEST, found, [*found, *(node for node in by_effect if node not in inside)])
 
-    def _check_circuit(self, name: str, circuit: Sequence[HeadId], order: Sequence[HeadId]) -> bool:
+    def _check_circuit(self, name: str, circuit: Sequence[NodeId], order: Sequence[NodeId]) -> bool:
         """Report how the circuit compares with the whole model; False if that cannot be said."""
         check = check_circuit(
             self.passes, self.inputs, name, circuit, order, lambda _done: self._step(), seed=self.seed
@@ -305,7 +305,7 @@ class EffectsStage:
         self.monitor.report(check)
         return True
 
-    def _check(self, heads: Sequence[HeadId]) -> None:
+    def _check(self, heads: Sequence[NodeId]) -> None:
         for head in heads:
             self.layout.check(head)
 
@@ -323,7 +323,7 @@ class EffectsStage:
     def _report_effects(
         self,
         method: str,
-        heads: Sequence[HeadId],
+        heads: Sequence[NodeId],
         effects: Float[Tensor, "row head"],
         *,
         passes: float,
@@ -346,7 +346,7 @@ class EffectsStage:
             n_examples=n,
             position=self.position,
             effects=tuple(
-                HeadEffect(
+                NodeEffect(
                     layer=head.layer,
                     head=head.head,
                     effect=round(mean, 6),
@@ -387,7 +387,7 @@ def _parts(base: Float[Tensor, " row"], effects: Float[Tensor, "row head"]) -> t
     return tuple(found)
 
 
-def _by_expected_size(cause: EffectsMeasured) -> list[HeadId]:
+def _by_expected_size(cause: EffectsMeasured) -> list[NodeId]:
     """Return the heads by expected size of their effect on other prompts."""
     best = sorted(cause.effects, key=lambda each: (-expected_size(each), each.layer, each.head))
-    return [HeadId(each.layer, each.head) for each in best]
+    return [NodeId(each.layer, each.head) for each in best]

@@ -19,7 +19,7 @@ from engine.events import Monitor, StageProgress
 from engine.examples import Example
 from engine.measures import head_scores
 from engine.nodes import NodeLayout
-from engine.results import NO_CODE, CircuitStability, HeadScores, Significance
+from engine.results import NO_CODE, CircuitStability, NodeScores, Significance
 from engine.sample_size import shuffles_for
 from engine.scoring.baselines import linear_probe, mean_difference, paired_difference, random_score
 from engine.scoring.code_occurrences import CodeOccurrences, top_nodes
@@ -85,13 +85,13 @@ class ScoreTable:
         self._outside = torch.tensor([not node.in_circuits for node in layout.ids])
         """Nodes that no circuit can hold: the embedding."""
 
-    def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[HeadScores, ...]:
+    def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[NodeScores, ...]:
         """Return scores during training, without p-values and edges. `codes`: of `rows` only, as in training."""
         return self._nodes(codes, CodeOccurrences(codes), None, None)
 
     def final(
         self, codes: Int[Tensor, "seed example node"], monitor: Monitor
-    ) -> tuple[tuple[HeadScores, ...], RankedEdges]:
+    ) -> tuple[tuple[NodeScores, ...], RankedEdges]:
         """Return all scores and the edges. `codes`: of all examples. Raises Cancelled."""
         codes = codes[:, self.rows]
         with threads_for(2.0 * codes.numel() * len(self.positive)):
@@ -126,7 +126,7 @@ class ScoreTable:
 
     def _final(
         self, codes: Int[Tensor, "seed example node"], symbols: CodeOccurrences, monitor: Monitor
-    ) -> tuple[tuple[HeadScores, ...], RankedEdges]:
+    ) -> tuple[tuple[NodeScores, ...], RankedEdges]:
         chance = None
         shuffles = shuffles_for(self.config.shuffles, codes.shape[2])
         if shuffles:
@@ -146,7 +146,7 @@ class ScoreTable:
 
     def _nodes(
         self, codes: Tensor, symbols: CodeOccurrences, chance: Tensor | None, edges: RankedEdges | None
-    ) -> tuple[HeadScores, ...]:
+    ) -> tuple[NodeScores, ...]:
         by_seed = code_measures(symbols.per_side(self.positive))
         n_nodes = codes.shape[2]
         flips = paired_flips(codes.numpy(), self.pairs.numpy())

@@ -7,9 +7,9 @@ from engine.errors import ModelError, OutOfMemory
 from engine.events import Monitor, StageFinished, StageStarted
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
+from engine.nodes import NodeId
 from engine.patching.effects_stage import EffectsStage
 from engine.protocol import MeasureEffects
-from engine.results import HeadId
 from engine.tasks.registry import find_task
 from engine.tensors.out_of_memory import is_out_of_memory
 
@@ -51,7 +51,7 @@ class EffectsJob:
             nodes=request.nodes,
         )
         if request.edges:
-            stage.find_edges([(HeadId(*source), HeadId(*target)) for source, target in request.edges])
+            stage.find_edges([(NodeId(*source), NodeId(*target)) for source, target in request.edges])
         elif request.after:
             stage.find_backups(_ids(request.after), name=request.after_name, only=_ids(request.heads))
         else:
@@ -62,5 +62,5 @@ class EffectsJob:
         return self.warm_model.take(self.request.model, Path(self.request.models), self.request)[0]
 
 
-def _ids(places: tuple[tuple[int, int], ...]) -> list[HeadId]:
-    return [HeadId(*place) for place in places]
+def _ids(places: tuple[tuple[int, int], ...]) -> list[NodeId]:
+    return [NodeId(*place) for place in places]

@@ -46,11 +46,12 @@ from engine.machine.cpu import processor_name
 from engine.machine.memory import format_memory, format_requested, memory
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
+from engine.nodes import NodeId
 from engine.patching.effects_stage import EffectsStage
 from engine.planning.option_checks import option_warnings
 from engine.protocol import RunProbe
 from engine.references.known_circuits import known_circuit
-from engine.results import ExampleCount, Grade, HeadId, HeadScores, ModelInfo, Reference, Timings, Versions
+from engine.results import ExampleCount, Grade, ModelInfo, NodeScores, Reference, Timings, Versions
 from engine.sae.node_codes import NodeCodes, NodeSAEs
 from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.tasks.base import Task
@@ -274,7 +275,7 @@ class ProbeJob:
         return grades
 
     def _measure_effects(
-        self, model: Model, examples: Sequence[Example], nodes: tuple[HeadScores, ...], circuit: Sequence[HeadId]
+        self, model: Model, examples: Sequence[Example], nodes: tuple[NodeScores, ...], circuit: Sequence[NodeId]
     ) -> tuple[list[EffectsMeasured], list[CircuitChecked]]:
         """Measure and report effects if requested; return the measurements and circuit checks."""
         if self.config.cause.method == "none":

@@ -8,12 +8,12 @@ from engine.config import ProbeConfig
 from engine.events import SilentMonitor
 from engine.examples import Example
 from engine.models.loading import Model
-from engine.results import HeadScores
+from engine.results import NodeScores
 from engine.sae.node_codes import NodeCodes
 from engine.scoring.score_table import ScoreTable, pair_rows
 
 
-def score_examples(model: Model, examples: Sequence[Example]) -> tuple[HeadScores, ...]:
+def score_examples(model: Model, examples: Sequence[Example]) -> tuple[NodeScores, ...]:
     """Return every head's scores on these examples under the default config, without p-values."""
     config = resolve_config(ProbeConfig(shuffles=0), str(model.folder), model.folder)
     monitor, pairs = SilentMonitor(), pair_rows(examples)

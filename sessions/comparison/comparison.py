@@ -15,7 +15,7 @@ from engine.config import ProbeConfig
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
 from engine.nodes import NodeChoice, NodeId, NodeLayout, only_heads, parse_node
-from engine.results import HeadId, HeadScores, ModelInfo, Reference, Versions
+from engine.results import ModelInfo, NodeScores, Reference, Versions
 from sessions.comparison.circuit_sets import intersection, jaccard, subtract
 from sessions.comparison.example_diff import ExamplesDifference, compare_examples
 from sessions.errors import SessionError
@@ -43,7 +43,7 @@ class ComparisonSide(msgspec.Struct, frozen=True, kw_only=True):
     n_layers: int = 0
     """0: unknown, as for a circuit that came from no run."""
     n_heads: int = 0
-    nodes: tuple[HeadScores, ...] = ()
+    nodes: tuple[NodeScores, ...] = ()
     """Empty for examples and circuits."""
     final: bool = True
     heads: tuple[tuple[int, int], ...] | None = None
@@ -240,7 +240,7 @@ def check_shapes(a: ComparisonSide, b: ComparisonSide) -> None:
         shape = circuit.shape or other.shape
         if circuit.heads is not None and shape is not None:
             layout = NodeLayout(n_layers=shape[0], n_heads=shape[1], choice="all")
-            outside = [HeadId(*head) for head in circuit.heads if head not in layout]
+            outside = [NodeId(*head) for head in circuit.heads if head not in layout]
             if outside:
                 kind = "head" if outside[0].is_head else "node"
                 raise CannotCompare(
@@ -251,10 +251,10 @@ def check_shapes(a: ComparisonSide, b: ComparisonSide) -> None:
 
 def select_circuit(
     side: ComparisonSide, measure: Measure = DEFAULT_MEASURE, cut: int | None = None
-) -> tuple[HeadId, ...]:
+) -> tuple[NodeId, ...]:
     """Return the heads of the side's circuit: a circuit's own, else the best ones by the measure up to the cut."""
     if side.heads is not None:
-        return tuple(dict.fromkeys(HeadId(*head) for head in side.heads))
+        return tuple(dict.fromkeys(NodeId(*head) for head in side.heads))
     if side.scores is not None:
         own = _external_sizes(side)
         layout = NodeLayout(n_layers=side.n_layers, n_heads=side.n_heads, choice=side.choice or "heads")
@@ -311,12 +311,12 @@ def _file_beside(side: ComparisonSide, other: ComparisonSide) -> ComparisonSide:
     return msgspec.structs.replace(side, scores=scores)
 
 
-def _values(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None]:
+def _values(side: ComparisonSide, measure: Measure) -> dict[NodeId, float | None]:
     found = {node.id: value_of(node, measure) for node in side.nodes}
     return {head: value if value is not None and math.isfinite(value) else None for head, value in found.items()}
 
 
-def _external_sizes(side: ComparisonSide) -> dict[HeadId, float]:
+def _external_sizes(side: ComparisonSide) -> dict[NodeId, float]:
     """Return the absolute scores of another tool's file."""
     found = {}
     for name, value in (side.scores or {}).items():
@@ -326,7 +326,7 @@ def _external_sizes(side: ComparisonSide) -> dict[HeadId, float]:
     return found
 
 
-def _shares(side: ComparisonSide, measure: Measure, places: Sequence[NodeId]) -> dict[HeadId, float | None]:
+def _shares(side: ComparisonSide, measure: Measure, places: Sequence[NodeId]) -> dict[NodeId, float | None]:
     """Return these nodes' values as shares of the side's largest: scores of different tools have no common unit."""
     compared = set(places)
     if side.scores is not None:
@@ -339,18 +339,18 @@ def _shares(side: ComparisonSide, measure: Measure, places: Sequence[NodeId]) ->
     return {head: far[head] / top if head in far else None for head in values}
 
 
-def _membership(circuit: Collection[HeadId], places: Sequence[HeadId]) -> dict[HeadId, float | None]:
+def _membership(circuit: Collection[NodeId], places: Sequence[NodeId]) -> dict[NodeId, float | None]:
     return {place: float(place in circuit) for place in places}
 
 
-def _known(values: dict[HeadId, float | None], places: Sequence[HeadId]) -> dict[HeadId, float]:
+def _known(values: dict[NodeId, float | None], places: Sequence[NodeId]) -> dict[NodeId, float]:
     """Return the values of these nodes; -inf where nothing is known."""
     return {place: -math.inf if (value := values.get(place)) is None else value for place in places}
 
 
 def _strengths(
-    side: ComparisonSide, measure: Measure, circuit: Collection[HeadId], places: Sequence[HeadId]
-) -> dict[HeadId, float]:
+    side: ComparisonSide, measure: Measure, circuit: Collection[NodeId], places: Sequence[NodeId]
+) -> dict[NodeId, float]:
     """Return values that are higher for stronger heads; -inf where nothing is known."""
     if side.heads is not None:
         return {place: float(place in circuit) for place in places}
@@ -365,7 +365,7 @@ def _strengths(
 
 
 def _auc(
-    side: ComparisonSide, found: dict[HeadId, float], truth: Collection[HeadId], places: Sequence[HeadId]
+    side: ComparisonSide, found: dict[NodeId, float], truth: Collection[NodeId], places: Sequence[NodeId]
 ) -> float | None:
     if side.heads is not None or all(value == -math.inf for value in found.values()):
         return None  # a circuit gives no ranking, nor does a measure that does not apply
@@ -373,7 +373,7 @@ def _auc(
     return auc([found[place] for place in members], [place in truth for place in members])
 
 
-def _cell(place: HeadId, a: float | None, b: float | None) -> HeadDifference:
+def _cell(place: NodeId, a: float | None, b: float | None) -> HeadDifference:
     difference = None if a is None or b is None else round(a - b, 6) + 0.0  # no negative zero
     return HeadDifference(layer=place.layer, head=place.head, a=a, b=b, difference=difference)
 

@@ -11,16 +11,16 @@ from engine.code_scores.code_measures import code_measures, count_codes, paired_
 from engine.code_scores.edge_scores import score_edges
 from engine.measures import MEASURES, head_scores, value_of
 from engine.nodes import NodeLayout
-from engine.results import HeadScores
+from engine.results import NodeScores
 
 
 def seed_nodes(
     codes: NDArray[np.int64],
     positive: Sequence[bool],
     pairs: Sequence[tuple[int, int]],
-    run: Sequence[HeadScores],
+    run: Sequence[NodeScores],
     size: int,
-) -> tuple[HeadScores, ...]:
+) -> tuple[NodeScores, ...]:
     """Return the scores of every head under one seed; baselines, which do not depend on seeds, are the run's.
 
     `codes` is [example, head]. p and q are None: label permutations are not stored per seed. Stability is whether the

@@ -19,7 +19,7 @@ from engine.errors import HeadcodeError
 from engine.events import EffectsMeasured
 from engine.examples import Example
 from engine.references.known_circuits import known_circuit
-from engine.results import HeadScores, ModelInfo, Reference, Versions
+from engine.results import ModelInfo, NodeScores, Reference, Versions
 from engine.tasks.registry import find_task
 from sessions.comparison.comparison import ComparisonSide
 from sessions.errors import NoSuchRecord
@@ -289,7 +289,7 @@ def _run_of(store: Store, name: str) -> str:
         return str(newest[0])
 
 
-def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
+def _nodes(store: Store, run_id: str) -> tuple[tuple[NodeScores, ...], bool]:
     columns = ", ".join(MEASURES)
     rows = store.rows(
         f"SELECT final, layer, head, other, {columns} FROM node_score WHERE run_id = $run "  # noqa: S608
@@ -297,7 +297,7 @@ def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
         {"run": run_id},
     )
     nodes = tuple(
-        HeadScores(
+        NodeScores(
             layer=row[1],
             head=row[2],
             other={} if row[3] is None else msgspec.json.decode(row[3], type=dict[str, float]),

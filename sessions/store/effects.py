@@ -10,7 +10,7 @@ from engine.analysis.effects import merge_measurement, setting_of
 from engine.analysis.ground_truth import reference_for
 from engine.events import EffectsMeasured
 from engine.nodes import NodeLayout
-from engine.results import HeadEffect, Reference
+from engine.results import NodeEffect, Reference
 
 _ABOUT = (
     "method",
@@ -28,7 +28,7 @@ _ABOUT = (
 )
 _COLUMNS = {"why": "metric_because", "left": "left_over"}
 """Columns whose names differ from the event's fields, which are SQL keywords."""
-_EFFECT = HeadEffect.__struct_fields__
+_EFFECT = NodeEffect.__struct_fields__
 _READ = (
     f"SELECT {', '.join(_COLUMNS.get(name, name) for name in _ABOUT)}, {', '.join(_EFFECT)} FROM cause "  # noqa: S608
     "WHERE run_id = $run ORDER BY seq, method, layer, head"
@@ -42,10 +42,10 @@ def stored_effects(con: duckdb.DuckDBPyConnection, run: str) -> tuple[EffectsMea
 
 def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[EffectsMeasured, ...]:
     """Rebuild measured effects from rows of the table in the order of `_READ`. Their costs are not stored."""
-    found: dict[tuple[Any, ...], list[HeadEffect]] = {}
+    found: dict[tuple[Any, ...], list[NodeEffect]] = {}
     for row in rows:
         about, effect = row[: len(_ABOUT)], row[len(_ABOUT) :]
-        found.setdefault(about, []).append(HeadEffect(**dict(zip(_EFFECT, effect, strict=True))))
+        found.setdefault(about, []).append(NodeEffect(**dict(zip(_EFFECT, effect, strict=True))))
     return tuple(_cause(about, tuple(effects)) for about, effects in found.items())
 
 
@@ -101,7 +101,7 @@ def find_truths(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
     return reference_for(stored_effects(con, run), layout.n_nodes if n_layers else 0, offered if counts else None)
 
 
-def _cause(about: tuple[Any, ...], effects: tuple[HeadEffect, ...]) -> EffectsMeasured:
+def _cause(about: tuple[Any, ...], effects: tuple[NodeEffect, ...]) -> EffectsMeasured:
     own = dict(zip(_ABOUT, about, strict=True))
     own["after"] = msgspec.json.decode(own["after"] or "[]", type=tuple[tuple[int, int], ...])
     own |= {name: own[name] or empty for name, empty in (("gradient_steps", 0), ("after_name", ""), ("why", ""))}

@@ -19,7 +19,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.results import EFFECT_FIELDS, Grade, HeadScores, Timings
+from engine.results import EFFECT_FIELDS, Grade, NodeScores, Timings
 from engine.tasks.registry import made_by
 from sessions.events import (
     AnyEvent,
@@ -51,9 +51,9 @@ from sessions.store.migrations import PROJECTIONS
 from sessions.store.sweep_units import add_units
 
 MEASURES = tuple(
-    name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other", *EFFECT_FIELDS)
+    name for name in NodeScores.__struct_fields__ if name not in ("layer", "head", "other", *EFFECT_FIELDS)
 )
-"""Fields of HeadScores that have a column; measures without a field of their own are in the JSON column `other`."""
+"""Fields of NodeScores that have a column; measures without a field of their own are in the JSON column `other`."""
 GRADE_COLUMNS = tuple(name for name in Grade.__struct_fields__ if name not in ("index", "better_prompt"))
 """Fields of a grade that have a column; the suggested prompt is in the events only."""
 _INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary", "nodes", "parallel_mlps")

@@ -7,7 +7,7 @@ import msgspec
 
 from engine.events import CircuitChecked, EdgesAttributed, EdgesPatched, EffectsMeasured, TrainStep
 from engine.explanations import CodeExplanation
-from engine.results import CircuitStability, DirectSum, EdgeScore, Grade, HeadScores, ModelInfo, Versions
+from engine.results import CircuitStability, DirectSum, EdgeScore, Grade, ModelInfo, NodeScores, Versions
 from sessions.events import SteeringRecorded
 
 CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores", "cause", "steer", "explain"]
@@ -33,7 +33,7 @@ class RunArtifacts(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: str = ""
     grades: tuple[Grade, ...] = ()
     steps: tuple[TrainStep, ...] = ()
-    nodes: tuple[HeadScores, ...] = ()
+    nodes: tuple[NodeScores, ...] = ()
     edges: tuple[EdgeScore, ...] = ()
     circuit: tuple[tuple[int, int], ...] = ()
     circuit_softmax: tuple[tuple[int, int], ...] = ()

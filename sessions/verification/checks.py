@@ -8,7 +8,7 @@ import msgspec
 from engine.events import TrainStep
 from engine.measures import NUMBERS, number_of
 from engine.nodes import only_heads
-from engine.results import EFFECT_FIELDS, CircuitStability, HeadScores
+from engine.results import EFFECT_FIELDS, CircuitStability, NodeScores
 from sessions.verification.artifacts import (
     MEASURED_HEADS,
     MEASURED_NODES,
@@ -42,7 +42,7 @@ def run_checks(then: RunArtifacts, now: RunArtifacts) -> list[CheckResult]:
     return sorted(found, key=lambda each: STAGES.index(each.stage))
 
 
-def _recorded(node: HeadScores, then: Sequence[HeadScores]) -> HeadScores:
+def _recorded(node: NodeScores, then: Sequence[NodeScores]) -> NodeScores:
     """Return the scores without those that the version of the recorded run did not compute."""
     other = {name: value for name, value in node.other.items() if any(name in each.other for each in then)}
     lengths = node.contrast_length if any(each.contrast_length is not None for each in then) else None
@@ -146,7 +146,7 @@ def _format_place(then: RunArtifacts, place: int) -> str:
     return node_words(then.nodes[place].id) if place < len(then.nodes) else f"place {place}"
 
 
-def _format_heads(nodes: Sequence[HeadScores], place: int, names: Sequence[str]) -> str:
+def _format_heads(nodes: Sequence[NodeScores], place: int, names: Sequence[str]) -> str:
     head, name = divmod(place, len(names))
     return f"{names[name]} of {node_words(nodes[head].id)}" if head < len(nodes) else names[name]
 

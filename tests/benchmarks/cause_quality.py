@@ -19,12 +19,12 @@ from engine.errors import HeadcodeError
 from engine.events import EffectsMeasured, Event
 from engine.machine.folders import find_folders
 from engine.models.loading import Model, load_model
+from engine.nodes import NodeId
 from engine.patching.attribution import attribute
 from engine.patching.effects_stage import EffectsStage
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import prepare
 from engine.patching.node_patching import measure_replaced, one_each
-from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
 CUT = 0.05
@@ -42,8 +42,8 @@ class Listener:
         return False
 
 
-def every_head(model: Model) -> list[HeadId]:
-    return [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
+def every_head(model: Model) -> list[NodeId]:
+    return [NodeId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
 
 
 def exact(model: Model, name: str, pairs: int, seed: int) -> tuple[list[float], float, float, float]:

@@ -23,10 +23,11 @@ from engine.grading.usable_pairs import make_examples
 from engine.machine.folders import find_folders
 from engine.measures import MEASURES
 from engine.models.loading import Model, load_model
+from engine.nodes import NodeId
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import prepare as prepare_patching
 from engine.patching.node_patching import measure_replaced, one_each
-from engine.results import HeadId, HeadScores
+from engine.results import NodeScores
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.tasks.registry import TASKS
@@ -35,7 +36,7 @@ CUT = 0.05
 CHOSEN = ("total_variation", "unique_positive", "contrast_length", "baseline_mean_difference")
 
 
-def scored(model: Model, examples: tuple[Example, ...], config: ProbeConfig) -> tuple[HeadScores, ...]:
+def scored(model: Model, examples: tuple[Example, ...], config: ProbeConfig) -> tuple[NodeScores, ...]:
     """Every head's scores, from a new capture."""
     pairs, n_heads = pair_rows(examples), model.info.n_heads
     with torch.inference_mode():
@@ -55,7 +56,7 @@ def effects(model: Model, examples: tuple[Example, ...], task: str) -> tuple[lis
     config = EffectsConfig(method="exact", replacement="pair", examples=len(examples))
     metric = TASKS[task].metric
     inputs = prepare_patching(model, passes, examples, config, position="mean", task=metric, monitor=passes.monitor)
-    heads = [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
+    heads = [NodeId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
     masks = one_each(heads, passes.layout)
     return (measure_replaced(passes, inputs, masks) - inputs.base_by_row).mean(dim=1).tolist(), inputs.base
 

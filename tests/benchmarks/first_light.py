@@ -16,7 +16,7 @@ import msgspec
 from engine.analysis.ranking import agreement
 from engine.machine.folders import find_folders
 from engine.measures import MEASURES, value_of
-from engine.results import HeadScores
+from engine.results import NodeScores
 from tui.headless.speed import TrialInstallation, measure_speed
 
 TASKS = ("ioi", "docstring", "induction", "greater_than")
@@ -42,7 +42,7 @@ def main() -> None:
         scores: dict[str, list[float]] = {}
         for task in TASKS:
             output = json.loads(trial.run("probe", task, "--quiet", "--json")[1])
-            nodes = msgspec.convert(output["nodes"], tuple[HeadScores, ...])
+            nodes = msgspec.convert(output["nodes"], tuple[NodeScores, ...])
             # Causes were not asked for; a measure without values would rank by chance.
             for measure in (each for each in MEASURES if any(value_of(node, each) is not None for node in nodes)):
                 known = msgspec.convert(output["reference"]["heads"], set[tuple[int, int]])

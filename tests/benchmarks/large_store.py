@@ -35,7 +35,7 @@ from engine.events import (
 )
 from engine.examples import Example, content_hash
 from engine.machine.folders import find_folders
-from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, Timings, Versions
+from engine.results import EdgeScore, ExampleCount, Grade, ModelInfo, NodeScores, Timings, Versions
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.protocol import (
@@ -53,12 +53,12 @@ from sessions.store.recorder import EventDraft, Recorder
 LAYERS, HEADS = 30, 9
 EXAMPLES, SEEDS, REPORTS = 20, 3, 25
 NAMES = ("Mary", "John", "Amy", "Paul", "Ruth", "Adam", "Jane", "Mark", "Kate", "Luke")
-FIELDS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
+FIELDS = tuple(name for name in NodeScores.__struct_fields__ if name not in ("layer", "head", "other"))
 
 
 def scored(chance: random.Random, *, final: bool) -> Scored:
     nodes = tuple(
-        HeadScores(layer=layer, head=head, **{name: round(chance.random(), 6) for name in FIELDS})
+        NodeScores(layer=layer, head=head, **{name: round(chance.random(), 6) for name in FIELDS})
         for layer in range(LAYERS)
         for head in range(HEADS)
     )

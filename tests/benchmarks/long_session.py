@@ -37,8 +37,8 @@ from engine.results import (
     EdgeScore,
     ExampleCount,
     Grade,
-    HeadScores,
     ModelInfo,
+    NodeScores,
     Reference,
     Timings,
     Versions,
@@ -162,10 +162,10 @@ class Made:
             equal_length=True,
         )
 
-    def nodes(self) -> tuple[HeadScores, ...]:
-        names = [name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other")]
+    def nodes(self) -> tuple[NodeScores, ...]:
+        names = [name for name in NodeScores.__struct_fields__ if name not in ("layer", "head", "other")]
         return tuple(
-            HeadScores(layer=layer, head=head, **{name: self.draw.random() * 9 for name in names})
+            NodeScores(layer=layer, head=head, **{name: self.draw.random() * 9 for name in names})
             for layer in range(self.layers)
             for head in range(self.heads)
         )

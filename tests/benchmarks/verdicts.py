@@ -39,7 +39,7 @@ from engine.measures import DEFAULT_MEASURE
 from engine.models.loading import Model, load_model
 from engine.nodes import NodeLayout
 from engine.references.ground_truth import known_truths
-from engine.results import Card, ExampleCount, HeadScores, Reference
+from engine.results import Card, ExampleCount, NodeScores, Reference
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.sample_size import pairs_needed
 from engine.scoring.score_table import ScoreTable, pair_rows
@@ -90,7 +90,7 @@ class Pool:
 
     def card(
         self, chosen: Sequence[int], flipped: Sequence[bool], config: ProbeConfig, layout: NodeLayout, known: Reference
-    ) -> tuple[Card, Card, tuple[HeadScores, ...]]:
+    ) -> tuple[Card, Card, tuple[NodeScores, ...]]:
         """The card of a set of these pairs, some with exchanged sides; the same with the circuit known; the scores."""
         rows = self.pairs[list(chosen)]
         sign = torch.tensor([-1.0 if each else 1.0 for each in flipped])[:, None, None]
@@ -170,7 +170,7 @@ def judge_task(model: Model, name: str, task: str, draws: Sequence[int], size: i
 
 
 def _judged(
-    name: str, task: str, kind: str, draw: int, card: Card, nodes: Sequence[HeadScores], true: set[tuple[int, int]]
+    name: str, task: str, kind: str, draw: int, card: Card, nodes: Sequence[NodeScores], true: set[tuple[int, int]]
 ) -> Judged:
     inside = {(each.layer, each.head) for each in card.heads}
     labels = [(node.layer, node.head) in true for node in nodes]

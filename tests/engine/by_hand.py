@@ -13,7 +13,6 @@ from engine.nodes import NodeChoice, NodeId
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import PatchingInputs, prepare
 from engine.patching.node_patching import measure_replaced, one_each
-from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
 
@@ -45,7 +44,7 @@ def ioi(model: Model, pairs: int = 4) -> tuple[Example, ...]:
 
 
 def with_head(
-    model: Model, one: Example, other: Example, head: HeadId, positions: slice = slice(None)
+    model: Model, one: Example, other: Example, head: NodeId, positions: slice = slice(None)
 ) -> tuple[Tensor, Tensor]:
     """The last logits of one prompt, as it is and with a head's z from another: plain hooks, whole passes."""
     kept: list[Tensor] = []
@@ -97,16 +96,16 @@ def with_node_at(model: Model, one: Example, other: Example, node: NodeId, here:
     return with_hook_at(model, one, other, f"blocks.{node.layer}.attn.hook_z", here, there, part)
 
 
-def all_heads(model: Model) -> list[HeadId]:
-    return [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
+def all_heads(model: Model) -> list[NodeId]:
+    return [NodeId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
 
 
-def exact(_model: Model, passes: ForwardPasses, inputs: PatchingInputs, heads: Sequence[HeadId]) -> Tensor:
+def exact(_model: Model, passes: ForwardPasses, inputs: PatchingInputs, heads: Sequence[NodeId]) -> Tensor:
     masks = one_each(heads, passes.layout)
     return measure_replaced(passes, inputs, masks) - inputs.base_by_row
 
 
-def with_edge(model: Model, inputs: PatchingInputs, source: HeadId, target: HeadId, share: float = 1.0) -> Tensor:
+def with_edge(model: Model, inputs: PatchingInputs, source: NodeId, target: NodeId, share: float = 1.0) -> Tensor:
     """The logits at the last tokens where one head reads of another what that one writes on the other side, or a
     share of the way there, and everybody else reads what was: plain hooks, whole passes."""
     moved = inputs.other[source.layer][:, :, source.head] - inputs.clean.z[source.layer][:, :, source.head]

@@ -15,14 +15,15 @@ from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
 from engine.examples import answer_text, check_set, content_hash, read_jsonl, write_jsonl
 from engine.machine.folders import find_folders
 from engine.measures import DEFAULT_MEASURE, NUMBERS, find_measure, head_scores, number_of, value_of
-from engine.results import HeadId, HeadScores
+from engine.nodes import NodeId
+from engine.results import NodeScores
 
 from ..run_parts import scores_of
 
 GOOD = '{"prompt": "Mary and John", "polarity": "positive", "expected": " John", "foils": [" Mary"], "pair": 1}'
 
 
-def head(layer: int, number: int, unique: float, share: float = 0.0, q: float | None = 1.0) -> HeadScores:
+def head(layer: int, number: int, unique: float, share: float = 0.0, q: float | None = 1.0) -> NodeScores:
     return scores_of(layer, number, unique_positive=unique, unique_share=share, q_value=q)
 
 
@@ -130,7 +131,7 @@ def test_auc_is_the_share_of_pairs_in_order(rows: list[tuple[int, bool]]) -> Non
 
 
 def test_ties_in_a_ranking_go_to_the_longer_contrast_then_to_the_smaller_p_then_to_the_earlier_head() -> None:
-    def output(layer: int, number: int, variation: float, length: float, p: float) -> HeadScores:
+    def output(layer: int, number: int, variation: float, length: float, p: float) -> NodeScores:
         return msgspec.structs.replace(
             head(layer, number, 2), total_variation=variation, contrast_length=length, p_value=p
         )
@@ -179,10 +180,10 @@ def test_the_softmax_circuit_is_those_above_theta() -> None:
 
 def test_measures_without_a_field_of_their_own_are_kept_by_id() -> None:
     numbers = dict.fromkeys(NUMBERS, 0.25) | {"code_accuracy": 0.75, "p_value": None}
-    kept = head_scores(HeadId(3, 1), numbers)
+    kept = head_scores(NodeId(3, 1), numbers)
     assert kept.other == {"code_accuracy": 0.75, "direct_effect": 0.25}
     assert {name: number_of(kept, name) for name in NUMBERS} == numbers
-    assert msgspec.json.decode(msgspec.json.encode(kept), type=HeadScores) == kept
+    assert msgspec.json.decode(msgspec.json.encode(kept), type=NodeScores) == kept
     assert value_of(head(0, 0, 1.0), find_measure("code accuracy")) is None  # a run that did not record it
 
 

@@ -86,9 +86,9 @@ from engine.results import (
     EdgeScore,
     ExampleCount,
     Grade,
-    HeadEffect,
-    HeadScores,
     ModelInfo,
+    NodeEffect,
+    NodeScores,
     PromptTokens,
     Timings,
     Versions,
@@ -114,11 +114,11 @@ def examples_of(task: str, pairs: int) -> tuple[Example, ...]:
     )
 
 
-def head(layer: int, number: int, value: float) -> HeadScores:
-    names = set(HeadScores.__struct_fields__) - {"layer", "head", "other", "paired_flips", "p_value", "q_value"}
+def head(layer: int, number: int, value: float) -> NodeScores:
+    names = set(NodeScores.__struct_fields__) - {"layer", "head", "other", "paired_flips", "p_value", "q_value"}
     names.discard("baseline_paired_difference")
     optional = {"paired_flips": None, "p_value": None, "q_value": None, "baseline_paired_difference": None}
-    return HeadScores(layer=layer, head=number, **dict.fromkeys(names, value), **optional)
+    return NodeScores(layer=layer, head=number, **dict.fromkeys(names, value), **optional)
 
 
 def scores(value: float, *, final: bool, n_layers: int = N_LAYERS, n_heads: int = N_HEADS) -> Scored:
@@ -397,7 +397,7 @@ def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> EffectsMeasur
         n_examples=2,
         position="mean",
         effects=tuple(
-            HeadEffect(layer=layer, head=number, effect=-0.5 * number, error=0.1) for layer, number in sorted(heads)
+            NodeEffect(layer=layer, head=number, effect=-0.5 * number, error=0.1) for layer, number in sorted(heads)
         ),
         passes=3.0,
         final=final,

@@ -10,7 +10,7 @@ from engine.errors import Failure
 from engine.events import CircuitChecked, EffectsMeasured, Notice
 from engine.examples import content_hash
 from engine.protocol import RunProbe
-from engine.results import CurvePoint, HeadEffect
+from engine.results import CurvePoint, NodeEffect
 from sessions.bundle.export import BATCH, BundleWriter, find_range, read_log_rows, read_run_codes
 from sessions.bundle.import_bundle import CheckedBundle, import_into_store
 from sessions.events import (
@@ -106,7 +106,7 @@ class Home:
                 n_examples=2,
                 position="mean",
                 effects=tuple(
-                    HeadEffect(layer=layer, head=head, effect=-0.25) for layer in (0, 1) for head in range(3)
+                    NodeEffect(layer=layer, head=head, effect=-0.25) for layer in (0, 1) for head in range(3)
                 ),
                 passes=2.0,
                 final=True,
@@ -121,7 +121,7 @@ class Home:
                 n_examples=2,
                 faithfulness=0.5,
                 completeness=0.25,
-                minimality=(HeadEffect(layer=0, head=1, effect=-0.5, error=0.125),),
+                minimality=(NodeEffect(layer=0, head=1, effect=-0.5, error=0.125),),
                 random_faithfulness=(0.0, 0.25),
                 random_completeness=(0.0, 0.25),
                 curve=(CurvePoint(size=1, faithfulness=0.5, completeness=0.25),),

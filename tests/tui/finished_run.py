@@ -33,8 +33,8 @@ from engine.results import (
     EdgeScore,
     ExampleCount,
     Grade,
-    HeadScores,
     ModelInfo,
+    NodeScores,
     Reference,
     Timings,
 )
@@ -45,10 +45,10 @@ from .recorded import VERSIONS
 N_LAYERS, N_HEADS = 2, 4
 
 
-def make_node(layer: int, head: int, n_heads: int = N_HEADS) -> HeadScores:
+def make_node(layer: int, head: int, n_heads: int = N_HEADS) -> NodeScores:
     """Scores that differ from head to head and are easy to predict."""
     number = layer * n_heads + head
-    return HeadScores(
+    return NodeScores(
         layer=layer,
         head=head,
         unique_positive=float(number),

@@ -22,8 +22,8 @@ from engine.results import (
     NO_CODE,
     ExampleCount,
     Grade,
-    HeadScores,
     ModelInfo,
+    NodeScores,
     Reference,
     Timings,
     Versions,
@@ -94,7 +94,7 @@ def make_grades(examples: Sequence[Example]) -> tuple[Grade, ...]:
 
 def make_nodes(
     n_layers: int, n_heads: int, *, progress: float = 1.0, known: Sequence[tuple[int, int]] = KNOWN
-) -> tuple[HeadScores, ...]:
+) -> tuple[NodeScores, ...]:
     draw = random.Random(3)
     nodes = []
     for layer in range(n_layers):
@@ -104,7 +104,7 @@ def make_nodes(
             unique = round(unique * progress, 3)
             strong = min(unique / 9, 1.0)
             nodes.append(
-                HeadScores(
+                NodeScores(
                     layer=layer,
                     head=head,
                     unique_positive=unique,

@@ -10,7 +10,7 @@ import msgspec
 from engine.config import DEFAULTS, EffectsConfig, ProbeConfig, SAEConfig
 from engine.events import CardWritten, EdgesScored, StageFinished, StageStarted
 from engine.machine.folders import find_folders
-from engine.results import Card, CardBaseline, CardHead, CircuitStability, EdgeScore, HeadEffect
+from engine.results import Card, CardBaseline, CardNode, CircuitStability, EdgeScore, NodeEffect
 from sessions.comparison.comparison import ComparisonSide
 from sessions.errors import StoreTooNew
 from sessions.events import CircuitSaved, EffectsEnded, EffectsRequested, NoteWritten, RunQueued
@@ -27,7 +27,7 @@ CARD = Card(
     above_chance=((2, 3), (3, 6), (5, 7)),
     expected_false=0.25,
     heads=tuple(
-        CardHead(layer=layer, head=head, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12)
+        CardNode(layer=layer, head=head, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12)
         for layer, head in ((2, 3), (3, 6), (5, 7))
     ),
     stability=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87, 0.9, 0.5)),
@@ -109,7 +109,7 @@ def _caused(recorded: Any) -> Any:
     draw = random.Random(5)
     known = set(recorded.known)
     effects = tuple(
-        HeadEffect(
+        NodeEffect(
             layer=layer,
             head=head,
             effect=round(draw.uniform(-1.3, -0.3) if (layer, head) in known else draw.uniform(-0.1, 0.1), 3),

@@ -11,7 +11,7 @@ from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from engine.config import EffectsConfig
-    from engine.results import HeadId
+    from engine.nodes import NodeId
     from tui.headless.measure_effects import MeasuredEffects
 
 
@@ -105,7 +105,7 @@ def cause(
 
 
 def make_asked(
-    method: str | None, *, heads: "tuple[HeadId, ...]", after: bool = False, paths: bool = False, **how: object
+    method: str | None, *, heads: "tuple[NodeId, ...]", after: bool = False, paths: bool = False, **how: object
 ) -> "EffectsConfig":
     """Return the requested measurement. Raises ConfigError if the options contradict each other."""
     import msgspec
@@ -135,7 +135,7 @@ def make_asked(
     return config
 
 
-def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":
+def read_after(text: str | None) -> "tuple[tuple[NodeId, ...], str]":
     """Return the nodes of a list, or no nodes and the name of a circuit, which the host resolves.
 
     Raises ConfigError if the text is empty.

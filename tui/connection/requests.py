@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from engine.errors import Failure, HeadcodeError
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.errors import HostError, HostGone, Refusal, error_from
 from sessions.events import LogEntry
 from sessions.protocol import AnyRequest, CodesAnswer, GetCodes, GetHeadInspection, HeadInspection, Welcome
@@ -91,7 +91,7 @@ class HostRequests:
             self.state.keep_codes(key, error.as_failure())
         else:
             self.state.keep_codes(key, answer.codes)
-        if HeadId(layer, head) == self.state.cursor:
+        if NodeId(layer, head) == self.state.cursor:
             self._changed(frozenset({"head", "examples"}))
 
     async def look_at_head(self, request: GetHeadInspection) -> HeadInspection | Failure:

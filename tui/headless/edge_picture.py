@@ -5,8 +5,7 @@ from html import escape
 from itertools import pairwise
 
 from engine.analysis.run_state import RunSnapshot
-from engine.nodes import names
-from engine.results import HeadId
+from engine.nodes import NodeId, names
 from sessions.events import DrawingChanged
 from tui.output.graphml import graphml
 from tui.state.circuit_layout import CircuitLayout, lay_out
@@ -82,8 +81,8 @@ def edge_svg(
     graph = FoldedGraph(weighted_edges(picture, drawing.weight), drawing)
     drawn = tuple(cut_edges(graph.edges, graph.drawing) if edges is None else edges)
     joined = {node for edge in graph.edges for node in edge.nodes}
-    alone = tuple(node for each in graph.drawing.pinned if (node := HeadId(*each)) not in joined)
-    groups = tuple(tuple(HeadId(*node) for node in group.nodes) for group in drawing.groups if not group.folded)
+    alone = tuple(node for each in graph.drawing.pinned if (node := NodeId(*each)) not in joined)
+    groups = tuple(tuple(NodeId(*node) for node in group.nodes) for group in drawing.groups if not group.folded)
     parallel = picture.model is not None and picture.model.parallel_mlps
     ends = {node for edge in drawn for node in edge.nodes}
     rows = len({node.layer for node in ends - graph.groups.keys()}) + sum(
@@ -108,9 +107,9 @@ class _Svg:
     ) -> None:
         self.layout, self.edges, self.graph, self.title = layout, edges, graph, title
         self.drawing = drawing = graph.drawing
-        self.circuit = frozenset(HeadId(*node) for node in circuit)
-        self.pinned = frozenset(HeadId(*node) for node in drawing.pinned)
-        self.group = {HeadId(*node): place for place, group in enumerate(drawing.groups) for node in group.nodes}
+        self.circuit = frozenset(NodeId(*node) for node in circuit)
+        self.pinned = frozenset(NodeId(*node) for node in drawing.pinned)
+        self.group = {NodeId(*node): place for place, group in enumerate(drawing.groups) for node in group.nodes}
         self.best = max((abs(edge.weight) for edge in edges), default=1.0) or 1.0
 
     def lines(self) -> Iterator[str]:
@@ -164,7 +163,7 @@ class _Svg:
         x, y = self._at(self.layout.routes[place][0])
         return f'{line}<text x="{x + 4}" y="{y + 24}" fill="{colour}">↑</text>'
 
-    def _node(self, node: HeadId) -> Iterator[str]:
+    def _node(self, node: NodeId) -> Iterator[str]:
         x, y = self._at(self.layout.nodes[node])
         group = self.group.get(node)
         text = self.graph.label(node) or f"{node}{'' if group is None else ' ' + group_letter(group)}"
@@ -203,7 +202,7 @@ class _Svg:
             for place, group in enumerate(self.drawing.groups)
         ]
 
-    def _name(self, node: HeadId) -> str:
+    def _name(self, node: NodeId) -> str:
         return self.graph.label(node) or str(node)
 
     def _at(self, point: tuple[int, int]) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from engine.machine.folders import find_folders
 from engine.machine.memory import format_bytes
 from engine.machine.paths import path_of
 from engine.measures import Measure, find_measure
-from engine.results import EdgeScore, HeadId
+from engine.nodes import NodeId
+from engine.results import EdgeScore
 from sessions.comparison.comparison import CannotCompare, ComparisonSide, select_circuit
 from sessions.events import DrawingChanged
 from sessions.files.atomic_write import apply_umask, check_goal, write_atomically
@@ -35,7 +36,7 @@ class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
 
     side: ComparisonSide
     measure: Measure
-    circuit: tuple[HeadId, ...]
+    circuit: tuple[NodeId, ...]
     edges: tuple[EdgeScore, ...] = ()
     """The stored edges, best first; empty if the format does not need them."""
     picture: RunSnapshot = RunSnapshot()

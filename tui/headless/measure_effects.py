@@ -12,7 +12,7 @@ from engine.config import EffectsConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.machine.folders import AppFolders
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
 from sessions.events import EffectsEnded, LogEntry, RunState
@@ -43,13 +43,13 @@ async def measure_again(
     places: AppFolders,
     reference: str,
     config: EffectsConfig,
-    heads: Sequence[HeadId],
+    heads: Sequence[NodeId],
     reporter: ProgressReporter,
     *,
     position: str | None = None,
-    after: Sequence[HeadId] = (),
+    after: Sequence[NodeId] = (),
     after_name: str = "",
-    edges: Sequence[tuple[HeadId, HeadId]] = (),
+    edges: Sequence[tuple[NodeId, NodeId]] = (),
 ) -> MeasuredEffects:
     """Measure effects and return them.
 

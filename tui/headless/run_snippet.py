@@ -8,7 +8,7 @@ from engine.config import load_fields
 from engine.events import EffectsMeasured
 from engine.examples import write_jsonl
 from engine.nodes import NodeId
-from engine.results import HeadEffect
+from engine.results import NodeEffect
 from tui.headless.run_command import file_name
 from tui.headless.stored_run import StoredRun
 
@@ -111,7 +111,7 @@ def run_snippet(facts: StoredRun) -> str:
     )
 
 
-def _patched(facts: StoredRun) -> tuple[EffectsMeasured | None, HeadEffect | None]:
+def _patched(facts: StoredRun) -> tuple[EffectsMeasured | None, NodeEffect | None]:
     """Return the head with the largest effect measured exactly by pairs everywhere; None if there is no such effect."""
     exact = {node.id for node in facts.picture.nodes if node.exact_effect is not None}
     for method in ("combined", "exact"):

@@ -6,7 +6,7 @@ from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, effect_s
 from engine.analysis.run_state import RunSnapshot
 from engine.events import SMALLEST, CircuitChecked, EffectsMeasured
 from engine.nodes import format_count, names, only_heads
-from engine.results import EdgeEffect, HeadEffect
+from engine.results import EdgeEffect, NodeEffect
 from tui.output.card import format_list
 from tui.output.grid import format_short
 from tui.terminal.times import moment
@@ -46,7 +46,7 @@ def format_signed(value: float) -> str:
     return f"+{text}" if value > 0 and text != "0" else text
 
 
-def format_effect(effect: HeadEffect, cause: EffectsMeasured) -> str:
+def format_effect(effect: NodeEffect, cause: EffectsMeasured) -> str:
     """Format a head's signed effect with error and share: -.42 ±.05 (8 %).
 
     For a backup: alone, then without the circuit. For attribution the share is the mean size over pairs, by which heads

@@ -6,13 +6,13 @@ from types import MappingProxyType
 
 from engine.measures import MEASURES, value_of
 from engine.nodes import names, only_heads
-from engine.results import EdgeScore, HeadScores
+from engine.results import EdgeScore, NodeScores
 from tui.output.node_json import node_pair
 from tui.terminal.sanitize import clean
 
 
 def graphml(
-    nodes: Sequence[HeadScores],
+    nodes: Sequence[NodeScores],
     circuit: Collection[tuple[int, int]],
     edges: Sequence[EdgeScore],
     title: str,

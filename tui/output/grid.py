@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.measures import Measure, intensity, value_of
 from engine.nodes import EMBEDDING, NO_HEAD, NodeId, NodeLayout
-from engine.results import HeadScores
+from engine.results import NodeScores
 from tui.output.console import OutputStyle
 from tui.themes.colour_maps import VIRIDIS, interpolate
 
@@ -98,7 +98,7 @@ class GridLayout:
 
 
 def grid_lines(
-    nodes: Sequence[HeadScores], measure: Measure, circuit: Collection[tuple[int, int]], output: OutputStyle
+    nodes: Sequence[NodeScores], measure: Measure, circuit: Collection[tuple[int, int]], output: OutputStyle
 ) -> "list[Text]":
     """Return the grid with header and legend; if numbers do not fit, one digit per head, in blocks."""
     from rich.text import Text

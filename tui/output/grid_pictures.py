@@ -11,7 +11,7 @@ import msgspec
 
 from engine.measures import Measure, intensity, value_of
 from engine.nodes import EMBEDDING, NO_HEAD, NO_LAYER, NodeId, NodeLayout, names
-from engine.results import HeadScores
+from engine.results import NodeScores
 from tui.output.console import OutputStyle, make_console
 from tui.output.grid import format_short, grid_lines
 from tui.terminal.sanitize import clean
@@ -34,7 +34,7 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     """The grid's title; foreign text."""
-    nodes: Sequence[HeadScores]
+    nodes: Sequence[NodeScores]
     measure: Measure
     circuit: Collection[tuple[int, int]]
     """Heads in the circuit."""

@@ -20,7 +20,7 @@ from engine.analysis.ranking import default_circuit_size
 from engine.errors import InputError
 from engine.measures import Measure, value_of
 from engine.nodes import EMBEDDING, NO_HEAD, NodeChoice, NodeId, NodeLayout, mlp, only_heads
-from engine.results import EdgeScore, HeadScores, ModelInfo
+from engine.results import EdgeScore, ModelInfo, NodeScores
 
 MAX_BYTES = 256 << 20
 _MAX_SIDE = 1_000
@@ -73,7 +73,7 @@ class ImportanceFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def importance_json(
     model: ModelInfo,
-    nodes: Sequence[HeadScores],
+    nodes: Sequence[NodeScores],
     measure: Measure,
     circuit: Collection[tuple[int, int]],
     edges: Sequence[EdgeScore],
@@ -112,7 +112,7 @@ def importance_json(
     yield "}}\n"
 
 
-def importance(node: HeadScores, measure: Measure) -> float:
+def importance(node: NodeScores, measure: Measure) -> float:
     """Return the distance of the head's value from the floor; 0 without a value."""
     value = value_of(node, measure)
     if value is None or not math.isfinite(value):

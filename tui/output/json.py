@@ -9,7 +9,7 @@ from engine.analysis.ground_truth import agreement_with
 from engine.analysis.run_state import RunSnapshot
 from engine.measures import DEFAULT_MEASURE, NUMBERS, number_of
 from engine.nodes import only_heads
-from engine.results import Card, HeadScores
+from engine.results import Card, NodeScores
 from sessions.rows import RunRow
 from tui.output.node_json import node_fields, node_pair, node_pairs, to_json
 
@@ -159,7 +159,7 @@ def has_other_nodes(picture: RunSnapshot) -> bool:
     return not only_heads(node.id for node in picture.nodes)
 
 
-def node_json(node: HeadScores, *, mixed: bool) -> dict[str, object]:
+def node_json(node: NodeScores, *, mixed: bool) -> dict[str, object]:
     """Return a node's scores. `mixed`: its run has nodes that are no heads."""
     ordered = dict.fromkeys((*_NODE_FIRST, *NUMBERS))
     return node_fields(node.id, mixed=mixed) | {name: _finite(number_of(node, name)) for name in ordered}

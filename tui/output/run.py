@@ -11,7 +11,7 @@ from engine.analysis.run_state import RunSnapshot
 from engine.authoring.distinct_pairs import distinct_prompts, text_keys
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, value_of
 from engine.nodes import format_count, names, only_heads
-from engine.results import Card, DirectSum, HeadScores, Reference
+from engine.results import Card, DirectSum, NodeScores, Reference
 from sessions.rows import RunRow, SessionRow
 from tui.output.card import card_lines
 from tui.output.console import OutputStyle, make_console
@@ -278,7 +278,7 @@ def _against_words(reference: Reference) -> str:
     return "compared with " if reference.kind == "effects" else "compared with the known circuit: "
 
 
-def compared(nodes: Sequence[HeadScores], reference: Reference) -> list[tuple[Measure, float | None]]:
+def compared(nodes: Sequence[NodeScores], reference: Reference) -> list[tuple[Measure, float | None]]:
     """Return the AUC of each measure against the reference's heads."""
     return [
         (measure, agreement_with(reference, nodes, (), measure).auc)

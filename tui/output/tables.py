@@ -10,7 +10,7 @@ import msgspec
 
 from engine.measures import NUMBERS, number_of
 from engine.nodes import NodeId, only_heads
-from engine.results import EdgeScore, HeadScores
+from engine.results import EdgeScore, NodeScores
 from tui.output.node_json import node_pair
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(TableColumn(name=name, kind=kind) for name, kind in self.columns)  # type: ignore[arg-type]
 
 
-def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]]) -> ExportTable:
+def heads_table(nodes: Sequence[NodeScores], circuit: Collection[tuple[int, int]]) -> ExportTable:
     """Return one row per node, by layer: every measure, and whether the node is in the circuit.
 
     If the run looked at MLPs and the embedding, every row says its kind and name.

@@ -2,7 +2,7 @@
 
 import re
 
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.protocol import (
     CircuitAnswer,
     CombineCircuits,
@@ -106,7 +106,7 @@ class ComparisonVerbs:
         made = await self.link.try_ask(request, CircuitAnswer)
         if made is not None:
             await self.plain.wait_recorded(lambda: self.state.session.circuits.get(request.name) is not before)
-            heads = ", ".join(str(HeadId(*each)) for each in made.circuit.heads) or "no heads"
+            heads = ", ".join(str(NodeId(*each)) for each in made.circuit.heads) or "no heads"
             self.plain.say(f"saved {clean(made.circuit.name)}: {heads}.")
 
     async def do_drop(self, rest: str) -> None:
@@ -125,7 +125,7 @@ class ComparisonVerbs:
         if rest == "none":
             self.plain.say("no head is marked any more." if marks.clear() else "no head was marked.")
             return
-        heads: list[HeadId] = []
+        heads: list[NodeId] = []
         first, _, number = rest.partition(" ")
         if first == "circuit":
             heads = list(view.circuit)

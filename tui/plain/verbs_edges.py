@@ -2,8 +2,7 @@
 
 import msgspec
 
-from engine.nodes import names
-from engine.results import HeadId
+from engine.nodes import NodeId, names
 from sessions.events import DrawingChanged, EdgeWeight
 from tui.plain.workbench import NotAvailable, PlainWorkbench
 from tui.state.edges_state import EdgesState
@@ -133,7 +132,7 @@ class EdgeVerbs:
             raise NotAvailable(f"edges by {name}: this run has {', '.join(there)}{more}.")
         self._change(board, msgspec.structs.replace(board.drawing, weight=weight))
 
-    def _nodes(self, text: str) -> list[HeadId]:
+    def _nodes(self, text: str) -> list[NodeId]:
         """Read the nodes of a list. Raises NoSuchNode, ConfigError."""
         places = self.state.places()
         if places is None:
@@ -147,7 +146,7 @@ class EdgeVerbs:
         return name
 
 
-def _words(graph: FoldedGraph, node: HeadId) -> str:
+def _words(graph: FoldedGraph, node: NodeId) -> str:
     group = graph.groups.get(node)
     return name_node(node) if group is None else f"group {clean(group.name)}"
 

@@ -8,8 +8,8 @@ from engine.analysis.effects import FIELD
 from engine.errors import Failure
 from engine.examples import Example
 from engine.measures import MEASURES, Measure, value_of
-from engine.nodes import format_count
-from engine.results import NO_CODE, Grade, HeadId, HeadScores
+from engine.nodes import NodeId, format_count
+from engine.results import NO_CODE, Grade, NodeScores
 from sessions.rows import HeadCodes
 from tui.output.effects import cause_lines
 from tui.state.checked_models import shown_check
@@ -134,7 +134,7 @@ def overlay(state: WorkbenchState) -> list[str]:
     heads = ", ".join(map(str, sorted(view.known)))
     name = f"{clean(view.reference.name)} is drawn over the {view.noun(2)}: {heads}."
     kept = state.session.circuits.get(view.reference.name)
-    missing = [] if kept is None else [node for each in kept.heads if (node := HeadId(*each)) not in view.by_head]
+    missing = [] if kept is None else [node for each in kept.heads if (node := NodeId(*each)) not in view.by_head]
     without = [f"without {', '.join(map(str, missing))}: this run has heads alone."] if missing else []
     return [name, *without, *([f"the ranking finds them with {scores}."] if scores else [])]
 
@@ -146,7 +146,7 @@ def difference(state: WorkbenchState, most: int) -> list[str]:
         return ["nothing is subtracted; difference lists the choices."]
     grid, title = against.grid, clean(against.side.title)
     what = "in the circuit or not" if against.member else state.measure.title
-    in_here = [HeadId(*node) for node in grid.circuit_a]
+    in_here = [NodeId(*node) for node in grid.circuit_a]
     mixed = any(not node.is_head for node in (*against.order, *against.circuit, *in_here))
     nodes = node_noun(2, others=mixed)
     shared = f"{len(grid.both)} {nodes} in both circuits, {len(grid.only_a)} only here, {len(grid.only_b)} only there."
@@ -189,7 +189,7 @@ def head(state: WorkbenchState, view: GridView, found: HeadCodes | Failure | Non
     return lines
 
 
-def measures_of(node: HeadScores) -> Iterable[Measure]:
+def measures_of(node: NodeScores) -> Iterable[Measure]:
     """Return the measures that have a value for this head."""
     return [measure for measure in MEASURES if measure.id not in FIELD.values() and value_of(node, measure) is not None]
 
@@ -228,7 +228,7 @@ def runs(state: WorkbenchState) -> list[str]:
 def circuits(state: WorkbenchState) -> list[str]:
     """List the saved circuits."""
     return [
-        f"{clean(circuit.name)}: {', '.join(str(HeadId(*each)) for each in circuit.heads)}. {clean(circuit.source)}"
+        f"{clean(circuit.name)}: {', '.join(str(NodeId(*each)) for each in circuit.heads)}. {clean(circuit.source)}"
         for circuit in state.session.circuits.values()
     ] or ["no saved circuits; keep NAME saves the circuit."]
 

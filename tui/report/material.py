@@ -8,7 +8,7 @@ import msgspec
 from engine.analysis.ranking import circuit_by_rank, default_circuit_size, members, ranked
 from engine.measures import DEFAULT_MEASURE, Measure, find_measure, value_of
 from engine.nodes import NodeId, names, only_heads
-from engine.results import HeadScores
+from engine.results import NodeScores
 from tui.headless.run_command import RunCommand
 from tui.headless.stored_run import MissingLooks, NodeFacts, StoredRun
 from tui.output.grid import format_short
@@ -60,7 +60,7 @@ def shown_nodes(facts: StoredRun, measure: Measure) -> tuple[NodeId, ...]:
     return tuple(dict.fromkeys((*best, *by_effect[:BEST_BY_EFFECT])))
 
 
-def scores_of(facts: StoredRun, node: NodeId) -> HeadScores:
+def scores_of(facts: StoredRun, node: NodeId) -> NodeScores:
     """Return the node's scores."""
     return next(each for each in facts.picture.nodes if each.id == node)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from engine.measures import Measure, find_measure, value_of
-from engine.results import NO_CODE, HeadScores
+from engine.results import NO_CODE, NodeScores
 from sessions.protocol import HeadInspection
 from tui.headless.stored_run import NodeFacts, example_codes
 from tui.report.blocks import (
@@ -62,7 +62,7 @@ def nodes(material: Material) -> Section:
     )
 
 
-def _row(node: HeadScores, measure: Measure, inside: bool) -> tuple[Cell, ...]:
+def _row(node: NodeScores, measure: Measure, inside: bool) -> tuple[Cell, ...]:
     return row(
         Cell(str(node.id), marked=inside),
         number(value_of(node, measure)),

@@ -7,7 +7,7 @@ from textual.containers import Container
 from textual.content import Content
 
 from engine.analysis.head_kinds import KINDS
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.actions import screen_actions
 from tui.screens.parts_loader import FetchPart, PartsLoader, Wanted
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
@@ -112,7 +112,7 @@ class AtlasScreen(SubScreen):
     def _choose(self, place: int) -> None:
         self.go_to(self.atlas.listed()[place])
 
-    def go_to(self, node: HeadId) -> None:
+    def go_to(self, node: NodeId) -> None:
         """Show the page of a node."""
         if self.state.put_cursor(*node):
             self._want_codes()

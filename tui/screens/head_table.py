@@ -17,8 +17,8 @@ from textual.strip import Strip
 from engine.analysis.ranking import strength
 from engine.errors import ConfigError
 from engine.measures import MEASURES
-from engine.nodes import format_count
-from engine.results import HeadId, HeadScores
+from engine.nodes import NodeId, format_count
+from engine.results import NodeScores
 from sessions.errors import CannotWrite
 from tui.actions import screen_actions
 from tui.screens.new_file import file_stem, write_new
@@ -85,10 +85,10 @@ class HeadTable(LineWidget):
         self.wanted = ""
         self.chosen = 0
         self.first = 0
-        self._rows: tuple[object, list[HeadScores]] = ((), [])
+        self._rows: tuple[object, list[NodeScores]] = ((), [])
 
     @property
-    def rows(self) -> list[HeadScores]:
+    def rows(self) -> list[NodeScores]:
         """The listed heads in order."""
         view = self.state.view()
         if view is None:
@@ -268,7 +268,7 @@ class HeadTableScreen(SubScreen):
     def action_mark_listed(self) -> None:
         self._mark([node.id for node in self.table.rows])
 
-    def _mark(self, heads: list[HeadId]) -> None:
+    def _mark(self, heads: list[NodeId]) -> None:
         self.state.marks.toggle(heads)
         self.paint()
 
@@ -325,7 +325,7 @@ class HeadTableScreen(SubScreen):
         self.table.border_title = Content(clean(words))
 
 
-def table_csv(rows: list[HeadScores], state: WorkbenchState, atlas: AtlasState | None = None) -> str:
+def table_csv(rows: list[NodeScores], state: WorkbenchState, atlas: AtlasState | None = None) -> str:
     """Format nodes as CSV: circuit, known, marked (1 or 0), then all measures by id; empty if not applicable.
 
     With what is known of the atlas behind them: text.METRIC on ordinary text, prompts.METRIC on the run's. A run with
@@ -348,12 +348,12 @@ def table_csv(rows: list[HeadScores], state: WorkbenchState, atlas: AtlasState |
     return out.getvalue()
 
 
-def _count(rows: list[HeadScores]) -> str:
+def _count(rows: list[NodeScores]) -> str:
     """Say how many nodes there are, as in 32 heads."""
     return format_count(node.id for node in rows)
 
 
-def _order(node: HeadScores, column: NodeColumn, read: Callable[[HeadScores], float | None]) -> float:
+def _order(node: NodeScores, column: NodeColumn, read: Callable[[NodeScores], float | None]) -> float:
     """Return the sort key: smaller for stronger heads; heads without a value come last in either order."""
     if column.measure is None:
         number = read(node)

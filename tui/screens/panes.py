@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from engine.measures import MEASURES
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.actions import ACTIONS, Action, workbench_actions
 from tui.actions.key_labels import key_label_in
 from tui.connection.session_link import SessionLink
@@ -199,7 +199,7 @@ class PanesScreen(Screen[None], ActionKeys):
         self.drawing.now(frozenset({"examples"}))
         self.app.run_worker(self.app.run_action("close_up", self), exit_on_error=True)
 
-    def _go_to(self, node: HeadId) -> None:
+    def _go_to(self, node: NodeId) -> None:
         if self.state.put_cursor(*node):
             self.drawing.cursor_moved()
         self.action_show_pane("grid")
@@ -235,7 +235,7 @@ class PanesScreen(Screen[None], ActionKeys):
 
     # ---- marking
 
-    def mark(self, heads: Iterable[HeadId]) -> None:
+    def mark(self, heads: Iterable[NodeId]) -> None:
         """Mark heads, or unmark them if all are marked."""
         self.state.marks.toggle(heads)
         self.state.cursor_moved = True

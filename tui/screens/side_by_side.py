@@ -5,7 +5,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.errors import Failure
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.protocol import HeadInspection
 from tui.actions import screen_actions
 from tui.screens.measured_screen import MeasuredScreen
@@ -78,7 +78,7 @@ class AttentionPanels(TokenWidget):
                 found.append(Strip.join(parts))
         return found[: size.height]
 
-    def _of_head(self, head: HeadId, width: int, height: int) -> list[StyledLine]:
+    def _of_head(self, head: NodeId, width: int, height: int) -> list[StyledLine]:
         view, look = self.state.view(), self.panels.look(head)
         place = None if view is None else view.rank_of(head)
         line = self.line().add(f" {head}", "strong").add("" if place is None else f" · rank {place}", "dim")

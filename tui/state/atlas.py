@@ -8,7 +8,7 @@ from engine.analysis.atlas_search import AtlasHit, find_at_place, find_attenders
 from engine.analysis.head_kinds import KINDS, Unlike, kinds_of, unlike_text
 from engine.errors import Failure
 from engine.node_atlas import ATLAS_METRICS, Atlas, AtlasMetric, AtlasNode, PromptNode
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.protocol import AnyRequest, AtlasAnswer, AtlasProgress, GetAtlas, GetOnPrompts, OnPrompts, ReadOn
 from tui.state.node_parts import parts_config
 from tui.state.workbench_state import WorkbenchState
@@ -70,8 +70,8 @@ class AtlasState:
         """What came of the last key that begins or stops a reading."""
         self._progress: AtlasProgress | None = None
         self._key = ""
-        self._listed: tuple[object, list[HeadId]] = (None, [])
-        self._by_node: tuple[object, dict[HeadId, AtlasNode]] = (None, {})
+        self._listed: tuple[object, list[NodeId]] = (None, [])
+        self._by_node: tuple[object, dict[NodeId, AtlasNode]] = (None, {})
 
     # ---- what is fetched
 
@@ -170,7 +170,7 @@ class AtlasState:
         found = self.state.parts.get(self.prompts_request, OnPrompts)
         return found.nodes if isinstance(found, OnPrompts) else ()
 
-    def on_text(self, node: HeadId) -> AtlasNode | None:
+    def on_text(self, node: NodeId) -> AtlasNode | None:
         atlas = self.atlas
         if atlas is None:
             return None
@@ -178,10 +178,10 @@ class AtlasState:
             self._by_node = (atlas, {each.node: each for each in atlas.nodes})
         return self._by_node[1].get(node)
 
-    def on_prompts(self, node: HeadId) -> PromptNode | None:
+    def on_prompts(self, node: NodeId) -> PromptNode | None:
         return next((each for each in self.prompts if each.node == node), None)
 
-    def unlike(self, node: HeadId) -> tuple[Unlike, ...]:
+    def unlike(self, node: NodeId) -> tuple[Unlike, ...]:
         """Return where the node does something else on these prompts than on ordinary text."""
         text, prompts = self.on_text(node), self.on_prompts(node)
         return () if text is None or prompts is None else unlike_text(prompts.metrics, text.metrics)
@@ -201,7 +201,7 @@ class AtlasState:
             return find_writers(atlas, search.wanted)
         return find_attenders(atlas, search.wanted) if search.how == "attends" else []
 
-    def listed(self) -> list[HeadId]:
+    def listed(self) -> list[NodeId]:
         """Return the nodes in the order of the list."""
         atlas = self.atlas
         key = (atlas and id(atlas), self.search, self.column and self.column.name, self.turned, id(self.prompts))
@@ -209,7 +209,7 @@ class AtlasState:
             self._listed = (key, self._list())
         return self._listed[1]
 
-    def _list(self) -> list[HeadId]:
+    def _list(self) -> list[NodeId]:
         atlas, search = self.atlas, self.search
         if search is not None and search.how != "kind":
             return [hit.node for hit in self.hits()]

@@ -7,7 +7,8 @@ import msgspec
 
 from engine.measures import MEASURES, Measure, value_of
 from engine.node_atlas import ATLAS_METRICS
-from engine.results import HeadId, HeadScores
+from engine.nodes import NodeId
+from engine.results import NodeScores
 from tui.state.atlas import AtlasState
 from tui.state.grid_view import decimals_of
 
@@ -68,13 +69,13 @@ def find_column(name: str) -> NodeColumn | None:
     return next((each for each in COLUMNS if each.id == name), None)
 
 
-def column_reader(atlas: AtlasState, column: NodeColumn) -> Callable[[HeadScores], float | None]:
+def column_reader(atlas: AtlasState, column: NodeColumn) -> Callable[[NodeScores], float | None]:
     """Return the function that reads the column of a node; it gives None where it does not apply."""
     if column.measure is not None:
         measure = column.measure
         return lambda node: value_of(node, measure)
     name = column.id.partition(".")[2]
-    numbers: dict[HeadId, float] = {}
+    numbers: dict[NodeId, float] = {}
     nodes = atlas.prompts if column.source == "prompts" else () if atlas.atlas is None else atlas.atlas.nodes
     for each in nodes:
         if name in each.metrics:

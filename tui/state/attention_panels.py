@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from engine.errors import Failure
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.protocol import GetHeadInspection, HeadInspection
 from tui.state.workbench_state import WorkbenchState
 
@@ -23,11 +23,11 @@ class PanelsState:
         """The first head in sight."""
 
     @property
-    def marked(self) -> tuple[HeadId, ...]:
+    def marked(self) -> tuple[NodeId, ...]:
         return tuple(sorted(node for node in self.state.marked if node.is_head))
 
     @property
-    def heads(self) -> tuple[HeadId, ...]:
+    def heads(self) -> tuple[NodeId, ...]:
         """The marked heads; the head at the cursor and the best of the ranking if fewer than two are marked."""
         if len(self.marked) > 1:
             return self.marked
@@ -36,7 +36,7 @@ class PanelsState:
         own = [*self.marked, *([self.state.cursor] if self.state.cursor.is_head else [])]
         return tuple(dict.fromkeys([*own, *best]))[:FEW]
 
-    def request(self, head: HeadId) -> GetHeadInspection | None:
+    def request(self, head: NodeId) -> GetHeadInspection | None:
         run = self.state.shown
         if run is None:
             return None
@@ -44,7 +44,7 @@ class PanelsState:
             run=run.run_id, layer=head.layer, head=head.head, example=self.example, seed=self.state.seed
         )
 
-    def look(self, head: HeadId) -> HeadInspection | Failure | None:
+    def look(self, head: NodeId) -> HeadInspection | Failure | None:
         """Return the head on the prompt; None before it is here."""
         return self.state.parts.get(self.request(head), HeadInspection)
 

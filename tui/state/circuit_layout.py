@@ -11,8 +11,7 @@ from itertools import pairwise
 
 import msgspec
 
-from engine.nodes import NodeLayout
-from engine.results import HeadId
+from engine.nodes import NodeId, NodeLayout
 from tui.state.weighted_edges import JoinedNodes
 
 LABEL_WIDTH = 8
@@ -33,7 +32,7 @@ _Item = tuple[float, int, int]
 class Box(msgspec.Struct, frozen=True):
     """A node that stands for a group: it has a row of its own, and a label of its own width."""
 
-    node: HeadId
+    node: NodeId
     row: float
     """Between those of nodes (NodeLayout.place), and no other box's."""
     width: int
@@ -45,7 +44,7 @@ class CircuitLayout(msgspec.Struct, frozen=True):
 
     width: int
     height: int
-    nodes: dict[HeadId, Point]
+    nodes: dict[NodeId, Point]
     """The centre of each node."""
     edges: tuple[JoinedNodes, ...]
     routes: tuple[tuple[Point, ...], ...]
@@ -55,7 +54,7 @@ class CircuitLayout(msgspec.Struct, frozen=True):
     upward: frozenset[int] = frozenset()
     """Numbers of the edges whose target is the upper end: from or to a box, whose members stand in several layers."""
 
-    def label_start(self, head: HeadId, length: int) -> int:
+    def label_start(self, head: NodeId, length: int) -> int:
         """Return the column at which a label of that length starts."""
         return max(0, min(self.nodes[head][0] - length // 2, self.width - length))
 
@@ -67,8 +66,8 @@ def lay_out(
     height: int,
     *,
     parallel: bool = False,
-    alone: tuple[HeadId, ...] = (),
-    groups: tuple[tuple[HeadId, ...], ...] = (),
+    alone: tuple[NodeId, ...] = (),
+    groups: tuple[tuple[NodeId, ...], ...] = (),
     signs: int = 0,
     boxes: tuple[Box, ...] = (),
 ) -> CircuitLayout:
@@ -78,9 +77,9 @@ def lay_out(
     are drawn with or without edges. `groups`: nodes that stand side by side where they share a row. `signs`: columns
     that a label may need beside its node's name and its frame. `boxes`: nodes that stand for groups.
     """
-    heads = sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)} | set(alone))
+    heads = sorted({NodeId(*end) for edge in edges for end in (edge.source, edge.target)} | set(alone))
     forward = NodeLayout(n_layers=0, n_heads=0, parallel=parallel)
-    row_of: dict[HeadId, float] = {head: forward.place(head) for head in heads}
+    row_of: dict[NodeId, float] = {head: forward.place(head) for head in heads}
     row_of |= {box.node: box.row for box in boxes if box.node in row_of}
     layers = sorted(set(row_of.values()))
     if not layers:
@@ -90,7 +89,7 @@ def lay_out(
     }
     ways: list[tuple[_Item, ...]] = []
     for number, edge in enumerate(edges):
-        upper, lower = sorted((HeadId(*edge.source), HeadId(*edge.target)), key=row_of.__getitem__)
+        upper, lower = sorted((NodeId(*edge.source), NodeId(*edge.target)), key=row_of.__getitem__)
         passed = [(layer, -1, number) for layer in layers if row_of[upper] < layer < row_of[lower]]
         for item in passed:
             rows[item[0]].append(item)
@@ -117,12 +116,12 @@ def lay_out(
         tuple(tuple(at[item] for item in way) for way in ways),
         tuple((_label(layer, heads, row_of), line) for layer, line in lines.items()),
         frozenset(
-            number for number, edge in enumerate(edges) if row_of[HeadId(*edge.source)] > row_of[HeadId(*edge.target)]
+            number for number, edge in enumerate(edges) if row_of[NodeId(*edge.source)] > row_of[NodeId(*edge.target)]
         ),
     )
 
 
-def _label(row: float, heads: Sequence[HeadId], row_of: Mapping[HeadId, float]) -> str:
+def _label(row: float, heads: Sequence[NodeId], row_of: Mapping[NodeId, float]) -> str:
     return next((str(head.layer) for head in heads if row_of[head] == row and head.is_head and row == int(row)), "")
 
 

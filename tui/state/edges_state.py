@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.events import DrawingChanged, NodeGroup
 from tui.state.folded_groups import FoldedGraph, toggle_fold
 from tui.state.inactive_heads import idle_heads
@@ -35,7 +35,7 @@ class EdgesState:
         """Show only edges from or to marked heads."""
         self.pan = (0, 0)
         """Offset of the drawing by the pan keys, in cells."""
-        self._idle: tuple[object, object, frozenset[HeadId]] = (None, None, frozenset())
+        self._idle: tuple[object, object, frozenset[NodeId]] = (None, None, frozenset())
         self._graph = FoldedGraph((), DrawingChanged())
         self._folded: tuple[object, object] = ((), DrawingChanged())
 
@@ -87,10 +87,10 @@ class EdgesState:
             return found
         # A pinned node stays even if the filter leaves none of its edges.
         there = {node for edge in found for node in edge.nodes}
-        missing = tuple(node for node in pinned if HeadId(*node) not in there)
+        missing = tuple(node for node in pinned if NodeId(*node) not in there)
         only = DrawingChanged(most=1, least=1.0, pinned=missing)
         more = cut_edges(FoldedGraph(self.every, self.drawing).edges, only) if missing else ()
-        wanted = {HeadId(*node) for node in missing}
+        wanted = {NodeId(*node) for node in missing}
         return (*found, *(edge for edge in dict.fromkeys(more) if not wanted.isdisjoint(edge.nodes)))
 
     @property
@@ -100,10 +100,10 @@ class EdgesState:
         return found if chosen is None or chosen in found else (*found, chosen)
 
     @property
-    def alone(self) -> tuple[HeadId, ...]:
+    def alone(self) -> tuple[NodeId, ...]:
         """Pinned nodes that no edge of this weight touches."""
         joined = {self.graph.box_of(node) for edge in self.every for node in edge.nodes}
-        return tuple(node for each in self.graph.drawing.pinned if (node := HeadId(*each)) not in joined)
+        return tuple(node for each in self.graph.drawing.pinned if (node := NodeId(*each)) not in joined)
 
     @property
     def chosen_edge(self) -> WeightedEdge | None:
@@ -111,7 +111,7 @@ class EdgesState:
         return edges[self.chosen] if self.chosen < len(edges) else None
 
     @property
-    def chosen_node(self) -> HeadId | None:
+    def chosen_node(self) -> NodeId | None:
         edge = self.chosen_edge
         return None if edge is None else edge.nodes[self.end]
 
@@ -120,7 +120,7 @@ class EdgesState:
         """The groups with their letters."""
         return tuple((group_letter(place), group) for place, group in enumerate(self.drawing.groups))
 
-    def signs(self, node: HeadId) -> str:
+    def signs(self, node: NodeId) -> str:
         """Return all symbols of a node besides the circuit's frame: known or idle, pinned, its group's letter.
 
         Of a box: pinned; its name has the letter.
@@ -131,12 +131,12 @@ class EdgesState:
         letter = next((letter for letter, group in self.groups if node in map(tuple, group.nodes)), "")
         return f"{self.sign(node)}{pinned}{letter}"
 
-    def members(self, node: HeadId) -> frozenset[HeadId]:
+    def members(self, node: NodeId) -> frozenset[NodeId]:
         """Return the nodes of a box; of a single node, itself."""
         group = self.graph.groups.get(node)
-        return frozenset([node] if group is None else (HeadId(*each) for each in group.nodes))
+        return frozenset([node] if group is None else (NodeId(*each) for each in group.nodes))
 
-    def sign(self, head: HeadId) -> str:
+    def sign(self, head: NodeId) -> str:
         """Return whether a node is known, else whether it is idle."""
         view = self.state.view()
         if view is not None and head in view.known:
@@ -144,7 +144,7 @@ class EdgesState:
         return IDLE if head in self.idle else ""
 
     @property
-    def idle(self) -> frozenset[HeadId]:
+    def idle(self) -> frozenset[NodeId]:
         """Heads with a measured effect near zero, except known ones."""
         run = self.state.shown
         if run is None:
@@ -191,9 +191,9 @@ class EdgesState:
             self.end = edge.nodes.index(box)
         return True
 
-    def toggle_pin(self, node: HeadId) -> None:
+    def toggle_pin(self, node: NodeId) -> None:
         """Pin a node or release it; a box is released with all of its members."""
-        there = self.members(node).intersection(HeadId(*each) for each in self.drawing.pinned)
+        there = self.members(node).intersection(NodeId(*each) for each in self.drawing.pinned)
         drawing = self.drawing
         for each in there or {node}:
             drawing = toggle_pin(drawing, each)

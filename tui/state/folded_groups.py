@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from engine.nodes import NodeLayout
-from engine.results import HeadId
+from engine.nodes import NodeId, NodeLayout
 from sessions.events import DrawingChanged, NodeGroup
 from tui.state.circuit_layout import Box
 from tui.state.weighted_edges import WeightedEdge, group_letter
@@ -20,17 +19,17 @@ class FoldedGraph:
 
     def __init__(self, edges: Sequence[WeightedEdge], drawing: DrawingChanged) -> None:
         """`edges`: of single nodes, strongest first."""
-        self.groups = {min(HeadId(*node) for node in group.nodes): group for group in drawing.groups if group.folded}
+        self.groups = {min(NodeId(*node) for node in group.nodes): group for group in drawing.groups if group.folded}
         self._letters = {node: group_letter(drawing.groups.index(group)) for node, group in self.groups.items()}
-        self._box = {HeadId(*node): first for first, group in self.groups.items() for node in group.nodes}
-        self._parts: dict[tuple[HeadId, HeadId], list[WeightedEdge]] = {}
+        self._box = {NodeId(*node): first for first, group in self.groups.items() for node in group.nodes}
+        self._parts: dict[tuple[NodeId, NodeId], list[WeightedEdge]] = {}
         self.drawing = drawing
         """The same with boxes in place of pinned members."""
         self.edges = tuple(edges)
         """Strongest first. Edges within a box are left out."""
         if self.groups:
             self.drawing = msgspec.structs.replace(
-                drawing, pinned=tuple(dict.fromkeys(tuple(self.box_of(HeadId(*node))) for node in drawing.pinned))
+                drawing, pinned=tuple(dict.fromkeys(tuple(self.box_of(NodeId(*node))) for node in drawing.pinned))
             )
             for edge in edges:
                 ends = (self.box_of(edge.source), self.box_of(edge.target))
@@ -38,7 +37,7 @@ class FoldedGraph:
                     self._parts.setdefault(ends, []).append(edge)
             self.edges = tuple(sorted(map(_summed, self._parts.items()), key=lambda edge: -abs(edge.weight)))
 
-    def box_of(self, node: HeadId) -> HeadId:
+    def box_of(self, node: NodeId) -> NodeId:
         """Return the node that stands for it: the first member of its folded group, or itself."""
         return self._box.get(node, node)
 
@@ -46,12 +45,12 @@ class FoldedGraph:
         """Return the edges of single nodes that these are made of."""
         return tuple(part for edge in edges for part in self._parts.get(edge.nodes, (edge,)))
 
-    def name(self, node: HeadId) -> str:
+    def name(self, node: NodeId) -> str:
         """Return the node as it is written in a list: 9.6, or a×3 for three nodes of group a."""
         group = self.groups.get(node)
         return str(node) if group is None else f"{self._letters[node]}×{len(group.nodes)}"
 
-    def label(self, node: HeadId) -> str:
+    def label(self, node: NodeId) -> str:
         """Return the words in a box: a name movers ×3; empty for a node that is none."""
         group = self.groups.get(node)
         if group is None:
@@ -69,7 +68,7 @@ class FoldedGraph:
         forward = NodeLayout(n_layers=0, n_heads=0, parallel=parallel)
         found: list[Box] = []
         for node in dict.fromkeys(end for edge in drawn for end in edge.nodes if end in self.groups):
-            members = sorted({forward.place(HeadId(*each)) for each in self.groups[node].nodes})
+            members = sorted({forward.place(NodeId(*each)) for each in self.groups[node].nodes})
             against = {row: _against(drawn, node, row + 0.5, forward) for row in members}
             row = min(members, key=lambda place: (against[place], place)) + 0.5
             while any(box.row == row for box in found):
@@ -78,7 +77,7 @@ class FoldedGraph:
         return tuple(found)
 
 
-def toggle_fold(drawing: DrawingChanged, node: HeadId) -> DrawingChanged:
+def toggle_fold(drawing: DrawingChanged, node: NodeId) -> DrawingChanged:
     """Return the drawing with the node's group folded, or unfolded; unchanged if it is in none."""
     return _folded(drawing, [group.name for group in drawing.groups if node in map(tuple, group.nodes)])
 
@@ -96,13 +95,13 @@ def _folded(drawing: DrawingChanged, others: Sequence[str]) -> DrawingChanged:
     return msgspec.structs.replace(drawing, groups=groups)
 
 
-def _summed(found: tuple[tuple[HeadId, HeadId], list[WeightedEdge]]) -> WeightedEdge:
+def _summed(found: tuple[tuple[NodeId, NodeId], list[WeightedEdge]]) -> WeightedEdge:
     (source, target), parts = found
     mixed = min(part.weight for part in parts) < 0 < max(part.weight for part in parts)
     return WeightedEdge(source, target, sum(part.weight for part in parts), len(parts), mixed)
 
 
-def _against(drawn: Sequence[WeightedEdge], box: HeadId, row: float, forward: NodeLayout) -> float:
+def _against(drawn: Sequence[WeightedEdge], box: NodeId, row: float, forward: NodeLayout) -> float:
     """Return the weight of the box's edges that would run upward if it stood in that row."""
     weights = [
         abs(edge.weight)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.nodes import EMBEDDING, NodeId, NodeLayout, mlp
-from engine.results import HeadScores
+from engine.results import NodeScores
 
 Place = tuple[int, int]
 """Row and column, both counted from 0."""
@@ -80,7 +80,7 @@ class GridPlaces(msgspec.Struct, frozen=True):
         )
 
 
-def places_of(nodes: Sequence[HeadScores]) -> GridPlaces:
+def places_of(nodes: Sequence[NodeScores]) -> GridPlaces:
     """Return the places of a run's nodes, which are sorted as in NodeLayout."""
     if not nodes:
         return GridPlaces()

@@ -8,8 +8,8 @@ import msgspec
 from engine.analysis.ground_truth import agreement_with
 from engine.analysis.ranking import agreement, can_enter, default_circuit_size, members, ranked, same_score
 from engine.measures import Measure, intensity, value_of
-from engine.nodes import EMBEDDING
-from engine.results import Agreement, HeadId, HeadScores, Reference
+from engine.nodes import EMBEDDING, NodeId
+from engine.results import Agreement, NodeScores, Reference
 from tui.state.node_words import node_noun
 from tui.terminal.sanitize import clean
 
@@ -19,30 +19,30 @@ _COUNTS = ("unique_positive", "unique_negative", "from_edges")
 class GridView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a grid, a ranking and a cut line show, computed together so that they agree."""
 
-    nodes: Sequence[HeadScores]
+    nodes: Sequence[NodeScores]
     measure: Measure
     final: bool
     """False during training, while the scores may change."""
-    by_head: dict[HeadId, HeadScores]
-    names: dict[int, HeadId]
-    """Heads by the identity of their nodes: creating 5,000 HeadIds again would be half the cost of another measure."""
-    values: dict[HeadId, float | None]
+    by_head: dict[NodeId, NodeScores]
+    names: dict[int, NodeId]
+    """Heads by the identity of their nodes: creating 5,000 NodeIds again would be half the cost of another measure."""
+    values: dict[NodeId, float | None]
     top: float
     """The value drawn at full intensity."""
     others: bool = False
     """True if there are MLPs and the embedding beside the heads."""
     by_heads: bool = False
     """True if `top` is the largest value of a head, and nodes that are none exceed it."""
-    order: list[HeadId]
+    order: list[NodeId]
     """Best first."""
-    rank: dict[HeadId, int]
+    rank: dict[NodeId, int]
     """Counted from 1. Heads without a value come last, in no particular order; see `rank_of`."""
     n_ranked: int
     """Number of nodes that have a value; the embedding, which is in every circuit, has no rank."""
     cut: int
     """Number of heads in the circuit."""
-    circuit: frozenset[HeadId]
-    known: frozenset[HeadId]
+    circuit: frozenset[NodeId]
+    known: frozenset[NodeId]
     reference: Reference | None
     agreement: Agreement | None
     """None if no circuit is known for this model and task."""
@@ -58,11 +58,11 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
         """Return what these nodes are called: head, heads, node or nodes."""
         return node_noun(count, others=self.others)
 
-    def rank_of(self, head: HeadId) -> int | None:
+    def rank_of(self, head: NodeId) -> int | None:
         """Return the node's rank among the nodes that have a value, or None if it has none."""
         return self.rank.get(head) if self.values.get(head) is not None and head.in_circuits else None
 
-    def unranked_reason(self, head: HeadId) -> str:
+    def unranked_reason(self, head: NodeId) -> str:
         """Return why a node has no rank."""
         if not head.in_circuits:
             return "in every circuit, not ranked"
@@ -74,13 +74,13 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
             return "known"
         return "mover" if self.reference.kind == "effects" else clean(self.reference.name)
 
-    def intensity_of(self, head: HeadId) -> float | None:
+    def intensity_of(self, head: NodeId) -> float | None:
         """Return the head's value scaled from the floor (0) to the top value (1)."""
         return intensity(self.values.get(head), self.measure, self.top)
 
 
 def make_grid_view(
-    nodes: Sequence[HeadScores],
+    nodes: Sequence[NodeScores],
     *,
     measure: Measure,
     cut: int | None,
@@ -102,7 +102,7 @@ def make_grid_view(
         top, by_heads = scale_top(values, measure) if others else (brightest_value(present, measure), False)
     names = before.names if before is not None and same else {id(node): head for head, node in by_head.items()}
     order = [names[id(node)] for node in ranked(nodes, measure)]
-    known = frozenset(HeadId(*head) for head in reference.heads) if reference is not None else frozenset()
+    known = frozenset(NodeId(*head) for head in reference.heads) if reference is not None else frozenset()
     view = GridView(
         nodes=nodes,
         measure=measure,
@@ -125,7 +125,7 @@ def make_grid_view(
     return _cut(view, size)
 
 
-def scale_top(values: Mapping[HeadId, float | None], measure: Measure) -> tuple[float, bool]:
+def scale_top(values: Mapping[NodeId, float | None], measure: Measure) -> tuple[float, bool]:
     """Return the value drawn at full intensity if the measure has no ceiling, and whether MLPs exceed it.
 
     It is the largest value of a head, so that heads look as in a run without MLPs: one early MLP or
@@ -165,7 +165,7 @@ def _cut(view: GridView, size: int) -> GridView:
     return msgspec.structs.replace(view, cut=size, circuit=circuit, agreement=held, tied=_tied(view, taken))
 
 
-def _tied(view: GridView, taken: Sequence[HeadId]) -> int:
+def _tied(view: GridView, taken: Sequence[NodeId]) -> int:
     """Return how many heads tie with the last one in the circuit if the next one ties, too; else 0."""
     rest = view.order[len(taken) : len(taken) + 1]
     if not taken or not rest:

@@ -6,7 +6,8 @@ import msgspec
 
 from engine.analysis.ranking import default_circuit_size, members, ranked
 from engine.measures import Measure, value_of
-from engine.results import NO_CODE, EdgeScore, HeadId, HeadScores
+from engine.nodes import NodeId
+from engine.results import NO_CODE, EdgeScore, NodeScores
 
 _RANKINGS = 16
 
@@ -74,15 +75,15 @@ def group_by_code(codes: Sequence[int], positive: Sequence[bool]) -> list[CodeCa
 class HeadEdges(msgspec.Struct, frozen=True):
     """A head's edges among the run's best, strongest first."""
 
-    into: list[tuple[HeadId, float]]
-    out: list[tuple[HeadId, float]]
+    into: list[tuple[NodeId, float]]
+    out: list[tuple[NodeId, float]]
 
 
-def edges_of(head: HeadId, edges: Sequence[EdgeScore]) -> HeadEdges:
+def edges_of(head: NodeId, edges: Sequence[EdgeScore]) -> HeadEdges:
     """Return the edges into and out of the head, in the given order."""
     return HeadEdges(
-        [(HeadId(*edge.source), edge.score) for edge in edges if tuple(edge.target) == head],
-        [(HeadId(*edge.target), edge.score) for edge in edges if tuple(edge.source) == head],
+        [(NodeId(*edge.source), edge.score) for edge in edges if tuple(edge.target) == head],
+        [(NodeId(*edge.target), edge.score) for edge in edges if tuple(edge.source) == head],
     )
 
 
@@ -101,10 +102,10 @@ class RankingCache:
     """Ranks of heads in runs. Caches rankings: every head's page needs them, but a run is ranked once."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[int, str], tuple[Sequence[HeadScores], dict[HeadId, tuple[int, float | None]]]] = {}
+        self._made: dict[tuple[int, str], tuple[Sequence[NodeScores], dict[NodeId, tuple[int, float | None]]]] = {}
 
     def of(
-        self, head: HeadId, number: int, nodes: Sequence[HeadScores], measure: Measure, cut: int | None
+        self, head: NodeId, number: int, nodes: Sequence[NodeScores], measure: Measure, cut: int | None
     ) -> HeadInRun | None:
         """Return the head's value and rank in a run with these nodes, or None if it has no such head."""
         key = (id(nodes), measure.id)

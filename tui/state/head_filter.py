@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Mapping
 
 from engine.errors import ConfigError
 from engine.measures import MEASURES, value_of
-from engine.nodes import NodeKind, parse_node
-from engine.results import HeadId, HeadScores
+from engine.nodes import NodeId, NodeKind, parse_node
+from engine.results import NodeScores
 
-Wanted = Callable[[HeadScores], bool]
+Wanted = Callable[[NodeScores], bool]
 
 _TERM = re.compile(r"(?P<name>[a-z][a-z_ .°-]*)(?P<sign><=|>=|<|>|=)\s*(?P<value>-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)")
 _AND = re.compile(r",|\sand\s")
@@ -27,9 +27,9 @@ def filter_hint(*, others: bool) -> str:
 def read_filter(
     text: str,
     *,
-    circuit: Collection[HeadId],
-    known: Collection[HeadId],
-    marked: Collection[HeadId] = (),
+    circuit: Collection[NodeId],
+    known: Collection[NodeId],
+    marked: Collection[NodeId] = (),
 ) -> Wanted:
     """Return a predicate for nodes; empty text accepts every node. Raises ConfigError naming the faulty part."""
     sets = {"circuit": circuit, "in circuit": circuit, "known": known, "marked": marked}
@@ -37,7 +37,7 @@ def read_filter(
     return lambda node: all(part(node) for part in parts)
 
 
-def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
+def _part(text: str, sets: Mapping[str, Collection[NodeId]]) -> Wanted:
     inverted = text.startswith("not ")
     if inverted:
         inner = _part(text.removeprefix("not ").strip(), sets)
@@ -59,7 +59,7 @@ def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
     value, name = float(term["value"]), term["name"].strip()
     take = _taker(name)
 
-    def holds(node: HeadScores) -> bool:
+    def holds(node: NodeScores) -> bool:
         have = take(node)
         if have is None:
             return False
@@ -70,7 +70,7 @@ def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
     return holds
 
 
-def _taker(name: str) -> Callable[[HeadScores], float | None]:
+def _taker(name: str) -> Callable[[NodeScores], float | None]:
     if name in ("layer", "head"):
         return lambda node: _number(node.layer if name == "layer" else node.head)
     wanted = _letters(_ALIASES.get(name, name))

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from engine.analysis.effects import FIELD, MOVES
 from engine.events import EffectsMeasured
-from engine.results import HeadId, HeadScores
+from engine.nodes import NodeId
+from engine.results import NodeScores
 
 
-def idle_heads(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> frozenset[HeadId]:
+def idle_heads(nodes: Sequence[NodeScores], causes: Sequence[EffectsMeasured]) -> frozenset[NodeId]:
     """Return the heads with an effect below a twentieth of the answer, using exact effects where measured.
 
     KL divergences are in nats and have no such share.

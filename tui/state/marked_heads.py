@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView
 from tui.state.number_text import format_fixed
@@ -12,21 +12,21 @@ class MarkedHeads:
     """The marked heads, and the corner from which a box of marks is drawn."""
 
     def __init__(self) -> None:
-        self.heads: frozenset[HeadId] = frozenset()
-        self._corner: HeadId | None = None
-        self._before: frozenset[HeadId] = frozenset()
+        self.heads: frozenset[NodeId] = frozenset()
+        self._corner: NodeId | None = None
+        self._before: frozenset[NodeId] = frozenset()
         """Heads that were marked before the box was begun."""
 
-    def toggle(self, heads: Iterable[HeadId]) -> None:
+    def toggle(self, heads: Iterable[NodeId]) -> None:
         """Mark the heads, or unmark them if all of them are marked."""
         these = frozenset(heads)
         self.heads = self.heads - these if these <= self.heads else self.heads | these
         self._corner = None
 
-    def begin_box(self, corner: HeadId) -> None:
+    def begin_box(self, corner: NodeId) -> None:
         self._corner, self._before = corner, self.heads
 
-    def box_to(self, corner: HeadId, *, begin: HeadId, places: GridPlaces) -> None:
+    def box_to(self, corner: NodeId, *, begin: NodeId, places: GridPlaces) -> None:
         """Mark the box from its first corner to `corner`, in addition to earlier marks.
 
         If no box is being drawn, it begins at `begin`.
@@ -53,14 +53,14 @@ class MarkedHeads:
                 self.heads, self._corner = inside, None
 
 
-def sort_by_rank(heads: Iterable[HeadId], view: GridView | None) -> tuple[HeadId, ...]:
+def sort_by_rank(heads: Iterable[NodeId], view: GridView | None) -> tuple[NodeId, ...]:
     """Return the heads by rank, or by layer if nothing is scored."""
     if view is None:
         return tuple(sorted(heads))
     return tuple(sorted(heads, key=lambda head: (view.rank.get(head, len(view.order) + 1), head)))
 
 
-def summarise_marked(heads: frozenset[HeadId], view: GridView) -> list[str]:
+def summarise_marked(heads: frozenset[NodeId], view: GridView) -> list[str]:
     """Return a summary of the marked heads in pieces; a narrow line shows the first ones."""
     values = [value for head in heads if (value := view.values.get(head)) is not None]
     pieces = [f"{len(heads)} marked"]

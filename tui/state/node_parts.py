@@ -9,7 +9,7 @@ import msgspec
 from engine.config import EffectsConfig
 from engine.errors import Failure
 from engine.examples import Example
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.protocol import AnyRequest, GetMlp, GetPlaces, GetSpecificity, GetThrough, Places
 from tui.state.run import SessionRun
 
@@ -85,7 +85,7 @@ def specificity_request(run: SessionRun) -> GetSpecificity:
     return GetSpecificity(run=run.run_id, config=parts_config(run, run.config.cause.examples))
 
 
-def places_request(run: SessionRun | None, node: HeadId) -> GetPlaces | None:
+def places_request(run: SessionRun | None, node: NodeId) -> GetPlaces | None:
     """Return the request for the node's effects position by position; None without a run."""
     return None if run is None else GetPlaces(run=run.run_id, node=str(node), config=parts_config(run))
 
@@ -100,7 +100,7 @@ def first_places(request: GetPlaces | None, examples: Sequence[Example], example
     return msgspec.structs.replace(request, example=example) if len(sides) > 1 else None
 
 
-def through_requests(run: SessionRun | None, node: HeadId, n_layers: int) -> list[GetThrough]:
+def through_requests(run: SessionRun | None, node: NodeId, n_layers: int) -> list[GetThrough]:
     """Return the requests for the node's effects through later nodes, layer by layer; none without a run."""
     if run is None:
         return []
@@ -109,7 +109,7 @@ def through_requests(run: SessionRun | None, node: HeadId, n_layers: int) -> lis
     return [GetThrough(run=run.run_id, node=str(node), layers=(layer,), config=config) for layer in layers]
 
 
-def mlp_request(run: SessionRun | None, node: HeadId, example: int) -> GetMlp | None:
+def mlp_request(run: SessionRun | None, node: NodeId, example: int) -> GetMlp | None:
     """Return the request for the MLP's neurons, with their activations on this example."""
     if run is None or node.kind != "mlp":
         return None

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from engine.config import ProbeConfig
 from engine.errors import ConfigError, HeadcodeError, NoSuchNode
 from engine.measures import MEASURES, Measure
-from engine.nodes import EMBEDDING, mlp
-from engine.results import HeadId
+from engine.nodes import EMBEDDING, NodeId, mlp
 from tui.state.grid_places import GridPlaces
 
 _MLP = re.compile(r"m(?:lp)? *([0-9]{1,9})")
@@ -15,7 +14,7 @@ _LONGEST = 24
 """Characters of a name that errors repeat, and of the longest number in it."""
 
 
-def read_node(text: str, places: GridPlaces) -> HeadId:
+def read_node(text: str, places: GridPlaces) -> NodeId:
     """Parse a head (9.6, 9 6, 9,6 or L9H6), an MLP (m8, mlp 8) or the embedding (emb).
 
     Raises NoSuchNode if the grid does not have it, ConfigError if it is none of these.
@@ -37,7 +36,7 @@ def read_node(text: str, places: GridPlaces) -> HeadId:
         )
     if len(text) > _LONGEST or int(parts[0]) >= places.n_layers or int(parts[1]) >= places.n_heads:
         raise NoSuchNode(text[:_LONGEST], places.n_layers, places.n_heads, mlps=mlps)
-    return HeadId(int(parts[0]), int(parts[1]))
+    return NodeId(int(parts[0]), int(parts[1]))
 
 
 def node_hint(places: GridPlaces) -> str:

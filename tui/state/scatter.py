@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from engine.analysis.rank_correlation import spearman
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.state.atlas import AtlasState
 from tui.state.atlas_columns import COLUMNS, NodeColumn, column_reader, columns_there, find_column
 from tui.state.workbench_state import WorkbenchState
@@ -17,7 +17,7 @@ _STARTS = ("text.copying", "text.induction", "text.share")
 class ScatterPoint(msgspec.Struct, frozen=True):
     """A node with its two numbers."""
 
-    node: HeadId
+    node: NodeId
     x: float
     y: float
 

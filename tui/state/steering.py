@@ -7,7 +7,7 @@ import msgspec
 
 from engine.errors import Failure
 from engine.nodes import NO_HEAD, NodeId
-from engine.results import NO_CODE, HeadId
+from engine.results import NO_CODE
 from engine.steering import DEFAULT_STRENGTHS, SteerPlan, SteerResult, SteerWhere
 from sessions.events import SteeringRecorded
 from sessions.protocol import GetSteering, Steering
@@ -43,7 +43,7 @@ class SteerState:
         """The measurement under way, which is recorded when it is done."""
 
     @property
-    def node(self) -> HeadId:
+    def node(self) -> NodeId:
         return self.state.cursor
 
     @property
@@ -69,14 +69,14 @@ class SteerState:
         return range(1, len(self.state.examples) + 1)
 
     @property
-    def circuit(self) -> tuple[HeadId, ...]:
+    def circuit(self) -> tuple[NodeId, ...]:
         """What is kept alone: the marked nodes, else the run's circuit at the cut."""
         marked = tuple(sorted(self.state.marked))
         view = self.state.view()
         return marked or (tuple(sorted(view.circuit)) if view is not None else ())
 
     @property
-    def off(self) -> tuple[HeadId, ...]:
+    def off(self) -> tuple[NodeId, ...]:
         return tuple(sorted(self.state.marked)) or (self.node,)
 
     @property

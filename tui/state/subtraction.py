@@ -3,8 +3,7 @@
 import msgspec
 
 from engine.measures import Measure
-from engine.nodes import only_heads
-from engine.results import HeadId
+from engine.nodes import NodeId, only_heads
 from sessions.comparison.comparison import (
     CannotCompare,
     ComparisonSide,
@@ -22,16 +21,16 @@ class GridDifference(msgspec.Struct, frozen=True, kw_only=True):
     side: ComparisonSide
     """The side that is subtracted."""
     grid: GridComparison
-    differences: dict[HeadId, float | None]
+    differences: dict[NodeId, float | None]
     largest: float
     """The absolute difference drawn at full intensity: the largest of a head, as in the grid itself (`scale_top`)."""
-    here: dict[HeadId, float | None]
-    there: dict[HeadId, float | None]
+    here: dict[NodeId, float | None]
+    there: dict[NodeId, float | None]
     """The value on either side."""
-    order: list[HeadId]
+    order: list[NodeId]
     """Largest absolute difference first; heads without a value last."""
-    rank: dict[HeadId, int]
-    circuit: frozenset[HeadId]
+    rank: dict[NodeId, int]
+    circuit: frozenset[NodeId]
     """The circuit of the subtracted side."""
     unshared: str = ""
     """Which nodes only one side has, as text; empty if both have the same."""
@@ -91,10 +90,10 @@ def side_of(view: GridView) -> ComparisonSide:
 
 def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> GridDifference:
     grid = compare_grids(shown, side, measure=measure)
-    places = [HeadId(cell.layer, cell.head) for cell in grid.cells]
+    places = [NodeId(cell.layer, cell.head) for cell in grid.cells]
     differences = dict(zip(places, (cell.difference for cell in grid.cells), strict=True))
 
-    def size(place: HeadId) -> float:
+    def size(place: NodeId) -> float:
         found = differences[place]
         return -1.0 if found is None else abs(found)
 
@@ -109,7 +108,7 @@ def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> G
         there=dict(zip(places, (cell.b for cell in grid.cells), strict=True)),
         order=order,
         rank={place: number for number, place in enumerate(order, start=1)},
-        circuit=frozenset(HeadId(*head) for head in grid.circuit_b),
+        circuit=frozenset(NodeId(*head) for head in grid.circuit_b),
         unshared=_unshared(grid, shown, side),
     )
 

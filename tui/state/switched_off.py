@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 from engine.errors import Failure
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.protocol import Ablation, GetAblation
 from tui.state.workbench_state import WorkbenchState
 
@@ -26,7 +26,7 @@ class SwitchState:
         return self.example < len(examples) and examples[self.example].pair is not None
 
     @property
-    def nodes(self) -> tuple[HeadId, ...]:
+    def nodes(self) -> tuple[NodeId, ...]:
         return tuple(sorted(self.state.marked)) or (self.state.cursor,)
 
     @property

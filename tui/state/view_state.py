@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from engine.analysis.effects import FIELD
 from engine.analysis.ranking import can_enter
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
-from engine.results import HeadId, HeadScores, ModelInfo
+from engine.nodes import NodeId
+from engine.results import ModelInfo, NodeScores
 from sessions.events import DrawingChanged, ViewChanged
 from tui.actions.key_labels import KeyLabel, key_label
 from tui.state.grid_places import GridPlaces, places_of
@@ -29,7 +30,7 @@ class ViewState:
         self.key: KeyLabel = key_label
         """Returns the name of an action's key here; the screen knows the user's own keys."""
         self.measure: Measure = DEFAULT_MEASURE
-        self.cursor = HeadId(0, 0)
+        self.cursor = NodeId(0, 0)
         self._column = 0
         """The column to which the cursor returns from the embedding's row, which has only one cell."""
         self.cursor_moved = False
@@ -52,8 +53,8 @@ class ViewState:
         self._view: GridView | None = None
         self._views: dict[str, GridView] = {}
         """Views of the same scores, by measure."""
-        self._offered: tuple[Sequence[HeadScores], tuple[Measure, ...]] = ((), ())
-        self._places: tuple[Sequence[HeadScores], GridPlaces] = ((), GridPlaces())
+        self._offered: tuple[Sequence[NodeScores], tuple[Measure, ...]] = ((), ())
+        self._places: tuple[Sequence[NodeScores], GridPlaces] = ((), GridPlaces())
 
     @property
     def shown(self) -> SessionRun | None:
@@ -144,9 +145,9 @@ class ViewState:
         places = self.places()
         if places is None:
             return False
-        place = HeadId(layer, head)
+        place = NodeId(layer, head)
         if place not in places:
-            place = HeadId(min(max(layer, 0), places.n_layers - 1), min(max(head, 0), places.n_heads - 1))
+            place = NodeId(min(max(layer, 0), places.n_layers - 1), min(max(head, 0), places.n_heads - 1))
         self.cursor_moved = True
         moved = place != self.cursor
         self.cursor = place
@@ -155,7 +156,7 @@ class ViewState:
         return moved
 
     @property
-    def marked(self) -> frozenset[HeadId]:
+    def marked(self) -> frozenset[NodeId]:
         """The marked heads that the grid has."""
         self.marks.fit(self.places())
         return self.marks.heads

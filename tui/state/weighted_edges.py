@@ -7,7 +7,7 @@ import msgspec
 
 from engine.analysis.run_state import RunSnapshot
 from engine.events import EdgesAttributed, EdgesPatched
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.events import DrawingChanged, EdgeWeight, NodeGroup
 
 WEIGHTS: tuple[EdgeWeight, ...] = ("codes", "attribution", "exact")
@@ -36,8 +36,8 @@ class JoinedNodes(Protocol):
 class WeightedEdge(msgspec.Struct, frozen=True):
     """An edge and its weight: number of code pairs, or by how much replacing it changes the answer."""
 
-    source: HeadId
-    target: HeadId
+    source: NodeId
+    target: NodeId
     weight: float
     """Of effects: a share of the answer, or nats of KL. Below 0: replacing the edge takes from the answer."""
     parts: int = 1
@@ -46,20 +46,20 @@ class WeightedEdge(msgspec.Struct, frozen=True):
     """True if some of these are above 0 and some below."""
 
     @property
-    def nodes(self) -> tuple[HeadId, HeadId]:
+    def nodes(self) -> tuple[NodeId, NodeId]:
         return self.source, self.target
 
 
 def weighted_edges(picture: RunSnapshot, weight: EdgeWeight) -> tuple[WeightedEdge, ...]:
     """Return the run's edges by that weight, strongest first; none if it was not measured."""
     if weight == "codes":
-        return tuple(WeightedEdge(HeadId(*each.source), HeadId(*each.target), each.score) for each in picture.edges)
+        return tuple(WeightedEdge(NodeId(*each.source), NodeId(*each.target), each.score) for each in picture.edges)
     measured = effects_of(picture, weight)
     if measured is None:
         return ()
     unit = unit_of(measured)
     return tuple(
-        WeightedEdge(HeadId(*each.source), HeadId(*each.target), each.effect / unit) for each in measured.edges
+        WeightedEdge(NodeId(*each.source), NodeId(*each.target), each.effect / unit) for each in measured.edges
     )
 
 
@@ -85,13 +85,13 @@ def cut_edges(edges: Sequence[WeightedEdge], drawing: DrawingChanged) -> tuple[W
     """
     least = drawing.least * abs(edges[0].weight) if edges else 0.0
     found = [edge for edge in edges[: drawing.most] if abs(edge.weight) >= least]
-    for node in map(lambda each: HeadId(*each), drawing.pinned):  # noqa: C417
+    for node in map(lambda each: NodeId(*each), drawing.pinned):  # noqa: C417
         if not any(node in edge.nodes for edge in found):
             found += [next(edge for edge in edges if node in edge.nodes)] if _has(node, edges) else []
     return tuple(found)
 
 
-def group_of(drawing: DrawingChanged, node: HeadId) -> NodeGroup | None:
+def group_of(drawing: DrawingChanged, node: NodeId) -> NodeGroup | None:
     """Return the group that the node is in."""
     return next((group for group in drawing.groups if node in map(tuple, group.nodes)), None)
 
@@ -101,12 +101,12 @@ def group_letter(place: int) -> str:
     return chr(ord("a") + min(place, 25))
 
 
-def put_in_group(drawing: DrawingChanged, nodes: Sequence[HeadId], name: str) -> DrawingChanged:
+def put_in_group(drawing: DrawingChanged, nodes: Sequence[NodeId], name: str) -> DrawingChanged:
     """Return the drawing with the nodes in the group of that name and in no other; an empty name: in none."""
     moved = set(nodes)
     groups = []
     for group in drawing.groups:
-        left = tuple(node for node in group.nodes if HeadId(*node) not in moved)
+        left = tuple(node for node in group.nodes if NodeId(*node) not in moved)
         if group.name == name:
             left = (*left, *nodes)
         if left:
@@ -125,7 +125,7 @@ def rename_group(drawing: DrawingChanged, name: str, new: str) -> DrawingChanged
     if group is None:
         return drawing
     if not new or any(each.name == new for each in drawing.groups if each is not group):
-        return put_in_group(drawing, [HeadId(*node) for node in group.nodes], new)
+        return put_in_group(drawing, [NodeId(*node) for node in group.nodes], new)
     renamed = msgspec.structs.replace(group, name=new)
     return msgspec.structs.replace(drawing, groups=tuple(renamed if each is group else each for each in drawing.groups))
 
@@ -139,7 +139,7 @@ def add_groups(drawing: DrawingChanged, found: Sequence[Sequence[tuple[int, int]
     """Return the drawing with these groups of nodes that have none yet, called alike 1, alike 2 and so on."""
     number = 1
     for nodes in found:
-        free = [HeadId(*node) for node in nodes if group_of(drawing, HeadId(*node)) is None]
+        free = [NodeId(*node) for node in nodes if group_of(drawing, NodeId(*node)) is None]
         if len(free) < 2:
             continue
         while any(group.name == f"alike {number}" for group in drawing.groups):
@@ -148,9 +148,9 @@ def add_groups(drawing: DrawingChanged, found: Sequence[Sequence[tuple[int, int]
     return drawing
 
 
-def toggle_pin(drawing: DrawingChanged, node: HeadId) -> DrawingChanged:
+def toggle_pin(drawing: DrawingChanged, node: NodeId) -> DrawingChanged:
     """Return the drawing with the node pinned, or no longer pinned."""
-    pins = {HeadId(*each) for each in drawing.pinned} ^ {node}
+    pins = {NodeId(*each) for each in drawing.pinned} ^ {node}
     return msgspec.structs.replace(drawing, pinned=tuple(tuple(each) for each in sorted(pins)))
 
 
@@ -162,5 +162,5 @@ def step_least(drawing: DrawingChanged, by: int) -> DrawingChanged:
     return msgspec.structs.replace(drawing, least=least)
 
 
-def _has(node: HeadId, edges: Sequence[WeightedEdge]) -> bool:
+def _has(node: NodeId, edges: Sequence[WeightedEdge]) -> bool:
     return any(node in edge.nodes for edge in edges)

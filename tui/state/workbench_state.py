@@ -16,9 +16,10 @@ from engine.events import (
 )
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, find_measure
+from engine.nodes import NodeId
 from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
-from engine.results import Grade, HeadId, ModelInfo
+from engine.results import Grade, ModelInfo
 from sessions.events import (
     DrawingChanged,
     EffectsEnded,
@@ -62,7 +63,7 @@ class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[SessionRun, ...]
     cuts: dict[str, int]
     measure: Measure
-    cursor: HeadId
+    cursor: NodeId
 
 
 class WorkbenchState(ViewState):

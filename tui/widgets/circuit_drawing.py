@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.nodes import names
-from engine.results import HeadId
+from engine.nodes import NodeId, names
 from tui.state.circuit_layout import CircuitLayout, Point, lay_out
 from tui.state.edges_state import EdgesState
 from tui.state.folded_groups import folded_words
@@ -42,7 +41,7 @@ class CircuitDrawing(LineWidget):
         below = self._legend(size.width)
         room = Size(size.width - 4, size.height - len(below))
         groups = tuple(
-            tuple(HeadId(*node) for node in group.nodes) for group in board.drawing.groups if not group.folded
+            tuple(NodeId(*node) for node in group.nodes) for group in board.drawing.groups if not group.folded
         )
         layout = lay_out(
             edges,
@@ -123,7 +122,7 @@ class CircuitDrawing(LineWidget):
         top = min(max(y + self.board.pan[1], 0), max(layout.height - room.height, 0))
         return left, top
 
-    def _span(self, layout: CircuitLayout, nodes: Sequence[HeadId]) -> tuple[Point, Point]:
+    def _span(self, layout: CircuitLayout, nodes: Sequence[NodeId]) -> tuple[Point, Point]:
         """Return the first and last columns of these nodes' labels, and their first and last lines."""
         halves = {node: len(self.board.graph.label(node) or f"{node}") // 2 + 3 for node in nodes}
         columns = [layout.nodes[node][0] + side * halves[node] for node in nodes for side in (-1, 1)]
@@ -172,5 +171,5 @@ def upward_signs(layout: CircuitLayout) -> dict[Point, str]:
     return found
 
 
-def _touches(edge: WeightedEdge, ends: Sequence[HeadId]) -> bool:
+def _touches(edge: WeightedEdge, ends: Sequence[NodeId]) -> bool:
     return not set(ends).isdisjoint(edge.nodes)

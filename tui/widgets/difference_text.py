@@ -5,7 +5,8 @@ from collections.abc import Callable
 from rich.style import Style
 
 from engine.measures import MEASURES, Measure, value_of
-from engine.results import HeadId, HeadScores
+from engine.nodes import NodeId
+from engine.results import NodeScores
 from tui.actions.key_labels import KeyLabel
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.node_signs import KNOWN
@@ -44,7 +45,7 @@ def add_meaning(
     second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
 
 
-def add_cursor_values(line: StyledLine, against: GridDifference, view: GridView, head: HeadId) -> None:
+def add_cursor_values(line: StyledLine, against: GridDifference, view: GridView, head: NodeId) -> None:
     """Add the values of the head at the cursor on both sides."""
     here, there = against.here.get(head), against.there.get(head)
     name = "in the circuit" if against.member else view.measure.title
@@ -97,7 +98,7 @@ def add_agreement(line: StyledLine, second: StyledLine, against: GridDifference,
 
 
 def make_page_rows(
-    make: Callable[[], StyledLine], against: GridDifference, node: HeadScores, shown: Measure, width: int
+    make: Callable[[], StyledLine], against: GridDifference, node: NodeScores, shown: Measure, width: int
 ) -> list[StyledLine]:
     """Make the rows of the head page: every measure on both sides and the difference."""
     side = against.side

@@ -9,8 +9,7 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.nodes import EMBEDDING, format_count
-from engine.results import HeadId
+from engine.nodes import EMBEDDING, NodeId, format_count
 from tui.actions.key_labels import fill_keys
 from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView, decimals_of
@@ -72,7 +71,7 @@ class MeasureMeaning(LineWidget):
     def tip_at(self, _place: Offset, /) -> Content | None:
         return measure_tip(self.state, self.state.measure)
 
-    def _marked(self, line: StyledLine, heads: frozenset[HeadId], view: GridView, width: int) -> None:
+    def _marked(self, line: StyledLine, heads: frozenset[NodeId], view: GridView, width: int) -> None:
         """Add the summary of the marked heads, as far as there is room."""
         line.add("‹ › ", "accent")
         for place, words in enumerate(summarise_marked(heads, view)):
@@ -156,7 +155,7 @@ class GridScale(LineWidget):
         head = self.state.cursor
         # Fixed columns: for the next head only digits change, and only they are sent.
         places, heads = self.state.places() or GridPlaces(), str(view.n_ranked)
-        longest = [HeadId(places.n_layers - 1, places.n_heads - 1), head, *([EMBEDDING] if view.others else [])]
+        longest = [NodeId(places.n_layers - 1, places.n_heads - 1), head, *([EMBEDDING] if view.others else [])]
         wide = max(len(str(node)) for node in longest)
         line = self.line().add(f" {head!s:<{wide}} ", "strong")
         value = view.values.get(head)

@@ -11,7 +11,7 @@ from engine.analysis.effects import FIELD, primary
 from engine.errors import Failure
 from engine.examples import Example
 from engine.measures import MEASURES, Measure, intensity, value_of
-from engine.results import NO_CODE, HeadScores
+from engine.results import NO_CODE, NodeScores
 from engine.steering import format_plan, summarise
 from sessions.rows import HeadCodes
 from tui.actions import screen_actions
@@ -112,7 +112,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
 
     # ---- measures
 
-    def _measures(self, view: GridView, node: HeadScores, run: SessionRun, width: int) -> list[StyledLine]:
+    def _measures(self, view: GridView, node: NodeScores, run: SessionRun, width: int) -> list[StyledLine]:
         lines = [self._standing(view, node)]
         against = self.state.against()
         if against is not None:
@@ -134,7 +134,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
         lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if measure.baseline)
         return lines + self._cause(view, node, run, width)
 
-    def _cause(self, view: GridView, node: HeadScores, run: SessionRun, width: int) -> list[StyledLine]:
+    def _cause(self, view: GridView, node: NodeScores, run: SessionRun, width: int) -> list[StyledLine]:
         """Make the rows of the measured effects, by method, with what they were measured on."""
         lines: list[StyledLine] = []
         shown, base = primary(run.picture.causes), ""
@@ -155,7 +155,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
             lines.append(line.add(fit(words, width - line.width - 1), "text" if effect is not None else "faint"))
         return lines
 
-    def _standing(self, view: GridView, node: HeadScores) -> StyledLine:
+    def _standing(self, view: GridView, node: NodeScores) -> StyledLine:
         line, place = self.line().add(f" {node.id}", "strong"), view.rank_of(node.id)
         if place is None:
             line.add(f"  {view.unranked_reason(node.id)}", "dim")
@@ -167,7 +167,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
             line.add(f"  {KNOWN} {view.reference_label()}", "accent")
         return line
 
-    def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: SessionRun, width: int) -> StyledLine:
+    def _measure(self, view: GridView, node: NodeScores, measure: Measure, run: SessionRun, width: int) -> StyledLine:
         on = measure is view.measure
         value = value_of(node, measure)
         line = self.line().add(" ▸ " if on else "   ", "accent").add(_name_of(measure), "strong" if on else "dim")
@@ -223,7 +223,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
 
     # ---- edges and past
 
-    def _beyond(self, view: GridView, node: HeadScores, run: SessionRun, width: int) -> list[StyledLine]:
+    def _beyond(self, view: GridView, node: NodeScores, run: SessionRun, width: int) -> list[StyledLine]:
         lines: list[StyledLine] = []
         if run.picture.edges:
             edges = edges_of(node.id, run.picture.edges)
@@ -252,7 +252,7 @@ class HeadPage(ScrollingLineWidget, TitledPane, ActionKeys):
                 lines.append(row)
         return lines
 
-    def _past(self, view: GridView, node: HeadScores, run: SessionRun) -> list[HeadInRun]:
+    def _past(self, view: GridView, node: NodeScores, run: SessionRun) -> list[HeadInRun]:
         """Return the head in the newest scored runs of the same shape, newest first."""
         found: list[HeadInRun] = []
         for each in reversed(self.state.runs):

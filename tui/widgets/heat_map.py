@@ -9,8 +9,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from engine.nodes import EMBEDDING, mlp
-from engine.results import HeadId
+from engine.nodes import EMBEDDING, NodeId, mlp
 from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView
 from tui.state.subtraction import GridDifference
@@ -43,21 +42,21 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
     class Pointed(Message):
         """The mouse picked a head."""
 
-        def __init__(self, head: HeadId) -> None:
+        def __init__(self, head: NodeId) -> None:
             super().__init__()
             self.head = head
 
     class Boxed(Message):
         """The mouse was dragged from one head to another."""
 
-        def __init__(self, corner: HeadId, head: HeadId, *, begins: bool = False, ends: bool = False) -> None:
+        def __init__(self, corner: NodeId, head: NodeId, *, begins: bool = False, ends: bool = False) -> None:
             super().__init__()
             self.corner, self.head, self.begins, self.ends = corner, head, begins, ends
 
     class Marked(Message):
         """The mouse marked heads: a layer or column by its label, or one head with ctrl."""
 
-        def __init__(self, heads: tuple[HeadId, ...]) -> None:
+        def __init__(self, heads: tuple[NodeId, ...]) -> None:
             super().__init__()
             self.heads = heads
 
@@ -68,16 +67,16 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
         self.geometry = GridGeometry()
         self._view: GridView | None = None
         self._against: GridDifference | None = None
-        self._drawn_cursor = HeadId(0, 0)
+        self._drawn_cursor = NodeId(0, 0)
         self._faces: dict[int, list[CellFace]] = {}
         """Cell faces by row, computed when the row becomes visible or ahead of time."""
         self._ready: tuple[GridView, CellSize, dict[int, list[CellFace]]] | None = None
         self._looks = CellCache()
-        self._marked: frozenset[HeadId] = frozenset()
+        self._marked: frozenset[NodeId] = frozenset()
         self._signs = False
-        self._pressed: HeadId | None = None
+        self._pressed: NodeId | None = None
         """The head where the mouse button was pressed."""
-        self._dragged: HeadId | None = None
+        self._dragged: NodeId | None = None
         """The head that the drag last reached."""
 
     # ---- what to draw
@@ -214,7 +213,7 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
         faces, room = self._faces_of(row), max(self.size.width - label_width, 0)
         special = self._special()
 
-        def cell(node: HeadId, face: CellFace) -> tuple[CellFace, CellMark]:
+        def cell(node: NodeId, face: CellFace) -> tuple[CellFace, CellMark]:
             return face, self._mark(node) if special is None or node in special else PLAIN
 
         if name == EMBEDDING:
@@ -222,7 +221,7 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
             pieces = self._looks.line(within, [cell(EMBEDDING, faces[0])])
         else:
             first, last, skip = geometry.heads_in_sight(self.size.width, self.scroll_offset)
-            cells = [cell(HeadId(layer, head), faces[head]) for head in range(first, last)]
+            cells = [cell(NodeId(layer, head), faces[head]) for head in range(first, last)]
             pieces = self._looks.line(within, cells)
         width = self.cell.width * (last - first)
         if places.others and name != EMBEDDING and last == places.n_heads:
@@ -234,7 +233,7 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
             pieces, width = list(cut), cut.cell_length
         return Strip([Segment(label, self.ground + ink), *pieces], label_width + width)
 
-    def _special(self) -> frozenset[HeadId] | None:
+    def _special(self) -> frozenset[NodeId] | None:
         """Return the nodes that show more than their value; None: any may."""
         view = self._view
         if self._signs and self._against is None:
@@ -263,7 +262,7 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
     def _label_style(self, on: bool) -> Style:
         return self._ink("accent" if on else "dim")
 
-    def _mark(self, place: HeadId) -> CellMark:
+    def _mark(self, place: NodeId) -> CellMark:
         view = self._view
         cursor = place == self.state.cursor
         chosen = place in self._marked
@@ -279,7 +278,7 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
 
     # ---- geometry
 
-    def _regions(self, node: HeadId) -> list[Region]:
+    def _regions(self, node: NodeId) -> list[Region]:
         """Return the visible regions of a node, its row label and its column label."""
         return self.geometry.regions(node, self.size, self.scroll_offset)
 
@@ -291,7 +290,7 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
         if (to_x, to_y) != (offset.x, offset.y):
             self.scroll_to(to_x, to_y, animate=False, force=True, immediate=True)
 
-    def spots(self) -> list[tuple[HeadId, int, int]]:
+    def spots(self) -> list[tuple[NodeId, int, int]]:
         """Return the nodes in sight, each with the column and line of the screen at which its cell begins."""
         rows, _ = self.in_sight()
         room = self.scrollable_content_region
@@ -303,7 +302,7 @@ class HeatMap(ScrollView, HoverText, ErrorBoundary, inherit_bindings=False):
                     found.append((node, room.x + x, room.y + y))
         return found
 
-    def head_at(self, x: int, y: int) -> HeadId | None:
+    def head_at(self, x: int, y: int) -> NodeId | None:
         """Return the node at a position of this widget."""
         return self.geometry.node_at(x, y, self.scroll_offset)
 

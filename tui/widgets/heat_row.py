@@ -6,7 +6,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from engine.measures import intensity
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.subtraction import GridDifference
 from tui.themes.diverging import signed_level
@@ -27,7 +27,7 @@ CellFace = tuple[int, str]
 _UNDERLINED = Style(underline=True)
 
 
-def cell_faces(view: GridView, against: GridDifference | None, nodes: Sequence[HeadId], width: int) -> list[CellFace]:
+def cell_faces(view: GridView, against: GridDifference | None, nodes: Sequence[NodeId], width: int) -> list[CellFace]:
     """Return the faces of a row's nodes for cells of that width."""
     digits = decimals_of(view.measure) + 1
     found: list[CellFace] = []

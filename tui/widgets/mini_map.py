@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.geometry import Offset, Size
 from textual.strip import Strip
 
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.state.grid_places import GridPlaces
 from tui.state.grid_view import GridView
 from tui.state.workbench_state import WorkbenchState
@@ -112,7 +112,7 @@ class MiniMap(LineWidget):
         self._points = (view, points, levels)
         return levels
 
-    def head_at(self, x: int, y: int) -> HeadId | None:
+    def head_at(self, x: int, y: int) -> NodeId | None:
         """Return the middle node of those at a position."""
         points = self._spread(self.size) if self.size else None
         if points is None:
@@ -144,7 +144,7 @@ class _Points(msgspec.Struct, frozen=True):
     def width(self) -> int:
         return self.heads + (_MLPS if self.places.others else 0)
 
-    def of(self, node: HeadId) -> tuple[int, int]:
+    def of(self, node: NodeId) -> tuple[int, int]:
         """Return the row and column of the point that shows the node."""
         row, column = self.places.place(node)
         at = column * self.heads // self.places.n_heads if column < self.places.n_heads else self.width - 1
@@ -156,7 +156,7 @@ class _Points(msgspec.Struct, frozen=True):
         found = set(_covered(heads, self.places.n_heads, self.heads))
         return found | set(range(self.heads, self.width)) if columns.stop > self.places.n_heads else found
 
-    def middle(self, column: int, row: float) -> HeadId:
+    def middle(self, column: int, row: float) -> NodeId:
         """Return the middle node of those at a point."""
         at = min(int(row * self.places.rows / self.rows), self.places.rows - 1)
         if column >= self.heads:

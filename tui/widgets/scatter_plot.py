@@ -5,7 +5,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.analysis.head_kinds import format_kinds
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.state.number_text import format_fixed, format_number
 from tui.state.scatter import ScatterPoint, ScatterState
 from tui.terminal.sanitize import clean
@@ -25,7 +25,7 @@ class ScatterPlot(LineWidget):
     def __init__(self, scatter: ScatterState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(scatter.state, id=id)
         self.scatter = scatter
-        self._cells: dict[tuple[int, int], list[HeadId]] = {}
+        self._cells: dict[tuple[int, int], list[NodeId]] = {}
 
     def lines(self, size: Size, /) -> list[Strip]:
         scatter, points = self.scatter, self.scatter.points
@@ -44,7 +44,7 @@ class ScatterPlot(LineWidget):
         height, width = max(size.height - 7, 3), max(size.width - _LABEL - 2, 8)
         canvas = BrailleCanvas(width, height)
         view = self.state.view()
-        circuit = view.circuit if view is not None else frozenset[HeadId]()
+        circuit = view.circuit if view is not None else frozenset[NodeId]()
         signs: dict[tuple[int, int], tuple[str, str]] = {}
         self._cells = {}
         ordered = sorted(points, key=lambda each: (each.node in circuit, each.node in self.state.marked))

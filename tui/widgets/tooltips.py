@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from engine.measures import Measure, value_of
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.actions.key_labels import fill_keys
 from tui.state.number_text import format_number
 from tui.state.workbench_state import WorkbenchState
@@ -33,7 +33,7 @@ def measure_tip(state: WorkbenchState, measure: Measure) -> Content:
     return tip(measure.title, f"{meaning}.", f"{kind}{loud} values are evidence for a head.", change)
 
 
-def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
+def head_tip(state: WorkbenchState, head: NodeId) -> Content | None:
     """Return the tooltip of a head: its value, rank, membership and significance; None without scores."""
     view = state.view()
     if view is None:
@@ -66,7 +66,7 @@ def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
     )
 
 
-def row_tip(state: WorkbenchState, nodes: Sequence[HeadId]) -> Content:
+def row_tip(state: WorkbenchState, nodes: Sequence[NodeId]) -> Content:
     """Return the tooltip of a row's label."""
     if nodes[0].kind == "embedding":
         return tip("The embedding", "What prompts begin with; it is in every circuit, unlisted. A click marks it.")
@@ -74,7 +74,7 @@ def row_tip(state: WorkbenchState, nodes: Sequence[HeadId]) -> Content:
     return tip(f"Layer {nodes[0].layer}", f"A click marks or unmarks {what}; {state.key('mark_layer')} too.")
 
 
-def column_tip(node: HeadId) -> Content:
+def column_tip(node: NodeId) -> Content:
     """Return the tooltip of the label above a node."""
     if not node.is_head:
         return tip("The MLP of every layer", "A click marks or unmarks them.")

@@ -14,12 +14,11 @@ from engine.config import EffectsConfig, LoadOptions, ProbeConfig, find_recipe
 from engine.events import EffectsMeasured, SilentMonitor
 from engine.examples import Example
 from engine.models.loading import Model, load_model
-from engine.nodes import NodeLayout
+from engine.nodes import NodeId, NodeLayout
 from engine.patching.effects_stage import EffectsStage
 from engine.patching.forward import ForwardPasses
 from engine.patching.inputs import prepare as prepare_inputs
 from engine.patching.node_patching import measure_replaced, one_each
-from engine.results import HeadId
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.scoring.code_occurrences import CodeOccurrences
 from engine.scoring.score_table import ScoreTable, pair_rows
@@ -47,7 +46,7 @@ def measure(job: Job) -> Answer:
 
 
 def _exact(job: Job, model: Model, examples: tuple[Example, ...]) -> Answer:
-    heads = [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
+    heads = [NodeId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
     config = EffectsConfig(method="exact", metric="logit_difference", examples=len(examples))
 
     def inputs_of(passes: ForwardPasses) -> Any:

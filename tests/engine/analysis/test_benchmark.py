@@ -10,7 +10,7 @@ from engine.events import EdgesAttributed
 from engine.measures import MEASURES
 from engine.nodes import EMBEDDING, NO_HEAD, mlp
 from engine.references.ground_truth import LEVELS, GroundTruth, at_levels
-from engine.results import MOST_EDGES, EdgeEffect, EdgeScore, HeadScores, ModelInfo
+from engine.results import MOST_EDGES, EdgeEffect, EdgeScore, ModelInfo, NodeScores
 
 LAYERS, HEADS = 2, 20
 INFO = ModelInfo(
@@ -25,13 +25,13 @@ EDGES_TRUTH = GroundTruth(
 KEY = ("toy", "ioi")
 
 
-def node(place: tuple[int, int], **values: float | None) -> HeadScores:
+def node(place: tuple[int, int], **values: float | None) -> NodeScores:
     every: dict[str, float | None] = {
         name: None if name in ("attribution", "exact_effect", "combined") else 0.5
-        for name in HeadScores.__struct_fields__
+        for name in NodeScores.__struct_fields__
         if name not in ("layer", "head", "other")
     }
-    return msgspec.convert({"layer": place[0], "head": place[1], **every, **values}, type=HeadScores)
+    return msgspec.convert({"layer": place[0], "head": place[1], **every, **values}, type=NodeScores)
 
 
 def taken(
@@ -117,7 +117,7 @@ def test_each_level_judges_its_own_nodes() -> None:
     assert {row.level for row in benchmark_rows([found], truths, ("combined",))} == {"heads"}
 
 
-def _variation(scores: HeadScores) -> HeadScores:
+def _variation(scores: NodeScores) -> NodeScores:
     """The true nodes first among their kind; every MLP is above every head."""
     true = scores.id in TRUE or scores.id == mlp(1)
     low = 0.3 if true else 0.1

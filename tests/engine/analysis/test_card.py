@@ -24,8 +24,8 @@ from engine.results import (
     Card,
     CircuitStability,
     ExampleCount,
-    HeadEffect,
-    HeadScores,
+    NodeEffect,
+    NodeScores,
     Reference,
     Significance,
     Template,
@@ -41,7 +41,7 @@ from ...run_parts import effects_measured, scores_of
 ENOUGH = ExampleCount(positive=20, negative=20, broken=0)
 
 
-def head(number: int, unique: float, q: float | None, difference: float = 0.0) -> HeadScores:
+def head(number: int, unique: float, q: float | None, difference: float = 0.0) -> NodeScores:
     return scores_of(
         0,
         number,
@@ -56,7 +56,7 @@ def head(number: int, unique: float, q: float | None, difference: float = 0.0) -
     )
 
 
-def grid(*, q: float | None = 0.01, differences: tuple[float, ...] = (0, 1, 0, 1, 1, 0)) -> tuple[HeadScores, ...]:
+def grid(*, q: float | None = 0.01, differences: tuple[float, ...] = (0, 1, 0, 1, 1, 0)) -> tuple[NodeScores, ...]:
     unique = (9.0, 8.0, 7.0, 1.0, 0.0, 0.0)
     return tuple(head(n, unique[n], q if n < 3 else (None if q is None else 0.9), differences[n]) for n in range(6))
 
@@ -70,7 +70,7 @@ CIRCUIT = ((0, 0), (0, 1), (0, 2))
 
 def effects(*sizes: float) -> EffectsMeasured:
     return effects_measured(
-        tuple(HeadEffect(layer=0, head=n, effect=-2.0 * size) for n, size in enumerate(sizes)),
+        tuple(NodeEffect(layer=0, head=n, effect=-2.0 * size) for n, size in enumerate(sizes)),
         method="combined",
         base=2.0,
         passes=30.0,
@@ -344,7 +344,7 @@ def test_every_run_ends_with_its_card(run: Run) -> None:
     assert picture.card == events[-2].card
     scored = next(event for event in reversed(events) if isinstance(event, Scored))
     cause = msgspec.structs.replace(
-        effects(), effects=tuple(HeadEffect(layer=n.layer, head=n.head, effect=0.0) for n in scored.nodes)
+        effects(), effects=tuple(NodeEffect(layer=n.layer, head=n.head, effect=0.0) for n in scored.nodes)
     )
     later = fold_event(picture, cause)
     assert later.card is not None
@@ -427,6 +427,6 @@ def _labels(events: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor([example.positive for example in examples]), pair_rows(examples)
 
 
-def _scored(events: list[Any]) -> tuple[HeadScores, ...]:
-    nodes: tuple[HeadScores, ...] = next(event for event in reversed(events) if isinstance(event, Scored)).nodes
+def _scored(events: list[Any]) -> tuple[NodeScores, ...]:
+    nodes: tuple[NodeScores, ...] = next(event for event in reversed(events) if isinstance(event, Scored)).nodes
     return nodes

@@ -13,7 +13,7 @@ from engine.results import (
     Card,
     CircuitStability,
     ExampleCount,
-    HeadEffect,
+    NodeEffect,
     Reference,
     Timings,
 )
@@ -31,7 +31,7 @@ OWN = (
 
 
 def scored(effects: dict[int, float], **about: Any) -> EffectsMeasured:
-    measured = [HeadEffect(layer=0, head=head, effect=value) for head, value in effects.items()]
+    measured = [NodeEffect(layer=0, head=head, effect=value) for head, value in effects.items()]
     return effects_measured(measured, **{"n_examples": 8, "passes": 1.0} | about)
 
 
@@ -74,8 +74,8 @@ def test_unlike_settings_stand_side_by_side_and_the_fuller_one_is_shown() -> Non
 
 def test_attribution_ranks_by_sizes_pair_by_pair_and_older_ones_by_what_they_have() -> None:
     effects = (
-        HeadEffect(layer=0, head=0, effect=0.0, size=2.0),  # up on one pair, down on the next
-        HeadEffect(layer=0, head=1, effect=-1.0, size=1.0),
+        NodeEffect(layer=0, head=0, effect=0.0, size=2.0),  # up on one pair, down on the next
+        NodeEffect(layer=0, head=1, effect=-1.0, size=1.0),
     )
     cause = msgspec.structs.replace(ALL, method="attribution", effects=effects)
     nodes = with_effects(NODES, merge_measurement((), cause))

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.analysis.effects import expected_size, with_effects
-from engine.results import HeadEffect
+from engine.results import NodeEffect
 
 from ...run_parts import effects_measured, scores_of
 
 QUANTILES = [NormalDist().inv_cdf((place + 0.5) / 4000) for place in range(4000)]
 
 
-def effect(mean: float, error: float | None = None, head: int = 0) -> HeadEffect:
-    return HeadEffect(layer=0, head=head, effect=mean, error=error)
+def effect(mean: float, error: float | None = None, head: int = 0) -> NodeEffect:
+    return NodeEffect(layer=0, head=head, effect=mean, error=error)
 
 
 @given(mean=st.floats(-10, 10), error=st.floats(0, 10))

@@ -4,14 +4,14 @@ from engine.analysis.ground_truth import agreement_with, reference_from_effects
 from engine.analysis.ranking import best_head, circuit_by_rank, circuit_by_softmax, members, ranked, strengths
 from engine.measures import DEFAULT_MEASURE, find_measure
 from engine.nodes import EMBEDDING, NodeId, mlp
-from engine.results import HeadEffect, HeadScores, Reference
+from engine.results import NodeEffect, NodeScores, Reference
 
 from ...run_parts import effects_measured, scores_of
 
 EXACT = find_measure("exact_effect")
 
 
-def node(which: NodeId, variation: float, **more: float) -> HeadScores:
+def node(which: NodeId, variation: float, **more: float) -> NodeScores:
     length = more.pop("contrast_length", 1.0)
     return scores_of(*which, total_variation=variation, unique_positive=10 * variation, contrast_length=length, **more)
 
@@ -69,7 +69,7 @@ def test_a_reference_of_heads_judges_heads_alone() -> None:
 
 
 def test_effects_of_all_nodes_are_a_reference_that_covers_mlps() -> None:
-    effects = [HeadEffect(layer=each.layer, head=each.head, effect=-4 * (each.exact_effect or 0.0)) for each in NODES]
+    effects = [NodeEffect(layer=each.layer, head=each.head, effect=-4 * (each.exact_effect or 0.0)) for each in NODES]
     found = reference_from_effects([effects_measured(effects)], len(NODES))
     assert found is not None
     assert found.covers == "all"

@@ -17,10 +17,10 @@ from engine.grading.rules import grade_examples
 from engine.models.head_layout import check_heads
 from engine.models.loading import Model, load_model
 from engine.models.warm_model import WarmModel
+from engine.nodes import NodeId
 from engine.patching.attribution import attribute
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.protocol import InspectHead
-from engine.results import HeadId
 from engine.worker.head_inspection import Inspector
 
 from ...families.build import Family, saved, write
@@ -95,11 +95,11 @@ def test_edges_and_estimates_of_such_heads(family: Made, recorder: Any) -> None:
     _, z = plain.run(ids[0])
     _, there = plain.run(ids[1])
     estimates = attribute(passes, inputs)[0]
-    for layer, head in (HeadId(0, 1), HeadId(model.info.n_layers - 1, 2)):
+    for layer, head in (NodeId(0, 1), NodeId(model.info.n_layers - 1, 2)):
         step = 1e-2 * (there[layer][:, head] - z[layer][:, head])
         moved = [plain.run(ids[0], (layer, head), z[layer][:, head] + sign * step)[0] for sign in (1, -1)]
         slope = (moved[0][mary] - moved[0][john] - moved[1][mary] + moved[1][john]) / 2e-2
-        assert float(estimates[passes.layout.index(HeadId(layer, head))]) == pytest.approx(
+        assert float(estimates[passes.layout.index(NodeId(layer, head))]) == pytest.approx(
             float(slope), abs=5e-3, rel=2e-2
         )
 
@@ -112,7 +112,7 @@ def test_ablations_of_such_heads(replacement: str, family: Made, recorder: Any) 
     passes, inputs = prepared(model, EXAMPLES, recorder(), method="exact", replacement=replacement)
     clean, _ = plain.run(ids[0])
     _, there = plain.run(ids[1])
-    heads = [HeadId(0, 1), HeadId(1, 3), HeadId(model.info.n_layers - 1, 0)]
+    heads = [NodeId(0, 1), NodeId(1, 3), NodeId(model.info.n_layers - 1, 0)]
     for head, found in zip(heads, exact(model, passes, inputs, heads)[:, 0].tolist(), strict=True):
         other = there[head.layer][:, head.head]
         instead = other.mean(0).expand_as(other) if replacement == "mean" else torch.zeros_like(other)

@@ -16,10 +16,10 @@ from engine.config import LoadOptions, ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.examples import Example
 from engine.models.loading import Model, load_model
+from engine.nodes import NodeId
 from engine.patching.attribution import attribute
 from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import measure_edges
-from engine.results import HeadId
 
 from ...families.build import write
 from ...families.models import FAMILIES
@@ -110,7 +110,7 @@ def test_edges_of_granite_are_what_plain_hooks_do(granite: tuple[Model, Any], re
     weights = plain.model.layers[0].self_attn.o_proj.weight.view(32, 4, 8).permute(1, 2, 0) * 0.22
     assert torch.allclose(model.output_weights[0], weights)
     passes, inputs = prepared(model, ioi(model), recorder())
-    edge = (HeadId(0, 1), HeadId(2, 3))
+    edge = (NodeId(0, 1), NodeId(2, 3))
     by_hand = inputs.answer_metric(with_edge(model, inputs, *edge))
     assert torch.allclose(measure_edges(passes, inputs, [edge])[0], by_hand, atol=2e-4)
     # A thousandth of the way the change is the gradient's.

@@ -13,10 +13,10 @@ from engine.catalog.local_models import bundled_folder
 from engine.config import EffectsConfig
 from engine.events import EdgesAttributed, EffectsMeasured
 from engine.models.loading import Model
+from engine.nodes import NodeId
 from engine.patching.attribution import attribute
 from engine.patching.edge_attribution import attribute_edges, best_edges
 from engine.patching.effects_stage import EffectsStage
-from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
 from ..by_hand import all_heads, exact, ioi, prepared, with_edge
@@ -42,7 +42,7 @@ def test_an_edge_is_the_slope_of_what_one_head_reads_of_another(family: str, rec
     passes, inputs = prepared(model, ioi(model), recorder(), method="attribution")
     found = attribute_edges(passes, inputs, points=[0.0])
     n = model.info.n_heads
-    for source, target in ((HeadId(0, 1), HeadId(2, 3)), (HeadId(1, 2), HeadId(2, 0)), (HeadId(0, 0), HeadId(1, 1))):
+    for source, target in ((NodeId(0, 1), NodeId(2, 3)), (NodeId(1, 2), NodeId(2, 0)), (NodeId(0, 0), NodeId(1, 1))):
         step = 1e-2
         logits = with_edge(model, inputs, source, target, step)
         slope = float((inputs.answer_metric(logits) - inputs.base_by_row).mean()) / step

@@ -14,13 +14,14 @@ from engine.errors import ExampleError, NoSuchNode
 from engine.events import EffectsMeasured
 from engine.examples import Example
 from engine.models.loading import Model, load_model
+from engine.nodes import NodeId
 from engine.patching.effects_stage import EffectsStage
-from engine.results import HeadEffect, HeadId
+from engine.results import NodeEffect
 
 from ...run_parts import effects_measured, scores_of
 from ..by_hand import ioi
 
-CIRCUIT = (HeadId(0, 5), HeadId(1, 1), HeadId(1, 3))
+CIRCUIT = (NodeId(0, 5), NodeId(1, 1), NodeId(1, 3))
 
 
 def backups(model: Model, examples: Any, circuit: Any, monitor: Any, **more: Any) -> dict[str, EffectsMeasured]:
@@ -36,7 +37,7 @@ def test_effects_with_a_circuit_replaced_are_what_plain_hooks_find(model: Model,
     plain = AutoModelForCausalLM.from_pretrained(str(bundled_folder())).eval()
     width, examples = plain.config.n_embd // plain.config.n_head, ioi(model, 3)
 
-    def run(prompt: str, heads: Collection[HeadId], other: dict[int, Tensor]) -> tuple[Tensor, dict[int, Tensor]]:
+    def run(prompt: str, heads: Collection[NodeId], other: dict[int, Tensor]) -> tuple[Tensor, dict[int, Tensor]]:
         """The last logits with these heads' z taken from another prompt, and every layer's z."""
         seen: dict[int, Tensor] = {}
 
@@ -62,16 +63,16 @@ def test_effects_with_a_circuit_replaced_are_what_plain_hooks_find(model: Model,
         return logits, seen
 
     found = backups(model, examples, CIRCUIT, recorder(), metric="logit_difference")
-    others = {HeadId(one.layer, one.head): one for one in found["backup"].effects}
-    assert set(others) == {HeadId(layer, head) for layer in range(4) for head in range(8)} - set(CIRCUIT)
+    others = {NodeId(one.layer, one.head): one for one in found["backup"].effects}
+    assert set(others) == {NodeId(layer, head) for layer in range(4) for head in range(8)} - set(CIRCUIT)
     assert found["backup"].after == CIRCUIT
-    for head in (HeadId(0, 0), HeadId(1, 0), HeadId(2, 6), HeadId(3, 5)):
+    for head in (NodeId(0, 0), NodeId(1, 0), NodeId(2, 6), NodeId(3, 5)):
         after, alone, left = [], [], []
         for one, other in zip(examples[::2], examples[1::2], strict=True):
             yes, no = (model.tokens.alone(texts[0])[0] for texts in (one.expected, one.foils))
             _, there = run(other.prompt, (), {})
 
-            def answer(*heads: HeadId, one: Example = one, there: Any = there, yes: Any = yes, no: Any = no) -> float:
+            def answer(*heads: NodeId, one: Example = one, there: Any = there, yes: Any = yes, no: Any = no) -> float:
                 logits = run(one.prompt, heads, there)[0]
                 return float(logits[yes] - logits[no])
 
@@ -85,7 +86,7 @@ def test_effects_with_a_circuit_replaced_are_what_plain_hooks_find(model: Model,
         assert found["backup"].left == pytest.approx(sum(left) / 3, abs=2e-4)
     # What the heads do alone is an exact effect like any other, the circuit's own included.
     assert len(found["exact"].effects) == 32
-    same = {HeadId(one.layer, one.head): one.effect for one in found["exact"].effects}
+    same = {NodeId(one.layer, one.head): one.effect for one in found["exact"].effects}
     assert all(one.alone == same[head] for head, one in others.items())
 
 
@@ -155,48 +156,48 @@ def test_a_head_that_takes_over_by_construction_is_found_and_no_other(written: M
         example for example in names() if all(len(written.tokens.alone(f" {each}")) == 1 for each in example.expected)
     )
     assert len(examples) >= 4
-    found = backups(written, examples, [HeadId(0, 0)], recorder(), replacement="zero", metric="logit_difference")
+    found = backups(written, examples, [NodeId(0, 0)], recorder(), replacement="zero", metric="logit_difference")
     clean = found["exact"].base
     assert clean == pytest.approx(10, rel=0.05)
-    alone = {HeadId(one.layer, one.head): one.effect / clean for one in found["exact"].effects}
+    alone = {NodeId(one.layer, one.head): one.effect / clean for one in found["exact"].effects}
     # Of the circuit's head, which does all of it, only four tenths show: the backup hides the rest, and itself.
-    assert alone[HeadId(0, 0)] == pytest.approx(-0.4, abs=0.05)
-    assert abs(alone[HeadId(1, 0)]) < MOVES
+    assert alone[NodeId(0, 0)] == pytest.approx(-0.4, abs=0.05)
+    assert abs(alone[NodeId(1, 0)]) < MOVES
     assert found["backup"].left == pytest.approx(6, rel=0.05)
-    after = {HeadId(one.layer, one.head): one.effect / clean for one in found["backup"].effects}
-    assert set(after) == {HeadId(0, 1), HeadId(1, 0), HeadId(1, 1)}
-    assert after[HeadId(1, 0)] == pytest.approx(-0.6, abs=0.05)
-    assert max(abs(after[HeadId(0, 1)]), abs(after[HeadId(1, 1)])) < 1e-6
+    after = {NodeId(one.layer, one.head): one.effect / clean for one in found["backup"].effects}
+    assert set(after) == {NodeId(0, 1), NodeId(1, 0), NodeId(1, 1)}
+    assert after[NodeId(1, 0)] == pytest.approx(-0.6, abs=0.05)
+    assert max(abs(after[NodeId(0, 1)]), abs(after[NodeId(1, 1)])) < 1e-6
     dormant = dormant_heads(list(found.values()))
     assert dormant is not None
-    assert dormant[1] == [HeadId(1, 0)]
+    assert dormant[1] == [NodeId(1, 0)]
     nodes = tuple(scores_of(layer, head) for layer in range(2) for head in range(2))
     growth = {node.id: node.backup for node in with_effects(nodes, list(found.values()))}
-    assert growth[HeadId(0, 0)] is None
-    assert growth[HeadId(1, 0)] == pytest.approx(0.6, abs=0.05)
-    assert growth[HeadId(0, 1)] == growth[HeadId(1, 1)] == pytest.approx(0, abs=1e-6)
+    assert growth[NodeId(0, 0)] is None
+    assert growth[NodeId(1, 0)] == pytest.approx(0.6, abs=0.05)
+    assert growth[NodeId(0, 1)] == growth[NodeId(1, 1)] == pytest.approx(0, abs=1e-6)
 
 
 def test_some_heads_alone_can_be_asked_for_and_nonsense_is_refused(model: Model, recorder: Any) -> None:
-    found = backups(model, ioi(model), CIRCUIT, recorder(), only=[HeadId(2, 3), HeadId(0, 5)])
+    found = backups(model, ioi(model), CIRCUIT, recorder(), only=[NodeId(2, 3), NodeId(0, 5)])
     assert [(one.layer, one.head) for one in found["backup"].effects] == [(2, 3)]
     with pytest.raises(ExampleError, match="in the circuit"):
-        backups(model, ioi(model), CIRCUIT, recorder(), only=[HeadId(0, 5)])
+        backups(model, ioi(model), CIRCUIT, recorder(), only=[NodeId(0, 5)])
     with pytest.raises(NoSuchNode):
-        backups(model, ioi(model), [HeadId(9, 0)], recorder())
+        backups(model, ioi(model), [NodeId(9, 0)], recorder())
 
 
 def test_an_effect_no_larger_than_its_error_makes_no_head_dormant() -> None:
     def cause(error: float, *, final: bool = True) -> EffectsMeasured:
         return effects_measured(
-            (HeadEffect(layer=1, head=0, effect=-0.4, error=error, alone=0.1),),
+            (NodeEffect(layer=1, head=0, effect=-0.4, error=error, alone=0.1),),
             method="backup",
             passes=1.0,
             final=final,
             after=((0, 0),),
         )
 
-    assert dormant_heads([cause(0.1)]) == (cause(0.1), [HeadId(1, 0)])
+    assert dormant_heads([cause(0.1)]) == (cause(0.1), [NodeId(1, 0)])
     assert dormant_heads([cause(0.3)]) == (cause(0.3), [])
     assert dormant_heads([cause(0.1, final=False)]) is None
     assert len(merge_measurement([cause(0.1)], cause(0.2))) == 1

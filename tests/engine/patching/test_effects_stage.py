@@ -17,13 +17,13 @@ from engine.events import CircuitChecked, EffectsMeasured, Notice, StageProgress
 from engine.examples import part_of_each
 from engine.models.loading import Model
 from engine.models.warm_model import WarmModel
-from engine.nodes import NodeLayout
+from engine.nodes import NodeId, NodeLayout
 from engine.patching.candidates import affordable, proposals
 from engine.patching.circuit_checks import area_under, curve_sizes, random_circuits
 from engine.patching.effects_stage import EffectsStage
 from engine.patching.node_patching import mask_of
 from engine.references.ground_truth import known_truths
-from engine.results import CurvePoint, HeadId
+from engine.results import CurvePoint
 from engine.tasks.registry import TASKS
 
 from ..by_hand import all_heads, exact, ioi, prepared
@@ -87,7 +87,7 @@ def test_parts_are_what_the_examples_of_a_part_alone_show(
     """18 pairs are in 16 parts, of two examples or one; each part is measured again by itself."""
     monkeypatch.setattr("engine.patching.effects_stage.MOST_PARTS", 16)
     examples = ioi(model, 18)
-    heads = [HeadId(0, 4), HeadId(1, 2), HeadId(3, 6)]
+    heads = [NodeId(0, 4), NodeId(1, 2), NodeId(3, 6)]
 
     def measured(given: list[Any]) -> EffectsMeasured:
         monitor = recorder()
@@ -109,7 +109,7 @@ def test_parts_are_what_the_examples_of_a_part_alone_show(
 def test_a_shortlist_is_all_that_is_patched(model: Model, recorder: Any) -> None:
     monitor = recorder()
     found = EffectsStage(model, ioi(model), EffectsConfig(method="exact"), monitor, position="mean", task=None)
-    found.find(ranking=[], circuit=[], only=[HeadId(1, 2), HeadId(0, 4)])
+    found.find(ranking=[], circuit=[], only=[NodeId(1, 2), NodeId(0, 4)])
     assert [(one.layer, one.head) for one in monitor.last(EffectsMeasured).effects] == [(0, 4), (1, 2)]
 
 
@@ -144,7 +144,7 @@ def test_where_replacing_everything_changes_nothing_no_circuit_is_checked(model:
 
 def test_random_circuits_keep_the_profile_of_layers() -> None:
     layout = NodeLayout(n_layers=4, n_heads=6)
-    circuit = mask_of([HeadId(0, 1), HeadId(2, 0), HeadId(2, 3)], layout)
+    circuit = mask_of([NodeId(0, 1), NodeId(2, 0), NodeId(2, 3)], layout)
     drawn = random_circuits(circuit, layout, 50, seed=0)
     assert torch.equal(drawn.view(50, 4, 6).sum(dim=2), circuit.view(4, 6).sum(dim=1).expand(50, 4))
     assert len({tuple(each.flatten().tolist()) for each in drawn}) > 20
@@ -158,13 +158,13 @@ def test_a_curve_that_is_right_at_once_has_an_area_of_nearly_one() -> None:
 
 
 def test_codes_have_their_say_and_the_budget_ends_it() -> None:
-    heads = [HeadId(layer, head) for layer in range(4) for head in range(4)]
+    heads = [NodeId(layer, head) for layer in range(4) for head in range(4)]
     order = proposals(heads, heads[::-1])
     assert sorted(order) == heads
     assert order[:4] == [*heads[:3], heads[-1]]
-    assert affordable(heads, 4, 1.0, 2.0) == [HeadId(0, 0), HeadId(0, 1)]
-    assert affordable(heads, 4, 0.5, 0.4) == [HeadId(1, 0)]
-    assert affordable([*heads[:1], HeadId(3, 0)], 4, 1.0, 0.5) == [HeadId(3, 0)]
+    assert affordable(heads, 4, 1.0, 2.0) == [NodeId(0, 0), NodeId(0, 1)]
+    assert affordable(heads, 4, 0.5, 0.4) == [NodeId(1, 0)]
+    assert affordable([*heads[:1], NodeId(3, 0)], 4, 1.0, 0.5) == [NodeId(3, 0)]
 
 
 def test_causes_become_measures_of_the_grid(warm_model: WarmModel, tmp_path: Path, recorder: Any) -> None:

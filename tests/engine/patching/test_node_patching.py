@@ -10,10 +10,10 @@ import torch
 from engine.errors import ExampleError
 from engine.events import Notice
 from engine.models.loading import Model
+from engine.nodes import NodeId
 from engine.patching.attribution import attribute
 from engine.patching.node_patching import mask_of, measure_replaced
 from engine.patching.partial_forward import _verified_pass
-from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
 from ..by_hand import all_heads, exact, ioi, prepared, with_head
@@ -24,7 +24,7 @@ def test_a_patched_head_does_what_a_plain_hook_does(family: str, recorder: Any, 
     model: Model = request.getfixturevalue(family)
     examples = ioi(model)
     passes, inputs = prepared(model, examples, recorder())
-    heads = [HeadId(0, 1), HeadId(1, 0), HeadId(model.info.n_layers - 1, 3)]
+    heads = [NodeId(0, 1), NodeId(1, 0), NodeId(model.info.n_layers - 1, 3)]
     effects = exact(model, passes, inputs, heads)
     assert inputs.replacement == "pair"
     # The pairs begin alike, and this family can go on from there, to the stream that the logits are read from.
@@ -52,8 +52,8 @@ def test_several_heads_of_one_mask_are_replaced_together(model: Model, recorder:
     n = passes.layout.n_nodes
     none, everything = torch.zeros(1, n, dtype=torch.bool), torch.ones(1, n, dtype=torch.bool)
     assert torch.equal(measure_replaced(passes, inputs, none)[0], inputs.base_by_row)
-    pair = mask_of([HeadId(0, 0), HeadId(2, 5)], passes.layout)
-    one_by_one = exact(model, passes, inputs, [HeadId(0, 0), HeadId(2, 5)]).sum(dim=0)
+    pair = mask_of([NodeId(0, 0), NodeId(2, 5)], passes.layout)
+    one_by_one = exact(model, passes, inputs, [NodeId(0, 0), NodeId(2, 5)]).sum(dim=0)
     both = measure_replaced(passes, inputs, pair[None])[0] - inputs.base_by_row
     assert not torch.allclose(both, torch.zeros_like(both), atol=1e-3)
     assert both.shape == one_by_one.shape
@@ -108,7 +108,7 @@ def test_pairs_of_unequal_length_are_left_out_and_counted(model: Model, recorder
 def test_a_named_position_is_patched_alone(model: Model, recorder: Any) -> None:
     examples = ioi(model)
     passes, inputs = prepared(model, examples, recorder(), position="last")
-    head = HeadId(2, 1)
+    head = NodeId(2, 1)
     effects = exact(model, passes, inputs, [head])[0]
     for row, (one, other) in enumerate(zip(examples[::2], examples[1::2], strict=True)):
         answers = [model.tokens.alone(" " + texts[0].strip())[0] for texts in (one.expected, one.foils)]

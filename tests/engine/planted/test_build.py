@@ -18,6 +18,7 @@ from engine.errors import ModelError
 from engine.grading.rules import grade_examples
 from engine.install.staging import check_name
 from engine.models.loading import Model, load_model
+from engine.nodes import NodeId
 from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
@@ -27,7 +28,6 @@ from engine.planted import PLANTED, PlantedModel
 from engine.planted.build import planted_folder, write_planted
 from engine.references.ground_truth import Edge
 from engine.references.known_circuits import known_circuit
-from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
 from ..by_hand import with_edge
@@ -61,8 +61,8 @@ def prepared(model: Model, task: str, recorder: Any, **config: Any) -> tuple[For
     return passes, prepare(model, passes, examples, settings, position="mean", task=metric, monitor=passes.monitor)
 
 
-def heads_of(model: Model) -> list[HeadId]:
-    return [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
+def heads_of(model: Model) -> list[NodeId]:
+    return [NodeId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
 
 
 @pytest.mark.parametrize("replacement", ["pair", "zero", "mean"])
@@ -87,7 +87,7 @@ def test_edges_of_the_circuit_matter_and_no_other(name: str, task: str, load: Lo
     passes, inputs = prepared(model, task, recorder)
     edges = all_edges(passes.layout)
     if model.info.n_layers > 4:  # of those that are no edge, every ninth
-        known = {(HeadId(*source), HeadId(*target)) for source, target in circuit.edges}
+        known = {(NodeId(*source), NodeId(*target)) for source, target in circuit.edges}
         edges = [edge for place, edge in enumerate(edges) if edge in known or place % 9 == 0]
     effects = measure_edges(passes, inputs, edges) - inputs.base_by_row
     inside = [(tuple(source), tuple(target)) in circuit.edges for source, target in edges]
@@ -102,7 +102,7 @@ def test_edges_of_the_circuit_matter_and_no_other(name: str, task: str, load: Lo
     assert auc(sizes, inside) == 1.0
 
 
-def place(head: HeadId) -> int:
+def place(head: NodeId) -> int:
     return head.layer * N_HEADS + head.head
 
 
@@ -113,7 +113,7 @@ def shape(model: Model) -> tuple[int, int]:
 def test_an_edge_is_what_plain_hooks_make_of_it(load: Load, recorder: Any) -> None:
     model = load("planted-ioi")
     passes, inputs = prepared(model, "ioi", recorder)
-    for source, target in ((HeadId(0, 1), HeadId(1, 2)), (HeadId(0, 6), HeadId(2, 7)), (HeadId(2, 7), HeadId(3, 4))):
+    for source, target in ((NodeId(0, 1), NodeId(1, 2)), (NodeId(0, 6), NodeId(2, 7)), (NodeId(2, 7), NodeId(3, 4))):
         by_hand = inputs.answer_metric(with_edge(model, inputs, source, target))
         assert torch.allclose(measure_edges(passes, inputs, [(source, target)])[0], by_hand, atol=1e-4)
 
@@ -121,7 +121,7 @@ def test_an_edge_is_what_plain_hooks_make_of_it(load: Load, recorder: Any) -> No
 def test_edges_run_from_earlier_to_later_layers(load: Load, recorder: Any) -> None:
     passes, inputs = prepared(load("planted-ioi"), "ioi", recorder)
     with pytest.raises(ValueError, match=r"1\.2 is not earlier in the forward pass than 1\.3"):
-        measure_edges(passes, inputs, [(HeadId(1, 2), HeadId(1, 3))])
+        measure_edges(passes, inputs, [(NodeId(1, 2), NodeId(1, 3))])
 
 
 @pytest.mark.parametrize(("name", "task"), TASKS_OF)

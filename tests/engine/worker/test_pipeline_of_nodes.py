@@ -13,7 +13,7 @@ from engine.errors import ConfigError
 from engine.models.warm_model import WarmModel
 from engine.nodes import EMBEDDING, NodeChoice, mlp
 from engine.protocol import RunProbe
-from engine.results import HeadScores
+from engine.results import NodeScores
 from engine.worker.pipeline import ProbeJob
 
 _DEPENDS_ON_ALL = ("q_value", "p_value", "stability", "from_edges")
@@ -55,7 +55,7 @@ def test_heads_have_the_codes_and_scores_that_they_have_without_mlps(
     assert one.shape[2] == n
     assert other.shape[2] == whole.model.layout.n_nodes == len(whole.nodes)
     assert torch.equal(one, other[:, :, :n])
-    fields = [name for name in HeadScores.__struct_fields__ if name not in _DEPENDS_ON_ALL]
+    fields = [name for name in NodeScores.__struct_fields__ if name not in _DEPENDS_ON_ALL]
     for before, now in zip(alone.nodes, whole.nodes[:n], strict=True):
         for name in fields:
             assert getattr(before, name) == getattr(now, name), (before.id, name)

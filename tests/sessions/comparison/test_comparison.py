@@ -14,7 +14,7 @@ from engine.analysis.ranking import has_signal
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.measures import MEASURES, find_measure
-from engine.results import HeadScores, ModelInfo
+from engine.results import ModelInfo, NodeScores
 from sessions.comparison.circuit_sets import intersection, jaccard, subtract, union
 from sessions.comparison.comparison import (
     CannotCompare,
@@ -27,12 +27,12 @@ from sessions.comparison.example_diff import compare_examples
 
 from ...run_parts import scores_of
 
-NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
+NUMBERS = tuple(name for name in NodeScores.__struct_fields__ if name not in ("layer", "head", "other"))
 heads = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=12)
 few = st.sampled_from([0.0, 0.5, 1.0, 2.0, 7.25])
 
 
-def nodes_of(values: list[float | None], n_heads: int) -> tuple[HeadScores, ...]:
+def nodes_of(values: list[float | None], n_heads: int) -> tuple[NodeScores, ...]:
     return tuple(
         scores_of(
             *divmod(place, n_heads),

@@ -10,7 +10,7 @@ import pytest
 
 from engine.events import ArrayReady, ExamplesMade, Scored, TrainStep
 from engine.examples import Example
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.errors import Refusal
 from sessions.events import ArrayStored, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.protocol import (
@@ -130,7 +130,7 @@ async def test_codes_are_asked_by_head(lab, script) -> None:
         codes = (await client.ask(GetCodes(run=run.run_id, layer=1, head=2, seed=seed), CodesAnswer)).codes
         assert codes.seed == (seed or 7)
         assert codes.codes == tuple(script.code(index, example, 5) for example in range(4))
-    with pytest.raises(Refusal, match=str(HeadId(2, 0))) as found:
+    with pytest.raises(Refusal, match=str(NodeId(2, 0))) as found:
         await client.ask(GetCodes(run=run.run_id, layer=2, head=0), CodesAnswer)
     assert (found.value.failure.name, found.value.family) == ("NoSuchNode", "input")
     with pytest.raises(Refusal, match="no seed 5"):

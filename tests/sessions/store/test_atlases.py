@@ -85,9 +85,7 @@ def test_the_words_of_a_node_come_from_the_newest_atlas_of_its_model(store: Stor
     found = words_at(store, INFO.identity, NodeId(1, 1))
     # Attended to over the text first, then context by context what it attends to and where it stands.
     assert found == AtlasWords(key=newer, corpus="mine", words=(" cat", "The", " and", " the"))
-    assert words_at(store, INFO.identity, NodeId(0, NO_HEAD)) == AtlasWords(
-        key=newer, corpus="mine", words=(" and",)
-    )
+    assert words_at(store, INFO.identity, NodeId(0, NO_HEAD)) == AtlasWords(key=newer, corpus="mine", words=(" and",))
     assert words_at(store, INFO.identity, EMBEDDING) == AtlasWords(key=newer, corpus="mine", words=())
     assert words_at(store, "another model", NodeId(1, 1)) is None
     # An explanation that is repeated takes those of its own.

@@ -14,7 +14,7 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.measures import number_of
 from engine.nodes import NodeLayout
-from engine.results import NO_CODE, HeadScores
+from engine.results import NO_CODE, NodeScores
 from sessions.comparison.comparison import compare
 from sessions.comparison.seed_scores import seed_nodes
 from sessions.errors import Refusal
@@ -37,7 +37,7 @@ from sessions.store.comparison_sides import whole_pairs
 
 from ...run_parts import scores_of
 
-NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", "other"))
+NUMBERS = tuple(name for name in NodeScores.__struct_fields__ if name not in ("layer", "head", "other"))
 
 
 @st.composite

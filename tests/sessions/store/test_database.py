@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from engine.machine.folders import find_folders
-from engine.results import EFFECT_FIELDS, HeadScores
+from engine.results import EFFECT_FIELDS, NodeScores
 from sessions.errors import StoreDamaged, StoreError, StoreTooNew
 from sessions.store.connection import connect
 from sessions.store.database import Store
@@ -320,7 +320,7 @@ def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
     columns = [row[0] for row in store.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = 'node_score'")]
     assert tuple(columns) == ("run_id", "final", "layer", "head", *MEASURES, "other")
     # Effects are not scores: their methods write into `cause`.
-    assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}
+    assert set(MEASURES) == set(NodeScores.__struct_fields__) - {"layer", "head", "other", *EFFECT_FIELDS}
     tables = {row[0] for row in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     assert tables == {*PROJECTIONS, "event", "code", "atlas", "atlas_node", "meta"}
     store.close()

@@ -13,7 +13,7 @@ from engine.config import ProbeConfig
 from engine.errors import NoSuchNode
 from engine.events import ArrayReady, ModelReady, Scored
 from engine.nodes import EMBEDDING, NodeId, NodeLayout, mlp
-from engine.results import HeadScores, ModelInfo, Versions
+from engine.results import ModelInfo, NodeScores, Versions
 from sessions.events import CircuitSaved, NoteWritten, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.store.database import Store
 from sessions.store.queries import head_codes, run_layout
@@ -39,7 +39,7 @@ VERSIONS = Versions(headcode="0.2.0", python="3.11.0", torch="2.13.0", transform
 CODES = np.arange(2 * LAYOUT.n_nodes, dtype=np.int32).reshape(1, 2, LAYOUT.n_nodes)
 
 
-def scores(draw: int) -> tuple[HeadScores, ...]:
+def scores(draw: int) -> tuple[NodeScores, ...]:
     """Scores with ties, and nodes that are silent or without signal."""
     chance, found = random.Random(draw), []
     for node in LAYOUT.ids:

@@ -12,7 +12,7 @@ from engine.examples import Example, Polarity, content_hash
 from engine.measures import NUMBERS, head_scores
 from engine.nodes import NodeId
 from engine.planning.run_options import RunOptions
-from engine.results import ExampleCount, Grade, HeadEffect, HeadId, Timings
+from engine.results import ExampleCount, Grade, NodeEffect, Timings
 from engine.sweeps.births import birth_table
 from engine.sweeps.example_resamples import PairDone
 from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
@@ -38,7 +38,7 @@ def test_the_prompts_that_the_adder_was_trained_on_are_known() -> None:
     assert trained_prompts("toy") == frozenset()
 
 
-def parts_of(base: float, effects: tuple[HeadEffect, ...]) -> tuple[EffectsPart, ...]:
+def parts_of(base: float, effects: tuple[NodeEffect, ...]) -> tuple[EffectsPart, ...]:
     """Two parts of two examples, at 1.5 and .5 times the whole."""
     return tuple(
         EffectsPart(n_examples=2, base=base * by, effects=tuple(each.effect * by for each in effects))
@@ -82,11 +82,11 @@ def store(tmp_path: Path) -> Store:
         )
         base = 8.0 if step >= 1250 else 1.0
         effects = (
-            HeadEffect(layer=0, head=1, effect=-4.0 if step >= 1250 else -0.1),
-            HeadEffect(layer=0, head=-1, effect=0.5),
+            NodeEffect(layer=0, head=1, effect=-4.0 if step >= 1250 else -0.1),
+            NodeEffect(layer=0, head=-1, effect=0.5),
         )
         numbers = dict.fromkeys(NUMBERS, 0.0) | {"total_variation": 0.25 * (step >= 750) + 0.5}
-        nodes = tuple(head_scores(HeadId(0, head), numbers) for head in (0, 1))
+        nodes = tuple(head_scores(NodeId(0, head), numbers) for head in (0, 1))
         measured = EffectsMeasured(
             method="exact", metric="logit_difference", replacement="pair", base=base, n_examples=4, position="last",
             effects=effects, passes=1.0, final=True, parts=parts_of(base, effects),

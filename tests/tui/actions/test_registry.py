@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.results import CardBaseline, CardHead
+from engine.results import CardBaseline, CardNode
 from tui.actions import ACTIONS
 
 from ...run_parts import weak_card
@@ -16,7 +16,7 @@ CARD = weak_card(
     reasons=("3 positives and 20 negatives are few",),
     advice=("write at least 10 of each side",),
     above_chance=((3, 6),),
-    heads=(CardHead(layer=3, head=6, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12),),
+    heads=(CardNode(layer=3, head=6, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12),),
     baselines=(CardBaseline(measure="baseline_mean_difference", shared=0.4, auc=None),),
 )
 

@@ -8,7 +8,7 @@ import msgspec
 
 import engine
 from engine.machine.folders import AppFolders
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.client.connection import HostClient
 from tui.app.app import HeadcodeApp
 from tui.screens.write import WriteScreen
@@ -33,7 +33,7 @@ async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
         assert {grade.verdict for grade in grades} <= {"ok", "weak"}
 
         # Two heads are marked by hand; exactly these are replaced, one at a time.
-        chosen = {HeadId(*state.view().order[0]), HeadId(*state.view().order[4])}  # type: ignore[union-attr]
+        chosen = {NodeId(*state.view().order[0]), NodeId(*state.view().order[4])}  # type: ignore[union-attr]
         for head in sorted(chosen):
             state.put_cursor(*head)
             await pilot.press("space")

@@ -15,8 +15,9 @@ import pytest
 from engine.config import EffectsConfig
 from engine.errors import ConfigError
 from engine.events import STAGES, CircuitChecked
+from engine.nodes import NodeId
 from engine.planted import PLANTED
-from engine.results import CurvePoint, HeadEffect, HeadId
+from engine.results import CurvePoint, NodeEffect
 from tui.commands.cause import make_asked
 from tui.output.effects import check_lines
 from tui.output.progress import _DOING
@@ -138,7 +139,7 @@ def test_ctrl_c_keeps_what_is_measured_and_prints_it(at_home: Callable[..., Any]
 
 def test_the_method_follows_what_else_is_asked() -> None:
     assert make_asked(None, heads=()) == EffectsConfig(method="combined")
-    assert make_asked(None, heads=(HeadId(0, 0),), budget=None) == EffectsConfig(method="exact")
+    assert make_asked(None, heads=(NodeId(0, 0),), budget=None) == EffectsConfig(method="exact")
     assert make_asked("attribution", heads=(), gradient_steps=5) == EffectsConfig(
         method="attribution", gradient_steps=5
     )
@@ -162,7 +163,7 @@ def test_a_checks_curve_and_minimality_are_told() -> None:
         n_examples=4,
         faithfulness=0.75,
         completeness=0.9,
-        minimality=(HeadEffect(layer=0, head=1, effect=-1.5), HeadEffect(layer=1, head=2, effect=0.001)),
+        minimality=(NodeEffect(layer=0, head=1, effect=-1.5), NodeEffect(layer=1, head=2, effect=0.001)),
         random_faithfulness=(0.1, 0.2, 0.8),
         random_completeness=(0.1, 0.2, 0.3),
         curve=(

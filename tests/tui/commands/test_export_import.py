@@ -19,8 +19,7 @@ import pytest
 from engine.analysis.run_state import RunSnapshot
 from engine.errors import ConfigError
 from engine.measures import MEASURES, find_measure, value_of
-from engine.nodes import mlp
-from engine.results import HeadId
+from engine.nodes import NodeId, mlp
 from sessions.store.connection import connect
 from tui.commands.export_import import BUNDLE, FORMATS, find_format
 from tui.output.graphml import graphml
@@ -209,8 +208,8 @@ def test_importance_grows_with_what_speaks_for_a_head(measure: Any, picture: Run
 
 def test_what_was_written_is_read_again(written: Path) -> None:
     found = read_importance(written)
-    assert found.circuit(None) == ((HeadId(0, 1), HeadId(1, 3)), "the heads that are in its graph")
-    assert found.circuit(2)[0] == (HeadId(1, 3), HeadId(1, 2))
+    assert found.circuit(None) == ((NodeId(0, 1), NodeId(1, 3)), "the heads that are in its graph")
+    assert found.circuit(2)[0] == (NodeId(1, 3), NodeId(1, 2))
 
 
 def test_files_of_others_are_read_too(tmp_path: Path) -> None:
@@ -221,18 +220,18 @@ def test_files_of_others_are_read_too(tmp_path: Path) -> None:
         f'{{"cfg": {cfg}, "nodes": {{"input": {{"in_graph": true, "score": NaN}}, "a0.h1": {{"in_graph": false, '
         '"score": -3.0}, "a1.h0": {"in_graph": false, "score": NaN}}, "edges": {}}'
     )
-    assert read_importance(path).circuit(None) == ((HeadId(0, 1),), "the 1 best heads by node score")
+    assert read_importance(path).circuit(None) == ((NodeId(0, 1),), "the 1 best heads by node score")
     # Older files: a node is a bare yes or no, and only edges have scores.
     path.write_text(f'{{"cfg": {cfg}, "nodes": {{"a0.h1": true, "a1.h1": false, "m0": true}}, "edges": {{}}}}')
-    assert read_importance(path).circuit(None)[0] == (HeadId(0, 1),)
+    assert read_importance(path).circuit(None)[0] == (NodeId(0, 1),)
     edges = '{"a0.h0->a1.h0<q>": {"score": -2, "in_graph": false}, "a0.h1->logits": {"score": 1.5, "in_graph": false}}'
     path.write_text(f'{{"cfg": {cfg}, "nodes": {{"a0.h0": {{"in_graph": false}}}}, "edges": {edges}}}')
     best, how = read_importance(path).circuit(1)
-    assert (best, how) == ((HeadId(0, 0),), "the 1 best heads by the scores of their edges")
+    assert (best, how) == ((NodeId(0, 0),), "the 1 best heads by the scores of their edges")
     # MLPs count where they have scores of their own; without any, they are in every graph.
     theirs = '"m1": {"in_graph": true, "score": 4}, "a0.h1": {"in_graph": true, "score": 1}, "m0": {"in_graph": false}'
     path.write_text(f'{{"cfg": {cfg}, "nodes": {{{theirs}}}, "edges": {{}}}}')
-    assert read_importance(path).circuit(None) == ((mlp(1), HeadId(0, 1))[::-1], "the nodes that are in its graph")
+    assert read_importance(path).circuit(None) == ((mlp(1), NodeId(0, 1))[::-1], "the nodes that are in its graph")
     path.write_text(f'{{"cfg": {cfg}, "nodes": {{}}, "edges": {edges.replace("a0.h0->", "m0->")}}}')
     assert read_importance(path).circuit(1)[0] == (mlp(0),)
 

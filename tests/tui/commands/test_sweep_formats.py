@@ -15,7 +15,7 @@ from engine.events import EffectsMeasured, EffectsPart, ExamplesMade, Graded, Pr
 from engine.examples import Example, Polarity, content_hash
 from engine.machine.folders import find_folders
 from engine.planning.run_options import RunOptions
-from engine.results import ExampleCount, Grade, HeadEffect, Timings
+from engine.results import ExampleCount, Grade, NodeEffect, Timings
 from engine.sweeps.plan import ExampleSource, PlannedUnit, SweepPlan
 from sessions.client.connection import stop_host
 from sessions.events import RunEnded, RunQueued, RunStarted
@@ -92,7 +92,7 @@ def plant(recorder: Recorder) -> None:
         )
         values = [-BASE * share for share in shares(step).values()]
         effects = tuple(
-            HeadEffect(layer=0, head=head, effect=value) for head, value in zip((0, 1, -1), values, strict=True)
+            NodeEffect(layer=0, head=head, effect=value) for head, value in zip((0, 1, -1), values, strict=True)
         )
         part = EffectsPart(n_examples=1, base=BASE, effects=tuple(values))
         events = (

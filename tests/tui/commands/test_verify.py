@@ -101,10 +101,10 @@ def test_an_explanation_is_repeated_with_the_words_of_its_own_atlas(at_home: Cal
     assert at_home("probe", "ioi", "--name", "one", *QUICK).code == 0
     codes = json.loads(at_home("sql", "SELECT node, code FROM codes WHERE layer = 2 AND code >= 0", "--json").out)
     node, code = codes["rows"][0].values()
-    assert at_home("atlas", "toy", "--tokens", "1500", "-q").code == 0
-    explained = json.loads(at_home("explain", "one/1", node, str(code), "--json", "-q").out)
-    own = explained["explanation"]["atlas_key"]
-    assert at_home("atlas", "toy", "--tokens", "2500", "-q").code == 0  # words would come from this one now
+    assert at_home("atlas", "toy", "--tokens", "1500").code == 0
+    explained = json.loads(at_home("explain", "one/1", node, str(code), "--json").out)
+    own = explained["atlas_key"]
+    assert at_home("atlas", "toy", "--tokens", "2500").code == 0  # words would come from this one now
 
     result = json.loads(at_home("verify", "one/1", "--json", "-q").out)
     assert (result["verdict"], result["not_repeated"]) == ("same", [])

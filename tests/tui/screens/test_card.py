@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from engine.analysis.run_state import RunSnapshot
 from engine.errors import ModelError
 from engine.events import CardWritten, EffectsMeasured
-from engine.results import CardHead, HeadEffect
+from engine.results import CardNode, NodeEffect
 from sessions.protocol import GetSpecificity
 from tui.output.card import MOST_NAMED, card_lines, format_list
 from tui.output.effects import cause_lines
@@ -24,13 +24,13 @@ LONG = replace(
     CARD,
     reasons=tuple(f"{n} reasons speak against a circuit of these heads" for n in range(6)),
     above_chance=HEADS,
-    heads=tuple(CardHead(layer=a, head=b, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12) for a, b in HEADS),
+    heads=tuple(CardNode(layer=a, head=b, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12) for a, b in HEADS),
 )
 
 
 def cause(method: Any, effects: dict[tuple[int, int], float], **other: Any) -> EffectsMeasured:
     made = effects_measured(
-        tuple(HeadEffect(layer=a, head=b, effect=effect, error=0.1) for (a, b), effect in effects.items()),
+        tuple(NodeEffect(layer=a, head=b, effect=effect, error=0.1) for (a, b), effect in effects.items()),
         method=method,
     )
     return replace(made, **other)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.events import EdgesAttributed, EdgesScored, Scored
-from engine.nodes import EMBEDDING, NodeLayout, mlp
-from engine.results import EdgeEffect, EdgeScore, HeadEffect, HeadId
+from engine.nodes import EMBEDDING, NodeId, NodeLayout, mlp
+from engine.results import EdgeEffect, EdgeScore, NodeEffect
 from sessions.events import DrawingChanged, NodeGroup
 from sessions.protocol import AlikeGroup
 from tui.screens.edges import EdgesScreen
@@ -33,7 +33,7 @@ EDGES = st.lists(st.tuples(ENDS, ENDS).filter(lambda pair: pair[0][0] < pair[1][
 @given(EDGES, st.integers(10, 120), st.integers(4, 40))
 def test_every_head_has_a_place_of_its_own(edges: tuple[EdgeScore, ...], width: int, height: int) -> None:
     layout = lay_out(edges, width, height)
-    assert set(layout.nodes) == {HeadId(*end) for edge in edges for end in (edge.source, edge.target)}
+    assert set(layout.nodes) == {NodeId(*end) for edge in edges for end in (edge.source, edge.target)}
     lines = {int(label): line for label, line in layout.layers}
     for head, (x, y) in layout.nodes.items():
         assert y == lines[head.layer]
@@ -48,7 +48,7 @@ def test_every_head_has_a_place_of_its_own(edges: tuple[EdgeScore, ...], width: 
 def test_neighbours_are_put_below_each_other() -> None:
     pairs = [((0, 0), (1, 2)), ((0, 1), (1, 1)), ((0, 2), (1, 0))]
     nodes = lay_out(tuple(EdgeScore(source=a, target=b, score=1.0) for a, b in pairs), 60, 12).nodes
-    assert all(nodes[HeadId(*a)][0] == nodes[HeadId(*b)][0] for a, b in pairs)
+    assert all(nodes[NodeId(*a)][0] == nodes[NodeId(*b)][0] for a, b in pairs)
 
 
 def cells_of(layout: CircuitLayout, number: int, *, dashed: bool = False) -> set[tuple[int, int]]:
@@ -59,9 +59,9 @@ def cells_of(layout: CircuitLayout, number: int, *, dashed: bool = False) -> set
     return {place for place in places if canvas.cell(*place)[0] != " "}
 
 
-def label_cells(layout: CircuitLayout, signs: str = "◆") -> dict[tuple[int, int], HeadId]:
+def label_cells(layout: CircuitLayout, signs: str = "◆") -> dict[tuple[int, int], NodeId]:
     """Whose label is on a cell, every label as long as it can be."""
-    found: dict[tuple[int, int], HeadId] = {}
+    found: dict[tuple[int, int], NodeId] = {}
     for head, (_, y) in layout.nodes.items():
         start, length = layout.label_start(head, len(f"[{head}{signs}]")), len(f"[{head}{signs}]")
         mine = {(x, y): head for x in range(start, start + length)}
@@ -84,7 +84,7 @@ def graphs(draw: Any) -> dict[str, Any]:
     parallel = draw(st.booleans())
     layout = NodeLayout(n_layers=0, n_heads=0, choice="all", parallel=parallel)
     layers, heads = draw(st.sampled_from([(3, 4), (8, 12), (30, 9)]))
-    node = st.builds(HeadId, st.integers(0, layers - 1), st.integers(0, heads - 1))
+    node = st.builds(NodeId, st.integers(0, layers - 1), st.integers(0, heads - 1))
     node = st.one_of(node, st.builds(mlp, st.integers(0, layers - 1)), st.just(EMBEDDING))
     pair = st.tuples(node, node).filter(lambda ends: layout.place(ends[0]) < layout.place(ends[1]))
     pairs = draw(st.lists(pair, unique=True, max_size=24))
@@ -113,10 +113,10 @@ def test_no_line_touches_the_label_of_a_node_it_does_not_join(
     assert set(graph.get("alone", ())) <= set(layout.nodes)
     for number, edge in enumerate(layout.edges):
         cells = cells_of(layout, number)
-        ends = {HeadId(*edge.source), HeadId(*edge.target)}
+        ends = {NodeId(*edge.source), NodeId(*edge.target)}
         assert {labels[cell] for cell in cells if cell in labels} == ends
         assert {layout.nodes[end] for end in ends} <= cells
-        assert {y for _, y in cells} == set(range(layout.nodes[HeadId(*edge.source)][1], 1 + max(y for _, y in cells)))
+        assert {y for _, y in cells} == set(range(layout.nodes[NodeId(*edge.source)][1], 1 + max(y for _, y in cells)))
         if dashed:
             broken = cells_of(layout, number, dashed=True)
             assert broken <= cells
@@ -140,8 +140,8 @@ def test_an_edge_that_skips_a_layer_passes_beside_its_only_head() -> None:
     pairs = [((3, 8), (10, 1)), ((10, 1), (23, 5)), ((3, 8), (23, 5))]
     edges = tuple(EdgeScore(source=a, target=b, score=1.0) for a, b in pairs)
     layout = lay_out(edges, 80, 20)
-    x, y = layout.nodes[HeadId(10, 1)]
-    assert list(layout.routes[0]) == [layout.nodes[HeadId(3, 8)], (x, y)]
+    x, y = layout.nodes[NodeId(10, 1)]
+    assert list(layout.routes[0]) == [layout.nodes[NodeId(3, 8)], (x, y)]
     passed = layout.routes[2][1]
     assert passed[1] == y
     assert abs(passed[0] - x) > LABEL_WIDTH // 2 + 1
@@ -165,7 +165,7 @@ def test_idle_heads_are_those_measured_to_move_less_than_a_twentieth(recorded: A
         scored[3],
     )
     assert idle_heads((one, two, three, four), ()) == {two.id, three.id}
-    effects = tuple(HeadEffect(layer=node.layer, head=node.head, effect=0.01) for node in (two, three))
+    effects = tuple(NodeEffect(layer=node.layer, head=node.head, effect=0.01) for node in (two, three))
     nats = effects_measured(effects, metric="kl", base=0.0, n_examples=4, passes=1.0)
     assert idle_heads((one, two, three, four), (nats,)) == {one.id, three.id}
 
@@ -224,7 +224,7 @@ async def test_the_keys_of_the_edges(size: tuple[int, int], recorded: Any, open_
         assert screen.board.chosen == 0
         await pilot.press("c", "pagedown", "enter")
         await until(lambda: len(app.screen_stack) == 1)
-        assert app.state.cursor == HeadId(5, 7)
+        assert app.state.cursor == NodeId(5, 7)
         await pilot.press("e", "escape")
         await until(lambda: len(app.screen_stack) == 1)
 
@@ -243,8 +243,8 @@ async def test_edges_between_heads_that_do_nothing_say_so(
     size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
 ) -> None:
     events = recorded.events()
-    small = tuple(HeadEffect(layer=a, head=b, effect=0.01) for a, b in ((0, 1), (2, 3)))
-    cause = effects_measured((*small, HeadEffect(layer=4, head=0, effect=-1.0)), n_examples=4, passes=1.0)
+    small = tuple(NodeEffect(layer=a, head=b, effect=0.01) for a, b in ((0, 1), (2, 3)))
+    cause = effects_measured((*small, NodeEffect(layer=4, head=0, effect=-1.0)), n_examples=4, passes=1.0)
     host = recorded.host()
     host.add(*events[:-2], SCORED, cause, *events[-2:])
     async with open_screen(host, size=size) as (app, pilot, until):
@@ -252,9 +252,9 @@ async def test_edges_between_heads_that_do_nothing_say_so(
         await until(lambda: isinstance(app.screen, EdgesScreen) and "6.3" in text_of(app))
         board = app.screen.board
         known = app.state.view().known
-        assert board.idle == {HeadId(0, 1), HeadId(2, 3)} - known
+        assert board.idle == {NodeId(0, 1), NodeId(2, 3)} - known
         rows = [line for line in text_of(app).splitlines() if " → " in line]
-        assert ["no effect" in row for row in rows] == [HeadId(2, 3) not in known, False, False]
+        assert ["no effect" in row for row in rows] == [NodeId(2, 3) not in known, False, False]
         assert "0.1∅" in rows[0]
         assert "code pairs only on +" in text_of(app)
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import ConfigError, NoSuchNode
 from engine.measures import MEASURES, value_of
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.screens.head_table import HeadTableScreen
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.grid_places import GridPlaces
@@ -28,10 +28,10 @@ def test_conditions_are_read(recorded: Any) -> None:
     assert meant(recorded, "layer >= 4, head=3") == {"4.3", "5.3"}
     assert meant(recorded, "2.*, head < 2") == {"2.0", "2.1"}
     assert meant(recorded, "3.7") == {"3.7"}
-    assert meant(recorded, "known", known={HeadId(1, 1)}) == {"1.1"}
-    assert meant(recorded, "marked, layer < 3", marked={HeadId(2, 2), HeadId(4, 4)}) == {"2.2"}
-    assert meant(recorded, "not marked, 0.*", marked={HeadId(0, head) for head in range(7)}) == {"0.7"}
-    assert meant(recorded, "not circuit, 0.*", circuit={HeadId(0, head) for head in range(7)}) == {"0.7"}
+    assert meant(recorded, "known", known={NodeId(1, 1)}) == {"1.1"}
+    assert meant(recorded, "marked, layer < 3", marked={NodeId(2, 2), NodeId(4, 4)}) == {"2.2"}
+    assert meant(recorded, "not marked, 0.*", marked={NodeId(0, head) for head in range(7)}) == {"0.7"}
+    assert meant(recorded, "not circuit, 0.*", circuit={NodeId(0, head) for head in range(7)}) == {"0.7"}
     above = {str(node.id) for node in nodes if node.unique_positive > 2}
     assert meant(recorded, "unique codes > 2") == meant(recorded, "unique > 2") == above
     below = {str(node.id) for node in nodes if node.q_value is not None and node.q_value < 0.5}
@@ -170,7 +170,7 @@ async def test_marked_heads_are_told_filtered_and_written(
         await until(lambda: "no head meets these conditions" in text_of(app))
         await pilot.press("slash", *["backspace"] * 6, *"5.*", "enter", "a", "escape")
         await until(lambda: "8 marked" in text_of(app))
-        assert state.marked == {HeadId(5, head) for head in range(8)}
+        assert state.marked == {NodeId(5, head) for head in range(8)}
 
 
 async def test_a_folder_that_cannot_be_written_is_said(

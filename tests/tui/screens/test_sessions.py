@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from engine.examples import Example
 from engine.machine.folders import AppFolders
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.client.connection import HostClient
 from sessions.protocol import (
     ChangeTags,
@@ -198,7 +198,7 @@ async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of
         async with await connect(places) as client:
             notes = (await client.ask(ShowSession(session=session), SessionDetailAnswer)).detail.notes
             await client.ask(
-                WriteNote(session=session, text="from\nelsewhere", run="2", head=tuple(HeadId(1, 2))), NoteAnswer
+                WriteNote(session=session, text="from\nelsewhere", run="2", head=tuple(NodeId(1, 2))), NoteAnswer
             )
         assert [(note.run_number, note.layer, note.head) for note in notes] == [(1, None, None), (1, 1, 2)]
         await wait(pilot, lambda: "✎ from" in text_of(app))

@@ -8,7 +8,7 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.errors import Failure
-from engine.results import HeadId
+from engine.nodes import NodeId
 from sessions.comparison.comparison import ComparisonSide
 from sessions.events import CircuitSaved, RunVerified, VerificationEnded, VerificationRequested
 from sessions.rows import ComparisonChoice
@@ -75,9 +75,9 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         await until(lambda: app.state.against() is not None)
         against = app.state.against()
         assert against is not None
-        assert against.differences[HeadId(0, 0)] == -3
-        assert all((against.differences[HeadId(*head)] or 0) > 0 for head in recorded.known)
-        assert against.order[0] in {HeadId(*head) for head in recorded.known}
+        assert against.differences[NodeId(0, 0)] == -3
+        assert all((against.differences[NodeId(*head)] or 0) > 0 for head in recorded.known)
+        assert against.order[0] in {NodeId(*head) for head in recorded.known}
         assert len([head for head, value in against.differences.items() if value]) == 6
 
         app.state.put_cursor(0, 0)
@@ -125,7 +125,7 @@ async def test_the_page_shows_both_values(recorded: Any, open_screen: Any, text_
         await until(lambda: "here   there     diff" in text_of(app))
         assert re.search(r"▸ total variation +(\S+) +(\S+) +-3\.00", text_of(app))
         await pilot.press("right_square_bracket")
-        await until(lambda: app.state.cursor == app.state.against().order[app.state.against().rank[HeadId(0, 0)]])
+        await until(lambda: app.state.cursor == app.state.against().order[app.state.against().rank[NodeId(0, 0)]])
 
 
 async def test_a_circuit_is_subtracted_as_membership(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -161,7 +161,7 @@ async def test_o_cycles_known_kept_and_none(recorded: Any, open_screen: Any, tex
         CircuitSaved(name="elsewhere", heads=((9, 9),), source="another model"),
     )
     async with open_screen(host) as (app, pilot, until):
-        assert app.state.view().known == {HeadId(*head) for head in recorded.known}
+        assert app.state.view().known == {NodeId(*head) for head in recorded.known}
         await pilot.press("o")
         await until(lambda: app.state.view().known == {(0, 0), (2, 3)})
         assert "◆ mine" in text_of(app)
@@ -185,7 +185,7 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
         await pilot.pause()
         await pilot.press("ctrl+u", *"movers", "enter")
         await until(lambda: "movers" in app.state.session.circuits)
-        assert set(map(HeadId._make, app.state.session.circuits["movers"].heads)) == inside
+        assert set(map(NodeId._make, app.state.session.circuits["movers"].heads)) == inside
         asked = host.of_kind("SaveCircuit")[0]
         assert asked.source == f"{len(inside)} best by total variation of run 1"
         await pilot.press("K", "enter")

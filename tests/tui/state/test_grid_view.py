@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from engine.measures import find_measure
-from engine.results import HeadId, Reference
+from engine.nodes import NodeId
+from engine.results import Reference
 from tui.state.grid_view import make_grid_view
 
 EXACT = find_measure("exact_effect")
@@ -21,8 +22,8 @@ def test_heads_that_were_not_measured_have_no_rank_and_do_not_count_as_last(reco
     ]
     view = make_grid_view(nodes, measure=EXACT, cut=None, reference=KNOWN, final=True)
     assert view.n_ranked == 3
-    assert [view.rank_of(HeadId(*head)) for head in ((0, 1), (0, 2), (0, 0), (1, 2))] == [1, 2, 3, None]
-    assert view.unranked_reason(HeadId(0, 0)) == "not measured"
+    assert [view.rank_of(NodeId(*head)) for head in ((0, 1), (0, 2), (0, 0), (1, 2))] == [1, 2, 3, None]
+    assert view.unranked_reason(NodeId(0, 0)) == "not measured"
     assert view.agreement is not None
     assert view.agreement.auc == 1.0
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.measures import find_measure
-from engine.results import NO_CODE, EdgeScore, HeadId
+from engine.nodes import NodeId
+from engine.results import NO_CODE, EdgeScore
 from tui.state.head_details import HeadInRun, RankingCache, edges_of, leave_one_out
 
 CODED = st.lists(st.tuples(st.integers(NO_CODE, 4), st.booleans()), max_size=12)
@@ -29,9 +30,9 @@ def test_leaving_one_out_is_scoring_without_it(coded: list[tuple[int, bool]]) ->
 
 def test_edges_are_told_by_their_direction() -> None:
     edges = [EdgeScore(source=(0, 1), target=(2, 3), score=5), EdgeScore(source=(2, 3), target=(3, 0), score=4)]
-    found = edges_of(HeadId(2, 3), edges)
-    assert found.into == [(HeadId(0, 1), 5)]
-    assert found.out == [(HeadId(3, 0), 4)]
+    found = edges_of(NodeId(2, 3), edges)
+    assert found.into == [(NodeId(0, 1), 5)]
+    assert found.out == [(NodeId(3, 0), 4)]
 
 
 def test_the_past_of_a_head_is_its_rank_in_each_run(recorded: Any) -> None:
@@ -42,7 +43,7 @@ def test_the_past_of_a_head_is_its_rank_in_each_run(recorded: Any) -> None:
     found = pasts.of(best.id, 3, nodes, measure, 1)
     assert found is not None
     assert (found.number, found.rank, found.inside) == (3, 1, True)
-    assert pasts.of(HeadId(99, 0), 3, nodes, measure, 1) is None
+    assert pasts.of(NodeId(99, 0), 3, nodes, measure, 1) is None
     other = find_measure("overlap")
     worst = max(nodes, key=lambda node: (node.overlap, -node.unique_share, node.id))
     for number in (1, 2):

@@ -3,7 +3,8 @@
 from typing import Any
 
 from engine.events import EdgesScored
-from engine.results import EdgeScore, HeadId
+from engine.nodes import NodeId
+from engine.results import EdgeScore
 from tui.screens.workbench import WorkbenchScreen
 from tui.state.grid_places import GridPlaces
 from tui.state.marked_heads import MarkedHeads, sort_by_rank
@@ -76,7 +77,7 @@ async def test_what_is_marked_is_what_is_measured_kept_copied_and_shown(
     edges = (EdgeScore(source=(0, 1), target=(2, 3), score=6.3), EdgeScore(source=(1, 1), target=(3, 2), score=5.1))
     host.add(*events[:-2], EdgesScored(edges=edges, n_pairs=960), *events[-2:])
     async with open_screen(host) as (app, pilot, until):
-        app.state.marks.toggle([HeadId(1, 1), HeadId(4, 2)])
+        app.state.marks.toggle([NodeId(1, 1), NodeId(4, 2)])
         await pilot.press("v")
         await until(lambda: host.of_kind("MeasureRunEffects"))
         asked = host.of_kind("MeasureRunEffects")[0]
@@ -153,10 +154,10 @@ def test_signs_are_shapes_and_leave_what_is_there() -> None:
 
 def test_marks_of_another_shape_are_forgotten() -> None:
     marks = MarkedHeads()
-    marks.toggle([HeadId(0, 0), HeadId(9, 9)])
+    marks.toggle([NodeId(0, 0), NodeId(9, 9)])
     marks.fit(GridPlaces(4, 8))
     assert marks.heads == {(0, 0)}
-    marks.toggle([HeadId(0, 0), HeadId(1, 1)])
+    marks.toggle([NodeId(0, 0), NodeId(1, 1)])
     assert marks.heads == {(0, 0), (1, 1)}
-    marks.toggle([HeadId(0, 0), HeadId(1, 1)])
+    marks.toggle([NodeId(0, 0), NodeId(1, 1)])
     assert not marks.heads

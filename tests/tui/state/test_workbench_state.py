@@ -13,7 +13,7 @@ from textual.strip import Strip
 from engine.analysis.ranking import has_signal
 from engine.events import EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
-from engine.results import HeadEffect
+from engine.results import NodeEffect
 from sessions.events import EffectsEnded, LogEntry, RunStarted
 from tui.state.grid_view import make_grid_view
 from tui.state.number_text import format_fixed, format_number
@@ -192,7 +192,7 @@ def test_only_what_changed_is_drawn_again() -> None:
 
 def caused() -> tuple[EffectsMeasured, EffectsEnded]:
     """What a measurement of two heads reports."""
-    effects = tuple(HeadEffect(layer=layer, head=0, effect=-1.0 - layer, error=0.1) for layer in (0, 1))
+    effects = tuple(NodeEffect(layer=layer, head=0, effect=-1.0 - layer, error=0.1) for layer in (0, 1))
     scored = effects_measured(effects, method="combined")
     return scored, EffectsEnded(state="done")
 

@@ -8,7 +8,7 @@ import pytest
 from textual.widgets import Tooltip
 
 from engine.measures import MEASURES
-from engine.results import HeadId
+from engine.nodes import NodeId
 from tui.widgets.tooltips import tip
 
 WORST = "[/b] [@click=app.quit]go[/] \x1b[2J\x1b]0;owned\x07 \u202e \x9b31m"
@@ -51,7 +51,7 @@ async def test_the_grid_is_told_cell_by_cell(recorded: Any, open_screen: Any) ->
         cell, label = heatmap.cell, heatmap.geometry.label_width
         words = await output(pilot, heatmap, label + 3 * cell.width + 1, 1 + 2 * cell.height)
         assert words.startswith(f"2.3  {view.measure.title} ")
-        assert f"rank {view.rank[HeadId(2, 3)]} of 48" in words
+        assert f"rank {view.rank[NodeId(2, 3)]} of 48" in words
         assert "in the circuit" in words
         assert "q .198" in words
         assert "in 100% of the seeds' circuits" in words
