@@ -154,7 +154,7 @@ class FilePickerScreen(SubScreen):
         self.words.say(self.question, "dim")
         self.folder, self.names.entries = folder, entries
         self.names.placeholder = "Empty folder."
-        self.names.border_title = Content(fit_end(clean(str(folder)), max(self.size.width - 8, 8)))
+        self.names.border_title = Content(fit_end(clean(str(folder)), max(self.app.size.width - 8, 8)))
         self.names.choose(0)
         if not self.path.has_focus:
             self.path.put(os.path.join(folder, ""))  # noqa: PTH118  # with the separator at its end

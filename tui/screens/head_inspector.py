@@ -268,7 +268,7 @@ class HeadInspectorScreen(NodeScreen):
         where = f" on prompt {self.inspector.example + 1} ·{coded}"
         self.tokens.border_title = Content(f"{format_head_title(self.state)}{where} seed {self.state.seed}{rank}")
         self.places.border_title = Content(f"{head} replaced at one token alone")
-        self.writes.border_title = Content(fit(self._on_text(), max(self.writes.size.width - 2, 20)))
+        self.writes.border_title = Content(self._on_text())  # Textual shortens it to what there is room for
         for part in (self.prompts, self.tokens, self.places, self.writes):
             part.paint()
         self.paint_through()
