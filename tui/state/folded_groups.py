@@ -19,7 +19,8 @@ class FoldedGraph:
 
     def __init__(self, edges: Sequence[WeightedEdge], drawing: DrawingChanged) -> None:
         """`edges`: of single nodes, strongest first."""
-        self.groups = {min(NodeId(*node) for node in group.nodes): group for group in drawing.groups if group.folded}
+        folded = [group for group in drawing.groups if group.folded and group.nodes]
+        self.groups = {min(NodeId(*node) for node in group.nodes): group for group in folded}
         self._letters = {node: group_letter(drawing.groups.index(group)) for node, group in self.groups.items()}
         self._box = {NodeId(*node): first for first, group in self.groups.items() for node in group.nodes}
         self._parts: dict[tuple[NodeId, NodeId], list[WeightedEdge]] = {}
