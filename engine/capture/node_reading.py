@@ -15,8 +15,8 @@ from engine.events import Monitor
 from engine.models.loading import Model
 from engine.nodes import NodeId
 
-_SAVED = 8
-"""Times as many tokens as fit into a pass that its prompts may have if they share them: rows repeat beginnings."""
+_MOST_REPEATS = 8
+"""Prompts of one pass over trees have at most this many times its tokens, each prompt counted in full."""
 
 Prompts = Sequence[Sequence[int]]
 
@@ -89,7 +89,7 @@ class NodeReader:
             longest = max(longest, *map(len, own))
             alone = (n_prompts + len(own)) * longest
             shared = len(tree.tokens) + sum(map(tree.missing, own))
-            if rows and (alone > most * (_SAVED if self._in_trees(longest) else 1) or shared > most):
+            if rows and (alone > most * (_MOST_REPEATS if self._in_trees(longest) else 1) or shared > most):
                 yield rows
                 tree, rows, n_prompts, longest = PrefixTree(), [], 0, max(map(len, own))
             for prompt in own:
@@ -138,7 +138,7 @@ class _Pool:
         self.found.outputs[:, place] = torch.einsum("npm,np->nm", output[self._at], self._weight)
 
     def stream(self, layer: int, residual: Tensor) -> None:
-        """Take up nothing: no output is held against the stream."""
+        """Ignore the stream: sums over positions do not need it."""
 
 
 def _padded(places: Sequence[Sequence[int]]) -> tuple[Int[Tensor, "prompt position"], Bool[Tensor, "prompt position"]]:

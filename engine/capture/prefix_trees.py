@@ -21,7 +21,7 @@ from engine.models.loading import Model
 from engine.tensors.generators import generator
 
 _WIDTH = 128
-"""Tokens of a row at most: every token is held against every other of its row, and families may see no further."""
+"""Tokens of a row at most: attention compares each with all others of its row, and some families see no further."""
 _TOLERANCE = 1e-4
 """Error of a pass over trees, as a share of the largest number. Float32 gives 1e-6, a token that is not seen 1e-1."""
 

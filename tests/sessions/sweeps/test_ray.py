@@ -22,13 +22,13 @@ from engine.sweeps.expansion import identity_of
 from sessions.bundle.import_bundle import CheckedBundle
 from sessions.client.connection import HostClient, stop_host
 from sessions.files.log_files import SizedLog
-from sessions.protocol import FollowSweep, QuerySql, SqlAnswer, StartSweep, SweepAnswer
+from sessions.protocol import StartSweep, SweepAnswer
 from sessions.protocol.sweeps import ExecutorSettings
 from sessions.sweeps.executor import Pack, UnitDone, UnitFailed, UnitProgress, UnitStarted, WorkerJoined
 from sessions.sweeps.on_ray.executor import RayExecutor
 from sessions.sweeps.on_ray.messages import DriverPlan
 
-from .cluster_parts import CODES, ONCE, Reports, plan_of, run_all, tasks_of
+from .cluster_parts import CODES, ONCE, Reports, follow, plan_of, rows, run_all, tasks_of
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +70,6 @@ def executor_of(cluster: Any, home: Path, reports: Reports, **changes: Any) -> R
 def processes(words: str) -> list[psutil.Process]:
     found = [(each, " ".join(each.info["cmdline"] or ())) for each in psutil.process_iter(["cmdline"])]
     return [each for each, command in found if words in command]
-
-
-async def follow(client: HostClient, enough: Any) -> SweepAnswer:
-    seen = -1
-    async with asyncio.timeout(300):
-        while True:
-            answer = await client.ask(FollowSweep(sweep="real", seen=seen), SweepAnswer)
-            if enough(answer):
-                return answer
-            seen = answer.progress.news
-
-
-async def rows(client: HostClient, sql: str) -> list[list[Any]]:
-    return list((await client.ask(QuerySql(sql=sql, limit=100_000), SqlAnswer)).table.rows)
 
 
 async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the_host_die(cluster: Cluster) -> None:
