@@ -67,12 +67,16 @@ def executor_of(cluster: Any, home: Path, reports: Reports, **changes: Any) -> R
     return RayExecutor(reports, msgspec.structs.replace(plan, **changes), errors=SizedLog(home / "worker.log"))
 
 
-def processes(words: str) -> list[psutil.Process]:
-    found = [(each, " ".join(each.info["cmdline"] or ())) for each in psutil.process_iter(["cmdline"])]
-    return [each for each, command in found if words in command]
+def processes(words: str, home: Path) -> list[psutil.Process]:
+    """Return the processes with these words in their command that this test run started: others may run beside it."""
+    every = psutil.process_iter(["cmdline", "environ"])
+    found = [each for each in every if words in " ".join(each.info["cmdline"] or ())]
+    return [each for each in found if (each.info["environ"] or {}).get("HEADCODE_HOME") == str(home)]
 
 
-async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the_host_die(cluster: Cluster) -> None:
+async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the_host_die(
+    cluster: Cluster, node_home: Path
+) -> None:
     plan, homes = (
         plan_of(32, shuffles="4000", bootstraps="400"),
         [Path(tempfile.mkdtemp(prefix="hc-")) for _ in range(2)],
@@ -83,7 +87,7 @@ async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the
     await client.ask(start, SweepAnswer)
     answer = await follow(client, lambda answer: answer.progress.done >= 2)
     assert answer.progress.on == "ray"
-    processes("ray::UnitActor")[0].kill()
+    processes("ray::UnitActor", node_home)[0].kill()
     await follow(client, lambda answer: answer.progress.done >= 5)
     (driver,) = [
         each for each in psutil.Process(client.welcome.pid).children() if "on_ray.driver" in " ".join(each.cmdline())
@@ -93,6 +97,7 @@ async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the
     await asyncio.to_thread(cluster.remove_node, cluster.worker_nodes.copy().pop(), allow_graceful=False)
     cluster.add_node(num_cpus=1)  # it sets signal handlers: not in another thread
     answer = await follow(client, lambda answer: answer.progress.done >= 14)
+    assert processes("on_ray.driver", node_home)
     acknowledged = answer.sweep.done
     os.kill(client.welcome.pid, signal.SIGKILL)
     await client.close()
@@ -113,7 +118,7 @@ async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the
     for home, its in zip(homes, (places, alone), strict=True):
         await stop_host(its)
         shutil.rmtree(home)
-    assert not processes("on_ray.driver")
+    assert not processes("on_ray.driver", node_home)
 
 
 async def test_a_unit_is_stopped_in_two_seconds_and_what_waits_at_once(cluster: Cluster, home: Path) -> None:
