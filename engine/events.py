@@ -133,7 +133,7 @@ EffectMethod = Literal["attribution", "exact", "combined", "backup"]
 
 
 class EffectsPart(msgspec.Struct, frozen=True, kw_only=True):
-    """The effects on a part of the examples: what the whole would be on others is known from how parts differ."""
+    """The effects on one part of the examples. Resampled parts show what other examples would give."""
 
     n_examples: int
     base: float

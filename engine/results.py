@@ -79,7 +79,7 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeScores(msgspec.Struct, frozen=True, kw_only=True):
-    """Every measure of one head, averaged over seeds (docs/method.md 5 and 6). None: not applicable to this set."""
+    """Every measure of one node, averaged over seeds (docs/method.md 5 and 6). None: not applicable to this set."""
 
     layer: int
     head: int
@@ -157,7 +157,7 @@ EFFECT_FIELDS = ("attribution", "exact_effect", "combined", "backup")
 
 
 class NodeEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """The effect of replacing one head on the model's answer, in the metric's unit."""
+    """The effect of replacing one node on the model's answer, in the metric's unit."""
 
     layer: int
     head: int
@@ -259,7 +259,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CardNode(msgspec.Struct, frozen=True, kw_only=True):
-    """A head of the circuit and its evidence."""
+    """A node of the circuit and its evidence."""
 
     layer: int
     head: int

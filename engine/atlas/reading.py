@@ -14,6 +14,7 @@ from engine.atlas.passages import Passages
 from engine.atlas.sums import COPY_EVERY, LayerSums, State, empty_sums
 from engine.errors import Cancelled
 from engine.events import Monitor
+from engine.models.contributions import READOUT
 from engine.models.head_layout import unembedding
 from engine.models.loading import Model
 
@@ -171,7 +172,7 @@ class BatchReader:
         hooks += self.more_hooks()
         with torch.inference_mode(), model.lengths.of(self.batch.lengths):
             model.bridge.run_with_hooks(
-                self.batch.tokens, fwd_hooks=[*hooks, ("unembed.hook_in", only_last)], return_type="logits"
+                self.batch.tokens, fwd_hooks=[*hooks, (READOUT, only_last)], return_type="logits"
             )
         for layer in self._streams:
             self.state["streams"][layer] = 1

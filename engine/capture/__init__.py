@@ -3,4 +3,16 @@
 May import: root modules, models, sae, tensors.
 """
 
-__all__ = ["activation_cache", "direct_effects", "head_outputs", "pair_position", "prompts", "token_notices"]
+__all__ = [
+    "activation_cache",
+    "batches",
+    "code_reader",
+    "direct_effects",
+    "head_outputs",
+    "layer_hooks",
+    "node_reading",
+    "pair_position",
+    "prefix_trees",
+    "prompts",
+    "token_notices",
+]

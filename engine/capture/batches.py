@@ -1,5 +1,13 @@
 """Divide rows into batches of similar length."""
 
+_TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
+"""Tokens per batch. On a CPU 4096 took as long (SmolLM2, 100 prompts: 4.9 s against 4.5), and a batch is lost whole."""
+
+
+def tokens_at_once(device: str) -> int:
+    """Return how many tokens a batch has at most on a kind of device."""
+    return _TOKENS_AT_ONCE.get(device, 4096)
+
 
 def batches_of(prompts: list[list[int]], pairs: list[tuple[int, int]], most_tokens: int) -> list[list[int]]:
     """Return batches of rows of similar length, so that there is little padding; both sides of a pair in one batch."""

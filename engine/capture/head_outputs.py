@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engine.capture import activation_cache
-from engine.capture.batches import batches_of
+from engine.capture.batches import batches_of, tokens_at_once
 from engine.capture.direct_effects import DirectEffectsReader
 from engine.capture.layer_hooks import head_hooks, output_hooks, stream_hooks
 from engine.capture.pair_position import AlignedPairs, PairDifferences
@@ -26,9 +26,6 @@ from engine.models.loading import Model
 from engine.nodes import NodeChoice
 from engine.sae.node_codes import NodeOutputs
 from engine.scoring.direct_effects import DirectEffects
-
-_TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
-"""Tokens per batch. On a CPU 4096 took as long (SmolLM2, 100 prompts: 4.9 s against 4.5), and a batch is lost whole."""
 
 
 class HeadOutputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +219,7 @@ def _run(model: Model, reads: TokenRows, monitor: Monitor, part: activation_cach
         found["answer"] = torch.full((n,), math.nan)
     found.update(part.load())
     # The same batches as in an uninterrupted capture, so that the numbers are the same to the last bit.
-    for rows in batches_of(prompts, pairs, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
+    for rows in batches_of(prompts, pairs, tokens_at_once(model.device.type)):
         if bool(found["read"][rows].all()):
             continue
         width = max(len(prompts[row]) for row in rows)

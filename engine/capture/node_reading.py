@@ -7,15 +7,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from engine.capture.batches import tokens_at_once
 from engine.capture.layer_hooks import Read, head_hooks, output_hooks, stream_hooks
 from engine.capture.pair_position import AlignedPairs, PairDifferences
 from engine.capture.prefix_trees import PackedPrompts, PrefixTree, in_rows, pack, reads_trees, run_until, width_for
 from engine.events import Monitor
 from engine.models.loading import Model
 from engine.nodes import NodeId
-from engine.tensors.threads import adapt_threads
 
-_TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
+_MOST_REPEATS = 8
+"""Prompts of one pass over trees have at most this many times its tokens, each prompt counted in full."""
 
 Prompts = Sequence[Sequence[int]]
 
@@ -40,7 +41,6 @@ class NodeReader:
     ) -> None:
         """`output_weights`: the model's; making them takes as long as a short pass."""
         self._model, self._monitor, self._output_weights = model, monitor, output_weights
-        self._n_parameters = model.n_parameters
         self._heads = sorted({node.layer for node in nodes if node.is_head})
         self._outputs = sorted({1 + node.layer for node in nodes if not node.is_head})
 
@@ -82,29 +82,36 @@ class NodeReader:
 
     def _batches(self, prompts: Prompts, units: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
         """Yield numbers of units: batches of not too many tokens, those with the same beginning together."""
-        most = _TOKENS_AT_ONCE.get(self._model.device.type, 4096)
-        tree, rows = PrefixTree(), list[int]()
+        most = tokens_at_once(self._model.device.type)
+        tree, rows, n_prompts, longest = PrefixTree(), list[int](), 0, 0
         for row in sorted(range(len(units)), key=lambda each: [tuple(prompts[number]) for number in units[each]]):
-            if rows and len(tree.tokens) + sum(tree.missing(prompts[number]) for number in units[row]) > most:
+            own = [prompts[number] for number in units[row]]
+            longest = max(longest, *map(len, own))
+            alone = (n_prompts + len(own)) * longest
+            shared = len(tree.tokens) + sum(map(tree.missing, own))
+            if rows and (alone > most * (_MOST_REPEATS if self._in_trees(longest) else 1) or shared > most):
                 yield rows
-                tree, rows = PrefixTree(), []
-            for number in units[row]:
-                tree.add(prompts[number])
+                tree, rows, n_prompts, longest = PrefixTree(), [], 0, max(map(len, own))
+            for prompt in own:
+                tree.add(prompt)
             rows.append(row)
+            n_prompts += len(own)
         if rows:
             yield rows
 
+    def _in_trees(self, longest: int) -> bool:
+        """Return whether prompts of so many tokens are read over trees."""
+        return longest <= width_for(self._model) and reads_trees(self._model)
+
     def _packed(self, prompts: Prompts) -> PackedPrompts:
-        width = width_for(self._model)
-        if max(map(len, prompts)) > width or not reads_trees(self._model):
-            return in_rows(prompts)
-        return pack(prompts, width)
+        trees = self._in_trees(max(map(len, prompts)))
+        return pack(prompts, width_for(self._model)) if trees else in_rows(prompts)
 
     def _run(self, packed: PackedPrompts, heads: Read, output: Read, stream: Read, streams: Sequence[int]) -> None:
         """Run one pass, to the last layer that is read."""
         model = self._model
         last = max([0, *self._heads, *(place - 1 for place in self._outputs), *streams])
-        adapt_threads(2.0 * self._n_parameters * packed.tokens.numel() / model.info.n_layers)
+        model.adapt_threads(packed.tokens.numel())
         hooks = head_hooks(model, self._heads, heads, self._monitor)
         hooks += output_hooks(model, self._outputs, output)
         hooks += stream_hooks(model, streams, stream)
@@ -131,7 +138,7 @@ class _Pool:
         self.found.outputs[:, place] = torch.einsum("npm,np->nm", output[self._at], self._weight)
 
     def stream(self, layer: int, residual: Tensor) -> None:
-        """Take up nothing: no output is held against the stream."""
+        """Ignore the stream: sums over positions do not need it."""
 
 
 def _padded(places: Sequence[Sequence[int]]) -> tuple[Int[Tensor, "prompt position"], Bool[Tensor, "prompt position"]]:

@@ -55,17 +55,20 @@ def answer_changes(
 
 def _bits(codes: NDArray[np.integer], labels: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the mutual information in bits of each node's codes, [example, node], with each row of labels."""
-    told = (labels[:, :, None] == np.arange(labels.max() + 1)).astype(np.float64)
-    h_labels = _entropy(told.mean(axis=1))
+    of_labels, n_labels = _entropies(labels), labels.max() + 1
     found = []
     for column in codes.T:
-        there = (column[:, None] == np.unique(column)).astype(np.float64)
-        joint = np.einsum("nk,snm->skm", there, told) / len(column)
-        h_joint = _entropy(joint.reshape(len(joint), -1))
-        found.append(_entropy(there.mean(axis=0)[None]) + h_labels - h_joint)
+        _, code = np.unique(column, return_inverse=True)
+        found.append(_entropies(code[None]) + of_labels - _entropies(code * n_labels + labels))
     return np.stack(found, axis=1)
 
 
-def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the entropy in bits of every row of shares."""
-    return -(shares * np.log2(np.where(shares > 0, shares, 1.0))).sum(axis=-1)
+def _entropies(values: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the entropy in bits of every row of values, by the lengths of runs of equal ones once they are sorted."""
+    rows, n = values.shape
+    ordered = np.sort(values, axis=1)
+    begins = np.ones((rows, n), dtype=bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    starts = np.flatnonzero(begins)
+    counts = np.diff(starts, append=rows * n)
+    return np.log2(n) - np.bincount(starts // n, counts * np.log2(counts), rows) / n

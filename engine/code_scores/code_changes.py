@@ -1,6 +1,7 @@
 """Compare the codes of two runs on the prompts that both have: nodes, codes and families."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import combinations, product
 
 import numpy as np
@@ -41,6 +42,11 @@ def compare_codes(
     Numbers of codes mean nothing across runs: a code is known by the prompts on which it occurs. Under the same seed
     autoencoders begin alike, so that what differs is the model; under different ones seeds differ as well.
     """
+
+    @cache
+    def families(run: int, seed: int) -> _Families:
+        return _Families((a, b)[run][seed], positive, nodes)
+
     pairs = list(product(range(len(a)), range(len(b))))
     same = [(i, j) for i, j in pairs if seeds[0][i] == seeds[1][j]]
     others = [pair for pair in pairs if pair not in same]
@@ -61,12 +67,12 @@ def compare_codes(
     gone, kept, n_a = _unmatched(codes_a, codes_b, positive, nodes)
     new, _, n_b = _unmatched(codes_b, codes_a, positive, nodes)
     repeated = [pair for each in inside for pair in each]
-    trees = [_Families(each, positive, nodes) for each in (codes_a, codes_b)]
-    again = [[_Families(codes, positive, nodes) for codes in each[:2]] for each in (a, b) if len(each) > 1]
+    trees = families(0, first[0]), families(1, first[1])
+    again = [(families(run, 0), families(run, 1)) for run, each in enumerate((a, b)) if len(each) > 1]
     return CodesComparison(
         prompts=a.shape[1],
         nodes=tuple(sorted(changes, key=lambda each: (each.agreement, -each.within, each.layer, each.head))),
-        same_seed=bool(same) and first in same,
+        same_seed=first in same,
         answers=answer_changes(a, b, answers, nodes),
         codes_a=n_a,
         codes_b=n_b,
@@ -79,9 +85,7 @@ def compare_codes(
         families_b=len(trees[1].families),
         families_gone=tuple(trees[0].without(trees[1])),
         families_new=tuple(trees[1].without(trees[0])),
-        families_expected=_mean(
-            [1 - len(one.without(other)) / max(len(one.families), 1) for one, other in again],
-        ),
+        families_expected=_mean([1 - len(one.without(other)) / max(len(one.families), 1) for one, other in again]),
     )
 
 

@@ -17,7 +17,7 @@ from engine.tensors.generators import generator
 
 RANDOM_CIRCUITS = 100
 _NOTHING = 1e-4
-"""Change of the answer, as a share of it (of less than 1: in its unit), that counts as none: rounding is below it."""
+"""Change of the answer that counts as none, as a share of it, in its unit where it is below 1. Rounding is smaller."""
 
 
 def check_circuit(

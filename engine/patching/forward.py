@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.config import Precision
 from engine.errors import Cancelled
 from engine.events import Monitor
+from engine.models.contributions import READOUT
 from engine.models.loading import Model
 from engine.models.mlps import STREAM_BEGIN
 from engine.nodes import NodeChoice
@@ -138,7 +139,6 @@ class ForwardPasses:
         # Gradients are taken with respect to activations only.
         for parameter in model.bridge.parameters():
             parameter.requires_grad_(False)
-        # Counted once: it takes milliseconds, and every pass needs it.
 
     def rows_at_once(self, width: int) -> int:
         """Return how many rows of that many tokens fit into one pass."""
@@ -192,7 +192,7 @@ class ForwardPasses:
         def keep_final(stream: Tensor, hook: object) -> None:  # noqa: ARG001
             final.append(_last_of(stream, last).detach().to(self.model.device, torch.float32))
 
-        hooks: Hooks = [(STREAM_BEGIN, enter), ("unembed.hook_in", keep_final)]
+        hooks: Hooks = [(STREAM_BEGIN, enter), (READOUT, keep_final)]
         hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
         hooks += self.model.contributions.position_hooks(factors.__setitem__)
         hooks += [(self.model.mlps.hook(layer), _keep(mlps, layer, attached=bool(slope))) for layer in range(len(mlps))]
@@ -227,7 +227,7 @@ class ForwardPasses:
         def stop(stream: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             raise _StopAtReadout
 
-        hooks: Hooks = [("unembed.hook_in", stop)]
+        hooks: Hooks = [(READOUT, stop)]
         given = {self.model.cache_argument: cache, "use_cache": True}
         try:
             with torch.no_grad(), self.model.lengths.of(lengths), suppress(_StopAtReadout):
@@ -277,7 +277,7 @@ class ForwardPasses:
 
         hooks: Hooks = list(more_hooks or ())
         hooks += [(f"blocks.{layer}.attn.hook_z", self._at(layer, edit, edited)) for layer in range(self.n_layers)]
-        hooks.append(("unembed.hook_in", only_last))
+        hooks.append((READOUT, only_last))
         ending = f"blocks.{self.n_layers - 1}.mlp.hook_in"
         of_end = (self.model.mlps.hook(self.n_layers - 1), f"blocks.{self.n_layers - 1}.mlp.")
         reads_end = any(name.startswith(of_end) for name, _ in more_hooks or ())

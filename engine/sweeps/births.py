@@ -140,22 +140,23 @@ def birth_table(
     table = _Runs(runs)
     resampled = _ResampledRuns(table, resamples, seed)
 
-    def fit(found: Curve, replicates: Sequence[Sequence[float]]) -> Transition:
-        return fit_transition(found, resamples=resamples, seed=seed, replicates=replicates)
-
     unfitted = Transition(verdict="none")
     metrics = []
     for name in (BEHAVIOUR, TRAINED, HELD_OUT, ANSWER):
         found = table.curve(table.metric(name))
         if name == BEHAVIOUR or any(value is not None for row in found.draws for value in row):
-            transition = fit(found, resampled.metric(name, found)) if fitted else unfitted
+            transition = unfitted
+            if fitted:
+                replicates = partial(resampled.metric, name, found)
+                transition = fit_transition(found, resamples=resamples, seed=seed, replicates=replicates)
             metrics.append(MetricCurve(name=name, curve=found, transition=transition))
     names = dict.fromkeys(node for run in runs for node in run.values)
     curves = {node: table.curve(table.node(node)) for node in names}
     behaviour = metrics[0].transition
     if fitted:
-        replicates = {node: resampled.node(node, curve) for node, curve in curves.items()}
-        found_births = births(curves, resamples=resamples, seed=seed, replicates=replicates)
+        found_births = births(
+            curves, resamples=resamples, seed=seed, replicates=lambda node: resampled.node(node, curves[node])
+        )
         order = [(each.node, each.transition) for each in found_births]
     else:
         order = [(node, unfitted) for node in curves]

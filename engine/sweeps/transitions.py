@@ -7,7 +7,8 @@ straight line in the same logarithm (docs/method.md 7). Plain Python: clients of
 import itertools
 import math
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -15,6 +16,8 @@ import msgspec
 from engine.errors import ConfigError
 from engine.sweeps.logistic import TENTH_TO_NINE_TENTHS, LogisticFit, LogisticGrid, share_at, step_at
 
+Replicates = Sequence[Sequence[float]]
+"""Resampled curves of means, one value for each measured step."""
 Verdict = Literal["transition", "none", "too_few_steps"]
 """none: a straight line (or a constant) describes the curve as well."""
 
@@ -117,13 +120,13 @@ class CircuitAtStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fit_transition(
-    curve: Curve, *, resamples: int = RESAMPLES, seed: int = 0, replicates: Sequence[Sequence[float]] = ()
+    curve: Curve, *, resamples: int = RESAMPLES, seed: int = 0, replicates: Callable[[], Replicates] = tuple
 ) -> Transition:
     """Return the transition of the mean over draws, with an interval from resampled examples and residuals.
 
-    `replicates`: the mean over draws at every measured step, for resampled examples
-    (engine.sweeps.example_resamples). Without them draws are resampled, and of a single draw residuals alone: then the
-    interval does not cover other examples.
+    `replicates` returns the mean over draws at every measured step, for resampled examples
+    (engine.sweeps.example_resamples); called only if there is a transition. Without them draws are resampled, and of a
+    single draw residuals alone: then the interval does not cover other examples.
 
     Deterministic for the same arguments. Two curves with as many steps and draws are resampled alike, so that
     `transition_gap` compares the same draws, and the same examples if replicates were drawn alike.
@@ -144,7 +147,7 @@ def fit_transition(
     if better_by < MARGIN:
         return Transition(verdict="none", better_by=better_by)
     rng = random.Random(seed)
-    moves = _moves(rows, means, replicates, resamples, rng)
+    moves = _moves(rows, means, replicates(), resamples, rng)
     resampled = _resample(grid, shape, means, moves, rng)
     tail = (1 - CONFIDENCE) / 2
     earliest, latest = _quantile(resampled, tail), _quantile(resampled, 1 - tail)
@@ -219,19 +222,17 @@ def births(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    replicates: Mapping[str, Sequence[Sequence[float]]] | None = None,
+    replicates: Callable[[str], Replicates] | None = None,
 ) -> tuple[Birth, ...]:
     """Return every node with its transition: rises by midpoint, then falls by midpoint, then nodes without one.
 
-    `replicates`: by node, as fit_transition takes them.
+    `replicates`: of a node, as fit_transition takes them.
     """
-    more = replicates or {}
-    found = [
-        Birth(
-            node=node, transition=fit_transition(curve, resamples=resamples, seed=seed, replicates=more.get(node, ()))
-        )
-        for node, curve in curves.items()
-    ]
+    found = []
+    for node, curve in curves.items():
+        of_node: Callable[[], Replicates] = tuple if replicates is None else partial(replicates, node)
+        transition = fit_transition(curve, resamples=resamples, seed=seed, replicates=of_node)
+        found.append(Birth(node=node, transition=transition))
     return tuple(sorted(found, key=_birth_order))
 
 
@@ -273,7 +274,7 @@ def _resample(
 def _moves(
     rows: Sequence[Sequence[float | None]],
     means: Sequence[float],
-    replicates: Sequence[Sequence[float]],
+    replicates: Replicates,
     resamples: int,
     rng: random.Random,
 ) -> list[list[float]]:

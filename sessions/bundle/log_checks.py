@@ -21,7 +21,7 @@ from engine.events import (
     Scored,
     TrainStep,
 )
-from engine.examples import Example, content_hash
+from engine.examples import MOST_PARTS, Example, content_hash
 from engine.measures import MEASURES
 from engine.nodes import NodeLayout
 from engine.results import ModelInfo
@@ -272,7 +272,7 @@ def _check_run_event(event: AnyEvent, run: RunFacts) -> None:
             _check_int("number of gradient steps", event.gradient_steps, 0, 1 << 31)
             for effect in event.effects:
                 _check_int("time of an effect", effect.measured_us or 0, 0, _LATEST_US)
-            _check_int("number of parts", len(event.parts), 0, MAX_NAME)
+            _check_int("number of parts", len(event.parts), 0, MOST_PARTS)
             for part in event.parts:
                 _check_int("number of examples", part.n_examples, 1, 1 << 31)
                 _check_int("number of effects of a part", len(part.effects), len(event.effects), len(event.effects))

@@ -35,16 +35,24 @@ def unit_log(folder: Path, key: str) -> Path:
     return folder / "units" / f"{key}.log"
 
 
-def read_unit_logs(folder: Path, keys: Collection[str]) -> tuple[UnitLog, ...]:
-    """Return the logs that these units left, those of failed ones first, else in the order of the keys."""
-    found = []
+def read_unit_logs(folder: Path, keys: Collection[str], *, most_lines: int | None = None) -> tuple[UnitLog, ...]:
+    """Return the logs that these units left, those of failed ones first, else in the order of the keys.
+
+    `most_lines`: leave out logs of units that did not fail once theirs have so many lines together.
+    """
+    failed, others, n_lines = list[UnitLog](), list[UnitLog](), 0
     for key in keys:
         try:
             text = read_plain(unit_log(folder, key)).decode(errors="replace")
         except OSError:
             continue
-        found.append(UnitLog(key, tuple(text.splitlines())))
-    return tuple(sorted(found, key=lambda log: not log.failed))
+        log = UnitLog(key, tuple(text.splitlines()))
+        if log.failed:
+            failed.append(log)
+        elif most_lines is None or n_lines < most_lines:
+            others.append(log)
+            n_lines += len(log.lines)
+    return (*failed, *others)
 
 
 def newest_units(folder: Path, most: int = 100) -> list[str]:

@@ -12,6 +12,7 @@ from tui.state.node_signs import IDLE, KNOWN, PINNED
 from tui.state.weighted_edges import (
     WeightedEdge,
     cut_edges,
+    effects_of,
     group_letter,
     group_of,
     measured_weights,
@@ -36,8 +37,9 @@ class EdgesState:
         self.pan = (0, 0)
         """Offset of the drawing by the pan keys, in cells."""
         self._idle: tuple[object, object, frozenset[NodeId]] = (None, None, frozenset())
+        self._every: tuple[object, object, tuple[WeightedEdge, ...]] = (None, None, ())
         self._graph = FoldedGraph((), DrawingChanged())
-        self._folded: tuple[object, object] = ((), DrawingChanged())
+        self._folded: object = None
 
     @property
     def drawing(self) -> DrawingChanged:
@@ -52,31 +54,34 @@ class EdgesState:
     @property
     def every(self) -> tuple[WeightedEdge, ...]:
         """All edges of the run by the current weight, strongest first."""
-        run = self.state.shown
-        return () if run is None else weighted_edges(run.picture, self.drawing.weight)
+        run, weight = self.state.shown, self.drawing.weight
+        if run is None:
+            return ()
+        source = run.picture.edges if weight == "codes" else effects_of(run.picture, weight)
+        if weight != self._every[0] or source is not self._every[1]:
+            self._every = weight, source, weighted_edges(run.picture, weight)
+        return self._every[2]
 
     @property
     def graph(self) -> FoldedGraph:
-        """The filtered edges with folded groups as boxes."""
-        made_of = (self._filtered, self.drawing)
+        """The filtered edges with folded groups as boxes; made again only when something of it has changed."""
+        view = self.state.view()
+        marked = self.state.marked if self.of_marked else frozenset()
+        circuit = view.circuit if self.inside and view is not None else None
+        made_of = (self.every, marked, circuit, self.drawing)
         if made_of != self._folded:
-            self._graph, self._folded = FoldedGraph(*made_of), made_of
+            self._folded, edges = made_of, self.every
+            if marked:
+                edges = tuple(edge for edge in edges if not marked.isdisjoint(edge.nodes))
+            elif circuit is not None:
+                edges = tuple(edge for edge in edges if circuit.issuperset(edge.nodes))
+            self._graph = FoldedGraph(edges, self.drawing)
         return self._graph
 
     @property
     def all(self) -> tuple[WeightedEdge, ...]:
         """The edges of the list: filtered, those of a folded group summed; strongest first."""
         return self.graph.edges
-
-    @property
-    def _filtered(self) -> tuple[WeightedEdge, ...]:
-        edges, view = self.every, self.state.view()
-        marked = self.state.marked if self.of_marked else frozenset()
-        if marked:
-            return tuple(edge for edge in edges if not marked.isdisjoint(edge.nodes))
-        if not self.inside or view is None:
-            return edges
-        return tuple(edge for edge in edges if view.circuit.issuperset(edge.nodes))
 
     @property
     def cut_off(self) -> tuple[WeightedEdge, ...]:
@@ -102,8 +107,9 @@ class EdgesState:
     @property
     def alone(self) -> tuple[NodeId, ...]:
         """Pinned nodes that no edge of this weight touches."""
-        joined = {self.graph.box_of(node) for edge in self.every for node in edge.nodes}
-        return tuple(node for each in self.graph.drawing.pinned if (node := NodeId(*each)) not in joined)
+        graph = self.graph
+        joined = {graph.box_of(node) for edge in self.every for node in edge.nodes}
+        return tuple(node for each in graph.drawing.pinned if (node := NodeId(*each)) not in joined)
 
     @property
     def chosen_edge(self) -> WeightedEdge | None:
@@ -125,8 +131,9 @@ class EdgesState:
 
         Of a box: pinned; its name has the letter.
         """
-        pinned = PINNED if node in map(tuple, self.graph.drawing.pinned) else ""
-        if node in self.graph.groups:
+        graph = self.graph
+        pinned = PINNED if node in map(tuple, graph.drawing.pinned) else ""
+        if node in graph.groups:
             return pinned
         letter = next((letter for letter, group in self.groups if node in map(tuple, group.nodes)), "")
         return f"{self.sign(node)}{pinned}{letter}"

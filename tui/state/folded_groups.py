@@ -19,7 +19,8 @@ class FoldedGraph:
 
     def __init__(self, edges: Sequence[WeightedEdge], drawing: DrawingChanged) -> None:
         """`edges`: of single nodes, strongest first."""
-        self.groups = {min(NodeId(*node) for node in group.nodes): group for group in drawing.groups if group.folded}
+        folded = [group for group in drawing.groups if group.folded and group.nodes]
+        self.groups = {min(NodeId(*node) for node in group.nodes): group for group in folded}
         self._letters = {node: group_letter(drawing.groups.index(group)) for node, group in self.groups.items()}
         self._box = {NodeId(*node): first for first, group in self.groups.items() for node in group.nodes}
         self._parts: dict[tuple[NodeId, NodeId], list[WeightedEdge]] = {}
@@ -79,17 +80,17 @@ class FoldedGraph:
 
 def toggle_fold(drawing: DrawingChanged, node: NodeId) -> DrawingChanged:
     """Return the drawing with the node's group folded, or unfolded; unchanged if it is in none."""
-    return _folded(drawing, [group.name for group in drawing.groups if node in map(tuple, group.nodes)])
+    return _toggled(drawing, [group.name for group in drawing.groups if node in map(tuple, group.nodes)])
 
 
 def fold_by_name(drawing: DrawingChanged, name: str, *, folded: bool) -> DrawingChanged:
     """Return the drawing with the group of that name folded, or unfolded."""
-    return _folded(drawing, [group.name for group in drawing.groups if group.name == name and group.folded != folded])
+    return _toggled(drawing, [group.name for group in drawing.groups if group.name == name and group.folded != folded])
 
 
-def _folded(drawing: DrawingChanged, others: Sequence[str]) -> DrawingChanged:
+def _toggled(drawing: DrawingChanged, names: Sequence[str]) -> DrawingChanged:
     groups = tuple(
-        msgspec.structs.replace(group, folded=not group.folded) if group.name in others else group
+        msgspec.structs.replace(group, folded=not group.folded) if group.name in names else group
         for group in drawing.groups
     )
     return msgspec.structs.replace(drawing, groups=groups)

@@ -115,7 +115,8 @@ class UnitLogsTail:
             return False
         self._seen = seen
         self.dropped += 1
-        lines = [line for each in read_unit_logs(self._folder, keys) for line in (*each.lines, "")]
+        logs = read_unit_logs(self._folder, keys, most_lines=_MOST_LINES)
+        lines = [line for each in logs for line in (*each.lines, "")]
         self.lines = [_unit_line(line) for line in lines[:_MOST_LINES]]
         return True
 

@@ -10,7 +10,7 @@ import torch
 from engine.capture.code_reader import TokenPair
 from engine.capture.head_outputs import read_examples
 from engine.capture.node_reading import NodeReader
-from engine.capture.prefix_trees import in_rows, pack, reads_trees
+from engine.capture.prefix_trees import in_rows, pack, reads_trees, run_until
 from engine.catalog.local_models import bundled_folder
 from engine.config import DEFAULTS, LoadOptions
 from engine.events import SilentMonitor
@@ -83,6 +83,29 @@ def test_nodes_are_read_as_in_a_run(any_model: tuple[str, Model]) -> None:
             for found, expected in read:
                 scale = float(expected[place].abs().max())
                 assert torch.allclose(found[place], expected[place], rtol=1e-4, atol=1e-5 * scale), node
+
+
+def test_a_pass_has_no_more_tokens_than_fit(any_model: tuple[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A common beginning saves nothing where each prompt has a row of its own, and little where rows repeat it."""
+    kind, model = any_model
+    source = torch.Generator().manual_seed(0)
+    begins = torch.randint(model.info.vocabulary, (90,), generator=source).tolist()
+    prompts = [(*begins, end) for end in range(120)]
+    sizes: list[int] = []
+
+    def run(model: Model, packed: Any, hooks: Any, last: int) -> None:
+        sizes.append(packed.tokens.numel())
+        run_until(model, packed, hooks, last)
+
+    monkeypatch.setattr("engine.capture.node_reading.run_until", run)
+    reader = NodeReader(model, [NodeId(0, 1)], model.output_weights, SilentMonitor())
+    reader.pooled(prompts, [[1.0] * len(each) for each in prompts])
+    assert max(sizes) <= 1024
+    assert (len(sizes) == 2) == (kind in ("toy", "mistral"))
+    assert sum(sizes) == 120 * 91 or kind in ("toy", "mistral")
+    sizes.clear()
+    reader.differences(prompts, [(2 * pair, 2 * pair + 1) for pair in range(60)])
+    assert max(sizes) <= 1024
 
 
 @pytest.mark.parametrize(("node", "paired", "layers"), [("0.1", False, 1), ("m1", True, 2), ("0.1", True, 4)])

@@ -23,6 +23,8 @@ def test_every_try_of_a_unit_is_in_its_log(tmp_path: Path) -> None:
     assert (a.failed, b.lines, b.failed) == (False, ("--- mine: run r2 on two", "noise"), False)
     logs.failed("b", "mine: run r2 on two", "no memory")
     assert [each.key for each in read_unit_logs(tmp_path, ["a", "b"])] == ["b", "a"]
+    logs.add("c", "mine: run r5 on two", "more\n")
+    assert [each.key for each in read_unit_logs(tmp_path, ["a", "c", "b"], most_lines=6)] == ["b", "a"]  # a has six
     # Another host goes on in the same file.
     UnitLogs(tmp_path).done("b", "mine: run r4 on one")
     found = read_unit_logs(tmp_path, ["a", "b"])

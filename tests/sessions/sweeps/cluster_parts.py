@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.examples import Example
 from engine.machine.folders import find_folders
@@ -10,6 +11,8 @@ from engine.sweeps.content_key import installed_versions
 from engine.sweeps.expansion import expand, identity_of
 from engine.sweeps.plan import SweepPlan
 from engine.sweeps.spec import spec_from_words
+from sessions.client.connection import HostClient
+from sessions.protocol import FollowSweep, QuerySql, SqlAnswer, SweepAnswer
 from sessions.store.database import Store
 from sessions.store.recorder import Recorder
 from sessions.sweeps.executor import AnyReport, Executor, Pack, UnitDone, UnitFailed, UnitTask
@@ -33,9 +36,9 @@ class Inputs:
         return ()
 
 
-def plan_of(units: int, *, models: Path = Path("/nonexistent"), **words: str) -> SweepPlan:
+def plan_of(units: int, *, models: Path = Path("/nonexistent"), name: str = "real", **words: str) -> SweepPlan:
     small = {"task": "ioi", "seeds": f"0..{units - 1}", "shuffles": "0", "bootstraps": "1", "device": "cpu"}
-    return expand(spec_from_words(small | words, name="real", pairs=2), Inputs(models))
+    return expand(spec_from_words(small | words, name=name, pairs=2), Inputs(models))
 
 
 def tasks_of(plan: SweepPlan, home: Path) -> list[UnitTask]:
@@ -56,6 +59,21 @@ def tasks_of(plan: SweepPlan, home: Path) -> list[UnitTask]:
         )
         for unit in sweep.units
     ]
+
+
+async def follow(client: HostClient, enough: Callable[[SweepAnswer], object]) -> SweepAnswer:
+    """Return the first answer about the sweep `real` that is enough, within ten minutes."""
+    seen = -1
+    async with asyncio.timeout(600):
+        while True:
+            answer = await client.ask(FollowSweep(sweep="real", seen=seen), SweepAnswer)
+            if enough(answer):
+                return answer
+            seen = answer.progress.news
+
+
+async def rows(client: HostClient, sql: str) -> list[list[Any]]:
+    return list((await client.ask(QuerySql(sql=sql, limit=100_000), SqlAnswer)).table.rows)
 
 
 class Reports:

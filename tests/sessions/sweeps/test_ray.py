@@ -22,13 +22,13 @@ from engine.sweeps.expansion import identity_of
 from sessions.bundle.import_bundle import CheckedBundle
 from sessions.client.connection import HostClient, stop_host
 from sessions.files.log_files import SizedLog
-from sessions.protocol import FollowSweep, QuerySql, SqlAnswer, StartSweep, SweepAnswer
+from sessions.protocol import StartSweep, SweepAnswer
 from sessions.protocol.sweeps import ExecutorSettings
 from sessions.sweeps.executor import Pack, UnitDone, UnitFailed, UnitProgress, UnitStarted, WorkerJoined
 from sessions.sweeps.on_ray.executor import RayExecutor
 from sessions.sweeps.on_ray.messages import DriverPlan
 
-from .cluster_parts import CODES, ONCE, Reports, plan_of, run_all, tasks_of
+from .cluster_parts import CODES, ONCE, Reports, follow, plan_of, rows, run_all, tasks_of
 
 
 @pytest.fixture(scope="module")
@@ -67,26 +67,16 @@ def executor_of(cluster: Any, home: Path, reports: Reports, **changes: Any) -> R
     return RayExecutor(reports, msgspec.structs.replace(plan, **changes), errors=SizedLog(home / "worker.log"))
 
 
-def processes(words: str) -> list[psutil.Process]:
-    found = [(each, " ".join(each.info["cmdline"] or ())) for each in psutil.process_iter(["cmdline"])]
-    return [each for each, command in found if words in command]
+def processes(words: str, home: Path) -> list[psutil.Process]:
+    """Return the processes with these words in their command that this test run started: others may run beside it."""
+    every = psutil.process_iter(["cmdline", "environ"])
+    found = [each for each in every if words in " ".join(each.info["cmdline"] or ())]
+    return [each for each in found if (each.info["environ"] or {}).get("HEADCODE_HOME") == str(home)]
 
 
-async def follow(client: HostClient, enough: Any) -> SweepAnswer:
-    seen = -1
-    async with asyncio.timeout(300):
-        while True:
-            answer = await client.ask(FollowSweep(sweep="real", seen=seen), SweepAnswer)
-            if enough(answer):
-                return answer
-            seen = answer.progress.news
-
-
-async def rows(client: HostClient, sql: str) -> list[list[Any]]:
-    return list((await client.ask(QuerySql(sql=sql, limit=100_000), SqlAnswer)).table.rows)
-
-
-async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the_host_die(cluster: Cluster) -> None:
+async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the_host_die(
+    cluster: Cluster, node_home: Path
+) -> None:
     plan, homes = (
         plan_of(32, shuffles="4000", bootstraps="400"),
         [Path(tempfile.mkdtemp(prefix="hc-")) for _ in range(2)],
@@ -97,7 +87,7 @@ async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the
     await client.ask(start, SweepAnswer)
     answer = await follow(client, lambda answer: answer.progress.done >= 2)
     assert answer.progress.on == "ray"
-    processes("ray::UnitActor")[0].kill()
+    processes("ray::UnitActor", node_home)[0].kill()
     await follow(client, lambda answer: answer.progress.done >= 5)
     (driver,) = [
         each for each in psutil.Process(client.welcome.pid).children() if "on_ray.driver" in " ".join(each.cmdline())
@@ -107,6 +97,7 @@ async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the
     await asyncio.to_thread(cluster.remove_node, cluster.worker_nodes.copy().pop(), allow_graceful=False)
     cluster.add_node(num_cpus=1)  # it sets signal handlers: not in another thread
     answer = await follow(client, lambda answer: answer.progress.done >= 14)
+    assert processes("on_ray.driver", node_home)
     acknowledged = answer.sweep.done
     os.kill(client.welcome.pid, signal.SIGKILL)
     await client.close()
@@ -127,7 +118,7 @@ async def test_every_unit_is_done_once_though_an_actor_a_node_the_driver_and_the
     for home, its in zip(homes, (places, alone), strict=True):
         await stop_host(its)
         shutil.rmtree(home)
-    assert not processes("on_ray.driver")
+    assert not processes("on_ray.driver", node_home)
 
 
 async def test_a_unit_is_stopped_in_two_seconds_and_what_waits_at_once(cluster: Cluster, home: Path) -> None:

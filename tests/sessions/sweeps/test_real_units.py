@@ -11,27 +11,21 @@ import tempfile
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import psutil
 import pytest
 
-from engine.examples import Example
 from engine.machine.folders import find_folders
 from engine.sweeps.content_key import installed_versions
-from engine.sweeps.expansion import expand, identity_of
+from engine.sweeps.expansion import identity_of
 from engine.sweeps.plan import SweepPlan
-from engine.sweeps.spec import spec_from_words
 from sessions.client.connection import HostClient, stop_host
 from sessions.errors import BadBundle, Refusal
 from sessions.protocol import (
     CancelSweep,
-    FollowSweep,
     GatherSweep,
     GetSweep,
-    QuerySql,
-    SqlAnswer,
     StartSweep,
     SweepAnswer,
     SweepDetail,
@@ -47,26 +41,7 @@ from sessions.sweeps.records import make_task, record_plan
 from sessions.sweeps.version_check import find_difference, find_other_model
 
 from ...torture.sealing import open_up, seal
-
-CODES = """
-    SELECT s.unit_key, list(c.code ORDER BY c.seed, c.example, c.layer, c.head) AS codes
-    FROM sweep_runs AS s JOIN codes AS c USING (run_id) GROUP BY s.unit_key ORDER BY s.unit_key
-"""
-
-
-class Inputs:
-    models = Path("/nonexistent")
-
-    def examples(self, _: str) -> tuple[Example, ...]:
-        return ()
-
-    def checkpoints(self, _: str) -> tuple[()]:
-        return ()
-
-
-def plan_of(seeds: int, *, name: str = "real") -> SweepPlan:
-    words = {"task": "ioi", "seeds": f"0..{seeds - 1}", "shuffles": "0", "bootstraps": "1", "device": "cpu"}
-    return expand(spec_from_words(words, name=name, pairs=2), Inputs())
+from .cluster_parts import CODES, follow, plan_of, rows
 
 
 @pytest.fixture
@@ -80,20 +55,6 @@ async def homes() -> AsyncIterator[list[Path]]:
 
 async def connect(home: Path) -> HostClient:
     return await HostClient.connect(find_folders({"HEADCODE_HOME": str(home)}), timeout_s=600)
-
-
-async def follow(client: HostClient, enough: Any) -> SweepAnswer:
-    seen = -1
-    async with asyncio.timeout(600):
-        while True:
-            answer = await client.ask(FollowSweep(sweep="real", seen=seen), SweepAnswer)
-            if enough(answer):
-                return answer
-            seen = answer.progress.news
-
-
-async def rows(client: HostClient, sql: str) -> list[list[Any]]:
-    return list((await client.ask(QuerySql(sql=sql, limit=100_000), SqlAnswer)).table.rows)
 
 
 async def test_forty_units_on_two_workers_with_one_killed_have_the_codes_of_one_worker(homes: list[Path]) -> None:

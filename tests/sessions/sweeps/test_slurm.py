@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -18,7 +17,7 @@ import pytest
 from engine.errors import ConfigError
 from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import FollowSweep, QuerySql, SqlAnswer, StartSweep, SweepAnswer
+from sessions.protocol import QuerySql, SqlAnswer, StartSweep, SweepAnswer
 from sessions.protocol.sweeps import ExecutorSettings
 from sessions.sweeps.executor import Pack, UnitDone, UnitFailed, UnitStarted, WorkerJoined
 from sessions.sweeps.gather import UnitBundle
@@ -26,7 +25,7 @@ from sessions.sweeps.on_slurm.cluster import SlurmJobs
 from sessions.sweeps.on_slurm.executor import SlurmExecutor
 from sessions.sweeps.on_slurm.options import SlurmOptions, read_options, slurm_options
 
-from .cluster_parts import ONCE, Reports, plan_of, tasks_of
+from .cluster_parts import ONCE, Reports, follow, plan_of, tasks_of
 
 LOCAL = SlurmOptions(cluster="local")
 
@@ -136,16 +135,6 @@ async def test_a_host_follows_the_jobs_that_a_killed_one_left() -> None:
     finally:
         await stop_host(places)
         shutil.rmtree(home)
-
-
-async def follow(client: HostClient, enough: Callable[[SweepAnswer], bool]) -> SweepAnswer:
-    seen = -1
-    async with asyncio.timeout(300):
-        while True:
-            answer = await client.ask(FollowSweep(sweep="real", seen=seen), SweepAnswer)
-            if enough(answer):
-                return answer
-            seen = answer.progress.news
 
 
 async def test_a_job_of_an_earlier_host_that_is_not_wanted_is_cancelled(home: Path) -> None:

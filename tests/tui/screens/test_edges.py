@@ -337,6 +337,22 @@ async def test_nodes_are_grouped_named_and_kept(recorded: Any, open_screen: Any,
         await until(lambda: "At most 40 characters" in text_of(app))
 
 
+async def test_edges_are_weighed_and_folded_once_for_all_that_is_drawn(recorded: Any, open_screen: Any) -> None:
+    """A paint asks for them at every node: of 2,000 edges it would take seconds to make them each time."""
+    async with open_screen(with_edges(recorded), size=(160, 48)) as (app, pilot, until):
+        await pilot.press("e")
+        await until(lambda: isinstance(app.screen, EdgesScreen) and bool(app.screen.board.all))
+        board = app.screen.board
+        every, graph = board.every, board.graph
+        assert (board.every is every, board.graph is graph) == (True, True)
+        board.change(replace(board.drawing, groups=(NodeGroup(name="movers", nodes=((2, 3), (4, 0)), folded=True),)))
+        assert board.every is every
+        assert [edge.parts for edge in board.all] == [2, 1]
+        board.inside = True
+        inside = [edge for edge in every if app.state.view().circuit.issuperset(edge.nodes)]
+        assert sum(edge.parts for edge in board.all) == len(inside) < len(every)
+
+
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
 async def test_a_group_is_folded_into_a_box_and_unfolded(
     size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any

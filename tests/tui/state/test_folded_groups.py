@@ -43,6 +43,11 @@ def test_edges_of_a_folded_group_are_summed_with_sign() -> None:
     assert [graph.label(node) for node in (box, mlp(4))] == ["a movers ×2", ""]
 
 
+def test_a_folded_group_without_nodes_as_a_strangers_bundle_may_have_it_is_no_box() -> None:
+    graph = FoldedGraph(EDGES, DrawingChanged(groups=(NodeGroup(name="none", nodes=(), folded=True),)))
+    assert (graph.edges, graph.groups) == (EDGES, {})
+
+
 def test_a_box_stands_where_the_least_weight_runs_upward() -> None:
     graph = FoldedGraph(EDGES, DrawingChanged(groups=(MOVERS,)))
     # Below 1.1 (row 3), nothing runs upward; below 2.3 (row 5), the edge to 2.0 would.
