@@ -111,7 +111,10 @@ LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
         lambda lines: first(lines, "run_started").update(event={"kind": "drawing_changed", "least": -1.0}),
         "from -1.0 of the strongest",
     ),
-    "a folded group of nothing": (drawn({"name": "a", "nodes": [], "folded": True}), "a number of nodes in a group of 0"),
+    "a folded group of nothing": (
+        drawn({"name": "a", "nodes": [], "folded": True}),
+        "a number of nodes in a group of 0",
+    ),
     "a node in two groups": (
         drawn({"name": "a", "nodes": [[0, 0]]}, {"name": "b", "nodes": [[0, 0], [0, 1]]}),
         "a node in two groups",
