@@ -7,9 +7,9 @@ from engine.config import load_fields
 from engine.corpora.corpora import check_corpus, default_corpus
 from engine.node_atlas import Atlas
 from engine.protocol import AtlasRead, MeasureOnPrompts, OnPromptsMeasured, ReadAtlas
+from sessions.errors import BadRequest
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.handlers.node_parts import answer_of, run_fields
-from sessions.errors import BadRequest
 from sessions.ids import new_id
 from sessions.protocol import (
     AtlasAnswer,
