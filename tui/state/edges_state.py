@@ -12,6 +12,7 @@ from tui.state.node_signs import IDLE, KNOWN, PINNED
 from tui.state.weighted_edges import (
     WeightedEdge,
     cut_edges,
+    effects_of,
     group_letter,
     group_of,
     measured_weights,
@@ -36,8 +37,11 @@ class EdgesState:
         self.pan = (0, 0)
         """Offset of the drawing by the pan keys, in cells."""
         self._idle: tuple[object, object, frozenset[NodeId]] = (None, None, frozenset())
+        # What was last made, and what of: one drawing asks for these thousands of times.
+        self._every: tuple[object, str, tuple[WeightedEdge, ...]] = (None, "", ())
+        self._kept: tuple[object, object, tuple[WeightedEdge, ...]] = (None, None, ())
         self._graph = FoldedGraph((), DrawingChanged())
-        self._folded: tuple[object, object] = ((), DrawingChanged())
+        self._folded: tuple[object, object] = (None, None)
 
     @property
     def drawing(self) -> DrawingChanged:
@@ -52,15 +56,20 @@ class EdgesState:
     @property
     def every(self) -> tuple[WeightedEdge, ...]:
         """All edges of the run by the current weight, strongest first."""
-        run = self.state.shown
-        return () if run is None else weighted_edges(run.picture, self.drawing.weight)
+        run, weight = self.state.shown, self.drawing.weight
+        if run is None:
+            return ()
+        measured = run.picture.edges if weight == "codes" else effects_of(run.picture, weight)
+        if self._every[0] is not measured or self._every[1] != weight:
+            self._every = measured, weight, weighted_edges(run.picture, weight)
+        return self._every[2]
 
     @property
     def graph(self) -> FoldedGraph:
         """The filtered edges with folded groups as boxes."""
-        made_of = (self._filtered, self.drawing)
-        if made_of != self._folded:
-            self._graph, self._folded = FoldedGraph(*made_of), made_of
+        edges, drawing = self._filtered, self.drawing
+        if self._folded[0] is not edges or self._folded[1] != drawing:
+            self._graph, self._folded = FoldedGraph(edges, drawing), (edges, drawing)
         return self._graph
 
     @property
@@ -70,13 +79,17 @@ class EdgesState:
 
     @property
     def _filtered(self) -> tuple[WeightedEdge, ...]:
-        edges, view = self.every, self.state.view()
-        marked = self.state.marked if self.of_marked else frozenset()
-        if marked:
-            return tuple(edge for edge in edges if not marked.isdisjoint(edge.nodes))
-        if not self.inside or view is None:
+        edges, marked = self.every, self.state.marked if self.of_marked else frozenset()
+        view = self.state.view() if self.inside and not marked else None
+        if not marked and view is None:
             return edges
-        return tuple(edge for edge in edges if view.circuit.issuperset(edge.nodes))
+        by = ("marked", frozenset(marked)) if view is None else ("inside", frozenset(view.circuit))
+        if self._kept[0] is not edges or self._kept[1] != by:
+            found = (edge for edge in edges if not marked.isdisjoint(edge.nodes))
+            if view is not None:
+                found = (edge for edge in edges if view.circuit.issuperset(edge.nodes))
+            self._kept = edges, by, tuple(found)
+        return self._kept[2]
 
     @property
     def cut_off(self) -> tuple[WeightedEdge, ...]:
@@ -102,8 +115,9 @@ class EdgesState:
     @property
     def alone(self) -> tuple[NodeId, ...]:
         """Pinned nodes that no edge of this weight touches."""
-        joined = {self.graph.box_of(node) for edge in self.every for node in edge.nodes}
-        return tuple(node for each in self.graph.drawing.pinned if (node := NodeId(*each)) not in joined)
+        graph = self.graph
+        joined = {graph.box_of(node) for edge in self.every for node in edge.nodes}
+        return tuple(node for each in graph.drawing.pinned if (node := NodeId(*each)) not in joined)
 
     @property
     def chosen_edge(self) -> WeightedEdge | None:

@@ -17,6 +17,7 @@ from engine.results import EdgeEffect, EdgeScore, NodeEffect
 from sessions.events import DrawingChanged, NodeGroup
 from sessions.protocol import AlikeGroup
 from tui.screens.edges import EdgesScreen
+from tui.state import edges_state
 from tui.state.circuit_layout import LABEL_WIDTH, CircuitLayout, lay_out
 from tui.state.inactive_heads import idle_heads
 from tui.state.weighted_edges import WeightedEdge
@@ -335,6 +336,28 @@ async def test_nodes_are_grouped_named_and_kept(recorded: Any, open_screen: Any,
         await until(lambda: "b heads" not in text_of(app))
         await pilot.press("g", *["x"] * 41)
         await until(lambda: "At most 40 characters" in text_of(app))
+
+
+async def test_edges_are_read_and_folded_once_however_often_they_are_drawn(
+    recorded: Any, open_screen: Any, text_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With 554 edges it took 3 s to open the screen when every row read all of them again.
+    read: list[object] = []
+    original = edges_state.weighted_edges
+
+    def counted(*given: Any) -> Any:
+        read.append(given)
+        return original(*given)
+
+    monkeypatch.setattr(edges_state, "weighted_edges", counted)
+    async with open_screen(with_edges(recorded)) as (app, pilot, until):
+        await pilot.press("e")
+        await until(lambda: isinstance(app.screen, EdgesScreen) and "code pairs only" in text_of(app))
+        graph = app.screen.board.graph
+        await pilot.press("down", "o", "up", "c", "c")
+        await until(lambda: not app.screen.board.inside)
+        assert len(read) == 1
+        assert app.screen.board.graph.edges == graph.edges
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
