@@ -72,7 +72,12 @@ def check_corpus(name: str) -> str:
             f"There is no corpus and no file {name[:200]!r}.",
             hint=f"A text or JSONL file, or one of {', '.join(BUNDLED)}.",
         )
-    return str(path.resolve())
+    found = str(path.resolve())
+    try:
+        found.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"The path {ascii(found)[:200]} is not UTF-8.", hint="Rename the file.") from error
+    return found
 
 
 def check_tokens(tokens: int) -> None:

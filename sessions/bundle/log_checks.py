@@ -318,6 +318,9 @@ def _check_explanation(event: ExplanationRecorded, run: RunFacts) -> None:
     _check_heads(((found.layer, found.head),), run)
     _check_int("number of examples", found.examples, 0, MAX_PLACES)
     _check_int("code", found.code, 0, 1 << 31)
+    if found.atlas_key and not _SHA256.fullmatch(found.atlas_key):
+        raise InvalidLog("explains with an atlas whose key is not one")
+    _check_int("length of a corpus's name", len(found.atlas_corpus), 0, 4_096)
     if found.seed not in run.seeds:
         raise InvalidLog(f"explains a code of the seed {str(found.seed)[:40]}, which the run does not have")
     for pattern in found.patterns:
@@ -333,7 +336,13 @@ def _check_drawing(event: DrawingChanged) -> None:
     _check_int("number of groups", len(event.groups), 0, MAX_HEADS)
     for group in event.groups:
         _check_text("name", group.name, MAX_NAME)
-    _check_heads((*event.pinned, *(node for group in event.groups for node in group.nodes)), None)
+        _check_int("number of nodes in a group", len(group.nodes), 1, MAX_PLACES)
+    members = [node for group in event.groups for node in group.nodes]
+    if len(set(members)) < len(members):
+        raise InvalidLog("draws a node in two groups")
+    if len({group.name for group in event.groups}) < len(event.groups):
+        raise InvalidLog("draws two groups of the same name")
+    _check_heads((*event.pinned, *members), None)
 
 
 def _check_plan(event: SweepPlanned, sets: list[str]) -> None:

@@ -73,7 +73,7 @@ def clean_note(text: str) -> str:
     )
     note = "\n".join(line.rstrip() for line in clean.strip("\n").split("\n")).strip()
     if not note:
-        raise BadName("The note is empty.", hint="Write some text; --remove removes a note.")
+        raise BadName("The note is empty.", hint="Write some text; headcode sessions note --remove removes one.")
     if len(note) > MAX_NOTE:
         raise BadName(
             f"The note has {len(note)} characters.", hint=f"At most {MAX_NOTE}; longer texts belong in a file."

@@ -1,12 +1,13 @@
 """The logs of a sweep's units: one small file each, wherever the unit ran, with every try in it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from engine.machine.plain_file import append_plain, read_plain
+from sessions.rows import SweepUnitRow
 
 FAILED = "failed: "
 """How the line begins that says why a try failed."""
@@ -35,24 +36,43 @@ def unit_log(folder: Path, key: str) -> Path:
     return folder / "units" / f"{key}.log"
 
 
-def read_unit_logs(folder: Path, keys: Collection[str], *, most_lines: int | None = None) -> tuple[UnitLog, ...]:
+def read_unit_logs(
+    folder: Path,
+    keys: Collection[str],
+    recorded: Mapping[str, tuple[str, ...]] | None = None,
+    *,
+    most_lines: int | None = None,
+) -> tuple[UnitLog, ...]:
     """Return the logs that these units left, those of failed ones first, else in the order of the keys.
 
-    `most_lines`: leave out logs of units that did not fail once theirs have so many lines together.
+    `recorded`: lines for units without a log, by key (`recorded_failures`). `most_lines`: leave out logs of units that
+    did not fail once theirs have so many lines together.
     """
     failed, others, n_lines = list[UnitLog](), list[UnitLog](), 0
     for key in keys:
         try:
-            text = read_plain(unit_log(folder, key)).decode(errors="replace")
+            lines = tuple(read_plain(unit_log(folder, key)).decode(errors="replace").splitlines())
         except OSError:
-            continue
-        log = UnitLog(key, tuple(text.splitlines()))
+            lines = ()
+        log = UnitLog(key, lines or (recorded or {}).get(key, ()))
         if log.failed:
             failed.append(log)
-        elif most_lines is None or n_lines < most_lines:
+        elif log.lines and (most_lines is None or n_lines < most_lines):
             others.append(log)
             n_lines += len(log.lines)
     return (*failed, *others)
+
+
+def recorded_failures(units: Iterable[SweepUnitRow]) -> dict[str, tuple[str, ...]]:
+    """Return why units failed by the store, as lines of a log, by key: imported ones left no log on this machine."""
+    return {
+        unit.key: (
+            f"--- run {unit.run_id} ({', '.join(f'{axis} {value}' for axis, value in unit.labels)})",
+            FAILED + " ".join(f"{unit.failure.message} {unit.failure.hint}".split()),
+        )
+        for unit in units
+        if unit.state == "failed" and unit.failure is not None
+    }
 
 
 def newest_units(folder: Path, most: int = 100) -> list[str]:

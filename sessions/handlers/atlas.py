@@ -7,6 +7,7 @@ from engine.config import load_fields
 from engine.corpora.corpora import check_corpus, default_corpus
 from engine.node_atlas import Atlas
 from engine.protocol import AtlasRead, MeasureOnPrompts, OnPromptsMeasured, ReadAtlas
+from sessions.errors import BadRequest
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.handlers.node_parts import answer_of, run_fields
 from sessions.ids import new_id
@@ -22,7 +23,7 @@ from sessions.protocol import (
     ReadOn,
 )
 from sessions.rows import AtlasRow
-from sessions.store.atlases import delete_atlas, find_row, known_keys, list_atlases, load_atlas, save_atlas
+from sessions.store.atlases import delete_atlas, find_row, find_rows, known_keys, list_atlases, load_atlas, save_atlas
 from sessions.store.database import Store
 from sessions.store.recorder import RecordedEntry, Recorder
 
@@ -76,10 +77,16 @@ async def get_atlas(host: HandlerContext, request: GetAtlas) -> AtlasAnswer:
 
 
 async def delete(host: HandlerContext, request: DeleteAtlas) -> AtlasesAnswer:
-    """Delete an atlas and return it. Raises NoSuchRecord."""
+    """Delete an atlas and return it. Raises NoSuchRecord, and BadRequest for words that several atlases answer to."""
 
     def remove(recorder: Recorder) -> tuple[AtlasRow, list[RecordedEntry]]:
-        row = find_row(recorder.store, request.atlas)
+        row, *others = find_rows(recorder.store, request.atlas)
+        if others:
+            listed = ", ".join(f"{each.key[:8]} ({each.tokens:,} tokens of {each.corpus})" for each in (row, *others))
+            raise BadRequest(
+                f"{1 + len(others)} atlases are called {request.atlas[:100]!r}: {listed[:500]}.",
+                hint=f"Name one: headcode atlas {row.key[:8]} --delete",
+            )
         delete_atlas(recorder.store, row.key)
         return row, []
 

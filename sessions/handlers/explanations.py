@@ -10,7 +10,7 @@ from engine.results import ModelInfo
 from sessions.errors import NoSuchRecord
 from sessions.events import ExplanationRecorded
 from sessions.handlers.context import Answer, HandlerContext
-from sessions.handlers.node_parts import answer_of, named_node, run_fields
+from sessions.handlers.node_parts import answer_of, named_node, run_fields, weights_file
 from sessions.ids import new_id
 from sessions.protocol import Explained, GetExplanation
 from sessions.rows import RunRow
@@ -49,9 +49,19 @@ async def explain_code(host: HandlerContext, request: GetExplanation) -> Explain
 
 
 async def compute_explanation(
-    host: HandlerContext, run_id: str, node: NodeId, code: int, seed: int, atlas: AtlasWords | None
+    host: HandlerContext,
+    run_id: str,
+    node: NodeId,
+    code: int,
+    seed: int,
+    atlas: AtlasWords | None,
+    *,
+    verified: str = "",
 ) -> CodeExplained:
-    """Explain a code with the model; nothing is recorded. Raises NoSuchRecord without weights, engine's errors."""
+    """Explain a code with the model; nothing is recorded. `verified`: the run whose verification asks.
+
+    Raises NoSuchRecord without weights, and the engine's errors.
+    """
 
     def read(store: Store) -> tuple[RunRow, str, dict[str, Any]]:
         run = run_row(store, run_id)
@@ -65,13 +75,13 @@ async def compute_explanation(
         code=code,
         atlas=atlas,
         config=run.config,
-        sae=str(host.places.data / "sae" / f"{sae}.safetensors"),
+        sae=weights_file(host, run, sae),
         seed_index=run.config.seeds.index(seed),
         activations=str(host.places.activations),
         models=str(host.places.models),
         **fields,
     )
-    return await answer_of(host, worker_request, CodeExplained)
+    return await answer_of(host, worker_request, CodeExplained, verified=verified)
 
 
 async def repeat_explanation(host: HandlerContext, run_id: str, then: CodeExplanation) -> CodeExplained:
@@ -83,7 +93,7 @@ async def repeat_explanation(host: HandlerContext, run_id: str, then: CodeExplan
     atlas = None
     if then.atlas_key:
         atlas = await host.writer.read(lambda store: words_of(store, then.atlas_key, then.atlas_corpus, node))
-    return await compute_explanation(host, run_id, node, then.code, then.seed, atlas)
+    return await compute_explanation(host, run_id, node, then.code, then.seed, atlas, verified=run_id)
 
 
 def _seed(run: RunRow, seed: int | None) -> int:

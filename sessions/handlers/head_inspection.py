@@ -29,7 +29,7 @@ async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> Head
         layer=request.layer,
         head=request.head,
         codes=_first_codes(codes, own),
-        sae="" if sae is None else str(host.places.data / "sae" / f"{sae}.safetensors"),
+        sae=_weights(host, sae),
         seed_index=0 if codes is None else run.config.seeds.index(codes.seed),
         models=str(host.places.models),
         **loaded,
@@ -47,6 +47,12 @@ async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> Head
         code=own,
         writes=answer.writes,
     )
+
+
+def _weights(host: HandlerContext, sha256: str | None) -> str:
+    """Return the path of the SAE weights; empty if there are none, as in a session that was imported without them."""
+    path = host.places.data / "sae" / f"{sha256}.safetensors"
+    return str(path) if sha256 is not None and path.is_file() else ""
 
 
 def _gather(

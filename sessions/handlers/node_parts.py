@@ -233,13 +233,29 @@ async def inspect_neuron(host: HandlerContext, request: GetNeuron) -> NeuronInsp
     return NeuronInspection(**fields_of(answer, NeuronLookup))
 
 
-async def answer_of(host: HandlerContext, request: SideRequest, want: type[Answered]) -> Answered:
-    """Return the worker's answer. Raises what the worker reports as a failure."""
-    answer = await host.supervisor.answer_side_request(request)
+async def answer_of(
+    host: HandlerContext, request: SideRequest, want: type[Answered], *, verified: str = ""
+) -> Answered:
+    """Return the worker's answer. Raises what the worker reports as a failure.
+
+    `verified`: the run whose verification asks.
+    """
+    answer = await host.supervisor.answer_side_request(request, run_id=verified)
     if isinstance(answer, Failure):
         raise error_from(answer)
     assert isinstance(answer, want)
     return answer
+
+
+def weights_file(host: HandlerContext, run: RunRow, sha256: str) -> str:
+    """Return the path of a run's SAE weights. Raises NoSuchRecord if they are not on this machine."""
+    path = host.places.data / "sae" / f"{sha256}.safetensors"
+    if not path.is_file():
+        raise NoSuchRecord(
+            f"The SAE weights of run {run.number} are not on this machine.",
+            hint="Export its session with --sae where it was run, or run it here: headcode probe --again RUN",
+        )
+    return str(path)
 
 
 def named_node(text: str, info: ModelInfo) -> NodeId:

@@ -171,7 +171,9 @@ async def repeat_answers(
     explained: list[tuple[CodeExplanation, CodeExplanation]] = []
     for then in stored.steered:
         request = GetSteering(run=run_id, plan=then.plan, again=True, record=False)
-        answer = await aside.answer(partial(steer, host, request), f"steering by {steering_words(then)}", then.result)
+        answer = await aside.answer(
+            partial(steer, host, request, verified=run_id), f"steering by {steering_words(then)}", then.result
+        )
         if answer is not None:
             steered.append((then, answer.steered))
     for explanation in stored.explained:

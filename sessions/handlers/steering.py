@@ -16,7 +16,7 @@ from sessions.errors import NoSuchRecord
 from sessions.events import NoteWritten, SteeringRecorded
 from sessions.handlers.context import Answer, HandlerContext
 from sessions.handlers.effects import OWN_CIRCUIT
-from sessions.handlers.node_parts import answer_of, named_node, run_fields
+from sessions.handlers.node_parts import answer_of, named_node, run_fields, weights_file
 from sessions.ids import new_id
 from sessions.protocol import CheckSteering, GetSteering, ListSteerings, Steering, SteeringsAnswer
 from sessions.rows import RunRow
@@ -27,8 +27,8 @@ from sessions.store.queries import active_session, find_run, run_row
 from sessions.store.recorder import EventDraft
 
 
-async def steer(host: HandlerContext, request: GetSteering) -> Steering:
-    """Return what steering does, measured or recorded.
+async def steer(host: HandlerContext, request: GetSteering, *, verified: str = "") -> Steering:
+    """Return what steering does, measured or recorded. `verified`: the run whose verification asks.
 
     Raises NoSuchRecord, NoSuchNode, ConfigError, ExampleError, BadName for a note, and the engine's errors.
     """
@@ -42,7 +42,7 @@ async def steer(host: HandlerContext, request: GetSteering) -> Steering:
     worker_request = SteerModel(
         job=new_id("k"),
         plan=plan,
-        sae="" if asked.sae is None else str(host.places.data / "sae" / f"{asked.sae}.safetensors"),
+        sae=_weights(host, asked),
         seed_index=run.config.seeds.index(plan.seed),
         nodes=asked.info.nodes,
         config=EffectsConfig(
@@ -54,11 +54,11 @@ async def steer(host: HandlerContext, request: GetSteering) -> Steering:
         models=str(host.places.models),
         **asked.fields,
     )
-    first = await answer_of(host, msgspec.structs.replace(worker_request, doses=()), ModelSteered)
+    first = await answer_of(host, msgspec.structs.replace(worker_request, doses=()), ModelSteered, verified=verified)
     result = first.result
     for strength in plan.strengths:
         part = msgspec.structs.replace(worker_request, job=new_id("k"), doses=(strength,))
-        result = _joined(result, (await answer_of(host, part, ModelSteered)).result)
+        result = _joined(result, (await answer_of(host, part, ModelSteered, verified=verified)).result)
     event, at_us = SteeringRecorded(plan=plan, result=result), None
     if request.record:
         drafts = [_draft(run, each) for each in (event, note) if each is not None]
@@ -69,6 +69,8 @@ async def steer(host: HandlerContext, request: GetSteering) -> Steering:
 async def check(host: HandlerContext, request: CheckSteering) -> SteeringsAnswer:
     """Return what is recorded of the same plan. Raises what `steer` raises without the model."""
     asked = await host.writer.read(lambda store: _read(store, request))
+    if asked.recorded is None or request.again:
+        _weights(host, asked)
     return SteeringsAnswer(run=asked.run, steerings=() if asked.recorded is None else (asked.recorded,))
 
 
@@ -111,6 +113,11 @@ def _read(store: Store, request: GetSteering | CheckSteering) -> _Asked:
     if not nodes:
         raise ConfigError("No node is named.", hint="Nodes are written 9.6, m8 or emb.")
     for node in nodes:
+        if plan.source == "stream" and not 0 <= node[0] < info.n_layers:
+            raise ConfigError(
+                f"There is no layer {node[0]}: layers are 0-{info.n_layers - 1}.",
+                hint="For a head write 9.6, for an MLP m8.",
+            )
         named_node(str(NodeId(*node)), info)
     plan = msgspec.structs.replace(plan, nodes=nodes, seed=seed)
     (sae,) = store.rows("SELECT sae_sha256 FROM run WHERE run_id = $run", {"run": run.run_id})[0]
@@ -128,6 +135,14 @@ def _read(store: Store, request: GetSteering | CheckSteering) -> _Asked:
         recorded=next((each for each in reversed(_recorded(store, run)) if each.steered.plan == plan), None),
         note=None if request.note is None else _note(request.note, plan, info),
     )
+
+
+def _weights(host: HandlerContext, asked: _Asked) -> str:
+    """Return the path of the SAE weights; empty for a plan without a code. Raises NoSuchRecord if they are gone."""
+    if asked.plan.kind != "code":
+        return ""
+    assert asked.sae is not None  # checked before
+    return weights_file(host, asked.run, asked.sae)
 
 
 def _check_code(run: RunRow, info: ModelInfo, plan: SteerPlan, sae: str | None) -> None:

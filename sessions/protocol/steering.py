@@ -36,6 +36,7 @@ class CheckSteering(Request, tag="check_steering", frozen=True, kw_only=True):
     run: str
     plan: SteerPlan
     circuit: str = ""
+    again: bool = False
     note: str | None = None
 
 

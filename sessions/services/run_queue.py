@@ -148,7 +148,9 @@ class RunQueue:
             else current.title
             if current is not None
             else "",
-            run_id=""
+            run_id=found.run_id
+            if isinstance(found, PendingSideRequest)
+            else ""
             if current is None
             else current.run_id
             if isinstance(current, _UnrecordedJob)

@@ -8,6 +8,7 @@ from engine.errors import Failure
 from engine.events import EngineEvent, Stage, StageFinished, StageProgress, StageStarted, TrainStep
 from engine.nodes import NodeId
 from engine.protocol import (
+    AblateNodes,
     ExplainCode,
     GradePrompts,
     InspectHead,
@@ -18,10 +19,12 @@ from engine.protocol import (
     MeasureOnPrompts,
     MeasurePlaces,
     MeasureSpecificity,
+    MeasureThrough,
     ReadAtlas,
     RunProbe,
     SideAnswer,
     SideRequest,
+    SteerModel,
 )
 
 SILENT_S = 60.0
@@ -118,8 +121,10 @@ class Job:
 class PendingSideRequest:
     """A side request: prompts to grade or a node to look into, besides the current job."""
 
-    def __init__(self, request: SideRequest) -> None:
+    def __init__(self, request: SideRequest, run_id: str = "") -> None:
+        """`run_id`: the run whose verification asks."""
         self.request = request
+        self.run_id = run_id
         self.sent = False
         self.last = JobActivity()
         self.ended: asyncio.Future[SideAnswer | Failure] = asyncio.get_running_loop().create_future()
@@ -149,6 +154,13 @@ class PendingSideRequest:
             case ExplainCode():
                 node = NodeId(self.request.layer, self.request.head)
                 return f"explanation of code {self.request.code} of {node} ({self.request.model})"
+            case SteerModel():
+                return f"steering ({self.request.model})"
+            case AblateNodes():
+                return f"the next token without nodes ({self.request.model})"
+            case MeasureThrough():
+                node = NodeId(self.request.layer, self.request.head)
+                return f"effects of {node} through later nodes ({self.request.model})"
         return f"examples of {self.request.task} ({self.request.model})"
 
     def end(self, answer: SideAnswer | Failure) -> None:

@@ -138,10 +138,10 @@ class WorkerSupervisor:
             failure = await self._attempt(self._job)
         return failure
 
-    async def answer_side_request(self, request: SideRequest) -> SideAnswer | Failure:
+    async def answer_side_request(self, request: SideRequest, *, run_id: str = "") -> SideAnswer | Failure:
         """Return the answer, or the failure. Cancelling it tells the worker that the answer is no longer needed."""
         self._stop_idle_timer()
-        pending = self._side_requests[request.job] = PendingSideRequest(request)
+        pending = self._side_requests[request.job] = PendingSideRequest(request, run_id)
         try:
             worker = await self._ensure()
             if worker is None:

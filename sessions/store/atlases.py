@@ -55,7 +55,12 @@ def known_keys(store: Store) -> tuple[str, ...]:
 
 
 def find_row(store: Store, named: str) -> AtlasRow:
-    """Return the newest atlas with that key or beginning of a key, model identity or model name.
+    """Return the newest of `find_rows`. Raises NoSuchRecord."""
+    return find_rows(store, named)[0]
+
+
+def find_rows(store: Store, named: str) -> list[AtlasRow]:
+    """Return the atlases with that key or beginning of a key, model identity or model name, the newest first.
 
     Raises NoSuchRecord with the way to make one.
     """
@@ -68,7 +73,7 @@ def find_row(store: Store, named: str) -> AtlasRow:
             f"There is no atlas of {named[:100]!r}.",
             hint=f"Read one: headcode atlas {named[:100] if ' ' not in named else 'MODEL'}",
         )
-    return found[0]
+    return found
 
 
 def load_atlas(store: Store, key: str) -> Atlas:

@@ -24,7 +24,7 @@ def atlas(
     corpus: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Text or JSONL file, or english, toy or adder.")
     ] = None,
-    tokens: Annotated[int, typer.Option(metavar="N", help="Tokens to read.")] = 20_000,
+    tokens: Annotated[int | None, typer.Option(metavar="N", help="Tokens to read. [default: 20000]")] = None,
     head: Annotated[str | None, typer.Option(metavar="L.H", help="One head or MLP (m8) with its contexts.")] = None,
     writes: Annotated[
         str | None, typer.Option(metavar="TOKENS", help="Which nodes write these: are,was or ' are' for that exactly.")
@@ -65,8 +65,15 @@ def atlas(
     asked = [name for name, value in searches.items() if value is not None]
     if len(asked) > 1 or (asked and delete):
         raise ConfigError(f"{' and '.join([*asked, *(['--delete'] * delete)])} at once.", hint="One of them at a time.")
+    reading = {"--corpus": corpus, "--tokens": tokens}
+    unused = [name for name, value in reading.items() if value is not None]
+    if unused and (asked or delete or model is None):
+        raise ConfigError(
+            f"{' and '.join(unused)} only for reading an atlas of a model.",
+            hint="headcode atlas lists what is stored; a stored one is named by its key there.",
+        )
     if model is None:
-        if asked or delete or corpus is not None:
+        if asked or delete:
             raise ConfigError("No model is named.", hint="headcode atlas MODEL; headcode atlas lists what is stored.")
         rows = with_host(lambda client: client.ask(ListAtlases(), AtlasesAnswer)).atlases
         print_json(list_json(rows)) if as_json else print_atlases(rows)
@@ -79,7 +86,7 @@ def atlas(
         named = model
         found = with_host(lambda client: client.ask(GetAtlas(atlas=named), AtlasAnswer))
     else:
-        found = _read(model, corpus, tokens, chosen)
+        found = _read(model, corpus, 20_000 if tokens is None else tokens, chosen)
     if head is not None:
         node = _node(found, head)
         print_json(atlas_json(found, [node])) if as_json else print_node(found.atlas, node)

@@ -88,6 +88,8 @@ def steer(
     given = [name for name, value in kinds.items() if value is not None]
     if len(given) > 1:
         raise ConfigError(f"--{given[0]} and --{given[1]} exclude each other.", hint="Give one of them.")
+    if given and recorded is not None:
+        raise ConfigError(f"--recorded shows what is recorded, --{given[0]} measures.", hint="Leave one of them out.")
     if not given:
         if note is not None:
             raise ConfigError(
@@ -137,9 +139,8 @@ async def _measured(client: "HostClient", request: "GetSteering") -> "Steering":
     from tui.output.console import narrate
 
     plan = request.plan
-    known = await client.ask(
-        CheckSteering(run=request.run, plan=plan, circuit=request.circuit, note=request.note), SteeringsAnswer
-    )
+    check = CheckSteering(run=request.run, plan=plan, circuit=request.circuit, again=request.again, note=request.note)
+    known = await client.ask(check, SteeringsAnswer)
     if len(plan.strengths) > 1 and (request.again or not known.steerings):
         narrate(f"measuring {len(plan.strengths)} strengths of {1 + plan.random} directions ...")
     return await client.ask(request, Steering)
@@ -159,7 +160,9 @@ def _plan(kind: str, value: str, *, strength: str | None, show: float | None, at
             raise ConfigError(f"--code {value[:40]!r} is no node and code.", hint="Write NODE:CODE, 26.0:171.")
         fields |= {"nodes": (parse_one_node(name),), "code": int(number)}
     elif kind == "contrast":
-        if value.isascii() and value.isdigit() and len(value) < 6:
+        if value.isascii() and value.isdigit():
+            if len(value) > 5:
+                raise ConfigError(f"--contrast {value[:40]!r} is no layer.", hint="A number such as 14, or a node.")
             fields |= {"nodes": (mlp(int(value)),), "source": "stream"}
         else:
             fields |= {"nodes": (parse_one_node(value),)}

@@ -38,6 +38,8 @@ _RUN_S = 0.5
 """Longest wait for the entries of a run that is to be shown; of one under way no end comes."""
 _DRAWN_S = 0.3
 """Time for the screen to draw a run before the rest of its session's log is read, which keeps the loop busy."""
+_LAST_S = 3.0
+"""Longest wait for the host to record the changes of the last second, when the session is left."""
 _STATUS_S = 1.0
 """Minimum seconds between two status requests while the engine's state is unchanged."""
 
@@ -82,6 +84,9 @@ class SessionLink(RunRequests, IdleSync):
                 error = connection_error(found)
             except asyncio.CancelledError:
                 # The feed was cancelled to open another session, or the whole task by its owner.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_S):
+                        await self.flush()  # changes of the last second, while there is a connection
                 task = asyncio.current_task()
                 if not self._switching or (task is not None and task.cancelling()):
                     raise

@@ -102,14 +102,15 @@ def format_code(code: FamilyCode) -> str:
 
 def code_lines(found: CodesComparison) -> list[str]:
     """Return what changed between the codes of two runs."""
-    kept = found.kept / found.codes_a if found.codes_a else None
     under = " under the same seed" if found.same_seed else ""
     seeds = ""
     if found.expected is not None and found.kept_between is not None:
-        seeds = f", {share(found.kept_between)} under another (two seeds of one run: {share(found.expected)})"
+        seeds = (
+            f", a share of {share(found.kept_between)} under another (two seeds of one run: {share(found.expected)})"
+        )
     lines = [
         f"  on {found.prompts} prompts of both: {found.codes_a} codes in A, {found.codes_b} in B; "
-        f"{share(kept)} of A's are kept{under}{seeds}",
+        f"{found.kept} of A's are kept{under}{seeds}",
         f"  families: {found.families_a} in A, {len(found.families_gone)} of them gone; "
         f"{found.families_b} in B, {len(found.families_new)} of them new"
         + ("" if found.families_expected is None else f" (between seeds {share(found.families_expected)} are kept)"),

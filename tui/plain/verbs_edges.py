@@ -79,7 +79,7 @@ class EdgeVerbs:
     async def do_group(self, rest: str) -> None:
         self.plain.check("edges:group")
         board = self._board()
-        word, _, name = rest.partition(" ")
+        word, _, name = (part.strip() for part in rest.partition(" "))
         if rest == "alike":
             nodes = {node for edge in board.cut_off for node in edge.nodes}
             found = await self.link.find_alike(nodes)
@@ -120,6 +120,8 @@ class EdgeVerbs:
         self.plain.say(f"{len(board.cut_off)} of {len(board.all)} edges are drawn.")
 
     def _known(self, board: EdgesState, name: str) -> None:
+        if not name:
+            raise NotAvailable("name the group: group lists them.")
         if all(group.name != name for group in board.drawing.groups):
             raise NotAvailable(f"there is no group {name}: group lists them.")
 

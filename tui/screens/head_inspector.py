@@ -16,6 +16,7 @@ from engine.analysis.head_kinds import format_kinds
 from engine.errors import Failure
 from engine.results import NO_CODE
 from sessions.protocol import GetHeadInspection, HeadInspection
+from sessions.rows import HeadCodes
 from tui.actions import screen_actions
 from tui.screens.node_screen import NodeScreen
 from tui.screens.parts_loader import FetchPart, Wanted
@@ -81,6 +82,7 @@ ACTIONS = screen_actions(
 )
 _NAMED = 3
 """Maximum tokens listed that the selected token attends to."""
+_NO_WEIGHTS = "This run's SAE weights are not on this machine: it was imported without them."
 _OTHERS_AFTER_S = 0.5
 """Seconds until the other visible prompts of the head are fetched, too."""
 _WIDEST = 12
@@ -189,7 +191,11 @@ class CodeTokenList(LineWidget):
         if not isinstance(look, HeadInspection):
             return []
         if not look.writes:
-            words = "This run stored no codes." if look.code is None else "The head is silent on all prompts."
+            words = "This run stored no codes."
+            if look.code is not None:
+                codes = self.state.head_codes()
+                speaks = isinstance(codes, HeadCodes) and any(code != NO_CODE for code in codes.codes)
+                words = _NO_WEIGHTS if speaks else "The head is silent on all prompts."
             return [self.line().add(f" {words}", "dim").strip()]
         lines = [self.line().add(" code   raises", "faint").to(size.width // 2 + 4).add("lowers", "faint").strip()]
         for each in look.writes[: size.height - 1]:

@@ -8,6 +8,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.machine.folders import find_folders
+from sessions.rows import SweepUnitRow
 from tui.actions import screen_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys
 from tui.screens.text_prompt import TextPromptSheet
@@ -45,10 +46,10 @@ class LogList(VirtualLineWidget):
         self,
         state: WorkbenchState,
         *,
-        units: Sequence[str] | None = None,
+        units: Sequence[SweepUnitRow] | None = None,
         id: str | None = None,  # noqa: A002  # Textual's name for it
     ) -> None:
-        """`units`: content keys of units whose logs to show; None: those of the units that logged last."""
+        """`units`: whose logs to show; None: those of the units that logged last."""
         super().__init__(state, id=id)
         places = find_folders()
         self.tails: dict[str, LogTail | UnitLogsTail] = {
@@ -160,7 +161,7 @@ class LogScreen(SubScreen):
     actions = ACTIONS
     AUTO_FOCUS = "#log"
 
-    def __init__(self, state: WorkbenchState, *, units: Sequence[str] | None = None) -> None:
+    def __init__(self, state: WorkbenchState, *, units: Sequence[SweepUnitRow] | None = None) -> None:
         super().__init__(state)
         self.log_list = LogList(state, units=units, id="log")
         self.sources = LogSourceLine(state, id="sources")

@@ -320,10 +320,10 @@ class SweepScreen(SubScreen):
         unit = cell.unit if cell is not None else None
         if self.sweep.page == "film" and self.sweep.frames:
             unit = self.sweep.frames[self.sweep.frame]
-        keys = [each.key for each in detail.units] if detail is not None else []
+        units = detail.units if detail is not None else ()
         if unit is not None and self.sweep.page != "workers":
-            keys = [unit.key]
-        self.app.push_screen(LogScreen(self.state, units=keys))
+            units = (unit,)
+        self.app.push_screen(LogScreen(self.state, units=units))
 
     def action_close(self) -> None:
         if self.sweep.page != "grid":

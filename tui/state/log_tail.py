@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from engine.machine.plain_file import open_plain
-from sessions.files.unit_logs import FAILED, newest_units, read_unit_logs, unit_log
+from sessions.files.unit_logs import FAILED, newest_units, read_unit_logs, recorded_failures, unit_log
+from sessions.rows import SweepUnitRow
 
 _FIRST_BYTES = 256_000
 _MOST_LINES = 5_000
@@ -98,9 +99,10 @@ class UnitLogsTail:
 
     from_the_end = False
 
-    def __init__(self, folder: Path, keys: Sequence[str] | None = None) -> None:
-        """`folder`: of all logs. `keys`: of the units; None: those that logged last, of any sweep."""
-        self._folder, self._keys = folder, keys
+    def __init__(self, folder: Path, units: Sequence[SweepUnitRow] | None = None) -> None:
+        """`folder`: of all logs. `units`: whose; None: those that logged last, of any sweep."""
+        self._folder, self._recorded = folder, recorded_failures(units or ())
+        keys = self._keys = None if units is None else [unit.key for unit in units]
         self.path = unit_log(folder, keys[0]) if keys is not None and len(keys) == 1 else folder / "units"
         self.lines: list[LogLine] = []
         self.dropped = 0
@@ -115,7 +117,7 @@ class UnitLogsTail:
             return False
         self._seen = seen
         self.dropped += 1
-        logs = read_unit_logs(self._folder, keys, most_lines=_MOST_LINES)
+        logs = read_unit_logs(self._folder, keys, self._recorded, most_lines=_MOST_LINES)
         lines = [line for each in logs for line in (*each.lines, "")]
         self.lines = [_unit_line(line) for line in lines[:_MOST_LINES]]
         return True

@@ -34,7 +34,7 @@ def preview_sweep(detail: SweepDetail, runs: Sequence[RunMeasures]) -> list[Prev
     states = [f"{n} {word}" for word, n in (counts | ({"waiting": waiting} if waiting > 0 else {})).items()]
     if progress.active:
         states.append(" ".join(["runs", f"on {progress.on}" * bool(progress.on), format_time_left(progress.left_s)]))
-    seconds = [unit.seconds for unit in units if unit.seconds is not None]
+    seconds = [unit.seconds for unit in units if unit.seconds is not None and unit.state == "done"]
     if seconds:
         states.append(f"{format_seconds(median(seconds))} a unit (median)")
     found.append(PreviewLine("units", " · ".join(" ".join(each.split()) for each in states)))

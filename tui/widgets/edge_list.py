@@ -37,7 +37,7 @@ class EdgeList(LineWidget):
         room = size.height - 1
         self.first = first_visible(self.first, board.chosen, room, len(edges), centre=True)
         top = max(abs(edges[0].weight), 1e-12)
-        wide = max(len(board.signs(node)) for node in {node for edge in edges for node in edge.nodes})
+        wide = max((len(board.signs(node)) for node in {node for edge in edges for node in edge.nodes}), default=1)
         rows = [head]
         for place in range(self.first, min(len(edges), self.first + room)):
             edge = edges[place]

@@ -1,5 +1,6 @@
 """Corpora by name and by file, and passages of them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes,
     assert refused.value.hint
     with pytest.raises(ConfigError, match="nowhere"):
         read_corpus(str(tmp_path / "nowhere"))
+
+
+def test_a_path_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/a\xffb.txt"))
+    path.write_text("words")
+    with pytest.raises(ConfigError, match=r"a\\udcffb\.txt' is not UTF-8"):
+        check_corpus(str(path))
 
 
 def test_passages_end_at_lines_and_never_reach_over_a_page() -> None:

@@ -35,6 +35,11 @@ def put(kind: str, **values: Any) -> Callable[[list[Any]], object]:
     return lambda lines: first(lines, kind)["event"].update(values)
 
 
+def drawn(*groups: dict[str, Any]) -> Callable[[list[Any]], object]:
+    """A change of a log: the run's start becomes a drawing with these groups."""
+    return lambda lines: first(lines, "run_started").update(event={"kind": "drawing_changed", "groups": groups})
+
+
 def explained(**changed: Any) -> Any:
     """A change of a log: the run's start becomes an explanation of one of its codes, with these fields."""
     nothing = {"prompts": 0, "with_code": 0, "said": 0, "right": 0}
@@ -106,6 +111,20 @@ LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
         lambda lines: first(lines, "run_started").update(event={"kind": "drawing_changed", "least": -1.0}),
         "from -1.0 of the strongest",
     ),
+    "a folded group of nothing": (
+        drawn({"name": "a", "nodes": [], "folded": True}),
+        "a number of nodes in a group of 0",
+    ),
+    "a node in two groups": (
+        drawn({"name": "a", "nodes": [[0, 0]]}, {"name": "b", "nodes": [[0, 0], [0, 1]]}),
+        "a node in two groups",
+    ),
+    "two groups of one name": (
+        drawn({"name": "a", "nodes": [[0, 0]]}, {"name": "a", "nodes": [[0, 1]]}),
+        "two groups of the same name",
+    ),
+    "an explanation by no atlas": (explained(atlas_key="../../x"), "whose key is not one"),
+    "an explanation by a corpus without end": (explained(atlas_corpus="x" * 10**6), "a corpus's name of 1000000"),
     "an explanation of another model": (explained(layer=10**9), "the node 1000000000.0"),
     "an explanation of another seed": (explained(seed=2**40), "of the seed 1099511627776"),
     "an explanation of a word that is not there": (

@@ -39,6 +39,22 @@ async def test_an_atlas_is_read_in_parts_and_stored_when_it_is_finished(lab) -> 
         await client.ask(GetAtlas(atlas="toy"), AtlasAnswer)
 
 
+async def test_of_several_atlases_of_a_model_none_is_deleted_by_its_name(lab) -> None:
+    client = await lab.connect()
+    for corpus, tokens in (("toy", 1000), ("english", 600)):
+        for _ in range(2):
+            await client.ask(ReadOn(model="toy", corpus=corpus, tokens=tokens), AtlasProgress)
+    rows = (await client.ask(ListAtlases(), AtlasesAnswer)).atlases
+    assert len(rows) == 2
+    for named in ("toy", rows[0].identity):
+        with pytest.raises(Refusal, match="2 atlases are called") as refused:
+            await client.ask(DeleteAtlas(atlas=named), AtlasesAnswer)
+        assert all(row.key[:8] in refused.value.failure.message for row in rows)
+    assert (await client.ask(ListAtlases(), AtlasesAnswer)).atlases == rows
+    assert (await client.ask(DeleteAtlas(atlas=rows[1].key), AtlasesAnswer)).atlases == rows[1:]
+    assert (await client.ask(DeleteAtlas(atlas="toy"), AtlasesAnswer)).atlases == rows[:1]
+
+
 async def test_a_run_names_its_model_and_gives_its_prompts(lab) -> None:
     client = await lab.connect()
     run = await lab.queue(client)

@@ -23,6 +23,17 @@ async def test_the_runs_own_prompt_codes_and_weights_are_used(lab) -> None:
     assert (await lab.detail(client, run.session_id)).last_seq == before
 
 
+async def test_a_run_whose_weights_are_on_another_machine_is_looked_at_without_them(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    for path in (lab.places.data / "sae").iterdir():
+        path.unlink()
+    look = await client.ask(GetHeadInspection(run=run.run_id, layer=1, head=2, example=3), HeadInspection)
+    assert look.tokens[-1] == "no file"
+    assert len(look.tokens) > 3
+
+
 async def test_what_is_not_there_is_named(lab) -> None:
     client = await lab.connect()
     run = await lab.queue(client)

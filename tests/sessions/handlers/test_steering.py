@@ -10,6 +10,8 @@ from sessions.events import SteeringRecorded
 from sessions.protocol import (
     CheckSteering,
     CircuitAnswer,
+    Explained,
+    GetExplanation,
     GetSteering,
     ListSteerings,
     ReadTimeline,
@@ -118,6 +120,7 @@ async def test_a_circuit_alone_is_the_runs_or_a_saved_one(lab) -> None:
         ({"nodes": ((1, -1),)}, "", "heads only"),
         ({"example": 20}, "", "no example 21"),
         ({"nodes": ((7, 0),)}, "", "7.0"),
+        ({"kind": "contrast", "source": "stream", "nodes": ((7, -1),)}, "", "no layer 7"),
         ({"kind": "only", "nodes": (), "strengths": ()}, "", "No node"),
         ({"kind": "only", "nodes": (), "strengths": ()}, "nobody", "nobody"),
     ],
@@ -134,6 +137,30 @@ async def test_what_is_not_there_is_named(plan: dict[str, object], circuit: str,
         with pytest.raises(SessionError, match=named) as refused:
             await client.ask(request, answer)
         assert refused.value.hint
+
+
+async def test_weights_of_another_machine_are_named_before_anything_is_measured(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    found = await client.ask(GetSteering(run=run.run_id, plan=PLAN), Steering)
+    for path in (lab.places.data / "sae").iterdir():
+        path.unlink()
+    other = msgspec.structs.replace(PLAN, code=4)
+    for request, answer in (
+        (CheckSteering(run=run.run_id, plan=other), SteeringsAnswer),
+        (CheckSteering(run=run.run_id, plan=PLAN, again=True), SteeringsAnswer),
+        (GetSteering(run=run.run_id, plan=other), Steering),
+        (GetExplanation(run=run.run_id, node="0.1", code=3), Explained),
+    ):
+        with pytest.raises(SessionError, match="weights of run 1 are not on this machine") as refused:
+            await client.ask(request, answer)
+        assert refused.value.hint
+    # What is recorded needs none, nor does what adds no code.
+    assert (await client.ask(GetSteering(run=run.run_id, plan=PLAN), Steering)).steered == found.steered
+    off = msgspec.structs.replace(PLAN, kind="off", strengths=())
+    assert (await client.ask(CheckSteering(run=run.run_id, plan=off), SteeringsAnswer)).steerings == ()
+    assert (await client.ask(GetSteering(run=run.run_id, plan=off), Steering)).at_us is not None
 
 
 async def test_a_check_measures_nothing_and_finds_what_is_recorded(lab) -> None:

@@ -58,6 +58,9 @@ def test_an_atlas_is_read_shown_searched_and_deleted(at_home: Callable[..., Any]
         (("atlas", "toy", "--head", "m1", "--writes", "a"), "--head and --writes"),
         (("atlas", "toy", "--writes", ","), "--writes"),
         (("atlas", "toy", "--attends", ""), "--attends names no token"),
+        (("atlas", "toy", "--tokens", "2000", "--delete"), "--tokens only for reading"),
+        (("atlas", "toy", "--corpus", "toy", "--writes", "a"), "--corpus only for reading"),
+        (("atlas", "--tokens", "2000"), "--tokens only for reading"),
         (("atlas", "gpt2", "--writes", "a"), "gpt2"),
         (("atlas", "--writes", "a"), "No model"),
     ):

@@ -99,6 +99,15 @@ def test_units_that_fail_say_why_and_the_exit_code_says_so(sweep: Callable[..., 
     assert [(each["labels"]["model"], each["state"]) for each in found["logs"]] == [("broken", "failed")]
     assert found["logs"][0]["lines"][-1].startswith("failed: There is no model")
     assert sweep("log", "half", "model", "toy", "--failed").err == "No such log.\n"
+    # Where the sweep was imported there are no logs, but it is known why units failed.
+    for path in (find_folders().logs / "units").iterdir():
+        path.unlink()
+    logged = sweep("log", "half").out.splitlines()
+    assert logged[0] == "== task ioi, model broken: failed"
+    assert logged[1].startswith("--- run r")
+    assert logged[1].endswith("(task ioi, model broken)")
+    assert logged[2].startswith("failed: There is no model 'broken'.")
+    assert len(logged) == 3
     retried = sweep("retry", "half", "--failed")
     assert retried.code == 1
     assert "half: 1 unit on 1 worker, 1 done already" in retried.err

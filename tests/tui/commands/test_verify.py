@@ -31,6 +31,7 @@ from sessions.protocol import (
 from sessions.store.database import Store
 from sessions.verification.artifacts import CheckResult
 from sessions.verification.report import VerificationReport
+from tui.headless import watch_engine
 from tui.output.console import OutputStyle
 from tui.output.verification import format_verdict, print_report
 
@@ -115,7 +116,9 @@ def test_an_explanation_is_repeated_with_the_words_of_its_own_atlas(at_home: Cal
     assert [words.partition(" (")[2] for words in result["not_repeated"]] == [f"There is no atlas {own[:12]})"]
 
 
-def test_what_was_recorded_after_the_run_is_repeated_and_the_rest_is_named(at_home: Callable[..., Any]) -> None:
+def test_what_was_recorded_after_the_run_is_repeated_and_the_rest_is_named(
+    at_home: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def verify() -> tuple[int, dict[str, Any]]:
         ran = at_home("verify", "one/1", "--json", "-q")
         return ran.code, json.loads(ran.out)
@@ -181,9 +184,13 @@ def test_what_was_recorded_after_the_run_is_repeated_and_the_rest_is_named(at_ho
     ]
     assert result["not_repeated"] == slow
     assert result["words"].endswith(f"; not repeated: {slow[0]} and 1 more")
-    ran = at_home("verify", "one/1", "-q")
+    monkeypatch.setattr(watch_engine, "_FIRST_S", 0.0)
+    monkeypatch.setattr(watch_engine, "_BETWEEN_S", 0.0)
+    ran = at_home("verify", "one/1")
     for words in slow:
         assert f"  not repeated: {words}" in ran.out
+    assert "repeating one/1" in ran.err
+    assert "waiting for" not in ran.err  # it does not wait for its own steering
     assert {check["stage"] for check in result["checks"] if check["differing"]} == {"cause"}
 
 

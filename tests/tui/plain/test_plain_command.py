@@ -72,6 +72,15 @@ def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
     assert max(map(len, ran.stdout.splitlines())) < 1000
 
 
+def test_what_was_changed_last_is_there_the_next_time(home: dict[str, str]) -> None:
+    plain(home, "wait", "options seeds 2", "group pair = 1.1 1.2", "group fold pair", "leave")
+    later = plain(home, "group", "options", "group fold", "group unfold  pair ")
+    assert "pair (folded): 1.1 1.2" in later.stdout, later.stdout
+    assert re.search(r"seeds\W+2\b", later.stdout), later.stdout
+    assert "error: name the group: group lists them." in later.stdout
+    assert "\npair: 1.1 1.2\n" in later.stdout
+
+
 def test_the_environment_asks_for_it_and_a_refused_line_is_exit_code_2(home: dict[str, str]) -> None:
     ran = plain({**home, "HEADCODE_PLAIN": "1", "TERM": "dumb"}, "status", "nonsense", words=())
     assert ran.returncode == 2

@@ -146,6 +146,9 @@ async def test_the_log_of_a_cell_is_one_key_from_it(recorded: Any, open_screen: 
         await until(lambda: isinstance(app.screen, LogScreen) and "first words" in text_of(app))
         text = text_of(app)
         assert text.index("failed: No memory left.") < text.index("first words")
+        # A unit without a log on this machine: what the store says.
+        failed = next(unit for unit in host.sweep.units if unit.state == "failed")
+        assert f"failed: {failed.failure.message}" in " ".join(text.split())
         writer.add(units[3].key, "mine: run three", "more words\n")
         await until(lambda: "more words" in text_of(app))
         await pilot.press("escape", "escape", "escape", "escape")
