@@ -128,10 +128,10 @@ def test_what_a_head_says_does_not_depend_on_the_batch(model: Model, recorder: A
 def test_a_reading_that_broke_off_goes_on_from_there(
     model: Model, recorder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.capture import activation_cache
+    from engine.capture import activation_cache, batches
     from engine.capture import head_outputs as capture
 
-    monkeypatch.setitem(capture._TOKENS_AT_ONCE, "cpu", 24)
+    monkeypatch.setitem(batches._TOKENS_AT_ONCE, "cpu", 24)
     monkeypatch.setattr(activation_cache, "_PART_EVERY_S", -1.0)
     examples = some(12)
     whole = read_examples(model, examples, QUICK, recorder(), None)

@@ -231,7 +231,8 @@ SCENES: dict[str, Scene] = {
         sees="double frames around three marked heads, signs of chance and seeds in every cell that has some, what "
         "both mean and what the marked heads come to above the grid",
         words=("3 marked", "● every seed"),
-        keys=("g", "space", "left", "space", "up", "space"),
+        # The ranking goes to every head at which the cursor rests.
+        keys=("g", "space", "left", f"{SEEN}5.6  rank", "space", "up", f"{SEEN}4.6  rank", "space"),
     ),
     "cause_wide": Scene(
         sees="the exact effect as a measure of the grid and of the head's page, the known heads standing out",
