@@ -22,7 +22,7 @@ def processor_name() -> str:
 
 @cache
 def is_intel() -> bool:
-    """Return whether Intel made the processor; False where that cannot be told."""
+    """Return whether this is an Intel processor; False if that is unknown."""
     return _from_linux("vendor_id") == "GenuineIntel"
 
 

@@ -3,8 +3,8 @@
 Threads that share a core with another program are many times slower than one thread: each product waits until the
 system has run the slowest (docs/lab: 27 s for 1 s). So a small product is timed with one thread and with more, again
 every few seconds. Results do not depend on the choice (tests/engine/tensors/test_threads.py): torch divides rows among
-threads, not sums. On Intel processors MKL and oneDNN divide sums, too. MKL can be told not to; oneDNN, which multiplies
-in half precision, cannot, so there the number of threads is not chosen.
+threads, not sums. On Intel processors MKL and oneDNN divide sums, too. MKL has a mode without that; oneDNN, used
+in half precision, has none, so there the number of threads is not chosen.
 """
 
 import os
